@@ -1,0 +1,73 @@
+# Everything here works on a bare machine: python3 (3.11 or newer), make and a package registry.
+
+PORT ?= 8787
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+EXAMPLE := emulator/templates/python-queue/wrangler.jsonc
+
+# Where pip is told what to install: a change of either installs again. The stamps say when that was last done.
+SOURCES := pyproject.toml requirements-dev.txt
+RUN_STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+
+.PHONY: help dev test check format bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make dev     run the example, a sign-up page with a queue, on http://localhost:$(PORT)'
+	@echo '             (PORT=3000 takes another port, ARGS=... adds options, see: $(BIN)/emulator dev --help)'
+	@echo 'make test    run the tests (ARGS=... goes to pytest)'
+	@echo 'make check   check format, style and types'
+	@echo 'make format  format the code, and mend what can be mended of its style'
+	@echo 'make bench   measure, and compare with other emulators where node is installed'
+	@echo 'make clean   remove the virtual environment and what tools left behind'
+
+dev: $(RUN_STAMP)
+	@exec $(BIN)/emulator dev -c $(EXAMPLE) -p $(PORT) $(ARGS)
+
+test: $(DEV_STAMP)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(DEV_STAMP)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(DEV_STAMP)
+	@$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/node_modules bench/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first of these that is new enough makes the virtual environment; PYTHON=... names another.
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "This needs Python 3.11 or newer, and python3 here is $$(python3 --version 2>/dev/null || echo missing)." >&2; \
+	  echo 'Install one, or name it: make PYTHON=/path/to/python3.12 ...' >&2; exit 1; \
+	fi; \
+	if ! $$found -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "$$found has no venv module, or no pip to put into one." >&2; \
+	  echo 'On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$($$found --version) ..."; \
+	$$found -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(RUN_STAMP): $(SOURCES) | $(BIN)/python
+	@echo 'Installing the emulator ...'
+	@$(PIP) -c requirements-dev.txt -e .
+	@touch $@
+
+$(DEV_STAMP): $(RUN_STAMP)
+	@echo 'Installing the development tools ...'
+	@$(PIP) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,115 @@
+"""`python -m bench`: measure the emulator beside wrangler dev and Miniflare, and print medians, ratios and targets.
+
+The sides take turns within a run, so that whatever else the machine does meets them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import load, table
+from bench.measures import FULL, QUICK, SERVER_MEASURES, Effort, backlog
+from bench.rows import MEASURES
+from bench.sides import BenchError, Side, emulator_side, install, node_sides, running
+
+
+class Benchmark:
+    """The runs of a benchmark, and what they have measured so far: values by row and side, and what failed."""
+
+    def __init__(self, sides: Sequence[Side], measures: Sequence[str], effort: Effort) -> None:
+        self.samples: dict[str, dict[str, list[float]]] = {}
+        self.failures: list[str] = []
+        self._sides = sides
+        self._measures = measures
+        self._effort = effort
+
+    def run(self, label: str) -> None:
+        """Measure every side once."""
+        for side in self._sides:
+            try:
+                self._run_side(side, label)
+            except BenchError as error:
+                self._fail(f"{side.title}: {error}")
+        if "backlog" in self._measures:
+            _progress(f"{label}  emulator  backlog")
+            try:
+                for row, value in backlog().items():
+                    self._note(row, self._sides[0], value)
+            except BenchError as error:
+                self._fail(f"backlog: {error}")
+
+    def _run_side(self, side: Side, label: str) -> None:
+        server_measures = [name for name in SERVER_MEASURES if name in self._measures]
+        starts = self._effort.starts if "start" in self._measures else min(1, len(server_measures))
+        with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+            for number in range(1, starts + 1):
+                _progress(f"{label}  {side.name}  start {number}")
+                with running(side, Path(scratch)) as server:
+                    if "start" in self._measures:
+                        self._note("start", side, server.start_seconds)
+                    if number < starts:
+                        continue
+                    for name in server_measures:
+                        if name == "reload" and not side.reloads:
+                            continue
+                        _progress(f"{label}  {side.name}  {name}")
+                        try:
+                            self._note(name, side, SERVER_MEASURES[name](server, self._effort))
+                        except (BenchError, OSError) as error:
+                            self._fail(f"{side.title}, {name}: {error}")
+
+    def _note(self, row: str, side: Side, value: float) -> None:
+        self.samples.setdefault(row, {}).setdefault(side.name, []).append(value)
+
+    def _fail(self, sentence: str) -> None:
+        _progress(sentence)
+        if sentence not in self.failures:
+            self.failures.append(sentence)
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Compare with wrangler dev and Miniflare.")
+    parser.add_argument(
+        "--runs", type=int, default=3, metavar="N", help="how often everything is measured (default: 3)"
+    )
+    parser.add_argument("--only", nargs="+", choices=MEASURES, metavar="NAME", help=f"of {', '.join(MEASURES)}")
+    parser.add_argument("--without-node", action="store_true", help="measure the emulator alone")
+    parser.add_argument("--quick", action="store_true", help="shorter loads and fewer repetitions, for a rough idea")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark. The exit status is 0 when everything was measured, whatever the numbers, and 1 when not."""
+    arguments = _arguments(argv)
+    sides: tuple[Side, ...] = (emulator_side(),)
+    if not arguments.without_node:
+        _progress("npm ci, unless it is done")
+        try:
+            install()
+            sides += node_sides()
+        except BenchError as error:
+            _progress(str(error))
+    benchmark = Benchmark(sides, arguments.only or MEASURES, QUICK if arguments.quick else FULL)
+    try:
+        for number in range(1, arguments.runs + 1):
+            benchmark.run(f"run {number}/{arguments.runs}")
+    except KeyboardInterrupt:
+        _progress("stopped; what follows is what was measured until then")
+    file = table.save(benchmark.samples, sides, load.generator(), benchmark.failures)
+    print(table.render(benchmark.samples, sides))
+    print(f"\nMedians of {arguments.runs} runs. Load: {load.generator()}. All values: {file}")
+    for failure in benchmark.failures:
+        print(f"Not measured: {failure}")
+    return 1 if benchmark.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""A queue that many messages wait in, without a server: the memory of each, and the time that each takes to pass.
+
+`python -m bench.backlog COUNT` prints one JSON object. It is a program of its own because the memory of a process only
+tells something while nothing else was in it before.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from emulator.broker.broker import Broker, Outgoing
+from emulator.broker.clock import VirtualClock
+from emulator.broker.message import DeliveryResult
+from emulator.broker.settings import ConsumerSettings
+from emulator.events import Bus
+
+BATCH = 100
+
+
+def measure(count: int) -> dict[str, float]:
+    """Let `count` messages (whole hundreds) of 100 bytes wait in a queue, then deliver and ack them all.
+
+    Small counts are repeated until a hundred thousand messages have passed; the time is then the median.
+    """
+    rounds = max(1, 100_000 // count)
+    memory, times = [], []
+    for _ in range(rounds):
+        bytes_per_message, seconds_per_message = _pass(count)
+        memory.append(bytes_per_message)
+        times.append(seconds_per_message)
+    return {"bytes_per_message": memory[0], "seconds_per_message": statistics.median(times)}
+
+
+def _pass(count: int) -> tuple[float, float]:
+    clock = VirtualClock()
+    broker = Broker(Bus(), clock)
+    queue = broker.create_queue("backlog")
+    gc.collect()
+    before = _resident_bytes()
+    seconds = 0.0
+    for start in range(0, count, BATCH):
+        messages = [Outgoing(b"%0100d" % number, "bytes") for number in range(start, start + BATCH)]
+        started = time.perf_counter()
+        broker.send("backlog", messages, source="bench")
+        seconds += time.perf_counter() - started
+    del messages
+    held = _resident_bytes() - before
+
+    queue.consumer = ConsumerSettings(max_batch_size=BATCH)
+    started = time.perf_counter()
+    while (lease := queue.take_batch(clock.now())) is not None:
+        queue.settle(lease, DeliveryResult(), clock.now())
+    seconds += time.perf_counter() - started
+    assert len(queue) == 0
+    return held / count, seconds / count
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(int(sys.argv[1]))))

@@ -1,0 +1,152 @@
+"""What is measured and what is to be reached, as data: the rows of the table and their targets.
+
+How a row is measured is in `measures.py`; what starts the sides is in `sides.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bench.sides import EMULATOR, MINIFLARE, WRANGLER
+
+Medians = Mapping[str, float]
+"""The median of a row for each side that was measured, by the name of the side."""
+
+Comparison = Literal["times better than", "at most", "below"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One condition on the emulator's median.
+
+    `times better than`: by the factor `amount` against `side`. `at most`: `amount`, in the unit of the row. `below`:
+    the median of `side`.
+    """
+
+    comparison: Comparison
+    amount: float = 0.0
+    side: str = EMULATOR
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table. Several rows may come from one `measure`, which is the name that `--only` takes."""
+
+    name: str
+    measure: str
+    title: str
+    unit: str
+    higher_is_better: bool
+    targets: tuple[Target, ...]
+    write: Callable[[float], str]
+
+    def times_better(self, medians: Medians, side: str) -> float | None:
+        """How many times better the emulator is than `side`; None when one of the two has no value."""
+        if EMULATOR not in medians or side not in medians:
+            return None
+        ours, theirs = medians[EMULATOR], medians[side]
+        if self.higher_is_better:
+            return ours / theirs if theirs else None
+        return theirs / ours if ours else None
+
+    def met(self, target: Target, medians: Medians) -> bool | None:
+        """Whether a target is reached; None when a value that it needs is missing."""
+        if EMULATOR not in medians:
+            return None
+        match target.comparison:
+            case "times better than":
+                factor = self.times_better(medians, target.side)
+                return None if factor is None else factor >= target.amount
+            case "at most":
+                return medians[EMULATOR] <= target.amount
+            case "below":
+                return None if target.side not in medians else medians[EMULATOR] < medians[target.side]
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _two_places(value: float) -> str:
+    return f"{value:.2f}"
+
+
+ROWS: Final = (
+    Row(
+        "ok",
+        "ok",
+        "`GET` answered `ok`",
+        "requests/s",
+        True,
+        (Target("times better than", 15, WRANGLER), Target("times better than", 4, MINIFLARE)),
+        _whole,
+    ),
+    Row(
+        "send",
+        "send",
+        "`GET` that sends one message",
+        "requests/s",
+        True,
+        (Target("times better than", 10, WRANGLER), Target("times better than", 5, MINIFLARE)),
+        _whole,
+    ),
+    Row(
+        "flood",
+        "flood",
+        "messages, `sendBatch` of 100 to ack",
+        "messages/s",
+        True,
+        (Target("times better than", 4, MINIFLARE),),
+        _whole,
+    ),
+    Row(
+        "latency",
+        "latency",
+        "send to consumer, p50",
+        "ms",
+        False,
+        (Target("at most", 1), Target("below", side=MINIFLARE)),
+        _two_places,
+    ),
+    Row(
+        "start",
+        "start",
+        "start to first answer",
+        "s",
+        False,
+        (Target("times better than", 4, WRANGLER), Target("at most", 0.35)),
+        _two_places,
+    ),
+    Row(
+        "reload",
+        "reload",
+        "saved file to new answer, p50",
+        "ms",
+        False,
+        (Target("times better than", 4, WRANGLER),),
+        _whole,
+    ),
+    Row("memory", "memory", "idle memory, PSS", "MB", False, (Target("at most", 50),), _whole),
+    Row(
+        "backlog-memory",
+        "backlog",
+        "1,000,000 waiting messages, memory each",
+        "bytes",
+        False,
+        (Target("at most", 700),),
+        _whole,
+    ),
+    Row(
+        "backlog-time",
+        "backlog",
+        "time per message at 1,000,000 to that at 10,000",
+        "times",
+        False,
+        (Target("at most", 1.25),),
+        _two_places,
+    ),
+)
+
+MEASURES: Final = tuple(dict.fromkeys(row.measure for row in ROWS))

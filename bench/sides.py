@@ -1,0 +1,199 @@
+"""The programs that are compared, and how each is started and ended.
+
+A side runs a copy of its worker in a directory of its own, so that a benchmark never writes into the repository. What
+it logs goes to a file. Nothing is measured here but the time from the start of the process to its first answer, which
+only the one who starts it can know.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+EMULATOR: Final = "emulator"
+MINIFLARE: Final = "miniflare"
+WRANGLER: Final = "wrangler"
+
+HERE: Final = Path(__file__).resolve().parent
+START_TIMEOUT_SECONDS: Final = 60.0
+STOP_TIMEOUT_SECONDS: Final = 15.0
+
+
+class BenchError(Exception):
+    """A measurement that could not be made. The text says why, for the person who reads the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the programs. `command` makes its command line from the directory of the worker and two free ports.
+
+    The second port is for a debugger. `source` is the file of the worker that holds its `VERSION`.
+    """
+
+    name: str
+    title: str
+    worker: Path
+    source: str
+    reloads: bool
+    command: Callable[[Path, int, int], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A side that runs and has answered. `start_seconds` is the time from the start of the process to that answer."""
+
+    side: Side
+    pid: int
+    port: int
+    directory: Path
+    start_seconds: float
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    @property
+    def source(self) -> Path:
+        return self.directory / self.side.source
+
+
+def emulator_side() -> Side:
+    """The emulator of this checkout, with its default settings."""
+
+    def command(directory: Path, port: int, _: int) -> Sequence[str]:
+        program = Path(sys.executable).with_name("emulator")
+        return [str(program), "dev", "-c", str(directory / "wrangler.jsonc"), "-p", str(port)]
+
+    return Side(EMULATOR, "emulator", HERE / "workers/python", "entry.py", True, command)
+
+
+def node_sides() -> tuple[Side, ...]:
+    """Miniflare and wrangler dev, at the versions of `package.json`, which `install` puts in place."""
+
+    def miniflare(directory: Path, port: int, _: int) -> Sequence[str]:
+        return ["node", str(HERE / "miniflare.mjs"), str(directory), str(port)]
+
+    def wrangler(directory: Path, port: int, debugger_port: int) -> Sequence[str]:
+        program = HERE / "node_modules/.bin/wrangler"
+        ports = ["--ip", "127.0.0.1", "--port", str(port), "--inspector-port", str(debugger_port)]
+        configuration = ["-c", str(directory / "wrangler.jsonc")]
+        return [str(program), "dev", *configuration, *ports, "--show-interactive-dev-session=false"]
+
+    versions = json.loads((HERE / "package.json").read_text())["devDependencies"]
+    worker = HERE / "workers/javascript"
+    return (
+        Side(MINIFLARE, f"Miniflare {versions['miniflare']}", worker, "index.js", False, miniflare),
+        Side(WRANGLER, f"wrangler dev {versions['wrangler']}", worker, "index.js", True, wrangler),
+    )
+
+
+def install() -> None:
+    """Have npm install what `package-lock.json` says into `bench/node_modules`, unless that is there already.
+
+    Raises BenchError when node is missing, or the installation fails.
+    """
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        raise BenchError("node and npm are not installed, so only the emulator is measured")
+    installed = HERE / "node_modules/.package-lock.json"
+    if installed.exists() and installed.stat().st_mtime >= (HERE / "package-lock.json").stat().st_mtime:
+        return
+    done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it does not say why")
+        raise BenchError(f"npm ci failed, so only the emulator is measured: {reason}")
+
+
+@contextmanager
+def running(side: Side, scratch: Path) -> Iterator[Server]:
+    """Start `side` in a new directory under `scratch`, wait for its first answer, and end all its processes at the end.
+
+    Raises BenchError when it does not answer within a minute, with the end of its log.
+    """
+    directory = scratch / f"{side.name}-{time.monotonic_ns()}"
+    shutil.copytree(side.worker, directory)
+    port, debugger_port = _free_ports()
+    log = directory.with_suffix(".log")
+    with log.open("wb") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            side.command(directory, port, debugger_port),
+            cwd=directory,
+            env=os.environ | _environment(scratch),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_for_answer(process, port, log)
+        yield Server(side, process.pid, port, directory, time.perf_counter() - started)
+    finally:
+        _end(process)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """What keeps wrangler from the network and from the user's home, both of which would only make it slower."""
+    return {
+        "CI": "1",
+        "NO_COLOR": "1",
+        "CLOUDFLARE_CF_FETCH_ENABLED": "false",
+        "WRANGLER_HIDE_BANNER": "true",
+        "WRANGLER_LOG_PATH": str(scratch / "wrangler-logs"),
+        "WRANGLER_REGISTRY_PATH": str(scratch / "wrangler-registry"),
+        "WRANGLER_SEND_METRICS": "false",
+        "XDG_CONFIG_HOME": str(scratch / "configuration"),
+    }
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def _wait_for_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise BenchError(f"it ended with {process.returncode}: {_tail(log)}")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_TIMEOUT_SECONDS)
+        try:
+            connection.request("GET", "/ok")
+            if connection.getresponse().status == 200:
+                return
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.002)
+    raise BenchError(f"it did not answer within {START_TIMEOUT_SECONDS:g} seconds: {_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return " / ".join(lines[-5:]) or "its log is empty"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the processes of the group that `process` leads: politely first, then for good."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signal_number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(STOP_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()

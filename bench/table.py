@@ -1,0 +1,85 @@
+"""The table of medians that a benchmark ends with, as aligned Markdown, and the numbers behind it, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.rows import ROWS, Medians, Row, Target
+from bench.sides import EMULATOR, HERE, Side
+
+Samples = Mapping[str, Mapping[str, Sequence[float]]]
+"""What was measured: by the name of the row and the name of the side, one value a run."""
+
+
+def medians(samples: Samples, row: Row) -> dict[str, float]:
+    """The median of a row for each side that has one."""
+    return {side: statistics.median(values) for side, values in samples.get(row.name, {}).items() if values}
+
+
+def render(samples: Samples, sides: Sequence[Side]) -> str:
+    """The table, one line a row that was measured."""
+    titles = {side.name: side.title for side in sides}
+    lines = [["", "unit", *titles.values(), "target", "reached", "met"]]
+    for row in ROWS:
+        values = medians(samples, row)
+        if not values:
+            continue
+        cells = [row.write(values[side]) if side in values else "" for side in titles]
+        met = [row.met(target, values) for target in row.targets]
+        lines.append(
+            [
+                row.title,
+                row.unit,
+                *cells,
+                ", ".join(_target(row, target) for target in row.targets),
+                ", ".join(_reached(row, target, values) for target in row.targets),
+                ", ".join({True: "yes", False: "no", None: "?"}[each] for each in met),
+            ]
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in lines
+    )
+
+
+def _target(row: Row, target: Target) -> str:
+    match target.comparison:
+        case "times better than":
+            return f"{target.amount:g} x {target.side}"
+        case "at most":
+            return f"at most {target.amount:g} {row.unit}"
+        case "below":
+            return f"below {target.side}"
+
+
+def _reached(row: Row, target: Target, values: Medians) -> str:
+    if target.comparison == "at most":
+        return row.write(values[EMULATOR]) if EMULATOR in values else "?"
+    factor = row.times_better(values, target.side)
+    return "?" if factor is None else f"{factor:.1f} x"
+
+
+def save(samples: Samples, sides: Sequence[Side], load: str, failures: Sequence[str]) -> Path:
+    """Write everything that was measured into `bench/results/`. Returns the file."""
+    now = datetime.now(UTC)
+    directory = HERE / "results"
+    directory.mkdir(exist_ok=True)
+    file = directory / f"{now:%Y%m%dT%H%M%SZ}.json"
+    record = {
+        "at": now.isoformat(timespec="seconds"),
+        "machine": {"system": platform.platform(), "processors": os.cpu_count(), "python": platform.python_version()},
+        "load": load,
+        "sides": {side.name: side.title for side in sides},
+        "medians": {row.name: medians(samples, row) for row in ROWS if row.name in samples},
+        "samples": samples,
+        "failures": failures,
+    }
+    file.write_text(json.dumps(record, indent=2) + "\n")
+    return file

@@ -1,0 +1,377 @@
+"""The broker owns the queues of a session and drives them on a clock.
+
+Every message enters by `Queue.enqueue` and leaves by a settlement, whatever its source. The broker adds what the state
+machine must not know: ids, the service's checks, tasks that run consumers, timers, dead letter queues, and events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
+from typing import Final
+
+from emulator.broker.clock import Clock, Timer, WallClock
+from emulator.broker.errors import QueueError, QueueErrorCode
+from emulator.broker.message import (
+    ContentType,
+    DeadLetter,
+    Delivery,
+    DeliveryResult,
+    Lease,
+    Message,
+    Metrics,
+    Settlement,
+)
+from emulator.broker.queue import Queue
+from emulator.broker.settings import (
+    DELAY_SECONDS,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_COUNT,
+    MAX_MESSAGE_BYTES,
+    ConsumerSettings,
+    QueueSettings,
+)
+from emulator.events import BatchDelivered, Bus, MessagesDeadLettered, MessagesDropped, MessagesSent
+
+MAX_BACKLOG_BYTES: Final = 25_000_000_000
+
+Deliver = Callable[[Delivery], Awaitable[DeliveryResult | None]]
+"""Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way into a queue. `delay_seconds` None leaves it to the batch, the producer and the queue."""
+
+    body: bytes
+    content_type: ContentType
+    delay_seconds: int | None = None
+
+
+class _Driver:
+    """What the broker keeps of one queue beside its state machine."""
+
+    __slots__ = ("awake", "deliver", "queue", "tasks", "timer", "timer_at", "worker")
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.worker = ""
+        self.deliver: Deliver | None = None
+        self.awake = False
+        self.timer: Timer | None = None
+        self.timer_at = float("inf")
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+
+
+class Broker:
+    """Queues by name, and their deliveries.
+
+    Methods are called on the event loop's thread. `random` gives message ids; a test passes a seeded one.
+    """
+
+    def __init__(self, bus: Bus, clock: Clock | None = None, random: Random | None = None) -> None:
+        self._bus = bus
+        self._clock = clock or WallClock()
+        self._bits = (random or Random()).getrandbits
+        self._drivers: dict[str, _Driver] = {}
+        self._closed = False
+
+    # Queues and consumers
+
+    @property
+    def queues(self) -> Sequence[Queue]:
+        """The queues, in the order of their creation. Look, but change them only through the broker."""
+        return [driver.queue for driver in self._drivers.values()]
+
+    def queue(self, name: str) -> Queue:
+        """The queue of that name. Raises QueueError 10104 when there is none."""
+        return self._driver(name).queue
+
+    def create_queue(self, name: str) -> Queue:
+        """The queue of that name, made if need be."""
+        driver = self._drivers.get(name)
+        if driver is None:
+            driver = self._drivers[name] = _Driver(Queue(name))
+        return driver.queue
+
+    def delete_queue(self, name: str) -> None:
+        """Forget a queue and what it holds. Raises QueueError 10104 when there is none."""
+        driver = self._driver(name)
+        self._disarm(driver)
+        for task in driver.tasks.values():
+            task.cancel()
+        del self._drivers[name]
+
+    def update_queue(self, name: str, settings: QueueSettings) -> None:
+        """Give a queue new settings; they act at once. Raises QueueError 10104 when there is none."""
+        driver = self._driver(name)
+        driver.queue.settings = settings
+        self._wake(driver)
+
+    def pause(self, name: str) -> None:
+        """Stop deliveries of a queue. It still accepts messages."""
+        self.update_queue(name, replace(self.queue(name).settings, delivery_paused=True))
+
+    def resume(self, name: str) -> None:
+        """Deliver again."""
+        self.update_queue(name, replace(self.queue(name).settings, delivery_paused=False))
+
+    def set_consumer(self, name: str, settings: ConsumerSettings, worker: str, deliver: Deliver | None) -> None:
+        """Let a queue, made if need be, deliver by `deliver` to the consumer called `worker`.
+
+        The dead letter queue is made too. What is in flight is settled by the new settings.
+        """
+        self.create_queue(name)
+        driver = self._drivers[name]
+        driver.queue.consumer = settings
+        driver.worker = worker
+        driver.deliver = deliver
+        if settings.dead_letter_queue is not None:
+            self.create_queue(settings.dead_letter_queue)
+        self._wake(driver)
+
+    def remove_consumer(self, name: str) -> None:
+        """Deliver to nobody: the queue keeps its messages. What is in flight runs on."""
+        driver = self._driver(name)
+        driver.queue.consumer = None
+        driver.deliver = None
+        driver.worker = ""
+
+    def consumer_of(self, name: str) -> str:
+        """The name of the worker that consumes a queue; empty when there is none."""
+        return self._driver(name).worker
+
+    def hold(self, worker: str, *, held: bool) -> None:
+        """Let the deliveries to a worker wait while its code does not load, and go on when it does."""
+        for driver in self._drivers.values():
+            if driver.worker == worker and driver.queue.held != held:
+                driver.queue.held = held
+                self._wake(driver)
+
+    # Messages
+
+    def send(
+        self,
+        name: str,
+        messages: Sequence[Outgoing],
+        *,
+        source: str,
+        batch_delay_seconds: int | None = None,
+        producer_delay_seconds: int | None = None,
+    ) -> Metrics:
+        """Accept messages into a queue, all or none, and return its backlog.
+
+        The delay of a message is its own, else the batch's, else the producer's, else the queue's; 0 is a value.
+        Raises QueueError when the service would refuse.
+        """
+        driver = self._driver(name)
+        queue = driver.queue
+        default_delay = queue.settings.delivery_delay
+        if batch_delay_seconds is not None:
+            default_delay = batch_delay_seconds
+        elif producer_delay_seconds is not None:
+            default_delay = producer_delay_seconds
+        _check(messages, queue, batch_delay_seconds)
+        now = self._clock.now()
+        bits = self._bits
+        accepted = [
+            Message(
+                f"{bits(128):032x}",
+                outgoing.body,
+                outgoing.content_type,
+                now,
+                now,
+                now + (default_delay if outgoing.delay_seconds is None else outgoing.delay_seconds),
+            )
+            for outgoing in messages
+        ]
+        self._enqueue(driver, accepted, now, source)
+        return queue.metrics()
+
+    def purge(self, name: str) -> int:
+        """Delete what waits in a queue, delayed messages included. Returns how many there were."""
+        driver = self._driver(name)
+        purged = driver.queue.purge()
+        if purged:
+            self._bus.publish(MessagesDropped(name, purged, "purged"))
+        self._wake(driver)
+        return len(purged)
+
+    def metrics(self, name: str) -> Metrics:
+        """The backlog of a queue."""
+        driver = self._driver(name)
+        self._delete_expired(driver, self._clock.now())
+        return driver.queue.metrics()
+
+    # Life
+
+    async def close(self, grace_seconds: float) -> None:
+        """Deliver no more, let the deliveries under way end for at most `grace_seconds` of real time, then cancel
+        them."""
+        self._closed = True
+        for driver in self._drivers.values():
+            self._disarm(driver)
+        running = [task for driver in self._drivers.values() for task in driver.tasks.values()]
+        if not running:
+            return
+        _, pending = await asyncio.wait(running, timeout=grace_seconds)
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.wait(pending)
+
+    # How
+
+    def _driver(self, name: str) -> _Driver:
+        driver = self._drivers.get(name)
+        if driver is None:
+            raise QueueError(QueueErrorCode.QUEUE_NOT_FOUND, f"Queue not found: {name}")
+        return driver
+
+    def _enqueue(self, driver: _Driver, messages: Sequence[Message], now: float, source: str) -> None:
+        driver.queue.enqueue(messages, now)
+        if self._bus.wants(MessagesSent):
+            self._bus.publish(MessagesSent(driver.queue.name, messages, source))
+        self._wake(driver)
+
+    def _wake(self, driver: _Driver) -> None:
+        """Look at a queue once what runs now has ended, so that a burst of sends is looked at once."""
+        if not driver.awake and not self._closed:
+            driver.awake = True
+            self._clock.call_soon(partial(self._pump, driver))
+
+    def _pump(self, driver: _Driver) -> None:
+        """Do all that is due in a queue, and come back when the next thing is."""
+        driver.awake = False
+        if self._closed:
+            return
+        queue = driver.queue
+        now = self._clock.now()
+        self._delete_expired(driver, now)
+        for lease, result, settlement in queue.expire_leases(now):
+            task = driver.tasks.get(lease.id)
+            if task is not None:
+                task.cancel()
+            self._settled(driver, lease, result, settlement, now)
+        if driver.deliver is not None:
+            while (lease_ := queue.take_batch(now)) is not None:
+                delivery = Delivery(queue.name, lease_.messages, queue.metrics())
+                run = self._deliver(driver, lease_, driver.deliver(delivery))
+                driver.tasks[lease_.id] = asyncio.get_running_loop().create_task(run)
+        self._arm(driver, now)
+
+    def _arm(self, driver: _Driver, now: float) -> None:
+        due = driver.queue.next_due()
+        if due is None:
+            self._disarm(driver)
+            return
+        if due == driver.timer_at and driver.timer is not None:
+            return
+        self._disarm(driver)
+        driver.timer_at = due
+        driver.timer = self._clock.call_at(max(due, now), partial(self._on_timer, driver))
+
+    def _disarm(self, driver: _Driver) -> None:
+        if driver.timer is not None:
+            driver.timer.cancel()
+        driver.timer = None
+        driver.timer_at = float("inf")
+
+    def _on_timer(self, driver: _Driver) -> None:
+        driver.timer = None
+        driver.timer_at = float("inf")
+        self._pump(driver)
+
+    async def _deliver(self, driver: _Driver, lease: Lease, delivery: Awaitable[DeliveryResult | None]) -> None:
+        result: DeliveryResult | None
+        try:
+            result = await delivery
+        except Exception as error:  # a consumer tells its failures in the result; this one broke
+            result = DeliveryResult("exception", error=f"{type(error).__name__}: {error}")
+        finally:
+            driver.tasks.pop(lease.id, None)
+        now = self._clock.now()
+        if result is None:
+            driver.queue.release(lease)
+        else:
+            self._settled(driver, lease, result, driver.queue.settle(lease, result, now), now)
+        self._wake(driver)
+
+    def _settled(
+        self, driver: _Driver, lease: Lease, result: DeliveryResult, settlement: Settlement, now: float
+    ) -> None:
+        name = driver.queue.name
+        if self._bus.wants(BatchDelivered):
+            duration = now - lease.taken_at
+            self._bus.publish(BatchDelivered(name, driver.worker, lease, result, settlement, duration))
+        if settlement.dropped:
+            self._bus.publish(MessagesDropped(name, settlement.dropped, "retries"))
+        if settlement.expired:
+            self._bus.publish(MessagesDropped(name, settlement.expired, "expired"))
+        if settlement.dead:
+            self._move(name, settlement.dead, settlement.dead_letter_queue, now)
+
+    def _move(self, name: str, dead: Sequence[Message], target: str, now: float) -> None:
+        """Put dead letters of queue `name` into `target`, with the same id, no attempts yet, and why they died."""
+        letters = [
+            Message(
+                message.id,
+                message.body,
+                message.content_type,
+                message.timestamp,
+                now,
+                now + self.create_queue(target).settings.delivery_delay,
+                dead_letter=DeadLetter(name, now, message.failures),
+            )
+            for message in dead
+        ]
+        self._bus.publish(MessagesDeadLettered(name, target, letters))
+        self._enqueue(self._drivers[target], letters, now, "dead letter")
+
+    def _delete_expired(self, driver: _Driver, now: float) -> None:
+        expired = driver.queue.advance(now)
+        if expired:
+            self._bus.publish(MessagesDropped(driver.queue.name, expired, "expired"))
+
+
+def _check(messages: Iterable[Outgoing], queue: Queue, batch_delay_seconds: int | None) -> None:
+    """Refuse what the service would refuse. The caller made sure that there is at least one message."""
+    count = size = 0
+    for outgoing in messages:
+        count += 1
+        length = len(outgoing.body)
+        size += length
+        if length > MAX_MESSAGE_BYTES:
+            raise QueueError(
+                QueueErrorCode.MESSAGE_SIZE_OUT_OF_BOUNDS,
+                f"Message is {length:,} bytes long, over the limit of {MAX_MESSAGE_BYTES:,} bytes",
+            )
+        delay = outgoing.delay_seconds
+        if delay is not None and delay not in DELAY_SECONDS:
+            raise QueueError(
+                QueueErrorCode.MESSAGE_METADATA_INVALID,
+                f"Message delay of {delay!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
+            )
+    if count > MAX_BATCH_COUNT:
+        raise QueueError(
+            QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS,
+            f"Batch has {count:,} messages, over the limit of {MAX_BATCH_COUNT}",
+        )
+    if count > 1 and size > MAX_BATCH_BYTES:
+        raise QueueError(
+            QueueErrorCode.BATCH_SIZE_OUT_OF_BOUNDS,
+            f"Batch is {size:,} bytes long, over the limit of {MAX_BATCH_BYTES:,} bytes",
+        )
+    if batch_delay_seconds is not None and batch_delay_seconds not in DELAY_SECONDS:
+        raise QueueError(
+            QueueErrorCode.BATCH_DELAY_INVALID,
+            f"Batch delay of {batch_delay_seconds!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
+        )
+    if queue.metrics().backlog_bytes + size > MAX_BACKLOG_BYTES:
+        raise QueueError(
+            QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED,
+            f"Queue {queue.name} has a backlog over {MAX_BACKLOG_BYTES // 10**9} GB",
+        )

@@ -1,0 +1,183 @@
+"""Message bodies as bytes: encoded when they are sent, decoded when they are delivered.
+
+| content type | values | carrier |
+| --- | --- | --- |
+| `json` | what JSON can say | UTF-8 JSON, compact as `JSON.stringify` writes it, so that sizes are production's |
+| `text` | str | UTF-8 |
+| `bytes` | bytes, bytearray, memoryview | as it is |
+| `v8` | also dates, times, sets, tuples, bytes and large integers, nested too | MessagePack with extension types |
+
+A value that does not fit raises TypeError in the sender. JSON follows `JSON.stringify` where that keeps the meaning (a
+datetime becomes its ISO string, a NaN null); it does not where production would silently store `{}` (a set, bytes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time
+from typing import Any, Final, get_args
+
+from emulator.broker.message import ContentType
+from emulator.runtime.values import to_record
+
+CONTENT_TYPES: Final[tuple[str, ...]] = get_args(ContentType)
+
+_MAX_DEPTH: Final = 200
+_EXT_DATETIME, _EXT_DATE, _EXT_TIME, _EXT_SET, _EXT_FROZENSET, _EXT_TUPLE, _EXT_INT = range(1, 8)
+
+_COLLECTIONS: Final[dict[type, int]] = {set: _EXT_SET, frozenset: _EXT_FROZENSET, tuple: _EXT_TUPLE}
+_PLAIN: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
+    (dict, dict),
+    (list, list),
+    (tuple, list),
+    (str, str),
+    (int, int),
+    (float, float),
+    (bytes, bytes),
+    (bytearray, bytes),
+)
+
+_orjson: Any = None
+
+
+def encode(body: object, content_type: ContentType) -> bytes:
+    """The bytes of `body`. Raises TypeError when it is not a value of `content_type`."""
+    if content_type == "json":
+        return _encode_json(body)
+    if content_type == "text":
+        if not isinstance(body, str):
+            raise TypeError(f'Content Type "text" requires a value of type string, but received: {_type_name(body)}')
+        return body.encode("utf-8", "surrogatepass")
+    if content_type == "bytes":
+        if not isinstance(body, (bytes, bytearray, memoryview)):
+            raise TypeError(f'Content Type "bytes" requires a value of type bytes, but received: {_type_name(body)}')
+        return bytes(body)
+    return _encode_v8(body)
+
+
+def decode(body: bytes, content_type: str) -> Any:
+    """The value of a body. Dicts come back with their keys as attributes too. Raises ValueError for damaged bytes."""
+    if content_type == "json":
+        try:
+            return to_record((_orjson or _json()).loads(body))
+        except ValueError:
+            # orjson refuses an escaped lone surrogate, which JavaScript and the standard library take.
+            import json
+
+            return to_record(json.loads(body))
+    if content_type == "text":
+        return body.decode("utf-8", "surrogatepass")
+    if content_type == "bytes":
+        return body
+    return _decode_v8(body)
+
+
+def _json() -> Any:
+    """orjson, imported when the first message needs it: start-up does not."""
+    global _orjson  # noqa: PLW0603
+    if _orjson is None:
+        import orjson
+
+        _orjson = orjson
+    return _orjson
+
+
+def _encode_json(body: object) -> bytes:
+    orjson = _orjson or _json()
+    options = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+    try:
+        return orjson.dumps(body, None, options)  # type: ignore[no-any-return]
+    except TypeError:
+        # Whatever orjson does not take as it is: keys that are no strings, dates, large integers, lone surrogates.
+        import json
+
+        text = json.dumps(_jsonable(body, "body", 0), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            return json.dumps(_jsonable(body, "body", 0), separators=(",", ":"), allow_nan=False).encode()
+
+
+def _jsonable(value: object, path: str, depth: int) -> object:
+    """`value` in the terms of `json.dumps`, or TypeError with the path to what JSON cannot say."""
+    if depth > _MAX_DEPTH:
+        raise TypeError(f"{path} is nested more than {_MAX_DEPTH} levels deep, or refers to itself")
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return value if value - value == 0.0 else None
+    if isinstance(value, dict):
+        return {_json_key(key, path): _jsonable(item, f"{path}.{key}", depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    if isinstance(value, datetime):
+        at = value.astimezone(UTC)
+        return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+    raise TypeError(
+        f'{path} is of type {_type_name(value)}, which JSON cannot say; send it with contentType="v8", or convert it'
+    )
+
+
+def _json_key(key: object, path: str) -> str:
+    if isinstance(key, str):
+        return key
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, (int, float)):
+        return str(key)
+    raise TypeError(f"{path} has a key of type {_type_name(key)}; JSON keys are strings")
+
+
+def _encode_v8(body: object) -> bytes:
+    import msgpack
+
+    try:
+        return msgpack.packb(body, default=_to_extension, strict_types=True)  # type: ignore[no-any-return]
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise TypeError(f"the body cannot be cloned: {error}") from None
+
+
+def _to_extension(value: Any) -> Any:
+    """What MessagePack has no word for, as an extension type or in terms that it has words for."""
+    import msgpack
+
+    kind = type(value)
+    if isinstance(value, (datetime, date, time)):
+        code = _EXT_DATETIME if isinstance(value, datetime) else _EXT_DATE if isinstance(value, date) else _EXT_TIME
+        return msgpack.ExtType(code, value.isoformat().encode())
+    if kind in _COLLECTIONS:
+        return msgpack.ExtType(_COLLECTIONS[kind], _encode_v8(list(value)))
+    if kind is int:
+        return msgpack.ExtType(_EXT_INT, str(value).encode())
+    # Subclasses (an enum member, a Record) travel as what they are made of.
+    for base, plain in _PLAIN:
+        if isinstance(value, base):
+            return plain(value)
+    raise TypeError(f"a value of type {_type_name(value)} cannot be cloned")
+
+
+def _decode_v8(body: bytes) -> Any:
+    import msgpack
+
+    return to_record(msgpack.unpackb(body, ext_hook=_from_extension, strict_map_key=False))
+
+
+def _from_extension(code: int, data: bytes) -> Any:
+    if code == _EXT_DATETIME:
+        return datetime.fromisoformat(data.decode())
+    if code == _EXT_DATE:
+        return date.fromisoformat(data.decode())
+    if code == _EXT_TIME:
+        return time.fromisoformat(data.decode())
+    if code == _EXT_INT:
+        return int(data)
+    for kind, known in _COLLECTIONS.items():
+        if code == known:
+            return kind(_decode_v8(data))
+    raise ValueError(f"unknown extension type {code}")
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__

@@ -1,0 +1,31 @@
+"""The errors of the queue service, with Cloudflare's codes and names."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class QueueErrorCode(IntEnum):
+    """The codes that the service puts at the end of a message, and into the answers of the REST API."""
+
+    QUEUE_NOT_FOUND = 10104
+    BATCH_DELAY_INVALID = 10202
+    MESSAGE_METADATA_INVALID = 10203
+    MESSAGE_SIZE_OUT_OF_BOUNDS = 10204
+    BATCH_SIZE_OUT_OF_BOUNDS = 10205
+    BATCH_COUNT_OUT_OF_BOUNDS = 10206
+    JSON_REQUEST_BODY_INVALID = 10207
+    JSON_REQUEST_BODY_MALFORMED = 10208
+    QUEUE_OVERLOADED = 10250
+    QUEUE_STORAGE_LIMIT_EXCEEDED = 10251
+    QUEUE_DISABLED = 10252
+    UNKNOWN_INTERNAL_ERROR = 15000
+
+
+class QueueError(Exception):
+    """The service refused. `str()` is the cause with the code at its end, as worker code sees it."""
+
+    def __init__(self, code: QueueErrorCode, cause: str) -> None:
+        super().__init__(f"{cause} ({int(code)})")
+        self.code = code
+        self.cause = cause

@@ -1,0 +1,364 @@
+"""The state machine of one queue.
+
+It does no I/O and never looks at a clock: every transition takes the time (seconds since the epoch, never going back)
+and
+returns what happened. The broker drives it on a clock; tests drive it by hand.
+
+A message is in exactly one place at any time:
+
+    enqueue ──> DELAYED ──(ready_at passes)──> READY ──take_batch──> LEASED ──settle──┬─> gone: acked, dead, dropped
+            └──────────────────────────────────> ^                                    │
+                                                 └── DELAYED <──────── retried ───────┘
+
+READY    can be delivered. A batch is taken when `max_batch_size` of them wait, or when the oldest has been ready for
+         `max_batch_timeout`. In the order in which they became ready.
+DELAYED  becomes READY when its time comes. Both a send with a delay and a retry with one lead here.
+LEASED   is in flight. A lease ends by `settle`, by its expiry (which is a settlement too: every message of it failed),
+or
+         by `release`, when the delivery did not happen after all and the attempt is given back.
+gone     Left for good. It may still lie in one of the structures below, which skip it.
+
+Deliveries stop while the queue is paused, has no consumer, or is held (its consumer cannot run at the moment); nothing
+else does. Retention takes what is READY or DELAYED; what is LEASED is dropped when it would come back.
+
+Two structures span the places: `_arrivals`, every message in the order of `enqueued_at`, gives the oldest message and
+finds the expired ones; `_ready` and `_delayed` hold what waits. Removal from the middle only marks a message as gone,
+and the structures are swept as they are read, so that every transition costs amortised constant time a message.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from emulator.broker.message import Attempt, DeliveryResult, Lease, Message, Metrics, Settlement
+from emulator.broker.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings, QueueSettings
+
+GONE: Final = 0
+READY: Final = 1
+DELAYED: Final = 2
+LEASED: Final = 3
+
+DEFAULT_SETTINGS: Final = QueueSettings()
+
+_AT_ONCE: Final = float("-inf")
+_NEVER: Final = float("inf")
+
+
+class Queue:
+    """One queue. `settings` and `consumer` may be replaced at any time and act from the next transition on.
+
+    `held` stops deliveries, as pausing does, while the consumer's code does not load.
+    """
+
+    def __init__(
+        self, name: str, settings: QueueSettings = DEFAULT_SETTINGS, consumer: ConsumerSettings | None = None
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.consumer = consumer
+        self.held = False
+        self._ready: deque[Message] = deque()
+        self._ready_count = 0
+        self._delayed: list[tuple[float, int, Message]] = []
+        self._delayed_count = 0
+        self._arrivals: deque[Message] = deque()
+        self._leases: dict[int, Lease] = {}
+        self._leased_count = 0
+        self._bytes = 0
+        self._serial = 0
+        self._concurrency = 1
+        self._swept_at = _AT_ONCE
+        self._expired: list[Message] = []
+
+    # What is in it
+
+    def __len__(self) -> int:
+        """Messages that are not settled: ready, delayed and in flight."""
+        return self._ready_count + self._delayed_count + self._leased_count
+
+    @property
+    def ready_count(self) -> int:
+        return self._ready_count
+
+    @property
+    def delayed_count(self) -> int:
+        return self._delayed_count
+
+    @property
+    def in_flight_count(self) -> int:
+        return self._leased_count
+
+    @property
+    def leases(self) -> Sequence[Lease]:
+        """The deliveries under way, oldest first."""
+        return tuple(self._leases.values())
+
+    @property
+    def concurrency(self) -> int:
+        """How many deliveries may run at once at the moment."""
+        limit = self.consumer.max_concurrency if self.consumer is not None else None
+        return min(self._concurrency, limit or MAX_CONCURRENCY.high)
+
+    def waiting(self) -> Iterator[Message]:
+        """The messages that are ready, in order, then the delayed ones by the time they are due."""
+        yield from (message for message in self._ready if message.place == READY)
+        yield from (message for _, _, message in sorted(self._delayed) if message.place == DELAYED)
+
+    def metrics(self) -> Metrics:
+        """The backlog: everything that is not settled."""
+        oldest = self._oldest()
+        return Metrics(len(self), self._bytes, None if oldest is None else oldest.timestamp)
+
+    # Transitions
+
+    def enqueue(self, messages: Sequence[Message], now: float) -> None:
+        """Accept `messages`. Those whose `ready_at` is later than `now` are delayed until then."""
+        self._sweep(now)
+        ready = self._ready
+        size = 0
+        delayed = 0
+        for message in messages:
+            message.enqueued_at = now
+            size += len(message.body)
+            if message.ready_at <= now:
+                message.place = READY
+                ready.append(message)
+            else:
+                delayed += 1
+                self._delay(message)
+        self._arrivals.extend(messages)
+        self._bytes += size
+        self._ready_count += len(messages) - delayed
+
+    def next_due(self) -> float | None:
+        """When the machine next has something to do, with nothing else happening; None for never.
+
+        Call `advance`, `expire_leases` and `take_batch` then. The time may have passed already.
+        """
+        due = self._batch_due()
+        if self._delayed_count:
+            due = min(due, self._delayed[0][0])
+        for lease in self._leases.values():
+            due = min(due, lease.expires_at)
+        due = min(due, self._expiry_due())
+        return None if due == _NEVER else due
+
+    def advance(self, now: float) -> Sequence[Message]:
+        """Make what is due ready, and delete what is older than the retention period. Returns what was deleted."""
+        self._sweep(now)
+        expired, self._expired = self._expired, []
+        return expired
+
+    def take_batch(self, now: float) -> Lease | None:
+        """Lease the next batch for delivery, or None when none is to go out now. Counts as an attempt."""
+        self._sweep(now)
+        if self.consumer is None or self._batch_due() > now:
+            return None
+        ready = self._ready
+        count = min(self.consumer.max_batch_size, self._ready_count)
+        batch: list[Message] = []
+        while len(batch) < count:
+            message = ready.popleft()
+            if message.place == READY:
+                message.place = LEASED
+                message.attempts += 1
+                batch.append(message)
+        self._ready_count -= count
+        self._leased_count += count
+        self._serial += 1
+        lease = Lease(self._serial, batch, self.consumer, now, now + HANDLER_TIMEOUT_SECONDS)
+        self._leases[lease.id] = lease
+        return lease
+
+    def settle(self, lease: Lease, result: DeliveryResult, now: float) -> Settlement:
+        """End `lease` by what its delivery decided. Raises ValueError when it has ended before.
+
+        In this order: a message's own `ack` or `retry`, the batch-wide call, the outcome. A message that is to be
+        retried but has had `1 + max_retries` attempts is dead where there is a dead letter queue, else dropped.
+        """
+        self._end(lease)
+        self._sweep(now)
+        consumer = self.consumer or lease.consumer
+        if result.outcome == "ok":
+            if self._ready_count >= consumer.max_batch_size:
+                self._concurrency = min(self._concurrency + 1, consumer.max_concurrency or MAX_CONCURRENCY.high)
+            elif not self._ready_count and not self._leases:
+                self._concurrency = 1
+            if not result.retry_messages and not result.retry_all:
+                self._remove(lease.messages)
+                return Settlement(lease.messages)
+        else:
+            self._concurrency = max(1, self._concurrency - 1)
+        return self._settle_each(lease, result, consumer, now)
+
+    def expire_leases(self, now: float) -> list[tuple[Lease, DeliveryResult, Settlement]]:
+        """Settle the leases whose time is up, as failed deliveries."""
+        if not self._leases:
+            return []
+        over = [lease for lease in self._leases.values() if lease.expires_at <= now]
+        ended = []
+        for lease in over:
+            seconds = lease.expires_at - lease.taken_at
+            result = DeliveryResult("exceeded_wall_time", error=f"the handler ran longer than {seconds:g} seconds")
+            ended.append((lease, result, self.settle(lease, result, now)))
+        return ended
+
+    def release(self, lease: Lease) -> None:
+        """Take back a lease whose delivery never reached the handler: the attempt does not count."""
+        self._end(lease)
+        for message in reversed(lease.messages):
+            message.attempts -= 1
+            message.place = READY
+            self._ready.appendleft(message)
+        self._ready_count += len(lease.messages)
+
+    def purge(self) -> Sequence[Message]:
+        """Delete what is ready or delayed. What is in flight is left to its handler."""
+        purged = list(self.waiting())
+        self._remove(purged)
+        self._ready.clear()
+        self._delayed.clear()
+        self._ready_count = self._delayed_count = 0
+        return purged
+
+    # How
+
+    def _batch_due(self) -> float:
+        """When the next batch goes out: minus infinity for at once, infinity for not until something else happens."""
+        consumer = self.consumer
+        if (
+            not self._ready_count
+            or consumer is None
+            or consumer.type != "worker"
+            or self.held
+            or self.settings.delivery_paused
+            or len(self._leases) >= self.concurrency
+        ):
+            return _NEVER
+        if self._ready_count >= consumer.max_batch_size:
+            return _AT_ONCE
+        while self._ready[0].place != READY:
+            self._ready.popleft()
+        return self._ready[0].ready_at + consumer.max_batch_timeout
+
+    def _expiry_due(self) -> float:
+        retention = self.settings.message_retention_period
+        oldest = self._oldest()
+        if oldest is None:
+            return _NEVER
+        if oldest.enqueued_at + retention > self._swept_at:
+            return oldest.enqueued_at + retention
+        # The oldest outlived the retention period in flight. The first one that can be deleted is behind it.
+        waiting = (message for message in self._arrivals if message.place in (READY, DELAYED))
+        first = next(waiting, None)
+        return _NEVER if first is None else first.enqueued_at + retention
+
+    def _sweep(self, now: float) -> None:
+        """Move due messages from DELAYED to READY, and expired ones out."""
+        delayed = self._delayed
+        while delayed and (delayed[0][0] <= now or delayed[0][2].place != DELAYED):
+            message = heappop(delayed)[2]
+            if message.place == DELAYED:
+                message.place = READY
+                self._ready.append(message)
+                self._delayed_count -= 1
+                self._ready_count += 1
+        self._swept_at = now
+        oldest = self._oldest()
+        cutoff = now - self.settings.message_retention_period
+        if oldest is not None and oldest.enqueued_at <= cutoff:
+            self._expire(cutoff)
+
+    def _expire(self, cutoff: float) -> None:
+        expired = []
+        for message in self._arrivals:
+            if message.enqueued_at > cutoff:
+                break
+            if message.place == READY:
+                self._ready_count -= 1
+                expired.append(message)
+            elif message.place == DELAYED:
+                self._delayed_count -= 1
+                expired.append(message)
+        self._remove(expired)
+        self._expired += expired
+
+    def _oldest(self) -> Message | None:
+        arrivals = self._arrivals
+        while arrivals and arrivals[0].place == GONE:
+            arrivals.popleft()
+        return arrivals[0] if arrivals else None
+
+    def _delay(self, message: Message) -> None:
+        message.place = DELAYED
+        self._serial += 1
+        heappush(self._delayed, (message.ready_at, self._serial, message))
+        self._delayed_count += 1
+
+    def _end(self, lease: Lease) -> None:
+        if self._leases.pop(lease.id, None) is not lease:
+            raise ValueError(f"lease {lease.id} of queue {self.name} has ended already")
+        self._leased_count -= len(lease.messages)
+
+    def _remove(self, messages: Sequence[Message]) -> None:
+        size = 0
+        for message in messages:
+            message.place = GONE
+            size += len(message.body)
+        self._bytes -= size
+        # A message that lingers at the head must not keep everything that left behind it.
+        if len(self._arrivals) > 2 * len(self) + 1024:
+            self._arrivals = deque(message for message in self._arrivals if message.place != GONE)
+        if len(self._ready) > 2 * self._ready_count + 1024:
+            self._ready = deque(message for message in self._ready if message.place == READY)
+        if len(self._delayed) > 2 * self._delayed_count + 1024:
+            self._delayed = [entry for entry in self._delayed if entry[2].place == DELAYED]
+            heapify(self._delayed)
+
+    def _settle_each(self, lease: Lease, result: DeliveryResult, consumer: ConsumerSettings, now: float) -> Settlement:
+        acked_rest = result.ack_all or (result.outcome == "ok" and not result.retry_all)
+        # A message's own retry without a delay takes the batch's; without one of those, the consumer's.
+        default_delay = consumer.retry_delay
+        if result.retry_all and result.retry_all_delay is not None:
+            default_delay = result.retry_all_delay
+        acked: list[Message] = []
+        retried: list[tuple[Message, int]] = []
+        dead: list[Message] = []
+        dropped: list[Message] = []
+        expired: list[Message] = []
+        cutoff = now - self.settings.message_retention_period
+        for message in lease.messages:
+            own_retry = message.id in result.retry_messages
+            if message.id in result.explicit_acks or (acked_rest and not own_retry):
+                acked.append(message)
+                continue
+            delay = result.retry_messages.get(message.id)
+            asked_for = own_retry or result.retry_all
+            message.failures += (_attempt(message, lease, result, asked_for=asked_for),)
+            if message.attempts > consumer.max_retries:
+                (dead if consumer.dead_letter_queue else dropped).append(message)
+            elif message.enqueued_at <= cutoff:
+                expired.append(message)
+            else:
+                retried.append((message, default_delay if delay is None else delay))
+        for message, delay_seconds in retried:
+            message.ready_at = now + delay_seconds
+            if delay_seconds:
+                self._delay(message)
+            else:
+                message.place = READY
+                self._ready.append(message)
+                self._ready_count += 1
+        for gone in (acked, dead, dropped, expired):
+            self._remove(gone)
+        return Settlement(acked, retried, dead, dropped, expired, consumer.dead_letter_queue or "")
+
+
+def _attempt(message: Message, lease: Lease, result: DeliveryResult, *, asked_for: bool) -> Attempt:
+    if asked_for and result.outcome == "ok":
+        return Attempt(message.attempts, lease.taken_at, "retry")
+    outcome = "retry" if asked_for else result.outcome
+    return Attempt(message.attempts, lease.taken_at, outcome, result.error, result.traceback)

@@ -1,0 +1,63 @@
+"""The settings of queues and consumers, with the defaults and ranges of Cloudflare Queues: the one place for these
+facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+ConsumerType = Literal["worker", "http_pull"]
+
+
+class Range(NamedTuple):
+    """The whole numbers from `low` to `high`, both included."""
+
+    low: int
+    high: int
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:,} to {self.high:,}"
+
+
+DELAY_SECONDS: Final = Range(0, 86_400)
+RETENTION_SECONDS: Final = Range(60, 1_209_600)
+MAX_BATCH_SIZE: Final = Range(1, 100)
+MAX_BATCH_TIMEOUT_SECONDS: Final = Range(0, 60)
+MAX_RETRIES: Final = Range(0, 100)
+MAX_CONCURRENCY: Final = Range(1, 250)
+VISIBILITY_TIMEOUT_MS: Final = Range(0, 43_200_000)
+
+MAX_MESSAGE_BYTES: Final = 128_000
+MAX_BATCH_BYTES: Final = 256_000
+MAX_BATCH_COUNT: Final = 100
+HANDLER_TIMEOUT_SECONDS: Final = 15 * 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """Settings of a queue itself. Delays and retention are in seconds."""
+
+    delivery_delay: int = 0
+    delivery_paused: bool = False
+    message_retention_period: int = 345_600
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """Settings of a queue's one consumer.
+
+    `max_batch_timeout` and `retry_delay` are in seconds. `max_concurrency` None means that deliveries scale up to 250
+    at once. `visibility_timeout_ms` concerns `http_pull` consumers only.
+    """
+
+    type: ConsumerType = "worker"
+    max_batch_size: int = 10
+    max_batch_timeout: int = 5
+    max_retries: int = 3
+    dead_letter_queue: str | None = None
+    max_concurrency: int | None = None
+    retry_delay: int = 0
+    visibility_timeout_ms: int = 30_000

@@ -1,0 +1,95 @@
+"""The command line: `emulator`, and `python -m emulator`, which is the same program.
+
+One module holds one command and is imported when that command runs, because the time to start is a feature. What is
+the user's to mend (`EmulatorError`) is printed as its text and ends in exit status 2; a traceback means a bug.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from emulator.cli.style import Style, wants_color
+from emulator.errors import EmulatorError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "dev": "emulator.cli.dev",
+    "init": "emulator.cli.init",
+    "check": "emulator.cli.check",
+}
+"""Each command and its module, which holds it under the same name; in the order of the help text."""
+
+_INTERRUPTED = 130
+"""What a shell expects of a program that Ctrl-C ended: 128 and the number of SIGINT."""
+
+
+class _UserError(click.ClickException):
+    """An `EmulatorError` on its way out: its text on standard error, and exit status 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        stream = file or sys.stderr
+        style = Style(wants_color(stream))
+        click.echo(f"{style.red('Error:')} {self.message}", file=stream, color=True)
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(module), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EmulatorError as error:
+            raise _UserError(str(error)) from error
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(_INTERRUPTED) from None
+
+
+def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        # Imported here because it takes 15 ms, which other commands need not pay.
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"emulator {version('workers-emulator')}")
+        except PackageNotFoundError:
+            click.echo("emulator, from a checkout that is not installed")
+        ctx.exit()
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+def cli() -> None:
+    """Run Workers with queues on your own machine.
+
+    \b
+    Begin with:
+      emulator init my-app      make a worker from a template
+      cd my-app
+      emulator dev              run it on http://127.0.0.1:8787
+
+    'emulator COMMAND --help' explains a command, with examples.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit: 0 when all is well, 2 for what the user can mend, 1 as the command says."""
+    cli(prog_name="emulator")

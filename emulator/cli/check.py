@@ -1,0 +1,60 @@
+"""`emulator check`: validates configurations and loads their workers, and runs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from emulator.cli.terminal import Terminal
+    from emulator.session import Session
+
+
+@click.command(short_help="Validate the configuration and load the worker.")
+@click.option(
+    "-c",
+    "--config",
+    "config_paths",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A worker's configuration; any number of times.  [default: wrangler.jsonc, .json or .toml in this directory]",
+)
+@click.option("-e", "--env", "environment", metavar="ENV", help="Use the settings under env.ENV of the configuration.")
+@click.pass_context
+def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str | None) -> None:
+    """Validate configurations, load their workers, and print entrypoints, bindings and queues.
+
+    Nothing is served and no message is delivered. The exit status is 0 when all is well, 1 when a worker's code does
+    not load, and 2 when a configuration is wrong; every problem of a file is printed at once.
+
+    \b
+    Examples:
+      emulator check                            the worker of this directory
+      emulator check -e production              with the settings of an environment
+      emulator check -c web/wrangler.jsonc -c jobs/wrangler.jsonc
+    """
+    from emulator.cli.terminal import Terminal
+    from emulator.events import Bus
+    from emulator.session import Session, SessionOptions, run
+
+    bus = Bus()
+    terminal = Terminal(bus)
+    try:
+        session = Session(SessionOptions(config_paths=config_paths, environment=environment, reload=False), bus)
+        terminal.introduce(session.configs, session.hosts)
+        run(_load(session, terminal))
+        broken = [host for host in session.hosts if host.failure is not None]
+    finally:
+        terminal.close()
+    ctx.exit(1 if broken else 0)
+
+
+async def _load(session: Session, terminal: Terminal) -> None:
+    try:
+        await session.load()
+        terminal.print_workers()
+    finally:
+        await session.stop()

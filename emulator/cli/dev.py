@@ -1,0 +1,122 @@
+"""`emulator dev`: runs workers on this machine until it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from emulator.events import Level
+
+
+def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`--var KEY:VALUE` options as a mapping. A later one wins; the value may hold further colons, or be empty."""
+    variables: dict[str, str] = {}
+    for value in values:
+        key, colon, content = value.partition(":")
+        if not colon or not key.isidentifier():
+            raise click.BadParameter(
+                f"{value!r} is not KEY:VALUE, such as GREETING:Hello; the key is the name that env gives it",
+                ctx=ctx,
+                param=parameter,
+            )
+        variables[key] = content
+    return variables
+
+
+@click.command(short_help="Run workers on this machine.")
+@click.option(
+    "-c",
+    "--config",
+    "config_paths",
+    metavar="PATH",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A worker's configuration; once for each worker, the first is the one at the address itself.  "
+    "[default: wrangler.jsonc, .json or .toml in this directory]",
+)
+@click.option(
+    "-p",
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on; 0 takes a free one.  [default: dev.port of the configuration, else 8787]",
+)
+@click.option(
+    "--host",
+    metavar="HOST",
+    help="Address to listen on.  [default: dev.ip of the configuration, else 127.0.0.1: this machine only]",
+)
+@click.option("-e", "--env", "environment", metavar="ENV", help="Use the settings under env.ENV of the configuration.")
+@click.option(
+    "--var",
+    "variables",
+    metavar="KEY:VALUE",
+    multiple=True,
+    callback=_variables,
+    help="Set a variable, over what the configuration says; any number of times.",
+)
+@click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="The least important lines to print; debug adds each message sent and whole tracebacks.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="text is for people; json prints one object a line, for machines.",
+)
+def dev(  # noqa: PLR0917 - click passes its options by name
+    config_paths: tuple[Path, ...],
+    port: int | None,
+    host: str | None,
+    environment: str | None,
+    variables: dict[str, str],
+    no_reload: bool,
+    log_level: Level,
+    log_format: Literal["text", "json"],
+) -> None:
+    """Run workers on this machine, and reload them when a file changes.
+
+    HTTP requests go to the worker's fetch entrypoint. What it sends to a queue is delivered to the consumer's queue
+    entrypoint in batches, with the retries, delays and dead letter queues that the configuration asks for. Messages
+    are kept in memory.
+
+    Ctrl-C lets what runs finish, for 10 seconds at most; a second Ctrl-C stops at once.
+
+    \b
+    Examples:
+      emulator dev                              the worker of this directory
+      emulator dev -p 3000                      on another port
+      emulator dev -e staging --var DEBUG:1     with the settings of an environment, and a variable
+      emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
+                                                two workers; the second at http://NAME.localhost:8787
+      emulator dev --log-format json > log      lines for a program to read
+    """
+    from emulator.cli.terminal import Terminal
+    from emulator.events import Bus
+    from emulator.session import Session, SessionOptions, run
+
+    bus = Bus()
+    terminal = Terminal(bus, level=log_level, log_format=log_format)
+    try:
+        options = SessionOptions(
+            config_paths=config_paths,
+            environment=environment,
+            overrides=variables,
+            host=host,
+            port=port,
+            reload=not no_reload,
+        )
+        session = Session(options, bus)
+        terminal.introduce(session.configs, session.hosts)
+        run(session.serve())
+    finally:
+        terminal.close()

@@ -1,0 +1,100 @@
+"""What single values of a configuration may be. Each check says in words what it allows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Final, NamedTuple
+
+from emulator.broker.settings import (
+    DELAY_SECONDS,
+    MAX_BATCH_SIZE,
+    MAX_BATCH_TIMEOUT_SECONDS,
+    MAX_CONCURRENCY,
+    MAX_RETRIES,
+    VISIBILITY_TIMEOUT_MS,
+    Range,
+)
+
+CPU_MS: Final = Range(1, 300_000)
+PORT: Final = Range(0, 65_535)
+
+_WORKER_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
+_QUEUE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FOUND_WIDTH = 60
+
+
+class Check(NamedTuple):
+    """`allowed` completes the sentence "must be ..."; `accepts` tells whether a value is that."""
+
+    allowed: str
+    accepts: Callable[[object], bool]
+
+
+def found(value: object) -> str:
+    """What a value is, in the words of an error message."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "an array"
+    if value is None or isinstance(value, str | int | float):
+        text = json.dumps(value, ensure_ascii=False)
+        return text if len(text) <= _FOUND_WIDTH else f"{text[:_FOUND_WIDTH]}..."
+    return f"the date {value}" if isinstance(value, date) else f"the time {value}"
+
+
+def _whole(allowed: Range) -> Check:
+    return Check(f"a whole number from {allowed}", lambda value: value in allowed)
+
+
+def _one_of(*choices: str) -> Check:
+    return Check(" or ".join(f'"{choice}"' for choice in choices), lambda value: value in choices)
+
+
+def _matching(allowed: str, pattern: re.Pattern[str]) -> Check:
+    return Check(allowed, lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None)
+
+
+def _is_date(value: object) -> bool:
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        return False
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def is_identifier(name: str) -> bool:
+    """Whether `name` can stand after `env.` in JavaScript, and so (but for `$`) in Python."""
+    return _IDENTIFIER.fullmatch(name) is not None
+
+
+OBJECT: Final = Check("an object", lambda value: isinstance(value, dict))
+ARRAY: Final = Check("an array", lambda value: isinstance(value, list))
+STRING: Final = Check("a string", lambda value: isinstance(value, str))
+TEXT: Final = Check("a string that is not empty", lambda value: isinstance(value, str) and value != "")
+WORKER_NAME: Final = _matching(
+    "a name of 1 to 63 lowercase letters, digits, hyphens and underscores that does not begin with a hyphen",
+    _WORKER_NAME,
+)
+QUEUE_NAME: Final = _matching(
+    "a queue name: 1 to 63 lowercase letters, digits and hyphens, with no hyphen at either end", _QUEUE_NAME
+)
+BINDING: Final = _matching("a JavaScript identifier, such as MY_QUEUE", _IDENTIFIER)
+DATE: Final = Check('a date in quotes, such as "2026-01-31"', _is_date)
+CONSUMER_TYPE: Final = _one_of("worker", "http_pull")
+BATCH_SIZE: Final = _whole(MAX_BATCH_SIZE)
+BATCH_TIMEOUT: Final = _whole(MAX_BATCH_TIMEOUT_SECONDS)
+RETRIES: Final = _whole(MAX_RETRIES)
+DELAY: Final = _whole(DELAY_SECONDS)
+VISIBILITY_TIMEOUT: Final = _whole(VISIBILITY_TIMEOUT_MS)
+CPU_TIME: Final = _whole(CPU_MS)
+PORT_NUMBER: Final = _whole(PORT)
+CONCURRENCY: Final = Check(
+    f"a whole number from {MAX_CONCURRENCY}, or null", lambda value: value is None or value in MAX_CONCURRENCY
+)

@@ -1,0 +1,208 @@
+"""Finds a configuration file, reads it with its secrets, and makes a `WorkerConfig` of them, or one error with every
+problem of the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from emulator.config import checks, jsonc, wrangler_keys
+from emulator.config.checks import found
+from emulator.config.document import (
+    Document,
+    DocumentSyntaxError,
+    Findings,
+    excerpt,
+    format_path,
+    line_and_column,
+)
+from emulator.config.env_files import EnvFiles, read_env_files
+from emulator.config.model import DEFAULT_CPU_MS, WorkerConfig
+from emulator.config.reading import Section, read_settings
+from emulator.errors import ConfigError, EmulatorError, Problem
+
+CONFIG_NAMES: Final = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
+
+
+def find_config(directory: Path) -> Path:
+    """The configuration file in `directory`: `wrangler.jsonc`, else `wrangler.json`, else `wrangler.toml`.
+
+    Raises `EmulatorError` when there is none, or when the directory cannot be read.
+    """
+    shown = _shown(directory)
+    try:
+        present = {entry.name for entry in directory.iterdir()}
+    except NotADirectoryError:
+        raise EmulatorError("is not a directory", where=shown) from None
+    except OSError as error:
+        raise EmulatorError(f"cannot be read: {_reason(error)}", where=shown) from None
+    for name in CONFIG_NAMES:
+        if name in present:
+            return directory / name
+    raise EmulatorError(
+        f"there is no {CONFIG_NAMES[0]}, {CONFIG_NAMES[1]} or {CONFIG_NAMES[2]} here",
+        where=shown,
+        hint="Name one with `-c PATH`, or begin a new worker with `emulator init NAME`.",
+    )
+
+
+def load_config(
+    path: Path, *, environment: str | None = None, overrides: Mapping[str, str] | None = None
+) -> WorkerConfig:
+    """Read the configuration at `path`; a directory means the file that `find_config` finds in it.
+
+    `environment` chooses `env.<environment>`. `overrides` are vars from the command line, which win over the file's
+    vars and over secrets. Raises `ConfigError` with every problem of the file, in file order.
+    """
+    if _is(Path.is_dir, path):
+        path = find_config(path)
+    findings = Findings(_document(path))
+    for repeated, offset in findings.document.repeated:
+        place = line_and_column(findings.document.text, offset)
+        message = "is there more than once in this object; the last one counts"
+        findings.warnings.append(Problem(findings.document.file, *place, format_path(repeated), message))
+    settings = read_settings(findings, environment)
+    if settings is None:
+        raise ConfigError(_in_order(findings.errors))
+    section = settings.section
+    path = path.absolute()
+    main = _main(findings, path.parent, section)
+    if section.name is None and not findings.document.has(section.name_path):
+        findings.error(
+            section.name_path, "is missing", "Give the worker a name: lowercase letters, digits and hyphens."
+        )
+    elif section.name is not None and not checks.WORKER_NAME.accepts(section.name):
+        findings.error(
+            section.name_path,
+            f"with the environment it becomes {found(section.name)}, but must be {checks.WORKER_NAME.allowed}",
+            f"Give {format_path(('env', environment or ''))} a `name` of its own.",
+        )
+    if section.compatibility_date is None and not findings.errors:
+        findings.warn(("compatibility_date",), "is missing: the newest behaviour is assumed")
+    secrets = read_env_files(path.parent, environment, _shown)
+    overrides = overrides or {}
+    _check_hidden(findings, section, secrets, overrides)
+    if findings.errors or secrets.errors or main is None or section.name is None:
+        raise ConfigError([*_in_order(findings.errors), *secrets.errors])
+    return WorkerConfig(
+        name=section.name,
+        path=path,
+        main=main,
+        environment=environment,
+        compatibility_date=section.compatibility_date or "",
+        compatibility_flags=section.compatibility_flags or frozenset(),
+        vars={**section.vars, **overrides},
+        secrets={name: value for name, value in secrets.values.items() if name not in overrides},
+        producers=tuple(section.producers),
+        consumers=tuple(section.consumers),
+        crons=section.crons or (),
+        cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
+        dev_port=settings.dev_port,
+        dev_ip=settings.dev_ip,
+        unsupported_bindings=section.unsupported,
+        watched=(path, *secrets.watched),
+        warnings=(*_in_order(findings.warnings), *secrets.warnings),
+        place=findings.document.place(section.name_path),
+    )
+
+
+def _document(path: Path) -> Document:
+    """Read and parse the file. Raises `ConfigError` when it is not a configuration at all."""
+    shown = _shown(path)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        hint = "Name a file with `-c PATH`, or begin a new worker with `emulator init NAME`."
+        raise ConfigError([Problem(shown, 0, 0, "", "there is no such file", hint)]) from None
+    except OSError as error:
+        raise ConfigError([Problem(shown, 0, 0, "", f"cannot be read: {_reason(error)}")]) from None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode()
+        place = line_and_column(before, len(before))
+        problem = Problem(shown, *place, "", f"byte 0x{raw[error.start]:02x} is not UTF-8", "Save the file in UTF-8.")
+        raise ConfigError([problem]) from None
+    if not text.strip("\ufeff \t\r\n"):
+        raise ConfigError([Problem(shown, 0, 0, "", "the file is empty", "It needs at least a `name` and a `main`.")])
+    try:
+        document = _parse(path.suffix.lower(), text, shown)
+    except DocumentSyntaxError as error:
+        place = line_and_column(text, error.offset)
+        raise ConfigError([Problem(shown, *place, "", error.message, excerpt(text, error.offset))]) from None
+    if not isinstance(document.data, dict):
+        place = line_and_column(text, document.values[()])
+        message = f"a configuration must be an object {{ ... }}, not {found(document.data)}"
+        raise ConfigError([Problem(shown, *place, "", message)])
+    return document
+
+
+def _parse(suffix: str, text: str, shown: str) -> Document:
+    if suffix == ".toml":
+        from emulator.config import toml  # tomllib is needed for TOML only.
+
+        return toml.parse(text, shown)
+    if suffix in (".json", ".jsonc"):
+        return jsonc.parse(text, shown)
+    raise ConfigError([Problem(shown, 0, 0, "", "must end in .jsonc, .json or .toml")])
+
+
+def _main(findings: Findings, directory: Path, section: Section) -> Path | None:
+    """The absolute path of the worker's module, or None and an error."""
+    if section.main is None:
+        if not findings.document.has(section.main_path):
+            findings.error(section.main_path, "is missing", 'Name the worker\'s module, such as "src/entry.py".')
+        return None
+    main = Path(os.path.normpath(directory / section.main))
+    if main.suffix in wrangler_keys.JAVASCRIPT_SUFFIXES:
+        findings.error(
+            section.main_path,
+            f"{found(section.main)} is JavaScript; this version runs Python workers only, JavaScript workers not yet",
+        )
+    elif _is(Path.is_dir, main):
+        findings.error(section.main_path, f"{found(section.main)} is a directory; it must be a Python file")
+    elif main.suffix != ".py":
+        findings.error(section.main_path, f"must be a Python file, ending in .py, not {found(section.main)}")
+    elif not _is(Path.is_file, main):
+        findings.error(
+            section.main_path, f"{found(section.main)}: there is no such file", f"Looked for {_shown(main)}."
+        )
+    else:
+        return main
+    return None
+
+
+def _check_hidden(findings: Findings, section: Section, secrets: EnvFiles, overrides: Mapping[str, str]) -> None:
+    """A secret or a var of the command line may replace a var, but not hide a queue."""
+    for name, path in section.bindings.items():
+        if name in section.vars:
+            continue
+        if name in overrides:
+            findings.error(path, f"{found(name)} is also a var given on the command line")
+        elif name in secrets.origins:
+            findings.error(path, f"{found(name)} is also a secret in {secrets.origins[name]}")
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """`Path.is_dir` or `Path.is_file`, where a path that cannot be looked at is neither."""
+    try:
+        return kind(path)
+    except OSError:
+        return False
+
+
+def _shown(path: Path) -> str:
+    """A path as messages name it: as it was given, or relative when it is below the working directory."""
+    if path.is_absolute() and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

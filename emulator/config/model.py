@@ -1,0 +1,81 @@
+"""Typed settings of one worker, as its configuration file, its secrets and the command line say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
+
+from emulator.broker.settings import ConsumerSettings
+from emulator.errors import Problem
+
+JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
+
+DEFAULT_CPU_MS: Final = 30_000
+
+
+class Place(NamedTuple):
+    """Where a setting stands: the file as the user wrote it, line and column counted from 1, and the key path."""
+
+    file: str
+    line: int
+    column: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """A binding that sends to a queue. `delivery_delay` is in seconds; None leaves it to the queue."""
+
+    binding: str
+    queue: str
+    delivery_delay: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A queue that delivers to this worker (or, with type `http_pull`, to whoever pulls).
+
+    `place` does not count when two are compared: a consumer that moved to another line is the same.
+    """
+
+    queue: str
+    settings: ConsumerSettings = field(default_factory=ConsumerSettings)
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """One worker's settings.
+
+    Paths are absolute. `vars` keep their JSON types; `secrets` are strings and win over a var of the same name.
+    `cpu_ms` is CPU time in milliseconds. `watched` lists the files whose change means a new configuration: the
+    configuration itself and every `.dev.vars` and `.env` that was, or would be, read. `place` is where the name stands.
+    """
+
+    name: str
+    path: Path
+    main: Path
+    environment: str | None = None
+    compatibility_date: str = ""
+    compatibility_flags: frozenset[str] = frozenset()
+    vars: Mapping[str, JSON] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    producers: tuple[Producer, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
+    crons: tuple[str, ...] = ()
+    cpu_ms: int = DEFAULT_CPU_MS
+    dev_port: int | None = None
+    dev_ip: str | None = None
+    unsupported_bindings: Mapping[str, str] = field(default_factory=dict)
+    """Names of bindings that wrangler knows and the emulator does not emulate yet -> their configuration key, e.g.
+    `{"CACHE": "kv_namespaces"}`."""
+    watched: tuple[Path, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def directory(self) -> Path:
+        """The directory of `main`: what the worker can import from."""
+        return self.main.parent

@@ -1,0 +1,73 @@
+"""Errors that are the user's to mend.
+
+    EmulatorError
+    ├── ConfigError       the configuration is wrong; carries every problem of the file at once
+    ├── WorkerLoadError   the worker's code does not load, or has no entrypoint
+    └── ServerError       the server cannot start (a port in use, a host that cannot be bound)
+
+An `EmulatorError` is shown as its text alone, with no traceback, and the command exits with status 2. Any other
+exception is a bug of ours, or the user's own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class EmulatorError(Exception):
+    """Something that the user can mend.
+
+    `message` says what is wrong, `where` names the place (`wrangler.jsonc:12:9`, a file, an option), and `hint` says
+    how to mend it; the last two may be empty. `str()` joins them into what a person reads.
+    """
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, or doubtful, in a configuration file.
+
+    `file` is the path as the user wrote it. `line` and `column` count from 1; 0 means the file as a whole.
+    `key` is the key path, such as `queues.consumers[0].max_batch_size`; empty for the file as a whole.
+    """
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+    hint: str = ""
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.key}: {self.message}" if self.key else f"{self.where}: {self.message}"
+        return f"{text}\n  {self.hint}" if self.hint else text
+
+
+class ConfigError(EmulatorError):
+    """A configuration that cannot be used. `problems` holds everything that is wrong with it, in file order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class WorkerLoadError(EmulatorError):
+    """The worker's code does not load: it raised while it was imported, or it has no entrypoint."""
+
+
+class ServerError(EmulatorError):
+    """The server cannot start."""

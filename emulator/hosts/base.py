@@ -1,0 +1,67 @@
+"""The interface between the emulator and whatever runs a worker's code. Nothing outside `hosts` knows the language."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from emulator.broker.message import Delivery, DeliveryResult
+from emulator.config.model import WorkerConfig
+from emulator.failure import Failure
+from emulator.runtime.workers.request import Request
+from emulator.runtime.workers.response import Response
+
+
+class HandlerError(Exception):
+    """Worker code raised while it handled an event; the original is `__cause__`."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.summary)
+        self.failure = failure
+
+
+class HandlerMissing(Exception):  # noqa: N818 - it states a fact about the worker
+    """The worker has no entrypoint for this event. The text says what it has instead."""
+
+
+class NotLoaded(Exception):  # noqa: N818 - it states the host's condition
+    """The worker's code does not load at the moment; `failure` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.summary)
+        self.failure = failure
+
+
+class CpuLimitExceeded(BaseException):
+    """Raised inside a handler that has used more CPU time in one go than its worker may. Not an `Exception`, so that a
+    handler's `except Exception` does not swallow it."""
+
+
+class Host(Protocol):
+    """Runs one worker's code. A host is started once, reloaded any number of times, and stopped once."""
+
+    config: WorkerConfig
+    failure: Failure | None
+    """Why the newest code does not load; None while all is well. While it is set, deliveries wait."""
+
+    @property
+    def handlers(self) -> frozenset[str]:
+        """Which of `fetch`, `queue` and `scheduled` the worker has; empty while it is not loaded."""
+
+    async def start(self) -> None:
+        """Load the code. Does not raise when it does not load: `failure` is set."""
+
+    async def reload(self, config: WorkerConfig) -> None:
+        """Load the code again, with `config`. What runs finishes on the old code. `failure` tells how it went."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then cancel it."""
+
+    async def fetch(self, request: Request) -> Response:
+        """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
+
+    async def queue(self, delivery: Delivery) -> DeliveryResult:
+        """Run the `queue` entrypoint and tell what it decided. A handler that raises is an outcome, not an exception.
+        Raises NotLoaded, which the broker takes as "not delivered"."""
+
+    async def scheduled(self, cron: str, scheduled_time_ms: int) -> None:
+        """Run the `scheduled` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""

@@ -1,0 +1,485 @@
+"""Streams of bytes: what `request.body` and `response.body` are, and the pipe behind `TransformStream`.
+
+A `ReadableStream` wraps an async iterator of bytes and can be consumed once, by one consumer: `async for`, a reader, or
+the body methods (`text()` and its like). Nothing is read ahead, so that a slow consumer slows its source down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any, Self
+
+_LOCKED = "This ReadableStream is currently locked to a reader."
+
+
+class ArrayBuffer(bytes):
+    """Bytes with the methods that code for production calls on a buffer of the JavaScript world."""
+
+    __slots__ = ()
+
+    @classmethod
+    def new(cls, source: Any = b"") -> Self:
+        return cls(source)
+
+    @property
+    def byteLength(self) -> int:
+        return len(self)
+
+    @property
+    def length(self) -> int:
+        return len(self)
+
+    def to_bytes(self) -> bytes:
+        return bytes(self)
+
+    def to_py(self, **_options: Any) -> memoryview:
+        return memoryview(self)
+
+    def to_memoryview(self) -> memoryview:
+        return memoryview(self)
+
+    def to_string(self, encoding: str = "utf-8") -> str:
+        return self.decode(encoding)
+
+
+class Uint8Array(ArrayBuffer):
+    """A chunk of a stream. It is `bytes`, and has the `to_bytes()` that production's chunks need."""
+
+    __slots__ = ()
+
+    @property
+    def buffer(self) -> ArrayBuffer:
+        return ArrayBuffer(self)
+
+
+class ReadResult:
+    """What a reader's `read()` gives: `value` is a chunk, or None when `done` is true."""
+
+    __slots__ = ("done", "value")
+
+    def __init__(self, value: Uint8Array | None, done: bool) -> None:
+        self.value = value
+        self.done = done
+
+    def __repr__(self) -> str:
+        return f"<ReadResult done={self.done} value={self.value!r}>"
+
+
+class ReadableStream:
+    """A stream of bytes that can be consumed once.
+
+    `source` is bytes, or an async iterable of bytes. When the source has an `aclose()`, cancelling the stream calls it.
+    """
+
+    __slots__ = ("_bytes", "_disturbed", "_iterator", "_locked")
+
+    def __init__(self, source: bytes | AsyncIterable[bytes]) -> None:
+        self._locked = False
+        self._disturbed = False
+        self._bytes: bytes | None = None
+        self._iterator: AsyncIterator[bytes] | None = None
+        if isinstance(source, bytes):
+            self._bytes = source
+        else:
+            self._iterator = source.__aiter__()
+
+    @classmethod
+    def new(cls, source: Any = None, *_strategy: Any, **callbacks: Any) -> ReadableStream:
+        """`ReadableStream.new({"start": ..., "pull": ..., "cancel": ...})`: the callbacks get a controller with
+        `enqueue(chunk)`, `close()` and `error(exception)`, and may be coroutine functions."""
+        return cls(_Callbacks({**(source or {}), **callbacks}))
+
+    @property
+    def locked(self) -> bool:
+        """Whether a reader holds the stream."""
+        return self._locked
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the stream has been read from or cancelled."""
+        return self._disturbed
+
+    @property
+    def size(self) -> int | None:
+        """The number of bytes of a stream that nobody has read yet and that is in memory as a whole, else None."""
+        return None if self._bytes is None or self._disturbed else len(self._bytes)
+
+    def getReader(self, *_options: Any, **_keywords: Any) -> ReadableStreamReader:
+        """The only consumer from now on. `TypeError` when there is one already."""
+        return ReadableStreamReader(self)
+
+    def __aiter__(self) -> AsyncIterator[Uint8Array]:
+        return _Chunks(self.getReader())
+
+    def take(self) -> bytes | AsyncIterator[bytes]:
+        """The content, for whoever consumes all of it: bytes when it is in memory, else the source to iterate and, when
+        it has an `aclose()`, to close. The stream counts as used from here on. `TypeError` when a reader holds it."""
+        if self._locked:
+            raise TypeError(_LOCKED)
+        self._locked = self._disturbed = True
+        if self._bytes is not None:
+            return self._bytes
+        assert self._iterator is not None
+        return self._iterator
+
+    async def next(self) -> bytes | None:
+        """The next chunk that is not empty, or None at the end; for the reader, which holds the lock."""
+        self._disturbed = True
+        if self._bytes is not None:
+            content, self._bytes = self._bytes, b""
+            return content or None
+        if self._iterator is None:
+            return None
+        async for chunk in self._iterator:
+            if chunk:
+                return as_bytes(chunk)
+        self._iterator = None
+        return None
+
+    async def cancel(self, _reason: Any = None) -> None:
+        """Stop: the rest is not wanted. The source is closed, when it can be."""
+        if self._locked:
+            raise TypeError(_LOCKED)
+        await self.discard()
+
+    async def discard(self) -> None:
+        """`cancel()` without the check for a reader: for the reader itself, and for who drops an unwanted body."""
+        self._disturbed = True
+        self._bytes = b""
+        iterator, self._iterator = self._iterator, None
+        await close_source(iterator)
+
+    def tee(self) -> tuple[ReadableStream, ReadableStream]:
+        """Two streams with the same content. What one has read and the other has not is held in memory."""
+        source = self.take()
+        if isinstance(source, bytes):
+            return ReadableStream(source), ReadableStream(source)
+        shared = _Tee(source)
+        return ReadableStream(shared.branches[0]), ReadableStream(shared.branches[1])
+
+    def unlock(self) -> None:
+        """Let another consumer take over; a reader's `releaseLock()`."""
+        self._locked = False
+
+    def lock(self) -> None:
+        if self._locked:
+            raise TypeError(_LOCKED)
+        self._locked = True
+
+
+class ReadableStreamReader:
+    """Reads a stream chunk by chunk; what `getReader()` gives."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: ReadableStream) -> None:
+        stream.lock()
+        self._stream: ReadableStream | None = stream
+
+    def _held(self) -> ReadableStream:
+        if self._stream is None:
+            raise TypeError("This ReadableStream reader has been released.")
+        return self._stream
+
+    async def read(self) -> ReadResult:
+        chunk = await self._held().next()
+        return ReadResult(None, True) if chunk is None else ReadResult(Uint8Array(chunk), False)
+
+    async def cancel(self, _reason: Any = None) -> None:
+        await self._held().discard()
+
+    def releaseLock(self) -> None:
+        if self._stream is not None:
+            self._stream.unlock()
+            self._stream = None
+
+
+class _Chunks:
+    """`async for chunk in stream`."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: ReadableStreamReader) -> None:
+        self._reader = reader
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Uint8Array:
+        result = await self._reader.read()
+        if result.value is None:
+            raise StopAsyncIteration
+        return result.value
+
+    async def aclose(self) -> None:
+        await self._reader.cancel()
+
+
+def as_bytes(chunk: Any) -> bytes:
+    """A chunk of a stream as bytes; `TypeError` when it is something else, text above all."""
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, (bytearray, memoryview)):
+        return bytes(chunk)
+    raise TypeError(f"a chunk of a streamed body must be bytes, not {type(chunk).__name__}")
+
+
+async def close_source(source: object) -> None:
+    """Call the `aclose()` of a stream's source, when it has one."""
+    close = getattr(source, "aclose", None)
+    if close is not None:
+        await close()
+
+
+async def read_all(source: bytes | AsyncIterator[bytes]) -> bytes:
+    """Everything that `ReadableStream.take()` gave, in one piece."""
+    if isinstance(source, bytes):
+        return source
+    return b"".join([as_bytes(chunk) async for chunk in source])
+
+
+class _Tee:
+    """Reads one source for two branches."""
+
+    __slots__ = ("_lock", "_source", "branches")
+
+    def __init__(self, source: AsyncIterator[bytes]) -> None:
+        self._source = source
+        self._lock = asyncio.Lock()
+        self.branches = (_Branch(self), _Branch(self))
+
+    async def advance(self, branch: _Branch) -> None:
+        """Read on until `branch` has something to give."""
+        async with self._lock:
+            if branch.pending:
+                return  # the other branch has read on meanwhile
+            end: Exception | None = None
+            chunk = b""
+            try:
+                chunk = as_bytes(await self._source.__anext__())
+            except StopAsyncIteration as error:
+                end = error
+            except Exception as error:  # both branches fail as their source did
+                end = error
+            for each in self.branches:
+                if not each.closed:
+                    each.pending.append(chunk if end is None else end)
+
+    async def close(self) -> None:
+        if all(branch.closed for branch in self.branches):
+            await close_source(self._source)
+
+
+class _Branch:
+    """One half of a tee."""
+
+    __slots__ = ("_tee", "closed", "pending")
+
+    def __init__(self, tee: _Tee) -> None:
+        self._tee = tee
+        self.pending: deque[bytes | Exception] = deque()
+        self.closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self.pending:
+            await self._tee.advance(self)
+        item = self.pending[0]
+        if isinstance(item, StopAsyncIteration):
+            raise StopAsyncIteration  # stays in front: the end is the end, however often one asks
+        if isinstance(item, Exception):
+            raise item
+        self.pending.popleft()
+        return item
+
+    async def aclose(self) -> None:
+        self.closed = True
+        self.pending.clear()
+        await self._tee.close()
+
+
+class Pipe:
+    """Carries chunks from a writer to a reader, one at a time: `write()` returns once the reader has taken the chunk.
+
+    `on_cancel` is called when the reader goes away before the end.
+    """
+
+    __slots__ = ("_cancelled", "_chunks", "_ended", "_failure", "_wakeups")
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._wakeups: list[asyncio.Future[None]] = []
+        self._failure: BaseException | None = None
+        self._ended = False
+        self._cancelled = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the reader has gone away."""
+        return self._cancelled
+
+    async def _changed(self) -> None:
+        wakeup = asyncio.get_running_loop().create_future()
+        self._wakeups.append(wakeup)
+        await wakeup
+
+    def _wake(self) -> None:
+        wakeups, self._wakeups = self._wakeups, []
+        for wakeup in wakeups:
+            if not wakeup.done():
+                wakeup.set_result(None)
+
+    async def write(self, chunk: bytes) -> None:
+        """Hand over a chunk. `OSError` when the reader has gone away, `TypeError` after `close()`."""
+        if self._ended:
+            raise TypeError("This WritableStream has been closed.")
+        if chunk:
+            self._chunks.append(chunk)
+            self._wake()
+        while self._chunks and not self._cancelled:
+            await self._changed()
+        if self._cancelled:
+            raise OSError("the reader of this stream has gone away")
+
+    def close(self) -> None:
+        """The reader finds the end after what has been written."""
+        self._ended = True
+        self._wake()
+
+    def fail(self, failure: BaseException) -> None:
+        """The reader finds `failure` after what has been written."""
+        self._failure = failure
+        self.close()
+
+    async def wait_cancelled(self) -> None:
+        """Return once the reader has gone away; never when it reads to the end."""
+        while not self._cancelled:
+            await self._changed()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended or self._cancelled:
+                raise StopAsyncIteration
+            await self._changed()
+        chunk = self._chunks.popleft()
+        self._wake()
+        return chunk
+
+    async def aclose(self) -> None:
+        self._cancelled = True
+        self._chunks.clear()
+        self._wake()
+
+
+class _Callbacks:
+    """The source of `ReadableStream.new(...)`, and the controller that its callbacks are given."""
+
+    __slots__ = ("_callbacks", "_chunks", "_ended", "_failure", "_started")
+
+    def __init__(self, callbacks: dict[str, Any]) -> None:
+        self._callbacks = callbacks
+        self._chunks: deque[bytes] = deque()
+        self._failure: BaseException | None = None
+        self._ended = False
+        self._started = False
+
+    def enqueue(self, chunk: Any) -> None:
+        self._chunks.append(as_bytes(chunk))
+
+    def close(self) -> None:
+        self._ended = True
+
+    def error(self, failure: Any = None) -> None:
+        self._failure = failure if isinstance(failure, BaseException) else OSError(str(failure))
+
+    async def _call(self, name: str, *arguments: Any) -> None:
+        callback = self._callbacks.get(name)
+        if callback is None:
+            return
+        result = callback(*arguments)
+        if hasattr(result, "__await__"):
+            await result
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._started:
+            self._started = True
+            await self._call("start", self)
+        while not self._chunks:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended or "pull" not in self._callbacks:
+                raise StopAsyncIteration
+            await self._call("pull", self)
+        return self._chunks.popleft()
+
+    async def aclose(self) -> None:
+        self._chunks.clear()
+        self._ended = True
+        await self._call("cancel", None)
+
+
+class WritableStreamWriter:
+    """Writes into the `writable` side of a `TransformStream`."""
+
+    __slots__ = ("_pipe",)
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    async def write(self, chunk: Any) -> None:
+        """Hand a chunk of bytes to the reader; returns once the reader has taken it."""
+        await self._pipe.write(as_bytes(chunk))
+
+    async def close(self) -> None:
+        self._pipe.close()
+
+    async def abort(self, reason: Any = None) -> None:
+        """End the stream with an error: the reader sees `reason`."""
+        self._pipe.fail(
+            reason if isinstance(reason, BaseException) else OSError(str(reason or "the stream was aborted"))
+        )
+
+    def releaseLock(self) -> None:
+        """Accepted: a writer holds nothing here that another one would wait for."""
+
+
+class WritableStream:
+    """The `writable` side of a `TransformStream`."""
+
+    __slots__ = ("_pipe",)
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    def getWriter(self) -> WritableStreamWriter:
+        return WritableStreamWriter(self._pipe)
+
+    async def close(self) -> None:
+        self._pipe.close()
+
+
+class TransformStream:
+    """An identity transform: what is written to `writable` is read from `readable`. How a Python worker streams."""
+
+    __slots__ = ("readable", "writable")
+
+    def __init__(self) -> None:
+        pipe = Pipe()
+        self.readable = ReadableStream(pipe)
+        self.writable = WritableStream(pipe)
+
+    @classmethod
+    def new(cls) -> Self:
+        return cls()

@@ -1,0 +1,72 @@
+"""Values that come from outside of a worker: a dict whose keys are attributes too, as objects are in production."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LEAVES = frozenset({str, int, float, bool, type(None), bytes})
+
+
+class Record(dict[str, Any]):
+    """A dict whose keys can be read, set and deleted as attributes: `body["type"]` is `body.type`.
+
+    A key that is also the name of a dict method (`items`, `keys`, `get`, ...) is reached by index only.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(self._missing(name), name=name, obj=self) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        try:
+            del self[name]
+        except KeyError:
+            raise AttributeError(self._missing(name), name=name, obj=self) from None
+
+    def _missing(self, name: str) -> str:
+        keys = ", ".join(map(str, self)) if self else "none, it is empty"
+        return f"no key {name!r}; the keys there are: {keys}"
+
+    def to_py(self, **_options: Any) -> dict[str, Any]:
+        """A plain dict all the way down. Code that expects an object of the JavaScript world calls this."""
+        return {key: _plain(value) for key, value in self.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.to_py()
+    if type(value) is list:
+        return [_plain(item) for item in value]
+    return value
+
+
+def to_record(value: Any) -> Any:
+    """`value` with every dict in it, also those inside lists and tuples, made a `Record`; `value` itself is not
+    changed.
+
+    Lists stay lists. What holds no dict is returned as it is.
+    """
+    kind = type(value)
+    if kind in _LEAVES:
+        return value
+    if kind is dict:
+        record = Record(value)
+        for key, item in value.items():
+            if type(item) not in _LEAVES:
+                record[key] = to_record(item)
+        return record
+    if kind is list:
+        for item in value:
+            if type(item) not in _LEAVES:
+                return [to_record(item) for item in value]
+        return value
+    if kind is tuple:
+        return tuple([to_record(item) for item in value])
+    return value

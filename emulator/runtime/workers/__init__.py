@@ -1,0 +1,67 @@
+"""The module `workers` of worker code, with the names that production's has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.runtime.errors import NotEmulatedError
+from emulator.runtime.invocation import Context
+from emulator.runtime.workers.blob import Blob, BlobEnding, File
+from emulator.runtime.workers.entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint, handler
+from emulator.runtime.workers.env import env, patch_env, wait_until, waitUntil
+from emulator.runtime.workers.fetch import fetch
+from emulator.runtime.workers.formdata import FormData, FormDataValue
+from emulator.runtime.workers.headers import Headers
+from emulator.runtime.workers.queue import Message, MessageBatch
+from emulator.runtime.workers.request import Request
+from emulator.runtime.workers.response import FetchResponse, Response
+from emulator.runtime.workers.rpc import import_from_javascript, python_from_rpc, python_to_rpc
+
+# Names that production exports for annotations; nothing is checked against them.
+BlobValue = Any
+Body = Any
+FetchKwargs = dict[str, Any]
+JSBody = Any
+RequestInitCfProperties = dict[str, Any]
+
+__all__ = [
+    "Blob",
+    "BlobEnding",
+    "BlobValue",
+    "Body",
+    "Context",
+    "DurableObject",
+    "FetchKwargs",
+    "FetchResponse",
+    "File",
+    "FormData",
+    "FormDataValue",
+    "Headers",
+    "JSBody",
+    "Message",
+    "MessageBatch",
+    "Request",
+    "RequestInitCfProperties",
+    "Response",
+    "WorkerEntrypoint",
+    "WorkflowEntrypoint",
+    "env",
+    "fetch",
+    "handler",
+    "import_from_javascript",
+    "patch_env",
+    "python_from_rpc",
+    "python_to_rpc",
+    "waitUntil",
+    "wait_until",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "asgi":  # imported when it is asked for: most workers do without
+        from emulator.runtime.workers import asgi
+
+        return asgi
+    if name == "wsgi":
+        raise NotEmulatedError.of("workers.wsgi", "workers.asgi runs ASGI applications")
+    raise AttributeError(f"module 'workers' has no attribute {name!r}")

@@ -1,0 +1,87 @@
+"""The top of the server: an ASGI application that sends user traffic to a gateway and `/cdn-cgi/` to the control plane.
+
+User traffic takes the short way: no middleware and no router, one look at the path and, with several workers, one at
+the `Host`. The control plane is built when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from emulator.server.gateway import Gateway
+from emulator.server.hostname import is_local, split_host
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CONTROL_PREFIX = "/cdn-cgi/"
+
+
+class App:
+    """Routes by path and host. `gateways` has the primary worker first; each is also at `<name>.localhost`.
+
+    `make_control` builds the control plane, an ASGI application that is given the gateway's worker in
+    `scope["emulator.worker"]`. `bound_host` is the `--host` that the control plane answers to beside loopback names.
+    """
+
+    def __init__(self, gateways: Sequence[Gateway], make_control: Callable[[], ASGIApp], bound_host: str) -> None:
+        self._primary = gateways[0]
+        self._by_name = {gateway.host.config.name.lower(): gateway for gateway in gateways}
+        self._several = len(gateways) > 1
+        self._by_host: dict[bytes, Gateway] = {}
+        self._make_control = make_control
+        self._control: ASGIApp | None = None
+        self._bound_host = bound_host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _refuse(scope, receive, send)
+        elif scope["path"].startswith(CONTROL_PREFIX):
+            await self._answer_control(scope, receive, send)
+        elif self._several:
+            await self._gateway(scope)(scope, receive, send)
+        else:
+            await self._primary(scope, receive, send)
+
+    def _gateway(self, scope: Scope) -> Gateway:
+        host = _host_header(scope)
+        gateway = self._by_host.get(host)
+        if gateway is None:
+            name, _, rest = split_host(host.decode("latin-1")).lower().partition(".")
+            gateway = self._by_name.get(name, self._primary) if rest == "localhost" else self._primary
+            if len(self._by_host) < 256:
+                self._by_host[host] = gateway
+        return gateway
+
+    async def _answer_control(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = split_host(_host_header(scope).decode("latin-1"))
+        if not is_local(host) and host.lower() != self._bound_host.lower():
+            body = (
+                f"403 Forbidden: {CONTROL_PREFIX} answers only to localhost, a loopback address, or the --host that "
+                f"`emulator dev` was given; this request is for {host or 'no host at all'!r}.\n"
+            ).encode()
+            headers = [(b"content-type", b"text/plain;charset=UTF-8"), (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        if self._control is None:
+            self._control = self._make_control()
+        scope["emulator.worker"] = self._gateway(scope).host
+        await self._control(scope, receive, send)
+
+
+def _host_header(scope: Scope) -> bytes:
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return value  # type: ignore[no-any-return]
+    return b""
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Turn a WebSocket away: workers cannot take one yet."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1011, "reason": "WebSockets are not emulated yet"})

@@ -1,0 +1,86 @@
+"""The door for user traffic: HTTP in, the worker's `fetch`, HTTP out, and an error that can be read when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from emulator.events import Bus, RequestFinished
+from emulator.hosts.base import HandlerError, HandlerMissing, Host, NotLoaded
+from emulator.runtime.http import request_from_scope, send_response
+from emulator.runtime.workers.response import Response
+
+if TYPE_CHECKING:
+    from emulator.failure import Failure
+    from emulator.runtime.workers.request import Request
+    from emulator.server.app import Receive, Scope, Send
+
+CLIENT_CLOSED_REQUEST = 499
+SLOW_SECONDS = 0.05
+
+
+class Gateway:
+    """Serves one worker as an ASGI application."""
+
+    def __init__(self, host: Host, bus: Bus) -> None:
+        self.host = host
+        self._bus = bus
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        request = request_from_scope(scope, receive)
+        try:
+            response = await self.host.fetch(request)
+        except HandlerError as error:
+            response = _failure_answer(request, error.failure, "The worker raised an exception")
+        except NotLoaded as error:
+            response = _failure_answer(request, error.failure, "The worker's code does not load")
+        except HandlerMissing as error:
+            response = Response(f"{error}\n", status=500)
+        status = response.status
+        head = scope["method"] == "HEAD"
+        if response.is_streaming and not head:
+            if not await _stream(response, receive, send):
+                status = CLIENT_CLOSED_REQUEST
+        else:
+            await send_response(response, send, head=head)
+        if self._bus.wants(RequestFinished):
+            path: str = scope["path"]
+            query: bytes = scope["query_string"]
+            if query:
+                path = f"{path}?{query.decode('latin-1')}"
+            duration = perf_counter() - started
+            self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+
+
+async def _stream(response: Response, receive: Receive, send: Send) -> bool:
+    """Send a streaming answer until it ends or the client goes away, which ends the worker's stream. Returns whether
+    the client stayed."""
+    sending = asyncio.ensure_future(send_response(response, send))
+    leaving = asyncio.ensure_future(_client_leaves(receive))
+    try:
+        await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()
+            return True
+        return False
+    finally:
+        for task in (sending, leaving):
+            task.cancel()
+        await asyncio.wait((sending, leaving))
+
+
+async def _client_leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _failure_answer(request: Request, failure: Failure, heading: str) -> Response:
+    """A page for a browser, plain text for everything else; status 500."""
+    if "text/html" in (request.headers.get("accept") or ""):
+        from emulator.server.error_page import render_error_page
+
+        page = render_error_page(failure, heading, f"{request.method} {request.url}")
+        return Response(page, status=500, headers={"content-type": "text/html;charset=UTF-8"})
+    return Response(f"{heading}\n\n{failure.text}\n", status=500)

@@ -1,0 +1,23 @@
+"""Host names: which of them mean this machine."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+
+def split_host(host: str) -> str:
+    """The name or address in a `Host` header, without the port and the brackets of an IPv6 address."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def is_local(name: str) -> bool:
+    """Whether `name` can only mean this machine: `localhost`, a name below it, or a loopback address."""
+    lowered = name.lower().rstrip(".")
+    if lowered == "localhost" or lowered.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(lowered).is_loopback
+    except ValueError:
+        return False

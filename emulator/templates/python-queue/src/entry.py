@@ -1,0 +1,55 @@
+"""Sign people up, and send the welcome e-mail later: whoever signs up does not wait for it.
+
+`fetch` puts a message on the queue and answers at once. `queue` is given the messages in batches, in the background.
+"""
+
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
+
+from mail import send_welcome_email
+from page import PAGE
+from workers import Response, WorkerEntrypoint
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        url = urlsplit(request.url)
+        if url.path == "/":
+            return Response(PAGE, headers={"content-type": "text/html;charset=UTF-8"})
+        if url.path == "/signup" and request.method == "GET":
+            return await self.sign_up(email_in_form(url.query))
+        if url.path == "/signup" and request.method == "POST":
+            text = await request.text()
+            is_json = "json" in (request.headers.get("content-type") or "")
+            return await self.sign_up(email_in_json(text) if is_json else email_in_form(text))
+        return Response("Not found", status=404)
+
+    async def sign_up(self, email):
+        if not EMAIL.fullmatch(email):
+            return Response.json({"ok": False, "error": "please give an e-mail address"}, status=400)
+        # ... create the user ...
+        await self.env.EVENTS.send({"type": "welcome-email", "email": email})
+        return Response.json({"ok": True})
+
+    async def queue(self, batch):
+        for message in batch.messages:
+            event = message.body
+            if event.type == "welcome-email":
+                await send_welcome_email(self.env.SENDER, event.email)
+            # A message that is acked is done. When an exception leaves this method, those that are not acked yet are
+            # delivered again, up to max_retries times, and then move to the dead letter queue.
+            message.ack()
+
+
+def email_in_form(text):
+    return parse_qs(text).get("email", [""])[0].strip()
+
+
+def email_in_json(text):
+    try:
+        return str(json.loads(text)["email"]).strip()
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,42 @@
+"""The targets of the benchmark: when one is met, and how the table says so."""
+
+from __future__ import annotations
+
+from bench.rows import ROWS, Row
+from bench.sides import emulator_side, node_sides
+from bench.table import render
+
+
+def row(name: str) -> Row:
+    return next(row for row in ROWS if row.name == name)
+
+
+def test_a_rate_is_compared_as_ours_by_theirs() -> None:
+    medians = {"emulator": 20_000.0, "wrangler": 1_000.0, "miniflare": 8_000.0}
+    fifteen_times_wrangler, four_times_miniflare = row("ok").targets
+    assert row("ok").met(fifteen_times_wrangler, medians) is True
+    assert row("ok").met(four_times_miniflare, medians) is False
+
+
+def test_a_duration_is_compared_as_theirs_by_ours() -> None:
+    medians = {"emulator": 0.5, "wrangler": 2.0}
+    four_times_wrangler, at_most = row("start").targets
+    assert row("start").times_better(medians, "wrangler") == 4.0
+    assert row("start").met(four_times_wrangler, medians) is True
+    assert row("start").met(at_most, medians) is False
+
+
+def test_a_target_against_a_side_that_did_not_run_is_neither_met_nor_missed() -> None:
+    at_most, below_miniflare = row("latency").targets
+    assert row("latency").met(at_most, {"emulator": 0.4}) is True
+    assert row("latency").met(below_miniflare, {"emulator": 0.4}) is None
+    assert row("latency").met(below_miniflare, {"emulator": 0.4, "miniflare": 0.3}) is False
+
+
+def test_the_table_shows_the_median_of_the_runs_and_each_verdict() -> None:
+    samples = {"ok": {"emulator": [100.0, 30_000.0, 31_000.0], "miniflare": [10_000.0]}, "memory": {"emulator": [40.4]}}
+    text = render(samples, (emulator_side(), *node_sides()))
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines()]
+    assert len({len(line) for line in text.splitlines()}) == 1
+    assert lines[2][2:] == ["30,000", "10,000", "", "15 x wrangler, 4 x miniflare", "?, 3.0 x", "?, no"]
+    assert lines[3] == ["idle memory, PSS", "MB", "40", "", "", "at most 50 MB", "40", "yes"]

@@ -1,0 +1,222 @@
+"""The commands as a whole: help, errors, exit statuses, and what they hand to a session."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Coroutine
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from emulator import events
+from emulator.cli import cli
+from emulator.config.model import WorkerConfig
+from emulator.errors import ConfigError, Problem, ServerError
+from emulator.failure import Failure, Frame
+
+ROOT = Path(__file__).parents[2]
+FAILURE = Failure("SyntaxError", "bad", (Frame("/app/entry.py", 3, "<module>", "def", is_user=True),), "")
+
+
+class FakeHost:
+    def __init__(self, failure: Failure | None = None) -> None:
+        self.config = WorkerConfig("sign-up", Path("/app/wrangler.jsonc"), Path("/app/entry.py"))
+        self.handlers = frozenset() if failure else frozenset({"fetch"})
+        self.failure = failure
+
+
+class FakeSession:
+    """Stands in for emulator.session: notes its options and does what the test asks for."""
+
+    made: list[FakeSession]
+    error: BaseException | None = None
+    failure: Failure | None = None
+
+    def __init__(self, options: dict[str, Any], bus: events.Bus) -> None:
+        if isinstance(self.error, ConfigError):
+            raise self.error
+        self.options = options
+        self.bus = bus
+        self.hosts = [FakeHost(self.failure)]
+        self.configs = [host.config for host in self.hosts]
+        self.calls: list[str] = []
+        self.made.append(self)
+
+    async def load(self) -> None:
+        self.calls.append("load")
+
+    async def stop(self, grace_seconds: float = 10.0) -> None:
+        self.calls.append("stop")
+
+    async def serve(self) -> None:
+        if self.error is not None:
+            raise self.error
+        self.bus.publish(events.ServerReady("http://127.0.0.1:8787"))
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(coroutine)
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> type[FakeSession]:
+    class Fake(FakeSession):
+        made: list[FakeSession] = []  # noqa: RUF012 - one list for each test
+
+    module = ModuleType("emulator.session")
+    module.__dict__.update(Session=Fake, SessionOptions=dict, run=run)
+    monkeypatch.setitem(sys.modules, "emulator.session", module)
+    return Fake
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def _terminal_writes_where_the_runner_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Current:
+        encoding = "utf-8"
+
+        def write(self, text: str) -> int:
+            return sys.stdout.write(text)
+
+        def flush(self) -> None:
+            sys.stdout.flush()
+
+        def isatty(self) -> bool:
+            return False
+
+    monkeypatch.setattr(sys, "__stdout__", Current())
+
+
+def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
+    result = invoke(
+        *("dev", "-c", "a.jsonc", "-c", "b.toml", "-p", "0", "--host", "::1", "-e", "staging"),
+        *("--var", "A:1", "--var", "B:x:y", "--var", "C:", "--no-reload"),
+    )
+    assert result.exit_code == 0
+    assert session.made[0].options == {
+        "config_paths": (Path("a.jsonc"), Path("b.toml")),
+        "environment": "staging",
+        "overrides": {"A": "1", "B": "x:y", "C": ""},
+        "host": "::1",
+        "port": 0,
+        "reload": False,
+    }
+    assert "Ready on http://127.0.0.1:8787\n" in result.stdout
+
+
+def test_dev_leaves_open_what_was_not_said(session: type[FakeSession]) -> None:
+    invoke("dev")
+    options = session.made[0].options
+    assert options["config_paths"] == ()
+    assert (options["host"], options["port"], options["environment"]) == (None, None, None)
+    assert options["reload"] is True
+
+
+@pytest.mark.parametrize("value", ["A", "=1", ":1", "A=1", "a-b:1"])
+def test_a_var_that_is_not_key_and_value_is_refused(value: str, session: type[FakeSession]) -> None:
+    result = invoke("dev", "--var", value)
+    assert result.exit_code == 2
+    assert f"{value!r} is not KEY:VALUE, such as GREETING:Hello" in result.stderr
+    assert session.made == []
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http"])
+def test_a_port_that_is_none_is_refused(port: str, session: type[FakeSession]) -> None:
+    result = invoke("dev", "-p", port)
+    assert result.exit_code == 2
+    assert "--port" in result.stderr
+
+
+def test_every_problem_of_a_configuration_is_printed_without_a_traceback(session: type[FakeSession]) -> None:
+    session.error = ConfigError(
+        [Problem("w.jsonc", 1, 2, "name", "is missing"), Problem("w.jsonc", 3, 4, "main", "is 3", "Give a path.")]
+    )
+    for command in ("dev", "check"):
+        result = invoke(command)
+        assert result.exit_code == 2
+        assert result.stderr == ("Error: w.jsonc:1:2: name: is missing\nw.jsonc:3:4: main: is 3\n  Give a path.\n")
+        assert result.stdout == ""
+
+
+def test_a_server_that_cannot_start_is_one_sentence(session: type[FakeSession]) -> None:
+    session.error = ServerError("Port 8787 is in use", hint="Try -p 8788.")
+    result = invoke("dev")
+    assert (result.exit_code, result.stderr) == (2, "Error: Port 8787 is in use\n  Try -p 8788.\n")
+
+
+def test_ctrl_c_while_it_starts_is_quiet(session: type[FakeSession]) -> None:
+    session.error = KeyboardInterrupt()
+    result = invoke("dev")
+    assert (result.exit_code, result.output) == (130, "")
+
+
+def test_check_loads_and_stops_and_prints_what_it_found(session: type[FakeSession]) -> None:
+    result = invoke("check", "-e", "production")
+    assert (result.exit_code, result.stdout) == (0, "sign-up  /app/entry.py  fetch\n")
+    assert session.made[0].calls == ["load", "stop"]
+    assert session.made[0].options["environment"] == "production"
+
+
+def test_check_says_why_code_does_not_load(session: type[FakeSession]) -> None:
+    session.failure = FAILURE
+    result = invoke("check")
+    assert result.exit_code == 1
+    assert "sign-up  /app/entry.py  does not load\n" in result.stdout
+    assert "SyntaxError: bad\n  /app/entry.py:3 in <module>\n    def\n" in result.stdout
+
+
+def test_help_of_every_command_has_examples() -> None:
+    overview = invoke("--help").output
+    for command in ("dev", "init", "check"):
+        assert command in overview
+        assert f"Examples:\n    emulator {command}" in invoke(command, "--help").output
+
+
+def test_an_unknown_command_is_refused() -> None:
+    result = invoke("deploy")
+    assert result.exit_code == 2
+    assert "No such command 'deploy'" in result.stderr
+
+
+def test_starting_imports_no_more_than_it_needs() -> None:
+    code = "import sys, emulator.cli.dev, emulator.cli.terminal; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    needless = {"rich", "httpx", "jinja2", "json5", "starlette", "importlib.metadata", "tempfile", "emulator.cli.init"}
+    assert needless.isdisjoint(output.split())
+
+
+def test_the_commands_of_the_readme_are_in_the_makefile() -> None:
+    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+    first_section = readme.split("\n## ")[1]
+    commands = [line.strip() for line in first_section.splitlines() if line.startswith("    make ")]
+    assert commands == ["make dev", "make test"]
+    for target in ("dev", "test", "check", "bench", "clean", "help"):
+        assert f"\n{target}:" in makefile
+
+
+def test_the_links_of_the_readme_lead_somewhere() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", readme):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_dependency_is_pinned_once() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    pinned = [
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "requirements-dev.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert len(pinned) == len(set(pinned))
+    assert {re.split(r"[>=;]", name)[0].lower() for name in wanted} <= set(pinned)

@@ -1,0 +1,160 @@
+"""`emulator init`: what it makes, and what it refuses without touching anything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from emulator.cli import cli
+from emulator.cli.init import TEMPLATES, template_names, worker_name
+from emulator.config import load_config
+from emulator.errors import EmulatorError
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def init(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["init", *arguments])
+
+
+def everything(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_the_templates_are_those_that_the_help_names() -> None:
+    assert template_names() == ["python-fetch", "python-queue"]
+    text = init("--help").output
+    assert all(name in text for name in template_names())
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+@pytest.mark.parametrize("template", template_names())
+def test_a_new_worker_has_its_name_and_loads(template: str, tmp_path: Path) -> None:
+    result = init("my-app", "--template", template)
+    assert result.exit_code == 0, result.output
+    config = load_config(tmp_path / "my-app" / "wrangler.jsonc", environment=None, overrides={})
+    assert config.name == "my-app"
+    assert config.warnings == ()
+    assert config.main.is_file()
+    made = everything(tmp_path / "my-app")
+    assert {"README.md", ".gitignore", "src/entry.py", "wrangler.jsonc"} <= made.keys()
+    assert "gitignore" not in made
+    assert all(name in result.output for name in made)
+    assert not [path for path in made if "__pycache__" in path]
+
+
+def test_the_next_commands_are_shown() -> None:
+    assert init("my app").output.endswith("Next:\n  cd 'my app'\n  emulator dev\n")
+
+
+def test_the_default_template_has_the_queue_of_the_readme(tmp_path: Path) -> None:
+    init("my-app")
+    config = load_config(tmp_path / "my-app" / "wrangler.jsonc", environment=None, overrides={})
+    assert [(producer.binding, producer.queue) for producer in config.producers] == [("EVENTS", "my-app-events")]
+    settings = config.consumers[0].settings
+    assert (settings.max_batch_size, settings.max_batch_timeout, settings.max_retries) == (10, 5, 3)
+    assert settings.dead_letter_queue == "my-app-events-dlq"
+
+
+def test_here_is_a_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "Shop 2"
+    (here / ".git").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    result = init(".")
+    assert result.exit_code == 0, result.output
+    assert "cd " not in result.output
+    assert load_config(here / "wrangler.jsonc", environment=None, overrides={}).name == "shop-2"
+    assert names(here) == [".dev.vars.example", ".git", ".gitignore", "README.md", "src", "wrangler.jsonc"]
+
+
+def test_missing_directories_above_are_made(tmp_path: Path) -> None:
+    assert init("apps/web/my-app").exit_code == 0
+    assert (tmp_path / "apps" / "web" / "my-app" / "wrangler.jsonc").is_file()
+    assert names(tmp_path) == ["apps"]
+
+
+def test_a_directory_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "my-app").mkdir()
+    (tmp_path / "my-app" / "notes.txt").write_text("mine")
+    result = init("my-app")
+    assert result.exit_code == 2
+    assert "my-app: is not empty (it holds notes.txt); nothing was changed" in result.output
+    assert everything(tmp_path) == {"my-app/notes.txt": b"mine"}
+
+
+def test_a_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "my-app").write_text("mine")
+    result = init("my-app")
+    assert result.exit_code == 2
+    assert "my-app: is a file" in result.output
+    assert everything(tmp_path) == {"my-app": b"mine"}
+
+
+def test_a_path_through_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = init("file/my-app")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert everything(tmp_path) == {"file": b"mine"}
+
+
+def test_an_unknown_template_lists_those_that_there_are(tmp_path: Path) -> None:
+    result = init("my-app", "--template", "rust")
+    assert result.exit_code == 2
+    assert "there is no template 'rust'\n  Templates: python-fetch, python-queue." in result.output
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("directory", "name"),
+    [
+        ("my-app", "my-app"),
+        ("apps/My_App 2!", "my-app-2"),
+        ("--a--", "a"),
+        ("x" * 80, "x" * 63),
+    ],
+)
+def test_a_name_is_made_valid(directory: str, name: str) -> None:
+    assert worker_name(directory) == name
+
+
+@pytest.mark.parametrize("directory", ["", " ", "???", "a\0b"])
+def test_what_makes_no_name_is_refused(directory: str, tmp_path: Path) -> None:
+    with pytest.raises(EmulatorError):
+        worker_name(directory)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("target", ["my-app", "here"])
+def test_a_failure_half_way_leaves_nothing_behind(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    rename = Path.rename
+    calls = 0
+
+    def fail_the_third_time(path: Path, place: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == (3 if target == "here" else 1):
+            raise OSError(28, "No space left on device")
+        return rename(path, place)
+
+    monkeypatch.setattr(Path, "rename", fail_the_third_time)
+    result = init(target)
+    assert result.exit_code == 2
+    assert f"{target}: cannot make a worker: No space left on device" in result.output
+    assert names(tmp_path) == ["here"]
+    assert names(tmp_path / "here") == []
+
+
+def test_templates_name_no_resource_from_elsewhere() -> None:
+    for path in TEMPLATES.rglob("*.py"):
+        assert not re.search(r"(src|href|url\()=?[\"'(]?https?:", path.read_text()), path

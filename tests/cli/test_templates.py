@@ -1,0 +1,167 @@
+"""The templates run as they are, and do what their READMEs say. Queues run on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import events
+from emulator.broker.clock import VirtualClock
+from emulator.cli.init import TEMPLATES, create
+from emulator.runtime.workers import Request, Response
+from emulator.session import Session, SessionOptions
+
+
+class Running:
+    """A template's worker, loaded, with its queues on a clock that a test moves."""
+
+    def __init__(self, template: str) -> None:
+        self.clock = VirtualClock()
+        self.bus = events.Bus()
+        self.batches: asyncio.Queue[events.BatchDelivered] = asyncio.Queue()
+        self.bus.subscribe(events.BatchDelivered, self.batches.put_nowait)
+        configuration = TEMPLATES / template / "wrangler.jsonc"
+        self.session = Session(SessionOptions(config_paths=(configuration,)), self.bus, self.clock)
+        self.host = self.session.hosts[0]
+
+    async def fetch(self, path: str, method: str = "GET", **options: Any) -> tuple[int, str]:
+        request = Request(f"http://localhost:8787{path}", method=method, **options)
+        response: Response = await self.host.fetch(request)
+        return response.status, await response.text()
+
+    async def next_batch(self) -> events.BatchDelivered:
+        """Move the clock to what is due next, until a batch has been settled."""
+        while self.batches.empty():
+            due = self.clock.next_timer()
+            if due is None:
+                return await asyncio.wait_for(self.batches.get(), 5)
+            self.clock.move_to(due)
+            while self.clock.run_due():
+                pass
+            await asyncio.sleep(0)
+        return self.batches.get_nowait()
+
+
+def converse(template: str, conversation: Callable[[Running], Awaitable[None]]) -> None:
+    async def run() -> None:
+        running = Running(template)
+        await running.session.load()
+        try:
+            assert running.host.failure is None
+            await conversation(running)
+        finally:
+            await running.session.stop(0.0)
+
+    asyncio.run(run())
+
+
+def test_sign_up_shows_a_page_that_posts_to_it() -> None:
+    async def conversation(running: Running) -> None:
+        status, page = await running.fetch("/")
+        assert status == 200
+        assert '<form action="/signup" method="post">' in page
+        assert (await running.fetch("/elsewhere"))[0] == 404
+
+    converse("python-queue", conversation)
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("/signup?email=ada%40example.com", {}),
+        ("/signup", {"method": "POST", "body": "email=ada%40example.com"}),
+        (
+            "/signup",
+            {
+                "method": "POST",
+                "body": '{"email": " ada@example.com "}',
+                "headers": {"content-type": "application/json"},
+            },
+        ),
+    ],
+)
+def test_a_sign_up_arrives_at_the_consumer_within_five_seconds(
+    path: str, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def conversation(running: Running) -> None:
+        started = running.clock.now()
+        status, answer = await running.fetch(path, **options)
+        assert (status, json.loads(answer)) == (200, {"ok": True})
+        batch = await running.next_batch()
+        assert len(batch.settlement.acked) == 1
+        assert running.clock.now() - started == 5
+
+    converse("python-queue", conversation)
+    assert "Welcome e-mail from hello@sign-up.example to ada@example.com" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("email", ["", "ada", "ada@", "a b@example.com", "@example.com"])
+def test_what_is_no_address_is_refused(email: str) -> None:
+    async def conversation(running: Running) -> None:
+        for options in (
+            {"body": f"email={email}"},
+            {"body": json.dumps({"email": email}), "headers": {"content-type": "application/json"}},
+        ):
+            status, answer = await running.fetch("/signup", "POST", **options)
+            assert (status, json.loads(answer)["ok"]) == (400, False)
+        assert running.session.broker.metrics("my-app-events").backlog_count == 0
+
+    converse("python-queue", conversation)
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{", "3", "{}"])
+def test_json_without_an_address_is_refused(body: str) -> None:
+    async def conversation(running: Running) -> None:
+        options = {"body": body, "headers": {"content-type": "application/json"}}
+        assert (await running.fetch("/signup", "POST", **options))[0] == 400
+
+    converse("python-queue", conversation)
+
+
+def test_an_address_that_fails_is_tried_four_times_and_then_kept_with_its_reason() -> None:
+    async def conversation(running: Running) -> None:
+        moved: list[events.MessagesDeadLettered] = []
+        running.bus.subscribe(events.MessagesDeadLettered, moved.append)
+        await running.fetch("/signup?email=nobody@fail.example")
+        outcomes = [await running.next_batch() for _ in range(4)]
+        assert [len(batch.settlement.retried) for batch in outcomes] == [1, 1, 1, 0]
+        assert len(outcomes[-1].settlement.dead) == 1
+        letter = moved[0].messages[0].dead_letter
+        assert moved[0].to == "my-app-events-dlq"
+        assert letter is not None
+        assert letter.last_error.startswith("ConnectionError: the mail service did not take the e-mail")
+
+    converse("python-queue", conversation)
+
+
+def test_fetch_template_answers_html_json_a_parameter_and_404() -> None:
+    async def conversation(running: Running) -> None:
+        status, page = await running.fetch("/")
+        assert status == 200
+        assert "<h1>Hello!</h1>" in page
+        status, answer = await running.fetch("/hello/Ada%20L")
+        assert (status, json.loads(answer)) == (200, {"message": "Hello, Ada L"})
+        status, answer = await running.fetch("/echo", "POST", body='{"a": 1}')
+        assert (status, json.loads(answer)) == (200, {"you_sent": {"a": 1}})
+        assert (await running.fetch("/echo", "POST", body="{"))[0] == 400
+        assert (await running.fetch("/absent"))[0] == 404
+
+    converse("python-fetch", conversation)
+
+
+def test_running_a_template_in_place_leaves_nothing_that_a_new_worker_would_get(tmp_path: Path) -> None:
+    made = create(tmp_path / "new", "python-queue", "new")
+    assert sorted(made) == [
+        ".dev.vars.example",
+        ".gitignore",
+        "README.md",
+        "src/entry.py",
+        "src/mail.py",
+        "src/page.py",
+        "wrangler.jsonc",
+    ]

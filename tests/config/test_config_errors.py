@@ -1,0 +1,415 @@
+"""Every error that a configuration can have, with its exact place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from config_project import assert_errors, wrap, write
+
+from emulator.config import find_config, load_config
+from emulator.errors import ConfigError, EmulatorError
+
+QUEUE_NAME = "a queue name: 1 to 63 lowercase letters, digits and hyphens, with no hyphen at either end"
+WORKER_NAME = "a name of 1 to 63 lowercase letters, digits, hyphens and underscores that does not begin with a hyphen"
+CONSUMER = "queues.consumers[0]"
+
+
+def consumer(settings: str) -> str:
+    return wrap(f'"queues": {{"consumers": [{{"queue": "orders", {settings}}}]}}')
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed", "bad"),
+    [
+        ("max_batch_size", "a whole number from 1 to 100", ["0", "101", '"10"', "1.5", "true", "null"]),
+        ("max_batch_timeout", "a whole number from 0 to 60", ["-1", "61", "[]"]),
+        ("max_retries", "a whole number from 0 to 100", ["-1", "101"]),
+        ("max_concurrency", "a whole number from 1 to 250, or null", ["0", "251"]),
+        ("retry_delay", "a whole number from 0 to 86,400", ["-1", "86401"]),
+        ("dead_letter_queue", QUEUE_NAME, ['"Dead"', "null", "{}"]),
+        ("type", '"worker" or "http_pull"', ['"pull"', "1"]),
+    ],
+)
+def test_a_consumer_setting_out_of_range_is_an_error(tmp_path: Path, key: str, allowed: str, bad: list[str]) -> None:
+    found = {"{}": "an object", "[]": "an array"}
+    for value in bad:
+        expected = f"{CONSUMER}.{key}: must be {allowed}, not {found.get(value, value)}"
+        assert_errors(tmp_path, consumer(f'"{key}": ▶{value}'), [expected])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        '"max_batch_size": 1, "max_batch_timeout": 0, "max_retries": 0, "max_concurrency": 1, "retry_delay": 0',
+        '"max_batch_size": 100, "max_batch_timeout": 60, "max_retries": 100, "max_concurrency": 250',
+        '"retry_delay": 86400, "max_concurrency": null, "dead_letter_queue": "orders-dead"',
+        '"type": "http_pull", "visibility_timeout_ms": 43200000',
+    ],
+)
+def test_both_ends_of_every_range_are_allowed(tmp_path: Path, settings: str) -> None:
+    assert load_config(write(tmp_path, consumer(settings))).consumers[0].queue == "orders"
+
+
+ONE_ERROR = {
+    "name": (
+        '{"name": ▶"My_Worker", "main": "src/entry.py"}',
+        f'name: must be {WORKER_NAME}, not "My_Worker"',
+    ),
+    "name missing": (
+        '▶{"main": "src/entry.py"}',
+        "name: is missing\nGive the worker a name: lowercase letters, digits and hyphens.",
+    ),
+    "main missing": (
+        '// first\n▶{"name": "demo"}',
+        'main: is missing\nName the worker\'s module, such as "src/entry.py".',
+    ),
+    "main empty": ('{"name": "demo", "main": ▶""}', 'main: must be a string that is not empty, not ""'),
+    "main is a directory": (
+        '{"name": "demo", "main": ▶"src"}',
+        'main: "src" is a directory; it must be a Python file',
+    ),
+    "main in JavaScript": (
+        '{"name": "demo", "main": ▶"src/index.ts"}',
+        'main: "src/index.ts" is JavaScript; this version runs Python workers only, JavaScript workers not yet',
+    ),
+    "main with another ending": (
+        '{"name": "demo", "main": ▶"src/entry.rs"}',
+        'main: must be a Python file, ending in .py, not "src/entry.rs"',
+    ),
+    "compatibility_date": (
+        '{"name": "demo", "main": "src/entry.py", "compatibility_date": ▶"2026-02-30"}',
+        'compatibility_date: must be a date in quotes, such as "2026-01-31", not "2026-02-30"',
+    ),
+    "compatibility_date in another form": (
+        '{"name": "demo", "main": "src/entry.py", "compatibility_date": ▶"20260131"}',
+        'compatibility_date: must be a date in quotes, such as "2026-01-31", not "20260131"',
+    ),
+    "compatibility_flags": (
+        wrap('"compatibility_flags": ▶"python_workers"'),
+        'compatibility_flags: must be an array, not "python_workers"',
+    ),
+    "one of the flags": (
+        wrap('"compatibility_flags": ["python_workers", ▶7]'),
+        "compatibility_flags[1]: must be a string that is not empty, not 7",
+    ),
+    "vars": (wrap('"vars": ▶["A"]'), "vars: must be an object, not an array"),
+    "queues": (wrap('"queues": ▶null'), "queues: must be an object, not null"),
+    "producers": (wrap('"queues": {"producers": ▶{}}'), "queues.producers: must be an array, not an object"),
+    "producer": (wrap('"queues": {"producers": [▶"A"]}'), 'queues.producers[0]: must be an object, not "A"'),
+    "binding": (
+        wrap('"queues": {"producers": [{"binding": ▶"MY-QUEUE", "queue": "orders"}]}'),
+        'queues.producers[0].binding: must be a JavaScript identifier, such as MY_QUEUE, not "MY-QUEUE"',
+    ),
+    "queue name": (
+        wrap(f'"queues": {{"producers": [{{"binding": "A", "queue": ▶"{"q" * 64}"}}]}}'),
+        f'queues.producers[0].queue: must be {QUEUE_NAME}, not "{"q" * 59}...',
+    ),
+    "delivery_delay": (
+        wrap('"queues": {"producers": [{"binding": "A", "queue": "orders", "delivery_delay": ▶86401}]}'),
+        "queues.producers[0].delivery_delay: must be a whole number from 0 to 86,400, not 86401",
+    ),
+    "consumer without a queue": (
+        wrap('"queues": {"consumers": [▶{"max_retries": 1}]}'),
+        f"queues.consumers[0].queue: is missing; it must be {QUEUE_NAME}",
+    ),
+    "own dead letter queue": (
+        consumer('"dead_letter_queue": ▶"orders"'),
+        f'{CONSUMER}.dead_letter_queue: "orders" cannot be its own dead letter queue',
+    ),
+    "two consumers of one queue": (
+        wrap('"queues": {"consumers": [\n{"queue": "orders"},\n{"queue": ▶"orders"}]}'),
+        f'queues.consumers[1].queue: "orders" already has a consumer, {CONSUMER} on line 6; a queue has one at most',
+    ),
+    "visibility_timeout_ms of a push consumer": (
+        consumer('▶"visibility_timeout_ms": 1000'),
+        f'{CONSUMER}.visibility_timeout_ms: is for consumers with `"type": "http_pull"` only',
+    ),
+    "visibility_timeout_ms": (
+        consumer('"type": "http_pull", "visibility_timeout_ms": ▶43200001'),
+        f"{CONSUMER}.visibility_timeout_ms: must be a whole number from 0 to 43,200,000, not 43200001",
+    ),
+    "two producers of one name": (
+        wrap('"queues": {"producers": [{"binding": "A", "queue": "a"}, {"binding": ▶"A", "queue": "b"}]}'),
+        'queues.producers[1].binding: "A" is already the name of queues.producers[0].binding on line 5',
+    ),
+    "a var and a producer of one name": (
+        wrap('"vars": {"A": 1},\n"queues": {"producers": [{"binding": ▶"A", "queue": "a"}]}'),
+        'queues.producers[0].binding: "A" is already the name of vars.A on line 5',
+    ),
+    "a var and a binding that is not emulated": (
+        wrap('"vars": {"A": 1},\n"kv_namespaces": [{"binding": ▶"A"}]'),
+        'kv_namespaces[0].binding: "A" is already the name of vars.A on line 5',
+    ),
+    "limits.cpu_ms": (
+        wrap('"limits": {"cpu_ms": ▶0}'),
+        "limits.cpu_ms: must be a whole number from 1 to 300,000, not 0",
+    ),
+    "dev.port": (wrap('"dev": {"port": ▶65536}'), "dev.port: must be a whole number from 0 to 65,535, not 65536"),
+    "dev.ip": (wrap('"dev": {"ip": ▶1}'), "dev.ip: must be a string that is not empty, not 1"),
+    "triggers": (wrap('"triggers": ▶["* * * * *"]'), "triggers: must be an object, not an array"),
+    "cron": (wrap('"triggers": {"crons": [▶5]}'), "triggers.crons[0]: must be a string, not 5"),
+    "cron with six fields": (
+        wrap('"triggers": {"crons": ["* * * * *", ▶"0 * * * * *"]}'),
+        "triggers.crons[1]: must have 5 fields (minute, hour, day of the month, month, day of the week), not 6",
+    ),
+    "env": (wrap('"env": ▶[]'), "env: must be an object, not an array"),
+}
+
+
+@pytest.mark.parametrize("name", ONE_ERROR)
+def test_an_error_names_its_place_what_was_found_and_what_is_allowed(tmp_path: Path, name: str) -> None:
+    text, expected = ONE_ERROR[name]
+    assert_errors(tmp_path, text, [expected])
+
+
+def test_a_main_that_is_not_there_is_an_error_at_its_value(tmp_path: Path) -> None:
+    text = '{"name": "demo", "main": ▶"src/missing.py"}'
+    expected = f'main: "src/missing.py": there is no such file\nLooked for {tmp_path}/src/missing.py.'
+    assert_errors(tmp_path, text, [expected])
+
+
+def test_a_main_with_a_path_that_no_file_can_have_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"name": "demo", "main": "%s.py"}' % ("x" * 5000))
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_config(path)
+
+
+def test_all_problems_of_a_file_come_at_once_in_file_order(tmp_path: Path) -> None:
+    text = """{
+  "triggers": {"crons": [▶"never", ▶"61 * * * *"]},
+  "name": ▶7,
+  "queues": {
+    "consumers": [
+      {"queue": "a", "max_batch_size": ▶500, "max_retries": ▶"3"},
+      ▶{},
+      ▶[]
+    ]
+  },
+  "main": ▶"src/missing.py"
+}"""
+    assert_errors(
+        tmp_path,
+        text,
+        [
+            "triggers.crons[0]: must have 5 fields (minute, hour, day of the month, month, day of the week), not 1",
+            'triggers.crons[1]: "61" is not allowed there: minute 0 to 59',
+            f"name: must be {WORKER_NAME}, not 7",
+            "queues.consumers[0].max_batch_size: must be a whole number from 1 to 100, not 500",
+            'queues.consumers[0].max_retries: must be a whole number from 0 to 100, not "3"',
+            f"queues.consumers[1].queue: is missing; it must be {QUEUE_NAME}",
+            "queues.consumers[2]: must be an object, not an array",
+            f'main: "src/missing.py": there is no such file\nLooked for {tmp_path}/src/missing.py.',
+        ],
+    )
+
+
+def test_the_text_of_an_error_is_what_a_person_reads(tmp_path: Path) -> None:
+    path = write(tmp_path, wrap('"limits": {"cpu_ms": 0},\n  "dev": {"port": -1}'))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == (
+        f"{path}:5:24: limits.cpu_ms: must be a whole number from 1 to 300,000, not 0\n"
+        f"{path}:6:19: dev.port: must be a whole number from 0 to 65,535, not -1"
+    )
+
+
+def test_a_path_below_the_working_directory_is_shown_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, '{"name": "demo"}')
+    for path in (Path(), Path("wrangler.jsonc"), tmp_path):
+        with pytest.raises(ConfigError, match=r"^wrangler\.jsonc:1:1: main: is missing"):
+            load_config(path)
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "* * * * *",
+        "*/30 * * * *",
+        "0 17 * * sun",
+        "10 7 * * mon-fri",
+        "10 7 * * 2-6",
+        "0 15 1 * *",
+        "0 18 * * 6L",
+        "0 18 * * friL",
+        "59 23 LW * *",
+        "0 0 L * *",
+        "0 0 15W JAN,jul *",
+        "0,30 8-17/2 * 1-12 MON#2",
+        "5/15 * L-3 * *",
+    ],
+)
+def test_crons_that_production_accepts(tmp_path: Path, cron: str) -> None:
+    config = load_config(write(tmp_path, wrap(f'"triggers": {{"crons": ["{cron}"]}}')))
+    assert config.crons == (cron,)
+
+
+@pytest.mark.parametrize(
+    ("cron", "part", "allowed"),
+    [
+        ("60 * * * *", "60", "minute 0 to 59"),
+        ("* 24 * * *", "24", "hour 0 to 23"),
+        ("* * 0 * *", "0", "day of the month 1 to 31"),
+        ("* * 32W * *", "32W", "day of the month 1 to 31"),
+        ("* * * 13 *", "13", "month 1 to 12 or JAN to DEC"),
+        ("* * * MAI *", "MAI", "month 1 to 12 or JAN to DEC"),
+        ("* * * * 0", "0", "day of the week 1 to 7 or SUN to SAT, where 1 is Sunday"),
+        ("* * * * MON#6", "MON#6", "day of the week 1 to 7 or SUN to SAT, where 1 is Sunday"),
+        ("*/0 * * * *", "*/0", "minute 0 to 59"),
+        ("L * * * *", "L", "minute 0 to 59"),
+        ("1- * * * *", "1-", "minute 0 to 59"),
+        ("1,,2 * * * *", "1,,2", "minute 0 to 59"),
+        ("1.5 * * * *", "1.5", "minute 0 to 59"),
+        ("² * * * *", "²", "minute 0 to 59"),
+    ],
+)
+def test_a_cron_field_that_production_refuses(tmp_path: Path, cron: str, part: str, allowed: str) -> None:
+    text = wrap(f'"triggers": {{"crons": [▶"{cron}"]}}')
+    assert_errors(tmp_path, text, [f'triggers.crons[0]: "{part}" is not allowed there: {allowed}'])
+
+
+def test_errors_in_toml_have_their_places(tmp_path: Path) -> None:
+    text = """\
+name = "demo"
+main = "src/entry.py"
+compatibility_date = ▶2026-01-31
+
+[vars]
+WHEN = ▶2026-01-31T10:00:00
+NESTED = { list = [1, ▶10:30:00, ▶inf] }
+
+[[queues.producers]]
+binding = "A"
+queue = "a"
+
+[[queues.producers]]
+binding = ▶"A"
+queue = "a"
+delivery_delay = ▶-1
+
+▶[[queues.consumers]]
+max_retries = 3
+"""
+    in_quotes = "\nPut it in quotes."
+    assert_errors(
+        tmp_path,
+        text,
+        [
+            'compatibility_date: must be a date in quotes, such as "2026-01-31", not the date 2026-01-31',
+            f"vars.WHEN: a var is JSON, which has no dates and times; found the date 2026-01-31 10:00:00{in_quotes}",
+            f"vars.NESTED.list[1]: a var is JSON, which has no dates and times; found the time 10:30:00{in_quotes}",
+            "vars.NESTED.list[2]: a var is JSON, which has no such number; found Infinity",
+            'queues.producers[1].binding: "A" is already the name of queues.producers[0].binding on line 10',
+            "queues.producers[1].delivery_delay: must be a whole number from 0 to 86,400, not -1",
+            f"queues.consumers[0].queue: is missing; it must be {QUEUE_NAME}",
+        ],
+        name="wrangler.toml",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (
+            "wrangler.jsonc",
+            '{\n\t"name": "demo"\n\t▶"main": "a.py"\n}',
+            'expected `,` or `}`, found `"`\n "main": "a.py"\n   ^',
+        ),
+        ("wrangler.json", '{"name": "demo",▶', "expected a key in double quotes, or `}`, found the end of the file\n"),
+        ("wrangler.toml", 'name = "demo"\nmain = ▶src/entry.py\n', "invalid value\nmain = src/entry.py\n         ^"),
+    ],
+)
+def test_a_syntax_error_shows_the_line_with_a_caret(tmp_path: Path, name: str, text: str, expected: str) -> None:
+    if expected.endswith("\n"):
+        expected += '{"name": "demo",\n                  ^'
+    assert_errors(tmp_path, text, [expected], name=name)
+
+
+def test_a_long_line_is_cut_around_the_caret(tmp_path: Path) -> None:
+    path = write(tmp_path, f'{{"a": "{"x" * 500}", b: 1, "c": "{"y" * 500}"}}')
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    line, caret = caught.value.problems[0].hint.split("\n")
+    assert len(line) == 100
+    assert line[caret.index("^") - 2] == "b"
+
+
+@pytest.mark.parametrize(("text", "found"), [("▶[1]", "an array"), ('//\n ▶"x"', '"x"'), ("▶null", "null")])
+def test_a_configuration_that_is_not_an_object_is_an_error(tmp_path: Path, text: str, found: str) -> None:
+    assert_errors(tmp_path, text, [f"a configuration must be an object {{ ... }}, not {found}"])
+
+
+@pytest.mark.parametrize("name", ["wrangler.jsonc", "wrangler.json", "wrangler.toml"])
+def test_an_empty_file_is_an_error(tmp_path: Path, name: str) -> None:
+    for content in ("", "\ufeff \n\t\n"):
+        path = write(tmp_path, content, name)
+        with pytest.raises(ConfigError) as caught:
+            load_config(path)
+        assert str(caught.value) == f"{path}: the file is empty\n  It needs at least a `name` and a `main`."
+
+
+def test_a_file_that_is_not_utf_8_is_an_error_at_its_byte(tmp_path: Path) -> None:
+    path = tmp_path / "wrangler.jsonc"
+    path.write_bytes('{\n  "name": "é'.encode() + b"\xe9")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == f"{path}:2:13: byte 0xe9 is not UTF-8\n  Save the file in UTF-8."
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "wrangler.jsonc"
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path}: there is no such file\n")
+
+
+def test_a_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, "name: demo", "wrangler.yaml")
+    with pytest.raises(ConfigError, match=r"wrangler\.yaml: must end in \.jsonc, \.json or \.toml"):
+        load_config(path)
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, wrap(""))
+
+    def refuse(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == f"{path}: cannot be read: permission denied"
+
+
+def test_the_configuration_of_a_directory_is_jsonc_then_json_then_toml(tmp_path: Path) -> None:
+    for name in ("wrangler.toml", "wrangler.json", "wrangler.jsonc"):
+        (tmp_path / name).touch()
+        assert find_config(tmp_path) == tmp_path / name
+    assert load_config(write(tmp_path, '{"name": "demo", "main": "src/entry.py"}').parent).name == "demo"
+
+
+def test_a_directory_without_a_configuration_is_an_error_that_names_all_three(tmp_path: Path) -> None:
+    with pytest.raises(EmulatorError) as caught:
+        load_config(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: there is no wrangler.jsonc, wrangler.json or wrangler.toml here\n"
+        "  Name one with `-c PATH`, or begin a new worker with `emulator init NAME`."
+    )
+
+
+def test_a_directory_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(EmulatorError) as caught:
+        find_config(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: cannot be read: permission denied"
+
+
+def test_what_is_not_a_directory_has_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(EmulatorError, match="is not a directory"):
+        find_config(write(tmp_path, ""))
+    with pytest.raises(EmulatorError, match="cannot be read: no such file or directory"):
+        find_config(tmp_path / "nowhere")

@@ -1,0 +1,68 @@
+"""`wrangler.jsonc.example` loads, and shows every setting that there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emulator.broker.settings import ConsumerSettings
+from emulator.config import Producer, WorkerConfig, jsonc, load_config, reading
+
+EXAMPLE = Path(__file__).parents[2] / "wrangler.jsonc.example"
+
+
+def load_example(directory: Path, environment: str | None = None) -> WorkerConfig:
+    path = directory / "wrangler.jsonc"
+    shutil.copy(EXAMPLE, path)
+    main = directory / "emulator/templates/python-queue/src/entry.py"
+    main.parent.mkdir(parents=True)
+    main.touch()
+    return load_config(path, environment=environment)
+
+
+def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
+    config = load_example(tmp_path)
+    assert config.warnings == ()
+    assert config.name == "example"
+    assert config.vars == {"GREETING": "hello", "LIMITS": {"free": 3, "paid": None}}
+    assert [consumer.settings.type for consumer in config.consumers] == ["worker", "http_pull"]
+
+
+def test_the_environment_of_the_example_loads_without_a_warning(tmp_path: Path) -> None:
+    config = load_example(tmp_path, "staging")
+    assert config.warnings == ()
+    assert config.name == "example-staging"
+    assert config.producers == (Producer("SIGNUPS", "signups-staging"),)
+
+
+def test_the_example_shows_every_key_that_is_read() -> None:
+    data: Any = jsonc.parse(EXAMPLE.read_text()).data
+    queues = data["queues"]
+    shown: list[tuple[Any, Mapping[str, object]]] = [
+        (data, reading.TOP_LEVEL_KEYS),
+        (queues, reading.QUEUES_KEYS),
+        (queues["producers"][0], reading.PRODUCER_KEYS),
+        (queues["consumers"][0] | queues["consumers"][1], reading.CONSUMER_KEYS),
+        (data["triggers"], reading.TRIGGERS_KEYS),
+        (data["limits"], reading.LIMITS_KEYS),
+        (data["dev"], reading.DEV_KEYS),
+    ]
+    for section, keys in shown:
+        assert section.keys() == keys.keys()
+
+
+def test_every_setting_of_the_model_can_be_written_in_a_file() -> None:
+    settings = {field.name for field in dataclasses.fields(ConsumerSettings)}
+    assert settings | {"queue"} == reading.CONSUMER_KEYS.keys()
+    assert {field.name for field in dataclasses.fields(Producer)} == reading.PRODUCER_KEYS.keys()
+
+
+def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
+    config = load_example(tmp_path)
+    push, pull = (consumer.settings for consumer in config.consumers)
+    assert push == ConsumerSettings(dead_letter_queue="signups-dead")
+    assert pull == ConsumerSettings(type="http_pull")
+    assert config.cpu_ms == 30_000

@@ -1,0 +1,120 @@
+"""Keys that are not emulated, keys that nobody knows, and other doubts, each with its exact place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from config_project import assert_warnings, load, wrap
+
+from emulator.config import reading, wrangler_keys
+
+UNKNOWN = "is not a key that wrangler knows"
+
+
+def test_a_configuration_that_is_fully_emulated_has_no_warnings(tmp_path: Path) -> None:
+    assert load(tmp_path, wrap('"vars": {"A": 1}')).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (wrap('▶"compatability_flags": []'), f"compatability_flags: {UNKNOWN}\nDid you mean `compatibility_flags`?"),
+        (wrap('▶"kv_namespace": []'), f"kv_namespace: {UNKNOWN}\nDid you mean `kv_namespaces`?"),
+        (wrap('▶"zzz": 1'), f"zzz: {UNKNOWN}"),
+        (wrap('"queues": {▶"producer": []}'), f"queues.producer: {UNKNOWN}\nDid you mean `producers`?"),
+        (
+            wrap('"queues": {"producers": [{"binding": "A", "queue": "a", ▶"delay": 1}]}'),
+            f"queues.producers[0].delay: {UNKNOWN}",
+        ),
+        (
+            wrap('"queues": {"consumers": [{"queue": "a", ▶"batch_size": 1}]}'),
+            f"queues.consumers[0].batch_size: {UNKNOWN}\nDid you mean `max_batch_size`?",
+        ),
+        (wrap('"triggers": {▶"cron": []}'), f"triggers.cron: {UNKNOWN}\nDid you mean `crons`?"),
+        (wrap('"limits": {▶"cpu": 1}'), f"limits.cpu: {UNKNOWN}\nDid you mean `cpu_ms`?"),
+        (wrap('"dev": {▶"prot": 1}'), f"dev.prot: {UNKNOWN}\nDid you mean `port`?"),
+    ],
+)
+def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest_name(tmp_path: Path, text: str, expected: str) -> None:
+    assert_warnings(tmp_path, text, [expected])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('▶"build": {"command": "make"}', "build: is not emulated yet and has no effect here"),
+        ('▶"site": {"bucket": "public"}', "site: is not emulated yet and has no effect here"),
+        ('▶"assets": {"directory": "public"}', "assets: is not emulated yet and has no effect here"),
+        (
+            '"limits": {▶"subrequests": 5}',
+            "limits.subrequests: is not emulated yet: subrequests are not counted",
+        ),
+        (
+            '"dev": {▶"local_protocol": "https"}',
+            "dev.local_protocol: is not emulated yet: requests are served over HTTP",
+        ),
+        (
+            '"queues": {"producers": [{"binding": "A", "queue": "a", ▶"remote": true}]}',
+            "queues.producers[0].remote: is not emulated: the queue is a local one",
+        ),
+        (
+            '"queues": {"consumers": [{"queue": "a", "type": "http_pull", ▶"max_concurrency": 2}]}',
+            "queues.consumers[0].max_concurrency: has no effect on an http_pull consumer",
+        ),
+        ('"vars": {▶"my-var": 1}', "vars.my-var: is not a JavaScript identifier, so it cannot be written as env.NAME"),
+        ('"vars": {"A": 1, ▶"A": 2}', "vars.A: is there more than once in this object; the last one counts"),
+    ],
+)
+def test_a_setting_that_does_not_do_what_it_says_is_a_warning(tmp_path: Path, text: str, expected: str) -> None:
+    assert_warnings(tmp_path, wrap(text), [expected])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('"kv_namespaces": [{"binding": "CACHE", "id": "x"}, {"binding": "MORE"}]', ["CACHE", "MORE"]),
+        ('"durable_objects": {"bindings": [{"name": "ROOM", "class_name": "Room"}]}', ["ROOM"]),
+        ('"ai": {"binding": "AI"}', ["AI"]),
+        ('"assets": {"directory": "public", "binding": "ASSETS"}', ["ASSETS"]),
+        ('"send_email": [{"name": "MAIL"}]', ["MAIL"]),
+        ('"ratelimits": [{"name": "LIMITER", "namespace_id": "1"}]', ["LIMITER"]),
+        ('"unsafe": {"bindings": [{"name": "X", "type": "y"}]}', ["X"]),
+        ('"text_blobs": {"TEXT": "a.txt", "MORE": "b.txt"}', ["TEXT", "MORE"]),
+        ('"version_metadata": {"binding": "VERSION"}', ["VERSION"]),
+    ],
+)
+def test_bindings_that_are_not_emulated_are_one_warning_a_key(tmp_path: Path, text: str, names: list[str]) -> None:
+    key = text.split('"')[1]
+    uses = ", ".join(f"env.{name}" for name in names)
+    config = assert_warnings(tmp_path, wrap(f"▶{text}"), [f"{key}: is not emulated yet: using {uses} raises an error"])
+    assert config.unsupported_bindings == dict.fromkeys(names, key)
+
+
+@pytest.mark.parametrize("key", sorted(wrangler_keys.BINDINGS))
+def test_no_value_of_a_key_that_is_not_read_breaks_the_reading(tmp_path: Path, key: str) -> None:
+    for value in ("null", "[]", "{}", "1", '"x"', "[1]", '[{"binding": 1}]', '{"bindings": 1}', '{"bindings": [2]}'):
+        load(tmp_path, wrap(f'"{key}": {value}'))
+
+
+@pytest.mark.parametrize("key", sorted(wrangler_keys.DEPLOYMENT))
+def test_keys_that_concern_deployment_only_need_no_word(tmp_path: Path, key: str) -> None:
+    assert_warnings(tmp_path, wrap(f'"{key}": "x"'), [])
+
+
+def test_an_empty_list_of_bindings_needs_no_word(tmp_path: Path) -> None:
+    assert_warnings(tmp_path, wrap('"kv_namespaces": [], "ai": null, "migrations": []'), [])
+
+
+def test_a_missing_compatibility_date_is_a_warning(tmp_path: Path) -> None:
+    text = '▶{"name": "demo", "main": "src/entry.py"}'
+    assert_warnings(tmp_path, text, ["compatibility_date: is missing: the newest behaviour is assumed"])
+
+
+def test_every_key_has_one_place_in_the_tables() -> None:
+    read = set(reading.TOP_LEVEL_KEYS)
+    tables = [read, set(wrangler_keys.BINDINGS), set(wrangler_keys.NOT_EMULATED), set(wrangler_keys.DEPLOYMENT)]
+    known = set().union(*tables)
+    assert sum(map(len, tables)) == len(known)
+    assert known >= wrangler_keys.TOP_LEVEL_ONLY | wrangler_keys.INHERITED_UNREAD | wrangler_keys.NOT_INHERITED
+    assert not wrangler_keys.NOT_INHERITED & wrangler_keys.INHERITED_UNREAD

@@ -1,0 +1,142 @@
+"""The real program, in a process of its own, on a real port.
+
+Nothing here waits by sleeping: a test reads the terminal's lines until the one that it expects is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+DEADLINE_SECONDS = 20.0
+
+
+class Running:
+    """An `emulator` process. `url` is set once it is ready; `lines` are what it has printed so far and has been
+    read."""
+
+    def __init__(self, *arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> None:
+        self.lines: list[str] = []
+        self.url = ""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "emulator", *arguments],
+            cwd=cwd,
+            env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._unread: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._unread.put(line.rstrip("\n"))
+        self._unread.put(None)
+
+    def wait_for(self, pattern: str, timeout: float = DEADLINE_SECONDS) -> re.Match[str]:
+        """The next line that matches `pattern`; fails with the output so far when none comes."""
+        expression = re.compile(pattern)
+        while True:
+            try:
+                line = self._unread.get(timeout=timeout)
+            except queue.Empty:
+                line = None
+            if line is None:
+                printed = "\n".join(self.lines)
+                pytest.fail(f"no line matches {pattern!r} in:\n{printed}")
+            self.lines.append(line)
+            match = expression.search(line)
+            if match:
+                return match
+
+    def ready(self) -> Running:
+        """Wait until it accepts connections."""
+        self.url = self.wait_for(r"Ready on (http://\S+)").group(1)
+        return self
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        """Send a signal, and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the process to end; the rest of its output is in `lines` then. Returns the exit status."""
+        try:
+            status = self.process.wait(DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            pytest.fail("it does not end; it printed:\n" + "\n".join(self.lines))
+        self._reader.join(DEADLINE_SECONDS)
+        while (line := self._unread.get_nowait()) is not None:
+            self.lines.append(line)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return status
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    """Starts `emulator` with arguments; whatever still runs at the end of the test is killed."""
+    started: list[Running] = []
+
+    def start_one(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> Running:
+        running = Running(*arguments, cwd=cwd, environment=environment)
+        started.append(running)
+        return running
+
+    yield start_one
+    for running in started:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.wait()
+        elif running.process.stdout is not None and not running.process.stdout.closed:
+            running.wait()
+
+
+@pytest.fixture
+def dev(start: Callable[..., Running]) -> Callable[..., Running]:
+    """Starts `emulator dev` on a free port and waits until it is ready."""
+
+    def start_dev(cwd: Path, *arguments: str) -> Running:
+        return start("dev", "-p", "0", *arguments, cwd=cwd).ready()
+
+    return start_dev
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=DEADLINE_SECONDS) as made:
+        yield made
+
+
+def write_worker(directory: Path, code: str, name: str = "shop", **settings: Any) -> Path:
+    """A worker in `directory`: `src/entry.py` with `code`, and a configuration with `settings`. Returns the entry
+    file."""
+    entry = directory / "src" / "entry.py"
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    entry.write_text(textwrap.dedent(code))
+    configuration = {"name": name, "main": "src/entry.py", "compatibility_date": "2026-11-01", **settings}
+    (directory / "wrangler.jsonc").write_text(json.dumps(configuration, indent=2))
+    return entry

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from emulator.failure import Failure
+from emulator.server.error_page import render_error_page
+
+
+def _failure(tmp_path: Path) -> Failure:
+    code = 'def fetch():\n    items = "<script>"\n    raise KeyError(items)\n\nfetch()\n'
+    file = tmp_path / "entry.py"
+    file.write_text(code)
+    try:
+        exec(compile(code, str(file), "exec"), {})
+    except KeyError as error:
+        return Failure.from_exception(error, tmp_path)
+    raise AssertionError
+
+
+def test_the_page_shows_message_frames_and_source_lines(tmp_path: Path) -> None:
+    page = render_error_page(_failure(tmp_path), "The worker raised an exception", "GET http://localhost/x")
+    assert "KeyError" in page
+    assert "GET http://localhost/x" in page
+    assert f"{tmp_path}/entry.py:3" in page
+    assert '<div class="hit"><span class="number">3</span><code>    raise KeyError(items)</code></div>' in page
+
+
+def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
+    page = render_error_page(_failure(tmp_path), "heading", "GET http://localhost/<img onerror=x>")
+    assert "<script>" not in page
+    assert "<img" not in page
+
+
+def test_the_innermost_frame_comes_first(tmp_path: Path) -> None:
+    page = render_error_page(_failure(tmp_path), "heading", "GET /")
+    assert page.index("entry.py:3") < page.index("entry.py:5")

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from emulator.server.hostname import is_local, split_host
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("localhost", "localhost"),
+        ("localhost:8787", "localhost"),
+        ("[::1]:8787", "::1"),
+        ("[::1]", "::1"),
+        ("::1", "::1"),
+        ("", ""),
+    ],
+)
+def test_the_port_and_brackets_are_taken_off(header: str, name: str) -> None:
+    assert split_host(header) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "LOCALHOST", "localhost.", "shop.localhost", "127.0.0.1", "127.8.9.1", "::1"]
+)
+def test_names_that_can_only_mean_this_machine_are_local(name: str) -> None:
+    assert is_local(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "example.com",
+        "localhost.example.com",
+        "notlocalhost",
+        "10.0.0.1",
+        "0.0.0.0",
+        "127.0.0.1.nip.io",
+        "2130706433",
+    ],
+)
+def test_names_that_may_mean_another_machine_are_not(name: str) -> None:
+    assert not is_local(name)

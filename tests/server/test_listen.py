@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import re
+import socket
+
+import pytest
+
+from emulator.errors import ServerError
+from emulator.server.http import listen
+
+
+def test_port_0_takes_a_free_one() -> None:
+    [listener] = listen("127.0.0.1", 0)
+    with listener:
+        assert listener.getsockname()[1] > 0
+
+
+def test_a_port_in_use_names_the_port_and_one_that_is_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServerError, match=f"Port {port} is in use on 127.0.0.1") as raised:
+            listen("127.0.0.1", port)
+        free = re.search(r"port (\d+) is free", str(raised.value))
+        assert free is not None
+        assert int(free[1]) != port
+
+
+@pytest.mark.parametrize("host", ["no such host", "256.1.1.1", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_said_so(host: str) -> None:
+    with pytest.raises(ServerError, match="is not a"):
+        listen(host, 0)
