@@ -1,8 +1,10 @@
 """Watching the files of the workers: what changed on disk, and which worker and configuration it concerns.
 
-Directories are watched one by one, without those that hold no code of the user's (`node_modules`, `.venv`, ...),
-because a recursive watch of a project with a virtual environment in it costs seconds and thousands of handles. A burst
-of changes (an editor that writes a temporary file and renames it, a branch being checked out) is one change.
+The system's notifications only say when to look. What changed is the difference between two scans of the files that
+matter, so that an editor's temporary file and rename is one change, a file that was saved before the watch began is not
+missed, and a notification without a change does nothing. Directories are watched one by one, without those that hold no
+code of the user's: a recursive watch of a project with a virtual environment in it costs seconds and thousands of
+handles.
 """
 
 from __future__ import annotations
@@ -10,12 +12,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-from watchfiles import Change as FileChange
-from watchfiles import awatch
 
 from emulator.config.model import WorkerConfig
 
@@ -46,67 +46,95 @@ class Change:
     configuration: bool
 
 
-async def watch(configs: Callable[[], Sequence[WorkerConfig]]) -> AsyncIterator[list[Change]]:
-    """Yield what changed, a burst at a time, until cancelled. `configs` gives the configurations in force."""
-    known: set[Path] = set()
-    while True:
-        current = configs()
-        directories = _directories(current)
-        # What was saved into a new directory before it was watched has changed too.
-        unseen = set(directories) - known if known else set()
-        known = set(directories)
-        changes = _changes(current, {file for directory in unseen for file in directory.iterdir()})
-        if changes:
-            yield changes
-        stop = asyncio.Event()
-        async for raw in awatch(
-            *directories, watch_filter=None, debounce=BURST_MS, step=STEP_MS, stop_event=stop, recursive=False
-        ):
-            changed = {Path(name) for _, name in raw}
-            new_directory = any(kind is FileChange.added and _is_watchable(Path(name)) for kind, name in raw)
-            changes = _changes(current, changed)
-            if changes:
-                yield changes
-            if new_directory or list(configs()) != list(current):
-                stop.set()
+@dataclass(frozen=True)
+class _Scan:
+    """The files that matter, each with what tells one version of it from another, and the directories that hold
+    them."""
+
+    files: dict[Path, tuple[int, int, int]]
+    directories: frozenset[Path]
 
 
-def _directories(configs: Sequence[WorkerConfig]) -> list[Path]:
-    """Every directory whose files matter, without the ones below that hold none of the user's code."""
-    found: dict[Path, None] = {}
+class Watcher:
+    """Sees what changes from the moment it is made. `configs` gives the configurations in force."""
+
+    def __init__(self, configs: Callable[[], Sequence[WorkerConfig]]) -> None:
+        self._configs = configs
+        self._seen = _scan(configs())
+
+    async def changes(self) -> AsyncIterator[list[Change]]:
+        """Yield what changed, a burst at a time, until closed. Raises OSError when the system cannot watch any more."""
+        from watchfiles import awatch  # 65 ms that start-up need not wait for
+
+        while True:
+            directories = self._seen.directories
+            notifications = awatch(*directories, watch_filter=None, debounce=BURST_MS, step=STEP_MS, recursive=False)
+            async with aclosing(notifications):
+                following = asyncio.ensure_future(anext(notifications))
+                try:
+                    # One turn of the loop, and the watch is on: what was saved before that is found by this look.
+                    await asyncio.sleep(0)
+                    while True:
+                        changes = self._look()
+                        if changes:
+                            yield changes
+                        if self._seen.directories != directories:
+                            break
+                        await following
+                        following = asyncio.ensure_future(anext(notifications))
+                finally:
+                    following.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await following
+
+    def _look(self) -> list[Change]:
+        """What differs from the last look."""
+        before, self._seen = self._seen, _scan(self._configs())
+        changed = {path for path, _ in before.files.items() ^ self._seen.files.items()}
+        return [change for config in self._configs() if (change := _concerns(config, changed))] if changed else []
+
+
+def _scan(configs: Sequence[WorkerConfig]) -> _Scan:
+    files: dict[Path, tuple[int, int, int]] = {}
+    directories: set[Path] = set()
     for config in configs:
         for path in config.watched:
             if path.parent.is_dir():
-                found[path.parent] = None
-        for directory, below, _ in os.walk(config.directory):
-            below[:] = [name for name in below if _is_code_directory(Path(directory, name))]
-            found[Path(directory)] = None
-    return list(found)
+                directories.add(path.parent)
+            with suppress(OSError):
+                files[path] = _version(path.stat())
+        waiting = [config.directory]
+        while waiting:
+            directory = waiting.pop()
+            with suppress(OSError), os.scandir(directory) as entries:
+                directories.add(directory)
+                for entry in entries:
+                    with suppress(OSError):
+                        if entry.is_dir():
+                            if _is_code_directory(entry):
+                                waiting.append(Path(entry.path))
+                        elif _is_code(entry.name):
+                            files[Path(entry.path)] = _version(entry.stat())
+    return _Scan(files, frozenset(directories))
 
 
-def _is_code_directory(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name not in IGNORED_DIRECTORIES and not (path / "pyvenv.cfg").exists()
+def _version(stat: os.stat_result) -> tuple[int, int, int]:
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def _is_watchable(path: Path) -> bool:
-    return path.is_dir() and _is_code_directory(path)
+def _is_code_directory(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith(".") or entry.name in IGNORED_DIRECTORIES or entry.is_symlink():
+        return False
+    return not Path(entry.path, "pyvenv.cfg").exists()
 
 
-def _changes(configs: Sequence[WorkerConfig], changed: set[Path]) -> list[Change]:
-    return [change for config in configs if (change := _concerns(config, changed))]
+def _is_code(name: str) -> bool:
+    return os.path.splitext(name)[1] in RELOADING_SUFFIXES and not name.startswith((".", "#"))  # noqa: PTH122 - a name
 
 
 def _concerns(config: WorkerConfig, changed: set[Path]) -> Change | None:
-    configuration = not changed.isdisjoint(config.watched)
-    code = {path for path in changed if path.is_relative_to(config.directory) and _is_code(path, config.directory)}
-    code.difference_update(config.watched)
+    configuration = changed & set(config.watched)
+    code = {path for path in changed if path.is_relative_to(config.directory)} - set(config.watched)
     if not configuration and not code:
         return None
-    files = sorted(code | (changed & set(config.watched)))
-    return Change(config, files, configuration)
-
-
-def _is_code(path: Path, root: Path) -> bool:
-    if path.suffix not in RELOADING_SUFFIXES or path.name.startswith((".", "#")):
-        return False
-    return all(_is_code_directory(parent) for parent in path.parents if parent != root and parent.is_relative_to(root))
+    return Change(config, sorted(configuration | code), bool(configuration))

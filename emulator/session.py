@@ -24,10 +24,10 @@ from emulator.hosts.base import Host, NotLoaded
 from emulator.hosts.output import install as install_output
 from emulator.hosts.python import PythonHost
 from emulator.hosts.watchdog import Watchdog
+from emulator.reload import Change, Watcher
 
 if TYPE_CHECKING:
     from emulator.broker.message import Delivery, DeliveryResult
-    from emulator.reload import Change
 
 GRACE_SECONDS: Final = 10.0
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -94,6 +94,7 @@ class Session:
         restore_output = install_output(self.bus)
         watchdog = Watchdog(asyncio.get_running_loop(), self._report)
         self._handle_signals()
+        watcher = Watcher(lambda: self.configs)
         try:
             await self.load()
             app = App([Gateway(each, self.bus) for each in self.hosts], self._make_control, host)
@@ -102,7 +103,7 @@ class Session:
             watchdog.start()
             name = f"[{host}]" if ":" in host else host
             self.bus.publish(ServerReady(f"http://{name}:{sockets[0].getsockname()[1]}"))
-            watching = asyncio.create_task(self._watch()) if self.options.reload else None
+            watching = asyncio.create_task(self._watch(watcher)) if self.options.reload else None
             await self._stopping.wait()
             if watching is not None:
                 watching.cancel()
@@ -174,11 +175,9 @@ class Session:
 
     # Reloading
 
-    async def _watch(self) -> None:
-        from emulator.reload import watch
-
+    async def _watch(self, watcher: Watcher) -> None:
         try:
-            async for changes in watch(lambda: self.configs):
+            async for changes in watcher.changes():
                 for change in changes:
                     await self._apply(change)
         except OSError as error:

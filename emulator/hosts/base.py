@@ -8,7 +8,7 @@ from emulator.broker.message import Delivery, DeliveryResult
 from emulator.config.model import WorkerConfig
 from emulator.failure import Failure
 from emulator.runtime.workers.request import Request
-from emulator.runtime.workers.response import Response
+from emulator.runtime.workers.response import FetchResponse
 
 
 class HandlerError(Exception):
@@ -35,6 +35,9 @@ class CpuLimitExceeded(BaseException):
     """Raised inside a handler that has used more CPU time in one go than its worker may. Not an `Exception`, so that a
     handler's `except Exception` does not swallow it."""
 
+    def __init__(self, text: str = "the handler used more CPU time without a pause than limits.cpu_ms allows") -> None:
+        super().__init__(text)
+
 
 class Host(Protocol):
     """Runs one worker's code. A host is started once, reloaded any number of times, and stopped once."""
@@ -56,7 +59,7 @@ class Host(Protocol):
     async def stop(self, grace_seconds: float) -> None:
         """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then cancel it."""
 
-    async def fetch(self, request: Request) -> Response:
+    async def fetch(self, request: Request) -> FetchResponse:
         """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
 
     async def queue(self, delivery: Delivery) -> DeliveryResult:

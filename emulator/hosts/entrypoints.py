@@ -1,8 +1,8 @@
 """Finds the entrypoints of a loaded module, and decides once how each of them is called.
 
 Three forms are known: methods of `class Default(WorkerEntrypoint)`, functions `on_fetch`, `on_queue` and
-`on_scheduled`, and functions `fetch`, `queue` and `scheduled` that the module itself defines (an imported `fetch` is the
-client). The class wins over functions. A handler is given as many of its three arguments as it declares.
+`on_scheduled`, and functions `fetch`, `queue` and `scheduled` that the module itself defines (an imported `fetch` is
+the client). The class wins over functions. A handler is given as many of its three arguments as it declares.
 """
 
 from __future__ import annotations

@@ -44,9 +44,14 @@ _NOT_THE_WORKERS: Final = (asyncio.CancelledError, KeyboardInterrupt, GeneratorE
 
 
 class _Version:
-    """One version of a worker's code, and what runs on it."""
+    """One version of a worker's code, and what runs on it.
+
+    `running` counts its invocations whose handler or `waitUntil` work has not ended, and `streams` the answers that it
+    still produces. `background` holds the tasks that wait for `waitUntil` work.
+    """
 
     __slots__ = (
+        "background",
         "fetch",
         "handlers",
         "modules",
@@ -74,8 +79,9 @@ class _Version:
         self.fetch = handlers.get("fetch")
         self.queue = handlers.get("queue")
         self.scheduled = handlers.get("scheduled")
-        self.running: dict[Invocation, asyncio.Task[Any] | None] = {}
+        self.running = 0
         self.streams = 0
+        self.background: set[asyncio.Task[None]] = set()
         self.retired = False
 
 
@@ -149,10 +155,8 @@ class PythonHost:
             self._drained = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._drained,), timeout=grace_seconds)
             if not self._drained.done():
-                for version in self._retired:
-                    for task in version.running.values():
-                        if task is not None:
-                            task.cancel()
+                for task in self._running_tasks():
+                    task.cancel()
                 await asyncio.wait((self._drained,), timeout=_CANCEL_SECONDS)
             self._drained = None
         for version in list(self._retired):
@@ -187,6 +191,7 @@ class PythonHost:
         version = _Version(
             modules, scope, handlers, waits_for_wait_until=NO_WAIT_FLAG not in config.compatibility_flags
         )
+        version.running += 1
         self._end(version, invocation)
         return version
 
@@ -221,7 +226,7 @@ class PythonHost:
             raise HandlerMissing(self._missing(version, "fetch"))
         invocation = Invocation(version.scope, request)
         token = current.set(invocation)
-        version.running[invocation] = asyncio.current_task()
+        version.running += 1
         try:
             response = handler.call(request, invocation.context)
             if type(response) is CoroutineType or hasattr(response, "__await__"):
@@ -286,7 +291,7 @@ class PythonHost:
         """Call a handler that answers nobody, and wait for its `waitUntil` work if so wished. The first failure."""
         invocation = Invocation(version.scope, trigger)
         token = current.set(invocation)
-        version.running[invocation] = asyncio.current_task()
+        version.running += 1
         failure: Failure | None = None
         try:
             try:
@@ -313,17 +318,36 @@ class PythonHost:
             flush_partial_lines(invocation)
         tasks = invocation.context.take_tasks()
         if tasks:
-            version.running[invocation] = asyncio.create_task(self._finish(version, invocation, tasks))
-            return
-        version.running.pop(invocation, None)
+            self._finish_later(version, invocation, tasks)
+        version.running -= 1
         if version.retired:
             self._close_if_idle(version)
 
-    async def _finish(self, version: _Version, invocation: Invocation, tasks: Sequence[asyncio.Future[Any]]) -> None:
-        try:
-            await self._wait_until(invocation, tasks)
-        finally:
-            self._end(version, invocation)
+    def _finish_later(self, version: _Version, invocation: Invocation, tasks: Sequence[asyncio.Future[Any]]) -> None:
+        async def finish() -> None:
+            try:
+                await self._wait_until(invocation, tasks)
+            finally:
+                self._end(version, invocation)
+
+        version.running += 1
+        finishing = asyncio.create_task(finish())
+        version.background.add(finishing)
+        finishing.add_done_callback(version.background.discard)
+
+    def _running_tasks(self) -> set[asyncio.Task[Any]]:
+        """The tasks in which worker code runs. Looked for in all tasks of the loop, as this is needed once, and keeping
+        a record of them would cost every invocation."""
+        codes = (PythonHost.fetch.__code__, PythonHost._run.__code__)
+        found: set[asyncio.Task[Any]] = {task for version in self._retired for task in version.background}
+        for task in asyncio.all_tasks():
+            coroutine: Any = task.get_coro()
+            while coroutine is not None:
+                frame = getattr(coroutine, "cr_frame", None)
+                if frame is not None and frame.f_code in codes and frame.f_locals.get("self") is self:
+                    found.add(task)
+                coroutine = getattr(coroutine, "cr_await", None)
+        return found
 
     async def _wait_until(self, invocation: Invocation, tasks: Sequence[asyncio.Future[Any]]) -> list[Failure]:
         """Wait for `waitUntil` work, and for what that adds to it. Cancels it when it is cancelled itself."""
@@ -355,6 +379,7 @@ class PythonHost:
 
         def ended(error: Exception | None) -> None:
             version.streams -= 1
+            version.running += 1
             if error is not None:
                 self._failed(error, trigger_text(invocation.trigger))
             self._end(version, invocation)

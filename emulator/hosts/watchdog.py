@@ -12,7 +12,6 @@ another thread, Python can only be asked to raise there soon.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import linecache
 import signal
 import sys
@@ -133,6 +132,8 @@ class Watchdog:
 
     def _raise_soon(self) -> None:
         """Raise in the watched thread at its next instruction, and take it back if worker code has ended meanwhile."""
+        import ctypes  # only here, as few programs get so far
+
         raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
         identifier = ctypes.c_ulong(self._watched)
         raise_in_thread(identifier, ctypes.py_object(CpuLimitExceeded))

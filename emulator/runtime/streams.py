@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Self
 
 _LOCKED = "This ReadableStream is currently locked to a reader."
@@ -305,12 +305,13 @@ class _Branch:
 class Pipe:
     """Carries chunks from a writer to a reader, one at a time: `write()` returns once the reader has taken the chunk.
 
-    `on_cancel` is called when the reader goes away before the end.
+    `on_cancel` is called when the reader goes away.
     """
 
-    __slots__ = ("_cancelled", "_chunks", "_ended", "_failure", "_wakeups")
+    __slots__ = ("_cancelled", "_chunks", "_ended", "_failure", "_on_cancel", "_wakeups")
 
-    def __init__(self) -> None:
+    def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
+        self._on_cancel = on_cancel
         self._chunks: deque[bytes] = deque()
         self._wakeups: list[asyncio.Future[None]] = []
         self._failure: BaseException | None = None
@@ -355,11 +356,6 @@ class Pipe:
         self._failure = failure
         self.close()
 
-    async def wait_cancelled(self) -> None:
-        """Return once the reader has gone away; never when it reads to the end."""
-        while not self._cancelled:
-            await self._changed()
-
     def __aiter__(self) -> Self:
         return self
 
@@ -378,6 +374,8 @@ class Pipe:
         self._cancelled = True
         self._chunks.clear()
         self._wake()
+        if self._on_cancel is not None:
+            self._on_cancel()
 
 
 class _Callbacks:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from emulator.events import Bus, RequestFinished
 from emulator.hosts.base import HandlerError, HandlerMissing, Host, NotLoaded
 from emulator.runtime.http import request_from_scope, send_response
-from emulator.runtime.workers.response import Response
+from emulator.runtime.workers.response import FetchResponse, Response
 
 if TYPE_CHECKING:
     from emulator.failure import Failure
@@ -31,7 +31,7 @@ class Gateway:
         started = perf_counter()
         request = request_from_scope(scope, receive)
         try:
-            response = await self.host.fetch(request)
+            response: FetchResponse = await self.host.fetch(request)
         except HandlerError as error:
             response = _failure_answer(request, error.failure, "The worker raised an exception")
         except NotLoaded as error:
@@ -41,7 +41,7 @@ class Gateway:
         status = response.status
         head = scope["method"] == "HEAD"
         if response.is_streaming and not head:
-            if not await _stream(response, receive, send):
+            if not await _stream(request, response, send):
                 status = CLIENT_CLOSED_REQUEST
         else:
             await send_response(response, send, head=head)
@@ -54,11 +54,11 @@ class Gateway:
             self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
 
 
-async def _stream(response: Response, receive: Receive, send: Send) -> bool:
-    """Send a streaming answer until it ends or the client goes away, which ends the worker's stream. Returns whether
-    the client stayed."""
+async def _stream(request: Request, response: FetchResponse, send: Send) -> bool:
+    """Send a streaming answer until it ends or the client goes away, which ends the worker's stream. Returns whether the
+    client stayed."""
     sending = asyncio.ensure_future(send_response(response, send))
-    leaving = asyncio.ensure_future(_client_leaves(receive))
+    leaving = asyncio.ensure_future(request.client_gone())
     try:
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
@@ -69,11 +69,6 @@ async def _stream(response: Response, receive: Receive, send: Send) -> bool:
         for task in (sending, leaving):
             task.cancel()
         await asyncio.wait((sending, leaving))
-
-
-async def _client_leaves(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _failure_answer(request: Request, failure: Failure, heading: str) -> Response:

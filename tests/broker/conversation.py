@@ -16,7 +16,12 @@ _numbers = count(1)
 
 
 def message(
-    body: bytes = b"{}", *, at: float = T, delay: float = 0, sent: float | None = None, content_type: ContentType = "json"
+    body: bytes = b"{}",
+    *,
+    at: float = T,
+    delay: float = 0,
+    sent: float | None = None,
+    content_type: ContentType = "json",
 ) -> Message:
     """A message that enters a queue at `at`, deliverable `delay` seconds later; `sent` is its timestamp, if earlier."""
     return Message(f"{next(_numbers):032x}", body, content_type, at if sent is None else sent, at, at + delay)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -38,6 +37,8 @@ WORKER = """
                 async for chunk in request.body:
                     total += len(chunk)
                 return Response(str(total))
+            if path == "/pipe":
+                return Response(request.body)
             if path == "/echo":
                 return Response(await request.bytes(), headers=[("set-cookie", "a=1"), ("set-cookie", "b=2")])
             if path == "/stream":
@@ -57,12 +58,19 @@ WORKER = """
 """
 
 
-@pytest.fixture
-def emulator(tmp_path: Path, dev: Callable[..., Running]) -> Iterator[Running]:
-    write_worker(tmp_path, WORKER)
-    running = dev(tmp_path)
-    yield running
-    assert running.end() == 0, running.output
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One process for all tests of this module: none of them leaves anything behind in it."""
+    directory = tmp_path_factory.mktemp("http")
+    write_worker(directory, WORKER)
+    running = Running("dev", "-p", "0", cwd=directory)
+    try:
+        yield running.ready()
+        assert running.end() == 0, running.output
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.wait()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -85,6 +93,11 @@ def test_a_large_upload_is_streamed(emulator: Running, client: httpx.Client) -> 
             yield b"x" * 1_000_000
 
     assert client.post(f"{emulator.url}/size", content=body()).text == "64000000"
+
+
+def test_an_upload_can_be_streamed_back(emulator: Running, client: httpx.Client) -> None:
+    parts = [bytes([number]) * 100_000 for number in range(20)]
+    assert client.post(f"{emulator.url}/pipe", content=iter(parts)).content == b"".join(parts)
 
 
 def test_a_binary_body_comes_back_and_cookies_stay_apart(emulator: Running, client: httpx.Client) -> None:

@@ -68,7 +68,7 @@ class Response(workers_response.Response):
     def js_object(self) -> Self:
         return self
 
-    def json(self, *arguments: Any, **options: Any) -> Any:
+    def json(self: Any, *arguments: Any, **options: Any) -> Any:
         """On a response: the body parsed as JSON, to be awaited. On the class, `Response.json(data, options)`."""
         if isinstance(self, Response):
             return _json(self)

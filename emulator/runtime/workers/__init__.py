@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from emulator.runtime.errors import NotEmulatedError
@@ -59,9 +60,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "asgi":  # imported when it is asked for: most workers do without
-        from emulator.runtime.workers import asgi
-
-        return asgi
+        return importlib.import_module("emulator.runtime.workers.asgi")
     if name == "wsgi":
         raise NotEmulatedError.of("workers.wsgi", "workers.asgi runs ASGI applications")
     raise AttributeError(f"module 'workers' has no attribute {name!r}")

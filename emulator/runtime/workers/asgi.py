@@ -147,7 +147,8 @@ class _Exchange:
         self.answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._upload = None if body is None else body.getReader()
         self._upload_ended = False
-        self._finished = asyncio.Event()
+        self._ended = False
+        self._over = asyncio.Event()  # the answer has ended, or its reader has gone away
         self._pipe: Pipe | None = None
         self._start: _Message | None = None
 
@@ -156,17 +157,17 @@ class _Exchange:
             await app(scope, self._receive, self._send)
             if not self.answer.done():
                 raise RuntimeError("The application did not generate a response")
-            if self._pipe is not None and not self._finished.is_set():
+            if self._pipe is not None and not self._ended:
                 raise RuntimeError("The application did not end its response")
         except Exception as error:
-            if self._pipe is None or self._finished.is_set():
+            if self._pipe is None or self._ended:
                 raise
             if self._pipe.cancelled:
                 return  # the client went away, and the application noticed
             # The reader of the body gets the error, and whoever sends the body reports it.
             self._pipe.fail(error)
         finally:
-            self._finished.set()
+            self._over.set()
             if self._upload is not None:
                 self._upload.releaseLock()
 
@@ -178,20 +179,8 @@ class _Exchange:
                     return {"type": "http.request", "body": bytes(result.value), "more_body": True}
             self._upload_ended = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        if self._pipe is None:
-            await self._finished.wait()
-        else:
-            await self._gone(self._pipe)
+        await self._over.wait()
         return {"type": "http.disconnect"}
-
-    async def _gone(self, pipe: Pipe) -> None:
-        """Wait until the answer is finished, or its reader has gone away."""
-        waits = [asyncio.ensure_future(self._finished.wait()), asyncio.ensure_future(pipe.wait_cancelled())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
     async def _send(self, message: _Message) -> None:
         if message["type"] == "http.response.start":
@@ -204,17 +193,26 @@ class _Exchange:
     async def _send_body(self, body: bytes, more: bool) -> None:
         if self._start is None:
             raise RuntimeError("The application sent a body before the start of its response")
+        if self._start["status"] in NULL_BODY_STATUSES:
+            self._respond(None)  # whatever the application sends: such an answer has no body
+            if not more:
+                self._end()
+            return
         if self._pipe is None:
             if not more:
-                self._respond(None if self._start["status"] in NULL_BODY_STATUSES else bytes(body))
-                self._finished.set()
+                self._respond(bytes(body))
+                self._end()
                 return
-            self._pipe = Pipe()
+            self._pipe = Pipe(on_cancel=self._over.set)
             self._respond(ReadableStream(self._pipe))
         await self._pipe.write(bytes(body))
         if not more:
             self._pipe.close()
-            self._finished.set()
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._over.set()
 
     def _respond(self, body: bytes | ReadableStream | None) -> None:
         assert self._start is not None
@@ -242,8 +240,10 @@ class _Lifespan:
         try:
             takes_part = await self._started
         finally:
-            if not takes_part and self._started.done():
-                await self._task
+            if not takes_part:
+                if self._started.cancelled():
+                    self._task.cancel()
+                await asyncio.wait((self._task,))
                 self._task = None
 
     async def shutdown(self) -> None:

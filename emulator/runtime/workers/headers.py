@@ -39,7 +39,7 @@ class Headers:
     def over(cls, raw: RawHeaders, *, immutable: bool) -> Self:
         """The headers of a request or a response themselves, not a copy: changing them changes it."""
         headers = cls()
-        headers._bind(raw, immutable)  # noqa: SLF001 - its own class
+        headers._bind(raw, immutable)
         return headers
 
     def _bind(self, raw: RawHeaders, immutable: bool) -> None:

@@ -21,7 +21,6 @@ from emulator.runtime.streams import ReadableStream
 from emulator.runtime.workers.headers import encode_headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
     from http.client import HTTPMessage
 
     from emulator.runtime.js.web import Response as JsResponse
@@ -108,7 +107,7 @@ class FetchResponse(Body):
         if 400 <= self.status < 600:
             raise HttpStatusError(self.status, self.status_text, self.url)
 
-    def json(self, *arguments: Any, **options: Any) -> Any:
+    def json(self: Any, *arguments: Any, **options: Any) -> Any:
         """On a response: the body parsed as JSON, to be awaited. On the class, `Response.json(data, ...)` is
         `Response.from_json(data, ...)`."""
         if isinstance(self, FetchResponse):
@@ -143,22 +142,6 @@ class FetchResponse(Body):
         if content_type is not None and find(self._raw, b"content-type") is None:
             copy._raw.append((b"content-type", content_type))
         return copy
-
-    @staticmethod
-    def from_stream(
-        source: AsyncIterable[bytes],
-        *,
-        status: int = 200,
-        status_text: str = "",
-        headers: list[tuple[str, str]] | None = None,
-        url: str = "",
-        redirected: bool = False,
-    ) -> Response:
-        """A response that came from elsewhere, with any status. `source` is read when the body is, and its `aclose()`
-        is called when the body is not wanted. Not part of production's interface."""
-        response = Response.__new__(Response)
-        response._fill(ReadableStream(source), encode_headers(headers), status, status_text, url, redirected)
-        return response
 
     @staticmethod
     def redirect(url: str, status: HTTPStatus | int = HTTPStatus.FOUND) -> Response:
@@ -211,6 +194,8 @@ class Response(FetchResponse):
         headers: Any = None,
         web_socket: Any = None,
     ) -> None:
+        if web_socket is not None:
+            raise NotEmulatedError.of("web_socket of Response")
         self._used = False
         self.url = ""
         self.redirected = False
@@ -234,8 +219,6 @@ class Response(FetchResponse):
         self.status = _check_status(status)
         if self.status in NULL_BODY_STATUSES and body is not None:
             self._drop_empty_body()
-        if web_socket is not None:
-            raise NotEmulatedError.of("web_socket of Response")
 
     def _adopt(self, other: FetchResponse, status: Any, status_text: str, headers: Any) -> None:
         """Take over a response of the JavaScript world."""

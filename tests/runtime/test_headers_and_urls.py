@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from emulator.runtime.js import URL, Headers, URLSearchParams
+
+
+def test_headers_have_no_case_and_join_values() -> None:
+    headers = Headers({"X-A": "1"})
+    headers.append("x-a", "2")
+    headers["x-b"] = " padded "
+    assert headers.get("x-A") == "1, 2"
+    assert headers["X-B"] == "padded"
+    assert headers.get("missing") is None
+    assert "X-A" in headers
+    headers.set("x-a", "3")
+    headers.delete("x-b")
+    assert list(headers) == [("x-a", "3")]
+
+
+def test_headers_iterate_sorted_with_each_cookie_on_its_own() -> None:
+    headers = Headers.new([["x-b", "1"], ["set-cookie", "a=1"], ["accept", "2"], ["Set-Cookie", "b=2"]])
+    assert list(headers) == [("accept", "2"), ("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-b", "1")]
+    assert headers.getSetCookie() == headers.getAll("Set-Cookie") == ["a=1", "b=2"]
+    with pytest.raises(TypeError, match="Set-Cookie"):
+        headers.getAll("accept")
+    seen: list[str] = []
+    headers.forEach(lambda value, name, _headers: seen.append(f"{name}={value}"))
+    assert seen[0] == "accept=2"
+
+
+def test_headers_are_made_of_dicts_items_and_headers() -> None:
+    for init in ({"a": "1"}, {"a": "1"}.items(), [("a", "1")], Headers({"a": "1"})):
+        assert Headers.new(init).get("a") == "1"
+
+
+def test_a_url_is_taken_apart() -> None:
+    url = URL.new("https://user:pass@Example.com:8443/a/./b/../c?q=1#top")
+    assert url.href == str(url) == "https://user:pass@example.com:8443/a/c?q=1#top"
+    assert (url.protocol, url.host, url.hostname, url.port) == ("https:", "example.com:8443", "example.com", "8443")
+    assert (url.username, url.password) == ("user", "pass")
+    assert (url.pathname, url.search, url.hash) == ("/a/c", "?q=1", "#top")
+    assert url.origin == "https://example.com:8443"
+
+
+def test_a_url_is_normalised() -> None:
+    assert URL.new("HTTP://EXAMPLE.com:80").href == "http://example.com/"
+    assert URL.new("https://bücher.example/ä").href == "https://xn--bcher-kva.example/%C3%A4"
+    assert URL.new("http://[::1]:8787/").hostname == "[::1]"
+    assert URL.new("http://a/x%2Fy/..").href == "http://a/"
+    assert URL.new("http://a/dir/.").href == "http://a/dir/"
+
+
+def test_a_relative_url_needs_a_base() -> None:
+    assert URL.new("../c?d", "https://example.com/a/b").href == "https://example.com/c?d"
+    assert URL.canParse("https://a")
+    assert not URL.canParse("/a")
+    with pytest.raises(TypeError, match="it must be absolute"):
+        URL.new("/a")
+
+
+def test_changing_the_parts_of_a_url_changes_it() -> None:
+    url = URL.new("https://example.com/")
+    url.searchParams.append("q", "a b&c")
+    assert url.href == "https://example.com/?q=a+b%26c"
+    url.pathname = "new path"
+    url.hash = "#x"
+    assert url.href == "https://example.com/new%20path?q=a+b%26c#x"
+    url.search = "?z=1"
+    assert url.searchParams.get("z") == "1"
+
+
+def test_search_params_keep_duplicates_and_order() -> None:
+    params = URLSearchParams.new("?a=1&b=2&a=3&c=")
+    assert params.get("a") == "1"
+    assert params.getAll("a") == ["1", "3"]
+    assert params.get("c") == ""
+    assert params.get("missing") is None
+    assert "b" in params
+    params.set("a", "9")
+    params.delete("c")
+    assert params.toString() == "a=9&b=2"
+    assert URLSearchParams.new({"x": "é"}).toString() == "x=%C3%A9"
+    assert dict(URLSearchParams.new([("a", "1")])) == {"a": "1"}

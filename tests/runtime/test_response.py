@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from emulator.runtime import invocation
+from emulator.runtime.errors import NotEmulatedError
+from emulator.runtime.streams import ReadableStream
+from emulator.runtime.workers import Blob, FetchResponse, FormData, Headers, Request, Response
+
+
+async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+def test_a_str_is_sent_as_utf_8_text() -> None:
+    response = Response("café")
+    assert response.status == 200
+    assert response.ok
+    assert response.headers["content-type"] == "text/plain;charset=UTF-8"
+    assert asyncio.run(response.bytes()) == "café".encode()
+
+
+def test_a_content_type_of_the_user_wins() -> None:
+    response = Response("<p>", headers={"Content-Type": "text/html"})
+    assert response.headers.get_all("content-type") == ["text/html"]
+
+
+def test_bytes_and_none_get_no_content_type() -> None:
+    assert "content-type" not in Response(b"x").headers
+    assert Response(None).body is None
+    assert Response().status == 200
+
+
+@pytest.mark.parametrize("body", [{"a": 1}, ["a"], 5, bytearray(b"x"), object()])
+def test_any_other_body_is_a_type_error_that_names_its_type(body: object) -> None:
+    with pytest.raises(TypeError, match=f"Unsupported type in Response: {type(body).__name__}"):
+        Response(body)
+
+
+def test_the_error_about_a_dict_says_what_to_use() -> None:
+    with pytest.raises(TypeError, match=r"use Response.json"):
+        Response({"a": 1})
+
+
+def test_forms_and_blobs_are_bodies_with_their_content_types() -> None:
+    async def read() -> None:
+        form = Response(FormData({"a": "1"}))
+        assert (await form.form_data())["a"] == "1"
+        assert Response(Blob("x", "text/css")).headers["content-type"] == "text/css"
+
+    asyncio.run(read())
+
+
+def test_headers_keep_duplicates() -> None:
+    response = Response(None, headers=[("set-cookie", "a=1"), ("Set-Cookie", "b=2"), ("x-a", "1"), ("x-a", "2")])
+    assert response.headers.get_all("set-cookie") == ["a=1", "b=2"]
+    assert response.headers["x-a"] == "1, 2"
+    assert [name for name, _ in response.raw_headers] == [b"set-cookie", b"set-cookie", b"x-a", b"x-a"]
+
+
+def test_header_values_are_latin_1_and_else_utf_8() -> None:
+    response = Response(None, headers={"x-a": "é", "x-b": "日", "x-c": 5})
+    assert response.raw_headers == [(b"x-a", b"\xe9"), (b"x-b", "日".encode()), (b"x-c", b"5")]
+    assert (response.headers["x-a"], response.headers["x-b"], response.headers["x-c"]) == ("é", "日", "5")
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x-a": "1\nx-b: 2"}, {"x\r\n": "1"}, {"": "1"}, {"x-a": "\0"}, [("x-a",)], ["ab"]]
+)
+def test_headers_that_would_break_out_of_their_line_or_are_no_pairs_are_type_errors(headers: Any) -> None:
+    with pytest.raises(TypeError):
+        Response(None, headers=headers)
+
+
+@pytest.mark.parametrize("status", [199, 600, 100, 101, -1])
+def test_a_status_out_of_range_is_a_value_error(status: int) -> None:
+    with pytest.raises(ValueError, match="range 200 to 599, inclusive"):
+        Response("x", status=status)
+
+
+def test_a_status_is_an_int_or_an_http_status() -> None:
+    assert Response("x", status=HTTPStatus.CREATED).status == 201
+    assert Response("x", 404).status == 404
+    with pytest.raises(TypeError, match="must be an int, not str"):
+        Response("x", status="200")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_a_status_that_takes_no_body_is_a_type_error_with_one(status: int) -> None:
+    with pytest.raises(TypeError, match=r"null body status \(101, 204, 205, or 304\) cannot have a body"):
+        Response("x", status=status)
+    with pytest.raises(TypeError, match="cannot have a body"):
+        Response.json({}, status=status)
+    assert Response(None, status=status).body is None
+
+
+def test_an_empty_body_passes_with_such_a_status_and_is_warned_of() -> None:
+    warnings: list[str] = []
+    scope = invocation.Scope("worker", None, None, warnings.append)  # type: ignore[arg-type]
+    token = invocation.current.set(invocation.Invocation(scope, None))
+    try:
+        assert Response("", status=204).body is None
+    finally:
+        invocation.current.reset(token)
+    assert "takes no body" in warnings[0]
+
+
+def test_the_status_text_is_the_usual_one_unless_given() -> None:
+    assert Response("x").status_text == "OK"
+    assert Response("x", status=404).status_text == "Not Found"
+    assert Response("x", status=599).status_text == ""
+    assert Response("x", status_text="Fine").status_text == "Fine"
+    with pytest.raises(TypeError, match="Invalid statusText"):
+        Response("x", status_text="a\r\nb")
+
+
+def test_json_on_the_class_makes_a_response() -> None:
+    async def read() -> None:
+        response = Response.json({"a": [1, "é"]}, status=201, headers={"x-a": "1"})
+        assert response.status == 201
+        assert response.headers["content-type"] == "application/json"
+        assert response.headers["x-a"] == "1"
+        assert await response.text() == '{"a": [1, "\\u00e9"]}'
+        assert await Response.json({"a": 1}).json() == {"a": 1}
+        assert await Response.json("text").text() == '"text"'
+        assert await Response.from_json([1], 202).json() == [1]
+        assert Response.json({}, headers={"Content-Type": "application/problem+json"}).headers["content-type"] == (
+            "application/problem+json"
+        )
+
+    asyncio.run(read())
+
+
+def test_json_of_a_value_that_json_cannot_say_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        Response.json({"a": object()})
+
+
+def test_json_on_a_response_reads_its_body() -> None:
+    assert asyncio.run(Response('{"a": 1.5}').json(parse_float=str)) == {"a": "1.5"}
+
+
+def test_a_redirect_has_a_location_and_302_unless_told() -> None:
+    response = Response.redirect("https://Example.com")
+    assert response.status == 302
+    assert response.headers["location"] == "https://example.com/"
+    assert Response.redirect("https://example.com/a?b", HTTPStatus.MOVED_PERMANENTLY).status == 301
+
+
+def test_a_redirect_with_another_status_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="200 is not a redirect status code"):
+        Response.redirect("https://example.com", 200)
+
+
+@pytest.mark.parametrize("url", ["/relative", "not a url", "http://a b"])
+def test_a_redirect_to_a_bad_url_is_a_value_error_and_a_type_error(url: str) -> None:
+    with pytest.raises(ValueError, match="Unable to parse URL"):
+        Response.redirect(url)
+    with pytest.raises(TypeError):
+        Response.redirect(url)
+
+
+def test_a_body_is_read_once() -> None:
+    async def read() -> None:
+        response = Response("text")
+        await response.text()
+        assert response.body_used
+        with pytest.raises(OSError, match="Body already used"):
+            await response.text()
+        with pytest.raises(OSError, match="Body already used"):
+            response.clone()
+
+    asyncio.run(read())
+
+
+def test_the_stream_and_the_reading_methods_share_the_body() -> None:
+    async def read() -> None:
+        response = Response("text")
+        assert response.body is response.body
+        assert response.body is not None
+        reader = response.body.getReader()
+        assert (await reader.read()).value == b"text"
+        assert (await reader.read()).done
+        assert response.body_used
+        with pytest.raises(OSError, match="Body already used"):
+            await response.text()
+        used = Response("text")
+        await used.text()
+        assert used.body is not None
+        assert used.body.disturbed
+
+    asyncio.run(read())
+
+
+def test_a_stream_that_a_reader_holds_cannot_be_read_otherwise() -> None:
+    async def read() -> None:
+        response = Response("text")
+        assert response.body is not None
+        reader = response.body.getReader()
+        assert response.body.locked
+        with pytest.raises(TypeError, match="locked to a reader"):
+            await response.text()
+        reader.releaseLock()
+        assert await response.text() == "text"
+
+    asyncio.run(read())
+
+
+def test_clones_both_have_the_whole_body() -> None:
+    async def read() -> None:
+        for response in (Response("abc", headers={"x-a": "1"}), Response(pieces(b"a", b"bc"), headers={"x-a": "1"})):
+            clone = response.clone()
+            assert await clone.text() == await response.text() == "abc"
+            assert clone.headers["x-a"] == "1"
+
+    asyncio.run(read())
+
+
+def test_replace_body_keeps_status_and_headers() -> None:
+    async def read() -> None:
+        response = Response("old", status=201, status_text="Made", headers={"x-a": "1"})
+        replaced = response.replace_body("new")
+        assert (replaced.status, replaced.status_text, replaced.headers["x-a"]) == (201, "Made", "1")
+        assert await replaced.text() == "new"
+        assert await response.text() == "old"
+        with pytest.raises(TypeError, match="cannot have a body"):
+            Response(None, status=204).replace_body("x")
+
+    asyncio.run(read())
+
+
+def test_changing_the_headers_that_were_read_does_not_change_the_response() -> None:
+    response = Response("x")
+    response.headers["x-a"] = "1"
+    assert "x-a" not in response.headers
+
+
+def test_the_view_of_the_javascript_world_can_change_the_headers() -> None:
+    async def read() -> None:
+        response = Response("text")
+        view = response.js_object
+        view.headers.set("X-A", "1")
+        view.headers.append("x-a", "2")
+        assert response.headers["x-a"] == "1, 2"
+        assert view.statusText == "OK"
+        assert await view.text() == "text"
+        assert response.body_used
+        again = Response(Response("x", status=201).js_object)
+        assert again.status == 201
+        with pytest.raises(ValueError, match="Expected no options"):
+            Response(Response("x").js_object, status=200)
+
+    asyncio.run(read())
+
+
+def test_a_stream_that_is_cancelled_or_not_wanted_closes_its_source() -> None:
+    class Source:
+        closed = False
+
+        def __aiter__(self) -> Source:
+            return self
+
+        async def __anext__(self) -> bytes:
+            return b"x"
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    async def read() -> None:
+        source = Source()
+        response = Response(source, status=299, headers=[("x-a", "1")])
+        response.url = "https://a/"
+        assert repr(response) == "Response(status=299, url='https://a/')"
+        assert response.is_streaming
+        assert response.body is not None
+        await response.body.cancel()
+        assert source.closed
+        other = Source()
+        await Response(other).discard_body()
+        assert other.closed
+
+    asyncio.run(read())
+
+
+def test_a_stream_in_memory_is_not_streaming() -> None:
+    response = Response("text")
+    assert not response.is_streaming
+    assert response.body is not None
+    assert not response.is_streaming
+    assert Response(ReadableStream(pieces(b"x"))).is_streaming
+
+
+def test_a_request_body_is_a_response_body() -> None:
+    async def read() -> None:
+        request = Request("https://example.com", method="POST", body="text")
+        assert await Response(request.body).text() == "text"
+        assert request.body_used
+        with pytest.raises(TypeError, match="already been read"):
+            Response(request.body)
+
+    asyncio.run(read())
+
+
+def test_an_async_generator_is_warned_of_since_production_does_not_take_one() -> None:
+    warnings: list[str] = []
+
+    async def read() -> None:
+        scope = invocation.Scope("worker", None, None, warnings.append)  # type: ignore[arg-type]
+        invocation.current.set(invocation.Invocation(scope, None))
+        assert await Response(pieces(b"a", b"b")).text() == "ab"
+        assert await Response(ReadableStream(pieces(b"a"))).text() == "a"
+
+    asyncio.run(read())
+    assert len(warnings) == 1
+    assert "works only in the emulator" in warnings[0]
+
+
+def test_a_chunk_that_is_text_is_a_type_error() -> None:
+    async def text() -> AsyncIterator[Any]:
+        yield "text"
+
+    with pytest.raises(TypeError, match="must be bytes, not str"):
+        asyncio.run(Response(text()).text())
+
+
+def test_raise_for_status_raises_from_400() -> None:
+    Response("x").raise_for_status()
+    with pytest.raises(OSError, match="404 Client Error: Not Found"):
+        Response("x", 404).raise_for_status()
+    with pytest.raises(OSError, match="503 Server Error"):
+        Response("x", 503).raise_for_status()
+
+
+def test_a_web_socket_is_not_emulated() -> None:
+    with pytest.raises(NotEmulatedError, match="web_socket"):
+        Response(None, web_socket=object())
+
+
+def test_a_response_is_a_fetch_response_and_shows_itself() -> None:
+    assert issubclass(Response, FetchResponse)
+    assert repr(Response("x")) == "Response(status=200, content_type='text/plain;charset=UTF-8')"
+    assert repr(Response(None, 404, "Gone away")) == "Response(status=404, status_text='Gone away')"
+
+
+def test_headers_can_be_given_as_headers_and_are_copied() -> None:
+    headers = Headers({"x-a": "1"})
+    response = Response("x", headers=headers)
+    headers.set("x-a", "2")
+    assert response.headers["x-a"] == "1"
+    assert headers.get("content-type") is None
