@@ -23,16 +23,16 @@ from emulator.failure import Failure, Frame, plain_name
 from emulator.hosts.base import CpuLimitExceeded, HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.entrypoints import Event, Handler, find_handlers, ignored_functions, shown_path
 from emulator.hosts.loader import WorkerModules, WorkerPackages, WorkerScope
+from emulator.hosts.logs import forget_logging, own_logging
 from emulator.hosts.output import flush_partial_lines, partial_lines, trigger_text
 from emulator.hosts.scheduled import ScheduledController
 from emulator.runtime.invocation import Invocation, current
 from emulator.runtime.streams import close_source
 from emulator.runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
-from emulator.runtime.workers.response import FetchResponse
+from emulator.runtime.workers.response import Response
 
 if TYPE_CHECKING:
     from emulator.runtime.workers.request import Request
-    from emulator.runtime.workers.response import Response
 
 NO_WAIT_FLAG: Final = "queue_consumer_no_wait_for_wait_until"
 
@@ -161,6 +161,7 @@ class PythonHost:
             self._drained = None
         for version in list(self._retired):
             self._close(version)
+        forget_logging(self)
         if self._packages is not None:
             self._packages.close()
             self._packages = None
@@ -173,7 +174,8 @@ class PythonHost:
         token = current.set(invocation)
         root = config.path.parent
         try:
-            module = modules.load()
+            with own_logging(self, config.name):
+                module = modules.load()
             handlers = find_handlers(module, scope.env, root)
         except BaseException as error:
             for task in invocation.context.take_tasks():
@@ -216,7 +218,7 @@ class PythonHost:
 
     # Events
 
-    async def fetch(self, request: Request) -> FetchResponse:
+    async def fetch(self, request: Request) -> Response:
         """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
         version = self._version
         if version is None:
@@ -231,7 +233,7 @@ class PythonHost:
             response = handler.call(request, invocation.context)
             if type(response) is CoroutineType or hasattr(response, "__await__"):
                 response = await response
-            if isinstance(response, FetchResponse):
+            if isinstance(response, Response):
                 return self._streamed(version, invocation, response) if response.is_streaming else response
             error: BaseException = _not_a_response(response, handler, self.config)
         except _NOT_THE_WORKERS:
@@ -367,7 +369,7 @@ class PythonHost:
             tasks = invocation.context.take_tasks()
         return failures
 
-    def _streamed(self, version: _Version, invocation: Invocation, response: FetchResponse) -> FetchResponse:
+    def _streamed(self, version: _Version, invocation: Invocation, response: Response) -> Response:
         """`response` with a body whose code runs as part of `invocation`, and keeps its version open."""
         body = response.body
         if body is None or body.locked or body.disturbed:

@@ -55,8 +55,8 @@ class Gateway:
 
 
 async def _stream(request: Request, response: FetchResponse, send: Send) -> bool:
-    """Send a streaming answer until it ends or the client goes away, which ends the worker's stream. Returns whether the
-    client stayed."""
+    """Send a streaming answer until it ends or the client goes away, which ends the worker's stream. Returns whether
+    the client stayed."""
     sending = asyncio.ensure_future(send_response(response, send))
     leaving = asyncio.ensure_future(request.client_gone())
     try:

@@ -46,8 +46,10 @@ class Loading:
         return self.version(main, worker).load()
 
     def close(self) -> None:
-        for space in (*self.versions, *self.packages.values()):
-            space.close()
+        for version in self.versions:
+            version.close()
+        for packages in self.packages.values():
+            packages.close()
 
 
 @pytest.fixture

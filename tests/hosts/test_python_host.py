@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,12 +13,13 @@ import pytest
 
 from emulator.broker.message import Delivery, DeliveryResult, Message, Metrics
 from emulator.config.model import WorkerConfig
-from emulator.events import Bus, HandlerFailed, Notice
+from emulator.events import Bus, HandlerFailed, Notice, WorkerOutput
 from emulator.hosts.base import HandlerError, HandlerMissing, NotLoaded
+from emulator.hosts.output import install
 from emulator.hosts.python import PythonHost
 from emulator.runtime.invocation import current
 from emulator.runtime.workers.request import Request
-from emulator.runtime.workers.response import FetchResponse
+from emulator.runtime.workers.response import Response
 
 if TYPE_CHECKING:
     from hosts_support import WriteFiles
@@ -532,6 +534,80 @@ def test_scheduled_gets_its_controller_and_waits_for_its_work(bench: Bench) -> N
     assert [each.trigger for each in bench.failed] == ["waitUntil SCHEDULED */5 * * * *"]
 
 
+# Logging
+
+LOGGING = """
+    import logging
+    from workers import Response
+    logging.basicConfig(level=logging.{level}, format="{name} %(levelname)s %(message)s")
+    log = logging.getLogger("app")
+    log.addHandler(logging.NullHandler())
+    def on_fetch():
+        log.debug("d")
+        log.info("i")
+        log.warning("w")
+        return Response("ok")
+"""
+
+UNCONFIGURED = """
+    import logging
+    from workers import Response
+    def on_fetch():
+        logging.getLogger("quiet").info("invisible")
+        logging.getLogger("quiet").warning("visible")
+        return Response("ok")
+"""
+
+
+def test_each_worker_and_each_version_has_its_own_logging(write: WriteFiles) -> None:
+    bus = Bus()
+    lines: list[tuple[str, str]] = []
+    bus.subscribe(WorkerOutput, lambda event: lines.append((event.worker, event.text)))
+
+    def taken() -> list[tuple[str, str]]:
+        shown = lines[:]
+        lines.clear()
+        return shown
+
+    async def main() -> None:
+        root = write(
+            {
+                "a/entry.py": LOGGING.format(level="INFO", name="A"),
+                "b/entry.py": LOGGING.format(level="WARNING", name="B"),
+                "c/entry.py": UNCONFIGURED,
+            }
+        )
+        restore = install(bus)
+        before = (logging.root.level, list(logging.root.handlers))
+        hosts = {}
+        for name in "abc":
+            config = WorkerConfig(name, root / name / "wrangler.jsonc", root / name / "entry.py")
+            hosts[name] = PythonHost(config, make_env=lambda _: None, outbound=_no_way_out, bus=bus)
+            await hosts[name].start()
+        for host in hosts.values():
+            await host.fetch(get())
+        assert taken() == [("a", "A INFO i"), ("a", "A WARNING w"), ("b", "B WARNING w"), ("c", "visible")]
+        write({"a/entry.py": LOGGING.format(level="DEBUG", name="new A")})
+        await hosts["a"].reload(hosts["a"].config)
+        for host in hosts.values():
+            await host.fetch(get())
+        assert taken() == [
+            ("a", "new A DEBUG d"),
+            ("a", "new A INFO i"),
+            ("a", "new A WARNING w"),
+            ("b", "B WARNING w"),
+            ("c", "visible"),
+        ]
+        for host in hosts.values():
+            await host.stop(0)
+        assert (logging.root.level, logging.root.handlers) == before
+        restore()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.root, "handlers", [])
+        asyncio.run(main())
+
+
 # Reload and stop
 
 WAITING = """
@@ -580,7 +656,7 @@ def test_code_that_does_not_load_holds_events_until_a_good_save(bench: Bench) ->
 
 
 def test_stop_waits_for_what_runs(bench: Bench) -> None:
-    async def test(host: PythonHost) -> FetchResponse:
+    async def test(host: PythonHost) -> Response:
         module = next(module for name, module in sys.modules.items() if name.startswith("entry@"))
         running = asyncio.create_task(host.fetch(get("/wait")))
         await asyncio.sleep(0)

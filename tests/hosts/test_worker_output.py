@@ -147,8 +147,8 @@ def test_logging_without_configuration_shows_warnings_as_python_does() -> None:
         with running():
             logging.getLogger("app").info("invisible")
             logging.getLogger("app").warning("careful %d", 1)
-            logging.error("bad")  # noqa: LOG015
-        assert [(event.level, event.logger, event.text) for event in output.events][0] == (
+            logging.error("bad")
+        assert next((event.level, event.logger, event.text) for event in output.events) == (
             "warning",
             "app",
             "careful 1",
@@ -230,7 +230,8 @@ DEBUGGED = """
     async def main():
         restore = install(bus)
         host = PythonHost(
-            WorkerConfig("w", root / "wrangler.jsonc", root / "entry.py"), make_env=lambda c: None, outbound=None, bus=bus
+            WorkerConfig("w", root / "wrangler.jsonc", root / "entry.py"),
+            make_env=lambda c: None, outbound=None, bus=bus,
         )
         await host.start()
         response = await host.fetch(Request("http://localhost/x"))
