@@ -20,6 +20,7 @@ OWN_DIRECTORY = str(Path(__file__).parent)
 OWN_WORKER_CODE = str(Path(__file__).parent / "templates")
 
 _THIRD_PARTY: Final = re.compile(r"/(python_modules|site-packages|node_modules|\.venv[^/]*)/")
+_OWN_ERROR: Final = re.compile(r"^emulator\.[\w.]+\.(?=[A-Z]\w*(:|$))", re.MULTILINE)
 _SUFFIX: Final = re.compile(r"@[A-Za-z0-9_-]+#[0-9]+(?![\w-])")
 
 
@@ -84,7 +85,7 @@ class Failure:
                 code = lines[line - 1] if 0 < line <= len(lines) else error.text or ""
                 is_user = _is_user(error.filename, prefix)
                 frames.append(Frame(error.filename, line, "<module>", code.strip(), is_user, lines))
-        text = plain_name("".join(described.format()).rstrip("\n"))
+        text = plain_name(_OWN_ERROR.sub("", "".join(described.format())).rstrip("\n"))
         return cls(_type_name(error), plain_name(message), tuple(frames), text)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from emulator.bindings.queue import QueueBinding
@@ -13,6 +14,8 @@ from emulator.runtime.values import to_record
 
 JSON_MESSAGES_SINCE: Final = "2024-03-18"
 ERROR_CODES_SINCE: Final = "2026-03-12"
+
+EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Env:
@@ -34,10 +37,12 @@ class Env:
         return f"<env {', '.join(sorted(key for key in self.__dict__ if not key.startswith('__')))}>"
 
 
-def build_env(config: WorkerConfig, broker: Broker, on_warning: Callable[[str], None]) -> Env:
+def build_env(
+    config: WorkerConfig, broker: Broker, on_warning: Callable[[str], None], doubles: Mapping[str, Any] = EMPTY
+) -> Env:
     """The `env` of a worker: its vars, secrets and queue producers, and what is declared but not emulated yet.
 
-    A secret wins over a var of its name, a queue over both.
+    A secret wins over a var of its name, a queue over both, and `doubles`, which a test puts in their place, over all.
     """
     bindings: dict[str, Any] = {name: to_record(value) for name, value in config.vars.items()}
     bindings.update(config.secrets)
@@ -57,6 +62,7 @@ def build_env(config: WorkerConfig, broker: Broker, on_warning: Callable[[str], 
             expose_error_codes=_enabled(config, "queue_expose_error_codes", ERROR_CODES_SINCE),
             on_warning=on_warning,
         )
+    bindings.update(doubles)
     return Env(bindings, config.path.name)
 
 

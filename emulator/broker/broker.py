@@ -54,16 +54,17 @@ class Outgoing:
 class _Driver:
     """What the broker keeps of one queue beside its state machine."""
 
-    __slots__ = ("awake", "deliver", "queue", "tasks", "timer", "timer_at", "worker")
+    __slots__ = ("awake", "deleted", "deliver", "queue", "running", "timer", "timer_at", "worker")
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
         self.worker = ""
         self.deliver: Deliver | None = None
         self.awake = False
+        self.deleted = False
         self.timer: Timer | None = None
         self.timer_at = float("inf")
-        self.tasks: dict[int, asyncio.Task[None]] = {}
+        self.running: dict[int, tuple[asyncio.Task[None], Delivery]] = {}
 
 
 class Broker:
@@ -77,6 +78,7 @@ class Broker:
         self._clock = clock or WallClock()
         self._bits = (random or Random()).getrandbits
         self._drivers: dict[str, _Driver] = {}
+        self._held: set[str] = set()
         self._closed = False
 
     # Queues and consumers
@@ -100,8 +102,9 @@ class Broker:
     def delete_queue(self, name: str) -> None:
         """Forget a queue and what it holds. Raises QueueError 10104 when there is none."""
         driver = self._driver(name)
+        driver.deleted = True
         self._disarm(driver)
-        for task in driver.tasks.values():
+        for task, _ in driver.running.values():
             task.cancel()
         del self._drivers[name]
 
@@ -127,6 +130,7 @@ class Broker:
         self.create_queue(name)
         driver = self._drivers[name]
         driver.queue.consumer = settings
+        driver.queue.held = worker in self._held
         driver.worker = worker
         driver.deliver = deliver
         if settings.dead_letter_queue is not None:
@@ -146,6 +150,10 @@ class Broker:
 
     def hold(self, worker: str, *, held: bool) -> None:
         """Let the deliveries to a worker wait while its code does not load, and go on when it does."""
+        if held:
+            self._held.add(worker)
+        else:
+            self._held.discard(worker)
         for driver in self._drivers.values():
             if driver.worker == worker and driver.queue.held != held:
                 driver.queue.held = held
@@ -214,7 +222,7 @@ class Broker:
         self._closed = True
         for driver in self._drivers.values():
             self._disarm(driver)
-        running = [task for driver in self._drivers.values() for task in driver.tasks.values()]
+        running = [task for driver in self._drivers.values() for task, _ in driver.running.values()]
         if not running:
             return
         _, pending = await asyncio.wait(running, timeout=grace_seconds)
@@ -246,22 +254,28 @@ class Broker:
     def _pump(self, driver: _Driver) -> None:
         """Do all that is due in a queue, and come back when the next thing is."""
         driver.awake = False
-        if self._closed:
+        if self._closed or driver.deleted:
             return
         queue = driver.queue
         now = self._clock.now()
         self._delete_expired(driver, now)
-        for lease, result, settlement in queue.expire_leases(now):
-            task = driver.tasks.get(lease.id)
-            if task is not None:
-                task.cancel()
-            self._settled(driver, lease, result, settlement, now)
+        for lease in queue.expired_leases(now):
+            self._time_out(driver, lease, now)
         if driver.deliver is not None:
-            while (lease_ := queue.take_batch(now)) is not None:
-                delivery = Delivery(queue.name, lease_.messages, queue.metrics())
-                run = self._deliver(driver, lease_, driver.deliver(delivery))
-                driver.tasks[lease_.id] = asyncio.get_running_loop().create_task(run)
+            while (taken := queue.take_batch(now)) is not None:
+                delivery = Delivery(queue.name, taken.messages, queue.metrics())
+                run = self._deliver(driver, taken, driver.deliver, delivery)
+                driver.running[taken.id] = (asyncio.get_running_loop().create_task(run), delivery)
         self._arm(driver, now)
+
+    def _time_out(self, driver: _Driver, lease: Lease, now: float) -> None:
+        """Stop a handler that has run too long. What it has decided in time holds; the rest has failed."""
+        task, delivery = driver.running[lease.id]
+        result = delivery.so_far()
+        result.outcome = "exceeded_wall_time"
+        result.error = f"the handler ran longer than {lease.expires_at - lease.taken_at:,.0f} seconds"
+        task.cancel()
+        self._settled(driver, lease, result, driver.queue.settle(lease, result, now), now)
 
     def _arm(self, driver: _Driver, now: float) -> None:
         due = driver.queue.next_due()
@@ -285,14 +299,20 @@ class Broker:
         driver.timer_at = float("inf")
         self._pump(driver)
 
-    async def _deliver(self, driver: _Driver, lease: Lease, delivery: Awaitable[DeliveryResult | None]) -> None:
+    async def _deliver(self, driver: _Driver, lease: Lease, deliver: Deliver, delivery: Delivery) -> None:
         result: DeliveryResult | None
+        task, _ = driver.running[lease.id]
         try:
-            result = await delivery
-        except Exception as error:  # a consumer tells its failures in the result; this one broke
+            result = await deliver(delivery)
+        except (
+            Exception,
+            asyncio.CancelledError,
+        ) as error:  # a consumer tells its failures in the result; this one broke
             result = DeliveryResult("exception", error=f"{type(error).__name__}: {error}")
         finally:
-            driver.tasks.pop(lease.id, None)
+            del driver.running[lease.id]
+        if task.cancelling():
+            return  # Its lease is over, its queue deleted or the broker closed: what it decided comes too late.
         now = self._clock.now()
         if result is None:
             driver.queue.release(lease)

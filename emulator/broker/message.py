@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -108,13 +108,18 @@ class DeliveryResult:
     traceback: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
-    """A batch on its way to a consumer: the leased messages of `queue`, and the backlog when they were taken."""
+    """A batch on its way to a consumer: the leased messages of `queue`, and the backlog when they were taken.
+
+    `so_far` tells what the handler has decided by now. Whoever runs the handler sets it, so that an ack holds even when
+    the handler never ends.
+    """
 
     queue: str
     messages: Sequence[Message]
     metrics: Metrics
+    so_far: Callable[[], DeliveryResult] = DeliveryResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ A message is in exactly one place at any time:
 READY    can be delivered. A batch is taken when `max_batch_size` of them wait, or when the oldest has been ready for
          `max_batch_timeout`. In the order in which they became ready.
 DELAYED  becomes READY when its time comes. Both a send with a delay and a retry with one lead here.
-LEASED   is in flight. A lease ends by `settle`, by its expiry (which is a settlement too: every message of it failed),
-or
+LEASED   is in flight. A lease ends by `settle`, which is also how one ends whose time is up (`expired_leases`), or
          by `release`, when the delivery did not happen after all and the attempt is given back.
 gone     Left for good. It may still lie in one of the structures below, which skip it.
 
@@ -136,7 +135,7 @@ class Queue:
     def next_due(self) -> float | None:
         """When the machine next has something to do, with nothing else happening; None for never.
 
-        Call `advance`, `expire_leases` and `take_batch` then. The time may have passed already.
+        Call `advance`, `expired_leases` and `take_batch` then. The time may have passed already.
         """
         due = self._batch_due()
         if self._delayed_count:
@@ -194,25 +193,22 @@ class Queue:
             self._concurrency = max(1, self._concurrency - 1)
         return self._settle_each(lease, result, consumer, now)
 
-    def expire_leases(self, now: float) -> list[tuple[Lease, DeliveryResult, Settlement]]:
-        """Settle the leases whose time is up, as failed deliveries."""
-        if not self._leases:
-            return []
-        over = [lease for lease in self._leases.values() if lease.expires_at <= now]
-        ended = []
-        for lease in over:
-            seconds = lease.expires_at - lease.taken_at
-            result = DeliveryResult("exceeded_wall_time", error=f"the handler ran longer than {seconds:g} seconds")
-            ended.append((lease, result, self.settle(lease, result, now)))
-        return ended
+    def expired_leases(self, now: float) -> Sequence[Lease]:
+        """The leases whose time is up. They are to be settled now, by what was decided in time."""
+        return [lease for lease in self._leases.values() if lease.expires_at <= now] if self._leases else ()
 
     def release(self, lease: Lease) -> None:
         """Take back a lease whose delivery never reached the handler: the attempt does not count."""
         self._end(lease)
-        for message in reversed(lease.messages):
+        for message in lease.messages:
             message.attempts -= 1
             message.place = READY
-            self._ready.appendleft(message)
+        ready = self._ready
+        # Of two deliveries under way the older one may come back first; its messages stay the first.
+        in_order = not ready or lease.messages[-1].ready_at <= ready[0].ready_at
+        ready.extendleft(reversed(lease.messages))
+        if not in_order:
+            self._ready = deque(sorted(ready, key=_ready_at))
         self._ready_count += len(lease.messages)
 
     def purge(self) -> Sequence[Message]:
@@ -355,6 +351,10 @@ class Queue:
         for gone in (acked, dead, dropped, expired):
             self._remove(gone)
         return Settlement(acked, retried, dead, dropped, expired, consumer.dead_letter_queue or "")
+
+
+def _ready_at(message: Message) -> float:
+    return message.ready_at
 
 
 def _attempt(message: Message, lease: Lease, result: DeliveryResult, *, asked_for: bool) -> Attempt:

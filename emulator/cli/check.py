@@ -38,12 +38,14 @@ def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str |
     """
     from emulator.cli.terminal import Terminal
     from emulator.events import Bus
-    from emulator.session import Session, SessionOptions, run
+    from emulator.serving import Options, run
+    from emulator.session import Session
 
     bus = Bus()
     terminal = Terminal(bus)
     try:
-        session = Session(SessionOptions(config_paths=config_paths, environment=environment, reload=False), bus)
+        options = Options(config_paths=config_paths, environment=environment)
+        session = Session(options.read_all(), bus)
         terminal.introduce(session.configs, session.hosts)
         run(_load(session, terminal))
         broken = [host for host in session.hosts if host.failure is not None]
@@ -57,4 +59,4 @@ async def _load(session: Session, terminal: Terminal) -> None:
         await session.load()
         terminal.print_workers()
     finally:
-        await session.stop()
+        await session.stop(0.0)

@@ -102,12 +102,13 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     """
     from emulator.cli.terminal import Terminal
     from emulator.events import Bus
-    from emulator.session import Session, SessionOptions, run
+    from emulator.serving import Options, run, serve
+    from emulator.session import Session
 
     bus = Bus()
     terminal = Terminal(bus, level=log_level, log_format=log_format)
     try:
-        options = SessionOptions(
+        options = Options(
             config_paths=config_paths,
             environment=environment,
             overrides=variables,
@@ -115,8 +116,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             port=port,
             reload=not no_reload,
         )
-        session = Session(options, bus)
+        session = Session(options.read_all(), bus)
         terminal.introduce(session.configs, session.hosts)
-        run(session.serve())
+        run(serve(session, options))
     finally:
         terminal.close()

@@ -35,10 +35,16 @@ class _Configuration:
 
 class _Unconfigured(logging.Handler):
     """Does for the workers that configured nothing, and for the emulator, what Python does without any handler. Python
-    itself does not, once another worker has put a handler on the root logger."""
+    itself does not, once another worker has put a handler on the root logger.
+
+    It is there as long as there are workers: on a root logger without handlers, `logging.warning()` in a handler would
+    configure logging for all of them.
+    """
 
     def filter(self, _record: logging.LogRecord) -> bool:
         worker = _running_worker()
+        if worker is None:
+            return all(each is self or _is_added(each) for each in logging.root.handlers)
         return not any(each.worker == worker and each.has_root_handlers for each in _configurations.values())
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -90,9 +96,13 @@ def _attach_all() -> None:
     for configuration in _configurations.values():
         for logger, handler in configuration.added:
             logger.addHandler(handler)
-    if any(each.has_root_handlers for each in _configurations.values()):
+    if _configurations:
         logging.root.addHandler(_unconfigured)
     logging.root.setLevel(min((each.root_level for each in _configurations.values()), default=_level_without_workers))
+
+
+def _is_added(handler: logging.Handler) -> bool:
+    return any((logging.root, handler) in each.added for each in _configurations.values())
 
 
 def _handlers() -> list[tuple[logging.Logger, logging.Handler]]:

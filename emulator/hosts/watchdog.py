@@ -19,11 +19,13 @@ import threading
 import time
 from _thread import interrupt_main
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from emulator.failure import is_own
 from emulator.hosts.base import CpuLimitExceeded
+from emulator.hosts.entrypoints import shown_path
 from emulator.hosts.loader import WorkerModules, modules_of
 from emulator.hosts.output import at_prompt
 
@@ -108,7 +110,8 @@ class Watchdog:
         source = linecache.getline(code.co_filename, line).strip()
         self._report(
             f"blocks the event loop for more than {self._blocked_after:g} s, and nothing else runs meanwhile: "
-            f"{code.co_filename}:{line} in {code.co_name}" + (f"\n    {source}" if source else ""),
+            f"{shown_path(code.co_filename, Path.cwd())}:{line} in {code.co_name}"
+            + (f"\n    {source}" if source else ""),
             modules.worker,
         )
         return True

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from conversation import T, ids, make_queue, message, messages, retried, returned, take
 
+from emulator.broker.message import DeliveryResult
+
 FIFTEEN_MINUTES = 900.0
+TIMED_OUT = DeliveryResult("exceeded_wall_time")
 
 
 def test_a_lease_holds_for_15_minutes() -> None:
@@ -13,7 +16,8 @@ def test_a_lease_holds_for_15_minutes() -> None:
     lease = take(queue)
     assert (lease.taken_at, lease.expires_at) == (T, T + FIFTEEN_MINUTES)
     assert queue.next_due() == T + FIFTEEN_MINUTES
-    assert queue.expire_leases(T + FIFTEEN_MINUTES - 0.001) == []
+    assert not queue.expired_leases(T + FIFTEEN_MINUTES - 0.001)
+    assert queue.expired_leases(T + FIFTEEN_MINUTES) == [lease]
 
 
 def test_an_expired_lease_fails_its_messages() -> None:
@@ -21,10 +25,7 @@ def test_an_expired_lease_fails_its_messages() -> None:
     sent = messages(2)
     queue.enqueue(sent, T)
     lease = take(queue)
-    ((ended, result, settlement),) = queue.expire_leases(T + FIFTEEN_MINUTES)
-    assert ended is lease
-    assert result.outcome == "exceeded_wall_time"
-    assert "900 seconds" in result.error
+    settlement = queue.settle(lease, TIMED_OUT, T + FIFTEEN_MINUTES)
     assert retried(settlement.retried) == [(each.id, 5) for each in sent]
 
 
@@ -32,10 +33,20 @@ def test_an_expired_lease_counts_as_an_attempt() -> None:
     queue = make_queue(retries=0, dlq="orders-dlq")
     (sent,) = messages(1)
     queue.enqueue([sent], T)
-    take(queue)
-    ((_, _, settlement),) = queue.expire_leases(T + FIFTEEN_MINUTES)
+    settlement = queue.settle(take(queue), TIMED_OUT, T + FIFTEEN_MINUTES)
     assert ids(settlement.dead) == [sent.id]
     assert sent.failures[0].outcome == "exceeded_wall_time"
+
+
+def test_what_was_acked_before_the_time_was_up_is_not_redelivered() -> None:
+    queue = make_queue()
+    queue.enqueue(messages(2), T)
+    lease = take(queue)
+    first, second = lease.messages
+    decided = DeliveryResult("exceeded_wall_time", explicit_acks={first.id})
+    settlement = queue.settle(lease, decided, T + FIFTEEN_MINUTES)
+    assert ids(settlement.acked) == [first.id]
+    assert [message.id for message, _ in settlement.retried] == [second.id]
 
 
 def test_an_expired_lease_takes_a_delivery_away() -> None:
@@ -43,8 +54,7 @@ def test_an_expired_lease_takes_a_delivery_away() -> None:
     queue.enqueue(messages(20), T)
     queue.settle(take(queue), returned(), T)
     queue.settle(take(queue), returned(), T)
-    take(queue)
-    queue.expire_leases(T + FIFTEEN_MINUTES)
+    queue.settle(take(queue), TIMED_OUT, T + FIFTEEN_MINUTES)
     assert queue.concurrency == 2
 
 
@@ -54,8 +64,8 @@ def test_only_leases_whose_time_is_up_expire() -> None:
     queue.settle(take(queue), returned(), T)
     old = take(queue)
     young = take(queue, T + 1)
-    assert [lease for lease, _, _ in queue.expire_leases(T + FIFTEEN_MINUTES)] == [old]
-    assert list(queue.leases) == [young]
+    assert queue.expired_leases(T + FIFTEEN_MINUTES) == [old]
+    assert list(queue.leases) == [old, young]
 
 
 def test_a_released_message_is_ready_again_and_the_attempt_is_given_back() -> None:
@@ -92,11 +102,12 @@ def test_a_released_message_does_not_wait_for_the_batch_timeout_again() -> None:
 
 
 def test_released_messages_keep_their_order_whichever_delivery_is_released_first() -> None:
-    queue = make_queue(size=1, concurrency=2)
-    queue.enqueue(messages(3), T)
-    queue.settle(take(queue), returned(), T)
-    first, second = take(queue), take(queue)
-    queue.enqueue([message(at=T + 3)], T + 3)
+    queue = make_queue(size=1, timeout=5, concurrency=2)
+    sent = [message(at=T + second) for second in range(5)]
+    for each in sent:
+        queue.enqueue([each], each.enqueued_at)
+    queue.settle(take(queue, T + 5), returned(), T + 5)
+    first, second = take(queue, T + 6), take(queue, T + 6)
     queue.release(first)
     queue.release(second)
-    assert ids(queue.waiting())[:2] == ids([*first.messages, *second.messages])
+    assert ids(queue.waiting()) == ids(sent[1:])

@@ -33,16 +33,14 @@ class FakeHost:
 
 
 class FakeSession:
-    """Stands in for emulator.session: notes its options and does what the test asks for."""
+    """Stands in for `Session`: does what the test asks for."""
 
     made: list[FakeSession]
+    read: list[dict[str, Any]]
     error: BaseException | None = None
     failure: Failure | None = None
 
-    def __init__(self, options: dict[str, Any], bus: events.Bus) -> None:
-        if isinstance(self.error, ConfigError):
-            raise self.error
-        self.options = options
+    def __init__(self, _configs: object, bus: events.Bus) -> None:
         self.bus = bus
         self.hosts = [FakeHost(self.failure)]
         self.configs = [host.config for host in self.hosts]
@@ -52,13 +50,15 @@ class FakeSession:
     async def load(self) -> None:
         self.calls.append("load")
 
-    async def stop(self, grace_seconds: float = 10.0) -> None:
+    async def stop(self, grace_seconds: float) -> None:
         self.calls.append("stop")
 
-    async def serve(self) -> None:
-        if self.error is not None:
-            raise self.error
-        self.bus.publish(events.ServerReady("http://127.0.0.1:8787"))
+
+async def serve(session: FakeSession, options: dict[str, Any]) -> None:
+    assert options is session.read[-1]
+    if session.error is not None:
+        raise session.error
+    session.bus.publish(events.ServerReady("http://127.0.0.1:8787"))
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -69,10 +69,24 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 def session(monkeypatch: pytest.MonkeyPatch) -> type[FakeSession]:
     class Fake(FakeSession):
         made: list[FakeSession] = []  # noqa: RUF012 - one list for each test
+        read: list[dict[str, Any]] = []  # noqa: RUF012
 
-    module = ModuleType("emulator.session")
-    module.__dict__.update(Session=Fake, SessionOptions=dict, run=run)
-    monkeypatch.setitem(sys.modules, "emulator.session", module)
+    class Options(dict[str, Any]):
+        """Notes what it is given."""
+
+        def read_all(self) -> list[WorkerConfig]:
+            Fake.read.append(self)
+            if isinstance(Fake.error, ConfigError):
+                raise Fake.error
+            return []
+
+    for name, contents in (
+        ("emulator.session", {"Session": Fake}),
+        ("emulator.serving", {"Options": Options, "serve": serve, "run": run}),
+    ):
+        module = ModuleType(name)
+        module.__dict__.update(contents)
+        monkeypatch.setitem(sys.modules, name, module)
     return Fake
 
 
@@ -103,7 +117,7 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
         *("--var", "A:1", "--var", "B:x:y", "--var", "C:", "--no-reload"),
     )
     assert result.exit_code == 0
-    assert session.made[0].options == {
+    assert session.read[0] == {
         "config_paths": (Path("a.jsonc"), Path("b.toml")),
         "environment": "staging",
         "overrides": {"A": "1", "B": "x:y", "C": ""},
@@ -116,7 +130,7 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
 
 def test_dev_leaves_open_what_was_not_said(session: type[FakeSession]) -> None:
     invoke("dev")
-    options = session.made[0].options
+    options = session.read[0]
     assert options["config_paths"] == ()
     assert (options["host"], options["port"], options["environment"]) == (None, None, None)
     assert options["reload"] is True
@@ -164,7 +178,7 @@ def test_check_loads_and_stops_and_prints_what_it_found(session: type[FakeSessio
     result = invoke("check", "-e", "production")
     assert (result.exit_code, result.stdout) == (0, "sign-up  /app/entry.py  fetch\n")
     assert session.made[0].calls == ["load", "stop"]
-    assert session.made[0].options["environment"] == "production"
+    assert session.read[0]["environment"] == "production"
 
 
 def test_check_says_why_code_does_not_load(session: type[FakeSession]) -> None:

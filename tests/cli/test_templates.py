@@ -13,8 +13,9 @@ import pytest
 from emulator import events
 from emulator.broker.clock import VirtualClock
 from emulator.cli.init import TEMPLATES, create
-from emulator.runtime.workers import Request, Response
-from emulator.session import Session, SessionOptions
+from emulator.config import load_config
+from emulator.runtime.workers import Request
+from emulator.session import Session
 
 
 class Running:
@@ -26,12 +27,12 @@ class Running:
         self.batches: asyncio.Queue[events.BatchDelivered] = asyncio.Queue()
         self.bus.subscribe(events.BatchDelivered, self.batches.put_nowait)
         configuration = TEMPLATES / template / "wrangler.jsonc"
-        self.session = Session(SessionOptions(config_paths=(configuration,)), self.bus, self.clock)
+        self.session = Session([load_config(configuration)], self.bus, clock=self.clock)
         self.host = self.session.hosts[0]
 
     async def fetch(self, path: str, method: str = "GET", **options: Any) -> tuple[int, str]:
         request = Request(f"http://localhost:8787{path}", method=method, **options)
-        response: Response = await self.host.fetch(request)
+        response = await self.host.fetch(request)
         return response.status, await response.text()
 
     async def next_batch(self) -> events.BatchDelivered:

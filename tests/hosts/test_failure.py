@@ -7,6 +7,7 @@ import pytest
 
 from emulator.errors import WorkerLoadError
 from emulator.failure import Failure, plain_name
+from emulator.runtime.errors import BodyUsedError
 
 if TYPE_CHECKING:
     from hosts_support import Loading, WriteFiles
@@ -119,6 +120,11 @@ def test_an_error_of_the_configuration_is_its_text() -> None:
     failure = Failure.from_exception(WorkerLoadError("no entrypoint", where="entry.py", hint="add one"))
     assert failure.summary == failure.text == "entry.py: no entrypoint\n  add one"
     assert failure.location == ""
+
+
+def test_an_error_of_the_runtime_is_shown_without_the_module_that_it_is_from() -> None:
+    failure = Failure.from_exception(BodyUsedError())
+    assert (failure.summary, failure.text) == ("BodyUsedError: Body already used", "BodyUsedError: Body already used")
 
 
 def test_only_a_whole_suffix_is_taken_off_a_name() -> None:

@@ -212,7 +212,7 @@ def test_a_third_party_module_is_not_imported_again_on_reload(
 
 def test_python_modules_are_kept_over_reloads_and_apart_between_workers(write: WriteFiles, loading: Loading) -> None:
     package = {
-        "python_modules/pkg/__init__.py": "import helper\nfrom workers import Response\nfrom . import sub\nX = helper.X",
+        "python_modules/pkg/__init__.py": "import helper\nfrom workers import Response\nfrom . import sub\nX = 1",
         "python_modules/pkg/sub.py": "",
         "python_modules/helper.py": "X = 1",
     }
@@ -221,7 +221,7 @@ def test_python_modules_are_kept_over_reloads_and_apart_between_workers(write: W
     first = loading.load(root / "a/entry.py", "a")
     assert loading.load(root / "a/entry.py", "a").pkg is first.pkg
     assert loading.load(root / "b/entry.py", "b").pkg is not first.pkg
-    assert first.pkg.X == 1
+    assert first.pkg.helper.X == 1
     assert first.pkg.sub is first.sub
     assert first.pkg.Response.__module__.startswith("emulator.runtime.")
     assert "pkg" not in sys.modules

@@ -608,6 +608,35 @@ def test_each_worker_and_each_version_has_its_own_logging(write: WriteFiles) -> 
         asyncio.run(main())
 
 
+def test_logging_that_is_configured_after_it_was_used_takes_effect_on_reload(write: WriteFiles) -> None:
+    used = "import logging\nfrom workers import Response\ndef on_fetch():\n    logging.warning('w')\n"
+    used += "    logging.info('i')\n    return Response('ok')\n"
+    bus = Bus()
+    lines: list[str] = []
+    bus.subscribe(WorkerOutput, lambda event: lines.append(event.text))
+
+    async def main() -> None:
+        root = write({"entry.py": used})
+        restore = install(bus)
+        config = WorkerConfig("a", root / "wrangler.jsonc", root / "entry.py")
+        host = PythonHost(config, make_env=lambda _: None, outbound=_no_way_out, bus=bus)
+        await host.start()
+        await host.fetch(get())
+        write(
+            {"entry.py": f"import logging\nlogging.basicConfig(level=logging.INFO, format='new %(message)s')\n{used}"}
+        )
+        await host.reload(config)
+        await host.fetch(get())
+        await host.stop(0)
+        assert logging.root.handlers == []
+        restore()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.root, "handlers", [])
+        asyncio.run(main())
+    assert lines == ["w", "new w", "new i"]
+
+
 # Reload and stop
 
 WAITING = """
