@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from emulator.bindings.env import build_env
+from emulator.bindings.env import Env, build_env
 from emulator.bindings.outbound import HttpOutbound
 from emulator.broker.broker import Broker, Deliver
 from emulator.broker.clock import Clock
@@ -52,6 +52,8 @@ class Session:
         self.bus = bus
         self.broker = Broker(bus, clock)
         self.configs = list(configs)
+        self.envs: dict[str, Env] = {}
+        """The newest `env` of each worker, by name."""
         self._network = HttpOutbound()
         self._outbound = outbound or self._network
         self._bindings = bindings or {}
@@ -123,7 +125,8 @@ class Session:
         def warn(text: str) -> None:
             self.bus.publish(Notice("warning", text, config.name))
 
-        return build_env(config, self.broker, warn, self._bindings)
+        env = self.envs[config.name] = build_env(config, self.broker, warn, self._bindings)
+        return env
 
     def _connect(self, host: Host, config: WorkerConfig) -> None:
         """Make the worker's queues, and let those it consumes deliver to it."""

@@ -67,7 +67,7 @@ class QueueBinding:
         """
         given = {**(options or _NONE), **keywords}
         batch_delay = self._delay_of(given, QueueErrorCode.BATCH_DELAY_INVALID, "sendBatch")
-        self._unknown(given, "sendBatch()")
+        self._unknown(given, "sendBatch()", "delaySeconds")
         outgoing = [self._entry(message) for message in messages]
         if not outgoing:
             raise TypeError("sendBatch() requires at least one message")
@@ -75,7 +75,10 @@ class QueueBinding:
 
     async def metrics(self) -> Record:
         """The backlog of the queue: `backlogCount`, `backlogBytes`, `oldestMessageTimestamp`."""
-        return _metrics(self._broker.metrics(self._queue))
+        try:
+            return _metrics(self._broker.metrics(self._queue))
+        except QueueError as error:
+            raise self._shown(error, "metrics") from None
 
     def __repr__(self) -> str:
         return f"<Queue {self._queue}>"
@@ -109,7 +112,7 @@ class QueueBinding:
             known = ", ".join(CONTENT_TYPES)
             raise TypeError(f"Unsupported queue message content type: {content_type} (there are {known})")
         delay = self._delay_of(given, QueueErrorCode.MESSAGE_METADATA_INVALID, call.removesuffix("()"))
-        self._unknown(given, call)
+        self._unknown(given, call, "contentType and delaySeconds")
         known_type = cast("ContentType", content_type)
         return Outgoing(encode(_present(body), known_type), known_type, delay)
 
@@ -127,9 +130,9 @@ class QueueBinding:
             error.args = (f"Queue {call} failed: {error.cause}",)
         return error
 
-    def _unknown(self, given: Mapping[str, Any], call: str) -> None:
+    def _unknown(self, given: Mapping[str, Any], call: str, known: str) -> None:
         for name in given:
-            self._warn(f"{call} ignores the option {name!r}; it knows contentType and delaySeconds")
+            self._warn(f"{call} ignores the option {name!r}; it knows {known}")
 
 
 def _present(body: Any) -> Any:

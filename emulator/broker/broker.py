@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import Final
+
+import msgspec
 
 from emulator.broker.clock import Clock, Timer, WallClock
 from emulator.broker.errors import QueueError, QueueErrorCode
@@ -38,12 +40,14 @@ from emulator.events import BatchDelivered, Bus, MessagesDeadLettered, MessagesD
 
 MAX_BACKLOG_BYTES: Final = 25_000_000_000
 
+CANCEL_SECONDS: Final = 1.0
+"""How long (in real time) a cancelled handler may take to end before it is left behind."""
+
 Deliver = Callable[[Delivery], Awaitable[DeliveryResult | None]]
 """Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message on its way into a queue. `delay_seconds` None leaves it to the batch, the producer and the queue."""
 
     body: bytes
@@ -187,7 +191,7 @@ class Broker:
         bits = self._bits
         accepted = [
             Message(
-                f"{bits(128):032x}",
+                bits(128).to_bytes(16, "big").hex(),
                 outgoing.body,
                 outgoing.content_type,
                 now,
@@ -229,7 +233,7 @@ class Broker:
         for task in pending:
             task.cancel()
         if pending:
-            await asyncio.wait(pending)
+            await asyncio.wait(pending, timeout=CANCEL_SECONDS)
 
     # How
 
@@ -390,7 +394,7 @@ def _check(messages: Iterable[Outgoing], queue: Queue, batch_delay_seconds: int 
             QueueErrorCode.BATCH_DELAY_INVALID,
             f"Batch delay of {batch_delay_seconds!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
         )
-    if queue.metrics().backlog_bytes + size > MAX_BACKLOG_BYTES:
+    if queue.backlog_bytes + size > MAX_BACKLOG_BYTES:
         raise QueueError(
             QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED,
             f"Queue {queue.name} has a backlog over {MAX_BACKLOG_BYTES // 10**9} GB",

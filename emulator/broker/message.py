@@ -18,7 +18,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One delivery of a message that did not end in an ack.
 
     `at` is when it was delivered, in seconds since the epoch. `outcome` is `retry` where the handler asked for it, else
-    why the delivery failed. `error` is the exception in one line and `traceback` the whole of it; empty for `retry`.
+    why the delivery failed. `error` is the exception in one line and `traceback` the whole of it; empty where
+    the handler returned.
     """
 
     number: int
@@ -76,8 +77,7 @@ class Lease:
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(msgspec.Struct, frozen=True, gc=False):
     """The backlog of a queue: messages that are not acked yet, in flight included.
 
     `oldest_message_timestamp` is in seconds since the epoch; None when there is no message.

@@ -106,6 +106,11 @@ class Queue:
         yield from (message for message in self._ready if message.place == READY)
         yield from (message for _, _, message in sorted(self._delayed) if message.place == DELAYED)
 
+    @property
+    def backlog_bytes(self) -> int:
+        """The bodies of everything that is not settled."""
+        return self._bytes
+
     def metrics(self) -> Metrics:
         """The backlog: everything that is not settled."""
         oldest = self._oldest()
@@ -137,12 +142,12 @@ class Queue:
 
         Call `advance`, `expired_leases` and `take_batch` then. The time may have passed already.
         """
-        due = self._batch_due()
-        if self._delayed_count:
-            due = min(due, self._delayed[0][0])
-        for lease in self._leases.values():
-            due = min(due, lease.expires_at)
-        due = min(due, self._expiry_due())
+        due = min(self._activity_due(), self._expiry_due())
+        return None if due == _NEVER else due
+
+    def next_activity(self) -> float | None:
+        """As `next_due`, but without the deletion of messages that are older than the retention period."""
+        due = self._activity_due()
         return None if due == _NEVER else due
 
     def advance(self, now: float) -> Sequence[Message]:
@@ -181,16 +186,17 @@ class Queue:
         self._end(lease)
         self._sweep(now)
         consumer = self.consumer or lease.consumer
+        most = consumer.max_concurrency or MAX_CONCURRENCY.high
         if result.outcome == "ok":
             if self._ready_count >= consumer.max_batch_size:
-                self._concurrency = min(self._concurrency + 1, consumer.max_concurrency or MAX_CONCURRENCY.high)
+                self._concurrency = min(self._concurrency + 1, most)
             elif not self._ready_count and not self._leases:
                 self._concurrency = 1
             if not result.retry_messages and not result.retry_all:
                 self._remove(lease.messages)
                 return Settlement(lease.messages)
         else:
-            self._concurrency = max(1, self._concurrency - 1)
+            self._concurrency = max(1, min(self._concurrency, most) - 1)
         return self._settle_each(lease, result, consumer, now)
 
     def expired_leases(self, now: float) -> Sequence[Lease]:
@@ -221,6 +227,14 @@ class Queue:
         return purged
 
     # How
+
+    def _activity_due(self) -> float:
+        due = self._batch_due()
+        if self._delayed_count:
+            due = min(due, self._delayed[0][0])
+        for lease in self._leases.values():
+            due = min(due, lease.expires_at)
+        return due
 
     def _batch_due(self) -> float:
         """When the next batch goes out: minus infinity for at once, infinity for not until something else happens."""
@@ -264,14 +278,16 @@ class Queue:
                 self._ready_count += 1
         self._swept_at = now
         oldest = self._oldest()
-        cutoff = now - self.settings.message_retention_period
-        if oldest is not None and oldest.enqueued_at <= cutoff:
-            self._expire(cutoff)
+        if oldest is not None and self._is_expired(oldest, now):
+            self._expire(now)
 
-    def _expire(self, cutoff: float) -> None:
+    def _is_expired(self, message: Message, now: float) -> bool:
+        return message.enqueued_at + self.settings.message_retention_period <= now
+
+    def _expire(self, now: float) -> None:
         expired = []
         for message in self._arrivals:
-            if message.enqueued_at > cutoff:
+            if not self._is_expired(message, now):
                 break
             if message.place == READY:
                 self._ready_count -= 1
@@ -325,7 +341,6 @@ class Queue:
         dead: list[Message] = []
         dropped: list[Message] = []
         expired: list[Message] = []
-        cutoff = now - self.settings.message_retention_period
         for message in lease.messages:
             own_retry = message.id in result.retry_messages
             if message.id in result.explicit_acks or (acked_rest and not own_retry):
@@ -336,7 +351,7 @@ class Queue:
             message.failures += (_attempt(message, lease, result, asked_for=asked_for),)
             if message.attempts > consumer.max_retries:
                 (dead if consumer.dead_letter_queue else dropped).append(message)
-            elif message.enqueued_at <= cutoff:
+            elif self._is_expired(message, now):
                 expired.append(message)
             else:
                 retried.append((message, default_delay if delay is None else delay))

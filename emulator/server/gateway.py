@@ -21,11 +21,12 @@ SLOW_SECONDS = 0.05
 
 
 class Gateway:
-    """Serves one worker as an ASGI application."""
+    """Serves one worker as an ASGI application. With `raise_errors`, what worker code raises goes through to a test."""
 
-    def __init__(self, host: Host, bus: Bus) -> None:
+    def __init__(self, host: Host, bus: Bus, *, raise_errors: bool = False) -> None:
         self.host = host
         self._bus = bus
+        self._raise_errors = raise_errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
@@ -33,6 +34,8 @@ class Gateway:
         try:
             response: FetchResponse = await self.host.fetch(request)
         except HandlerError as error:
+            if self._raise_errors and error.__cause__ is not None:
+                raise error.__cause__ from None
             response = _failure_answer(request, error.failure, "The worker raised an exception")
         except NotLoaded as error:
             response = _failure_answer(request, error.failure, "The worker's code does not load")

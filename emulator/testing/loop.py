@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Executor
+from contextvars import Context
+from time import time
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
@@ -33,14 +35,15 @@ class StuckError(Exception):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop that is run by `complete` and `advance_to` only.
 
-    `requests_outside` counts what is under way on the network as far as its owner tells; time waits for it.
+    `is_busy_outside` tells whether something is under way on the network, as far as its owner knows; time waits for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_busy_outside: Callable[[], object] = bool) -> None:
         self._virtual_time = EPOCH
         self._limit = EPOCH
         self._threads = 0
-        self.requests_outside = 0
+        self._timers: list[asyncio.TimerHandle] = []
+        self._is_busy_outside = is_busy_outside
         self._files = _Selector(self)
         super().__init__(self._files)
         self._own_files = len(self._files.get_map())
@@ -77,9 +80,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Cancel what still runs, join the threads, and close the loop."""
         if self.is_closed():
             return
-        tasks = asyncio.all_tasks(self)
-        for task in tasks:
-            task.cancel()
+        tasks = _cancel_all(self)
         try:
             if tasks:
                 self.complete(_ended(tasks))
@@ -89,14 +90,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         finally:
             self.close()
 
-    def next_timer(self) -> float | None:
-        """When the next timer is due; None when none is set."""
-        times = [handle.when() for handle in self._scheduled if not handle.cancelled()]
-        return min(times, default=None)
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As usual; `next_timer` knows of it."""
+        timer = super().call_at(when, callback, *args, context=context)
+        self._timers.append(timer)
+        return timer
 
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
-    ) -> asyncio.Future[T]:
+    def next_timer(self, leave_out: Collection[asyncio.TimerHandle] = ()) -> float | None:
+        """When the next timer is due, of those that are not in `leave_out`; None when none is set."""
+        self._timers = [timer for timer in self._timers if not timer.cancelled() and timer.when() > self._virtual_time]
+        return min((timer.when() for timer in self._timers if timer not in leave_out), default=None)
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """As usual; time waits for the thread."""
         self._threads += 1
         future = super().run_in_executor(executor, func, *args)
@@ -105,7 +112,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def real_wait(self) -> float:
         """How long to wait for something from outside, in seconds of real time, before time jumps."""
-        if self._threads or self.requests_outside:
+        if self._threads or self._is_busy_outside():
             return HANG_SECONDS
         has_connections = len(self._files.get_map()) > self._own_files
         return IDLE_CONNECTION_SECONDS if has_connections else 0.0
@@ -122,6 +129,63 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _thread_ended(self, _future: asyncio.Future[Any]) -> None:
         self._threads -= 1
+
+
+class RealLoop(asyncio.SelectorEventLoop):
+    """The same interface in real time, for tests of what virtual time cannot reach."""
+
+    def time(self) -> float:
+        return time()
+
+    def complete(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run `main` to its end."""
+        return self.run_until_complete(main)
+
+    def advance_to(self, when: float) -> None:
+        """Run until it is `when`."""
+        self.run_until_complete(asyncio.sleep(max(0.0, when - time())))
+
+    def next_timer(self, leave_out: Collection[asyncio.TimerHandle] = ()) -> float | None:  # noqa: ARG002
+        """Unknown: what runs by itself in real time is not waited for."""
+        return None
+
+    def finish(self) -> None:
+        """Cancel what still runs, join the threads, and close the loop."""
+        if self.is_closed():
+            return
+        tasks = _cancel_all(self)
+        try:
+            if tasks:
+                self.run_until_complete(_ended(tasks))
+            self.run_until_complete(self.shutdown_asyncgens())
+            self.run_until_complete(self.shutdown_default_executor())
+        finally:
+            self.close()
+
+
+class LoopClock:
+    """The broker's clock on a loop whose time is in seconds since the epoch. `timers` are those that it has set."""
+
+    def __init__(self, loop: VirtualLoop | RealLoop) -> None:
+        self._loop = loop
+        self.now = loop.time
+        self.timers: set[asyncio.TimerHandle] = set()
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        self.timers = {timer for timer in self.timers if not timer.cancelled() and timer.when() >= self.now()}
+        timer = self._loop.call_at(when, callback)
+        self.timers.add(timer)
+        return timer
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._loop.call_soon(callback)
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    return tasks
 
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:

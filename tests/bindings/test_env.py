@@ -50,7 +50,7 @@ def test_a_changed_var_does_not_change_the_configuration() -> None:
 
 def test_a_secret_wins_over_a_var_of_its_name() -> None:
     env, _ = make(vars={"TOKEN": "public"}, secrets={"TOKEN": "secret"})
-    assert env.TOKEN == "secret"  # noqa: S105
+    assert env.TOKEN == "secret"
 
 
 def test_a_queue_wins_over_a_var_and_a_secret_of_its_name() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -289,11 +289,12 @@ def test_the_codes_are_those_of_the_service(code: int, name: str) -> None:
 
 def test_error_codes_can_be_hidden() -> None:
     shop = Shop(expose_error_codes=False)
-    for call in (
+    calls: list[Callable[[], Any]] = [
         lambda: shop.send(1, delaySeconds=-1),
         lambda: shop.send(1, delaySeconds="x"),
         lambda: shop.send("x" * 128_000),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(QueueError, match=r"^Queue send failed: .*[^)]$"):
             call()
     for call in (lambda: shop.send_batch([{"body": 1}], delaySeconds=-1), lambda: shop.send_batch([{"body": 1}] * 101)):
@@ -313,12 +314,13 @@ def test_error_codes_are_hidden_from_metrics_too() -> None:
 
 def test_a_missing_body_is_a_type_error() -> None:
     shop = Shop()
-    for call in (
-        lambda: shop.send(),
+    calls: list[Callable[[], Any]] = [
+        shop.send,
         lambda: shop.send(contentType="text"),
         lambda: shop.send_batch([{}]),
         lambda: shop.send_batch([{"delaySeconds": 1}]),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(TypeError, match="body cannot be undefined"):
             call()
 

@@ -562,6 +562,24 @@ def test_a_handler_that_ran_too_long_is_told_as_such() -> None:
     run(main())
 
 
+def test_what_a_handler_acked_before_its_time_is_up_is_not_delivered_again() -> None:
+    async def main() -> None:
+        driven = Driven()
+        consumer = Consumer(driven, gate=asyncio.Event())
+
+        async def deliver(delivery: Delivery) -> DeliveryResult | None:
+            delivery.so_far = lambda: DeliveryResult(explicit_acks={delivery.messages[0].id})
+            return await consumer(delivery)
+
+        driven.broker.set_consumer("orders", ConsumerSettings(max_batch_timeout=0), "mailer", deliver)
+        driven.send(b"one", b"two")
+        await driven.advance(900)
+        assert consumer.batches == [[b"one", b"two"], [b"two"]]
+        await driven.broker.close(0)
+
+    run(main())
+
+
 def test_what_a_handler_decides_after_its_time_is_up_counts_for_nothing() -> None:
     async def main() -> None:
         driven = Driven()

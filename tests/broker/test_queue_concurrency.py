@@ -136,6 +136,16 @@ def test_concurrency_tells_no_more_than_max_concurrency() -> None:
     assert queue.concurrency == 2
 
 
+def test_a_throw_takes_a_delivery_away_from_a_lower_max_concurrency() -> None:
+    queue = make_queue(size=1)
+    queue.enqueue(messages(50), T)
+    grow(queue, 5)
+    assert queue.consumer is not None
+    queue.consumer = replace(queue.consumer, max_concurrency=2)
+    queue.settle(take(queue), threw(), T)
+    assert queue.concurrency == 1
+
+
 def test_deliveries_under_way_stop_no_due_time_but_batches() -> None:
     queue = make_queue(size=1, concurrency=1)
     queue.enqueue(messages(5), T)

@@ -176,12 +176,13 @@ class QueueMachine(RuleBasedStateMachine):
     def settle_lease(self, lease: Lease, result: DeliveryResult) -> None:
         self.sweep()
         consumer = self.queue.consumer or lease.consumer
-        before, full = self.queue.concurrency, len(self.held("ready")) >= consumer.max_batch_size
+        most = consumer.max_concurrency or 250
+        before, full = min(self.queue.concurrency, most), len(self.held("ready")) >= consumer.max_batch_size
         self.check_settlement(lease, result, self.queue.settle(lease, result, self.now))
         self.check_that_it_ended(lease)
         if result.outcome == "ok":
-            grown = min(before + 1, consumer.max_concurrency or 250) if full else before
-            assert self.queue.concurrency in (grown, 1)
+            grown = min(before + 1, most) if full else before
+            assert min(self.queue.concurrency, most) in (grown, 1)
         else:
             assert self.queue.concurrency == max(1, before - 1)
 

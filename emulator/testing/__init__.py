@@ -1,0 +1,47 @@
+"""Integration tests of workers, in this process and in virtual time.
+
+`Emulator` and `AsyncEmulator` run workers on the same session, broker, hosts and gateway as `emulator dev`. With
+pytest, the fixture `emulator` is there without an import.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emulator.testing.chaos import Chaos
+    from emulator.testing.emulators import AsyncEmulator, Emulator
+    from emulator.testing.outbound import Outbound, OutboundCall
+    from emulator.testing.records import Delivery, Message, Metrics, QueueResult, RetryBatch, RetryMessage, message
+
+__all__ = [
+    "AsyncEmulator",
+    "Chaos",
+    "Delivery",
+    "Emulator",
+    "Message",
+    "Metrics",
+    "Outbound",
+    "OutboundCall",
+    "QueueResult",
+    "RetryBatch",
+    "RetryMessage",
+    "message",
+]
+
+_MODULES = {
+    "AsyncEmulator": "emulators",
+    "Chaos": "chaos",
+    "Emulator": "emulators",
+    "Outbound": "outbound",
+    "OutboundCall": "outbound",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, so that a test run that does not use the kit does not pay for it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'records')}"), name)

@@ -1,0 +1,533 @@
+"""`Emulator` and `AsyncEmulator`: the same names over one core, called or awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from emulator.broker.broker import Outgoing
+from emulator.broker.codec import encode
+from emulator.broker.message import ContentType
+from emulator.errors import EmulatorError
+from emulator.testing.chaos import Chaos
+from emulator.testing.configuration import Paths, from_code, from_files
+from emulator.testing.core import IDLE_LIMIT, Core, Settings, random_seed
+from emulator.testing.outbound import Outbound
+from emulator.testing.records import Delivery, Message, Metrics, QueueResult, at_time
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import httpx
+
+    from emulator.config.model import JSON
+
+
+class _Base:
+    """What both have: how they are made, and what can be looked at without running anything."""
+
+    def __init__(
+        self,
+        config: Paths | None = None,
+        *,
+        env: str | None = None,
+        main: str | Path | None = None,
+        name: str = "worker",
+        queues: Mapping[str, Any] | None = None,
+        vars: Mapping[str, JSON] | None = None,  # noqa: A002 - the key of wrangler.jsonc
+        secrets: Mapping[str, str] | None = None,
+        bindings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        raise_errors: bool = True,
+        real_time: bool = False,
+        chaos: Chaos | None = None,
+    ) -> None:
+        """Run the workers of `config` (a path, several, or None for `wrangler.jsonc` in the working directory), with
+        the settings of environment `env`.
+
+        Or, with `main`, one worker called `name`: the path of its module, or its code; `queues` and further `settings`
+        are as in `wrangler.jsonc`. `vars`, `secrets` and `bindings` come over what is configured; a binding may be any
+        object. With `raise_errors` an exception of worker code is raised in the test, else it is a 500. `real_time`
+        runs on the clock on the wall.
+        """
+        variables, hidden = dict(vars or {}), dict(secrets or {})
+        self._cleanup = ExitStack()
+        if main is None:
+            if queues is not None or settings is not None:
+                raise EmulatorError("queues= and settings= go with main=; a configuration file has its own")
+            read = from_files(config, environment=env, variables=variables, secrets=hidden)
+        elif config is not None or env is not None:
+            raise EmulatorError("main= is a worker of its own: config= and env= do not go with it")
+        else:
+            read = from_code(
+                main,
+                name=name,
+                queues=queues,
+                variables=variables,
+                secrets=hidden,
+                settings=settings or {},
+                cleanup=self._cleanup,
+            )
+        self._settings = Settings(read, bindings or {}, raise_errors, real_time, chaos)
+        self._opened: Core | None = None
+
+    @property
+    def _core(self) -> Core:
+        __tracebackhide__ = True
+        if self._opened is None:
+            name = type(self).__name__
+            raise EmulatorError(f"this {name} is not open", hint=f"use `with {name}(...) as emulator:`, or the fixture")
+        return self._opened
+
+    def _open(self) -> None:
+        __tracebackhide__ = True
+        try:
+            self._opened = Core(self._settings)
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def _close(self) -> None:
+        __tracebackhide__ = True
+        with self._cleanup:
+            if self._opened is not None:
+                self._opened.close()
+
+    @property
+    def now(self) -> datetime:
+        """The virtual time, in UTC. A test begins on 2027-01-15 at 08:00:00."""
+        return at_time(self._core.loop.time())
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        """Every delivery so far, of all queues, oldest first."""
+        return tuple(self._core.deliveries)
+
+    @property
+    def queues(self) -> Sequence[str]:
+        """The names of the queues."""
+        return [queue.name for queue in self._core.session.broker.queues]
+
+    @property
+    def outbound(self) -> Outbound:
+        """Doubles for the outside world: what answers the worker's outgoing `fetch()`, and the calls it has made."""
+        return self._core.outbound
+
+    @property
+    def timeline(self) -> str:
+        """What has happened so far, a line an event, with virtual times."""
+        return self._core.timeline.render()
+
+    def override(self, worker: str | None = None, /, **bindings: Any) -> None:
+        """Put bindings (vars, secrets, doubles of any kind) into `env`, of all workers or of one, from here on."""
+        __tracebackhide__ = True
+        self._core.override(worker, bindings)
+
+    def chaos(
+        self,
+        seed: int | None = None,
+        *,
+        duplicate: float = 0.2,
+        reorder: float = 0.5,
+        delay: float = 0.2,
+        drop_ack: float = 0.2,
+    ) -> int:
+        """Deliver as an at-least-once service may, from here on: see `Chaos`. Each is a probability from 0 to 1.
+
+        Everything follows from `seed`, which is random unless given. Returns it; the report of a failing test shows it.
+        """
+        __tracebackhide__ = True
+        chosen = random_seed() if seed is None else seed
+        self._core.set_chaos(Chaos(chosen, duplicate, reorder, delay, drop_ack))
+        return chosen
+
+
+class _BaseQueue:
+    """What can be looked at in a queue without running anything."""
+
+    def __init__(self, core: Core, name: str) -> None:
+        __tracebackhide__ = True
+        core.queue(name)
+        self._core = core
+        self.name = name
+
+    @property
+    def messages(self) -> list[Message]:
+        """What waits: the ready messages in order, then the delayed ones by the time they are due."""
+        return self._core.messages(self.name)
+
+    @property
+    def in_flight(self) -> list[Message]:
+        """What a handler has at the moment."""
+        return self._core.in_flight(self.name)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every delivery of this queue so far, oldest first."""
+        return [delivery for delivery in self._core.deliveries if delivery.queue == self.name]
+
+    @property
+    def metrics(self) -> Metrics:
+        """The backlog: everything that is not settled."""
+        metrics = self._core.queue(self.name).metrics()
+        oldest = metrics.oldest_message_timestamp
+        return Metrics(metrics.backlog_count, metrics.backlog_bytes, None if oldest is None else at_time(oldest))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether deliveries are stopped."""
+        return self._core.queue(self.name).settings.delivery_paused
+
+    def fail_next(self, number: int = 1, error: Exception | None = None) -> None:
+        """Let the next `number` deliveries fail with `error` (a ConnectionError unless given), without running the
+        handler. It counts as an attempt."""
+        __tracebackhide__ = True
+        self._core.fail_next(self.name, number, error or ConnectionError("made to fail by the test"))
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name} {self._core.queue(self.name).ready_count} ready>"
+
+    def _send(self, bodies: Iterable[Any], content_type: ContentType, delay_seconds: int | None) -> None:
+        __tracebackhide__ = True
+        self._core.check_open()
+        outgoing = [Outgoing(encode(body, content_type), content_type, delay_seconds) for body in bodies]
+        if not outgoing:
+            raise TypeError("send_batch() requires at least one message")
+        self._core.session.broker.send(self.name, outgoing, source="test")
+
+
+class Queue(_BaseQueue):
+    """A queue, from the test's side."""
+
+    def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
+        """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
+        __tracebackhide__ = True
+        self._send([body], content_type, delay_seconds)
+
+    def send_batch(
+        self, bodies: Iterable[Any], *, content_type: ContentType = "json", delay_seconds: int | None = None
+    ) -> None:
+        """Send 1 to 100 messages, all or none."""
+        __tracebackhide__ = True
+        self._send(bodies, content_type, delay_seconds)
+
+    def pause(self) -> None:
+        """Stop deliveries; messages are still accepted."""
+        self._core.session.broker.pause(self.name)
+
+    def resume(self) -> None:
+        """Deliver again."""
+        self._core.session.broker.resume(self.name)
+
+    def purge(self) -> int:
+        """Delete what waits. Returns how many messages that were."""
+        return self._core.session.broker.purge(self.name)
+
+
+class AsyncQueue(_BaseQueue):
+    """A queue, from the side of an async test. What changes something is awaited."""
+
+    async def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
+        """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
+        __tracebackhide__ = True
+        await _on_thread(self._send, [body], content_type, delay_seconds)
+
+    async def send_batch(
+        self, bodies: Iterable[Any], *, content_type: ContentType = "json", delay_seconds: int | None = None
+    ) -> None:
+        """Send 1 to 100 messages, all or none."""
+        __tracebackhide__ = True
+        await _on_thread(self._send, bodies, content_type, delay_seconds)
+
+    async def pause(self) -> None:
+        """Stop deliveries; messages are still accepted."""
+        await _on_thread(self._core.session.broker.pause, self.name)
+
+    async def resume(self) -> None:
+        """Deliver again."""
+        await _on_thread(self._core.session.broker.resume, self.name)
+
+    async def purge(self) -> int:
+        """Delete what waits. Returns how many messages that were."""
+        purged: int = await _on_thread(self._core.session.broker.purge, self.name)
+        return purged
+
+
+class Emulator(_Base):
+    """Workers under test, in this process and in virtual time. Use it in a `with` block; the fixture `emulator` is one.
+
+    Time stands still unless it is moved: by `advance` and `run_until_idle`, or because a request waits for it.
+    """
+
+    _client: httpx.Client | None = None
+
+    def __enter__(self) -> Self:
+        __tracebackhide__ = True
+        self._open()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        _note_seed(self._opened, error)
+        self.close()
+
+    def close(self) -> None:
+        """End it. What still runs is cancelled."""
+        __tracebackhide__ = True
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        self._close()
+
+    @property
+    def client(self) -> httpx.Client:
+        """A real httpx client whose requests go to the workers: `http://localhost` is the first one, and
+        `http://NAME.localhost` each. It keeps cookies; redirects are not followed unless asked for."""
+        __tracebackhide__ = True
+        core = self._core
+        if self._client is None:
+            import httpx
+
+            from emulator.testing.transport import HOST, Transport
+
+            self._client = httpx.Client(transport=Transport(core), base_url=HOST, trust_env=False)
+        return self._client
+
+    def request(self, method: str, url: str, **options: Any) -> httpx.Response:
+        """Send a request and return its answer; options are those of httpx (`json=`, `data=`, `headers=`, ...)."""
+        __tracebackhide__ = True
+        return self.client.request(method, url, **options)
+
+    def get(self, url: str, **options: Any) -> httpx.Response:
+        """GET `url`."""
+        __tracebackhide__ = True
+        return self.client.get(url, **options)
+
+    def head(self, url: str, **options: Any) -> httpx.Response:
+        """HEAD `url`."""
+        __tracebackhide__ = True
+        return self.client.head(url, **options)
+
+    def options(self, url: str, **options: Any) -> httpx.Response:
+        """OPTIONS `url`."""
+        __tracebackhide__ = True
+        return self.client.options(url, **options)
+
+    def post(self, url: str, **options: Any) -> httpx.Response:
+        """POST to `url`."""
+        __tracebackhide__ = True
+        return self.client.post(url, **options)
+
+    def put(self, url: str, **options: Any) -> httpx.Response:
+        """PUT to `url`."""
+        __tracebackhide__ = True
+        return self.client.put(url, **options)
+
+    def patch(self, url: str, **options: Any) -> httpx.Response:
+        """PATCH `url`."""
+        __tracebackhide__ = True
+        return self.client.patch(url, **options)
+
+    def delete(self, url: str, **options: Any) -> httpx.Response:
+        """DELETE `url`."""
+        __tracebackhide__ = True
+        return self.client.delete(url, **options)
+
+    def advance(self, seconds: float = 0.0) -> list[Delivery]:
+        """Move time by `seconds`, running all that falls due on the way in order. Returns the deliveries that were
+        settled since the last call of this or `run_until_idle`."""
+        __tracebackhide__ = True
+        return self._core.advance(seconds)
+
+    def run_until_idle(self, limit: int = IDLE_LIMIT) -> list[Delivery]:
+        """Jump from deadline to deadline until nothing is due. Returns the deliveries as `advance` does. Raises
+        EmulatorError with an account of them when there are more than `limit`."""
+        __tracebackhide__ = True
+        return self._core.run_until_idle(limit)
+
+    def queue(self, name: str) -> Queue:
+        """A queue. Raises EmulatorError, which names the ones that are there."""
+        __tracebackhide__ = True
+        return Queue(self._core, name)
+
+    def dispatch_fetch(self, url: str, method: str = "GET", **options: Any) -> httpx.Response:
+        """Send one request past the client's cookies and redirects. A path goes to the first worker."""
+        __tracebackhide__ = True
+        import httpx
+
+        from emulator.testing.transport import HOST, Transport
+
+        with httpx.Client(transport=Transport(self._core), base_url=HOST, trust_env=False) as client:
+            return client.request(method, url, **options)
+
+    def dispatch_queue(self, queue: str, messages: Iterable[Any], *, content_type: ContentType = "json") -> QueueResult:
+        """Run the consumer of `queue` once, outside the broker, on bodies or on what `message()` makes. Returns what
+        the handler decided; one that raises is an outcome."""
+        __tracebackhide__ = True
+        return self._core.dispatch_queue(queue, messages, content_type)
+
+    def dispatch_scheduled(self, cron: str = "", time: datetime | None = None, *, worker: str | None = None) -> None:
+        """Run the `scheduled` handler of the first worker, or of `worker`, as if `cron` had fired at `time` (now)."""
+        __tracebackhide__ = True
+        self._core.dispatch_scheduled(cron, (time or self.now).timestamp(), worker)
+
+
+class AsyncEmulator(_Base):
+    """Workers under test, for async tests, under asyncio or anything else that anyio supports. Use it in an `async
+    with` block; the fixture `async_emulator` is one.
+
+    The workers run on an event loop of their own, in virtual time, on a thread that exists only while something is
+    awaited.
+    """
+
+    _client: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        __tracebackhide__ = True
+        await _on_thread(self._open)
+        return self
+
+    async def __aexit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        _note_seed(self._opened, error)
+        await self.close()
+
+    async def close(self) -> None:
+        """End it. What still runs is cancelled."""
+        __tracebackhide__ = True
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+        await _on_thread(self._close)
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """A real httpx client whose requests go to the workers: `http://localhost` is the first one, and
+        `http://NAME.localhost` each. It keeps cookies; redirects are not followed unless asked for."""
+        __tracebackhide__ = True
+        core = self._core
+        if self._client is None:
+            import httpx
+
+            from emulator.testing.transport import HOST, AsyncTransport
+
+            self._client = httpx.AsyncClient(transport=AsyncTransport(core, _on_thread), base_url=HOST, trust_env=False)
+        return self._client
+
+    async def request(self, method: str, url: str, **options: Any) -> httpx.Response:
+        """Send a request and return its answer; options are those of httpx (`json=`, `data=`, `headers=`, ...)."""
+        __tracebackhide__ = True
+        return await self.client.request(method, url, **options)
+
+    async def get(self, url: str, **options: Any) -> httpx.Response:
+        """GET `url`."""
+        __tracebackhide__ = True
+        return await self.client.get(url, **options)
+
+    async def head(self, url: str, **options: Any) -> httpx.Response:
+        """HEAD `url`."""
+        __tracebackhide__ = True
+        return await self.client.head(url, **options)
+
+    async def options(self, url: str, **options: Any) -> httpx.Response:
+        """OPTIONS `url`."""
+        __tracebackhide__ = True
+        return await self.client.options(url, **options)
+
+    async def post(self, url: str, **options: Any) -> httpx.Response:
+        """POST to `url`."""
+        __tracebackhide__ = True
+        return await self.client.post(url, **options)
+
+    async def put(self, url: str, **options: Any) -> httpx.Response:
+        """PUT to `url`."""
+        __tracebackhide__ = True
+        return await self.client.put(url, **options)
+
+    async def patch(self, url: str, **options: Any) -> httpx.Response:
+        """PATCH `url`."""
+        __tracebackhide__ = True
+        return await self.client.patch(url, **options)
+
+    async def delete(self, url: str, **options: Any) -> httpx.Response:
+        """DELETE `url`."""
+        __tracebackhide__ = True
+        return await self.client.delete(url, **options)
+
+    async def advance(self, seconds: float = 0.0) -> list[Delivery]:
+        """Move time by `seconds`, running all that falls due on the way in order. Returns the deliveries that were
+        settled since the last call of this or `run_until_idle`."""
+        __tracebackhide__ = True
+        deliveries: list[Delivery] = await _on_thread(self._core.advance, seconds)
+        return deliveries
+
+    async def run_until_idle(self, limit: int = IDLE_LIMIT) -> list[Delivery]:
+        """Jump from deadline to deadline until nothing is due. Returns the deliveries as `advance` does. Raises
+        EmulatorError with an account of them when there are more than `limit`."""
+        __tracebackhide__ = True
+        deliveries: list[Delivery] = await _on_thread(self._core.run_until_idle, limit)
+        return deliveries
+
+    def queue(self, name: str) -> AsyncQueue:
+        """A queue. Raises EmulatorError, which names the ones that are there."""
+        __tracebackhide__ = True
+        return AsyncQueue(self._core, name)
+
+    async def dispatch_fetch(self, url: str, method: str = "GET", **options: Any) -> httpx.Response:
+        """Send one request past the client's cookies and redirects. A path goes to the first worker."""
+        __tracebackhide__ = True
+        import httpx
+
+        from emulator.testing.transport import HOST, AsyncTransport
+
+        transport = AsyncTransport(self._core, _on_thread)
+        async with httpx.AsyncClient(transport=transport, base_url=HOST, trust_env=False) as client:
+            return await client.request(method, url, **options)
+
+    async def dispatch_queue(
+        self, queue: str, messages: Iterable[Any], *, content_type: ContentType = "json"
+    ) -> QueueResult:
+        """Run the consumer of `queue` once, outside the broker, on bodies or on what `message()` makes. Returns what
+        the handler decided; one that raises is an outcome."""
+        __tracebackhide__ = True
+        result: QueueResult = await _on_thread(self._core.dispatch_queue, queue, messages, content_type)
+        return result
+
+    async def dispatch_scheduled(
+        self, cron: str = "", time: datetime | None = None, *, worker: str | None = None
+    ) -> None:
+        """Run the `scheduled` handler of the first worker, or of `worker`, as if `cron` had fired at `time` (now)."""
+        __tracebackhide__ = True
+        await _on_thread(self._core.dispatch_scheduled, cron, (time or self.now).timestamp(), worker)
+
+
+@contextmanager
+def opened(**arguments: Any) -> Iterator[AsyncEmulator]:
+    """An AsyncEmulator that is opened and closed where nothing can be awaited, as in a fixture."""
+    emulator = AsyncEmulator(**arguments)
+    emulator._open()  # noqa: SLF001 - its own module
+    try:
+        yield emulator
+    finally:
+        emulator._close()  # noqa: SLF001
+
+
+async def _on_thread(function: Any, *arguments: Any) -> Any:
+    """Run a function of the core, so that the test's own event loop is free meanwhile."""
+    __tracebackhide__ = True
+    from anyio import to_thread
+
+    return await to_thread.run_sync(function, *arguments)
+
+
+def _note_seed(core: Core | None, error: BaseException | None) -> None:
+    """Let an error under chaos say how to see it again."""
+    if core is not None and error is not None and core.timeline.chaos is not None:
+        error.add_note(f"chaos: run again with seed={core.timeline.chaos.seed} to see the same")

@@ -1,0 +1,179 @@
+"""What a test is told: messages, deliveries and results, each with a `repr` that says what matters in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from emulator.broker.codec import decode, encode
+from emulator.broker.message import Attempt, ContentType, DeadLetter, Outcome
+from emulator.broker.message import Message as StoredMessage
+
+State = Literal["ready", "delayed", "in flight", "settled"]
+
+
+def at_time(seconds: float) -> datetime:
+    """Seconds since the epoch as a datetime in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _short(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+@dataclass(frozen=True, eq=False)
+class Message:
+    """A message as it was when it was looked at.
+
+    `attempts` counts its deliveries from this queue. `due` is when it is, or became, deliverable. `failures` are the
+    deliveries that did not end in an ack, oldest first; for a dead letter those in the queue that it came from, which
+    `dead_letter` names.
+    """
+
+    id: str
+    queue: str
+    body: Any
+    content_type: ContentType
+    timestamp: datetime
+    attempts: int
+    due: datetime
+    state: State
+    failures: Sequence[Attempt] = ()
+    dead_letter: DeadLetter | None = None
+
+    @property
+    def last_error(self) -> str:
+        """Why it failed last, in one line; empty when it never did. For a dead letter, why it died."""
+        if self.dead_letter is not None and not self.failures:
+            return self.dead_letter.last_error
+        return next((attempt.error for attempt in reversed(self.failures) if attempt.error), "")
+
+    @property
+    def last_traceback(self) -> str:
+        """The whole of `last_error`."""
+        failures = self.failures or (self.dead_letter.attempts if self.dead_letter is not None else ())
+        return next((attempt.traceback for attempt in reversed(failures) if attempt.traceback), "")
+
+    def __repr__(self) -> str:
+        words = [f"<Message {self.id[:8]} {_short(self.body)}"]
+        if self.attempts:
+            words.append(f"attempts={self.attempts}")
+        if self.state == "delayed":
+            words.append(f"delayed until {self.due:%H:%M:%S}")
+        elif self.state == "in flight":
+            words.append("in flight")
+        if self.dead_letter is not None:
+            words.append(f"dead letter of {self.dead_letter.queue}")
+        if self.last_error:
+            words.append(f"last_error={_short(self.last_error)}")
+        return " ".join(words) + ">"
+
+
+def look_at(stored: StoredMessage, queue: str, state: State) -> Message:
+    """A picture of a message of the broker's. A body that cannot be decoded shows as its bytes."""
+    body: Any
+    try:
+        body = decode(stored.body, stored.content_type)
+    except ValueError:
+        body = stored.body
+    return Message(
+        stored.id,
+        queue,
+        body,
+        stored.content_type,
+        at_time(stored.timestamp),
+        stored.attempts,
+        at_time(stored.ready_at),
+        state,
+        stored.failures,
+        stored.dead_letter,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """A batch that was delivered and settled.
+
+    `outcome` is `ok` when the handler returned, else `exception`, `exceeded_cpu` or `exceeded_wall_time`, with the
+    `error` in one line and its `traceback`. Every message of `messages` is in exactly one of `acked`, `retried`,
+    `dead_lettered` and `dropped`. `retry_delays` are in seconds, by message id. `at` is when it was handed over;
+    `duration` is in virtual seconds.
+    """
+
+    queue: str
+    worker: str
+    messages: Sequence[Message]
+    outcome: Outcome
+    error: str
+    traceback: str
+    acked: Sequence[Message]
+    retried: Sequence[Message]
+    dead_lettered: Sequence[Message]
+    dropped: Sequence[Message]
+    retry_delays: dict[str, int]
+    at: datetime
+    duration: float
+
+    def __repr__(self) -> str:
+        counts = [f"{len(self.acked)}/{len(self.messages)} acked"]
+        groups = {"retried": self.retried, "dead-lettered": self.dead_lettered, "dropped": self.dropped}
+        counts += [f"{len(group)} {name}" for name, group in groups.items() if group]
+        failed = "" if self.outcome == "ok" else f" {self.outcome}: {_short(self.error, 80)}"
+        return f"<Delivery {self.queue} at {self.at:%H:%M:%S} {', '.join(counts)}{failed}>"
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The backlog of a queue: everything that is not settled. `oldest_message_timestamp` is None when it is empty."""
+
+    backlog_count: int
+    backlog_bytes: int
+    oldest_message_timestamp: datetime | None
+
+
+@dataclass(frozen=True)
+class RetryBatch:
+    """Whether the handler called `retryAll()`, and its delay in seconds, None for the consumer's."""
+
+    retry: bool
+    delay_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class RetryMessage:
+    """A message on which the handler called `retry()`, and the delay in seconds, None for the consumer's."""
+
+    id: str
+    delay_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class QueueResult:
+    """What a `queue` handler decided about a batch that was handed to it directly."""
+
+    outcome: Outcome
+    ack_all: bool
+    retry_batch: RetryBatch
+    explicit_acks: Sequence[str]
+    retry_messages: Sequence[RetryMessage]
+    error: str = ""
+    traceback: str = ""
+
+
+def message(
+    body: Any,
+    *,
+    id: str | None = None,  # noqa: A002 - the name that it has on a message
+    attempts: int = 1,
+    timestamp: datetime | None = None,
+    content_type: ContentType = "json",
+) -> StoredMessage:
+    """A message for `dispatch_queue`, where its `id`, `attempts` or `timestamp` matter. The id is random unless given,
+    the timestamp the time at which it is dispatched. Raises TypeError when `body` is no value of `content_type`."""
+    from uuid import uuid4
+
+    sent = 0.0 if timestamp is None else timestamp.timestamp()
+    return StoredMessage(id or uuid4().hex, encode(body, content_type), content_type, sent, sent, sent, attempts)

@@ -1,0 +1,177 @@
+"""The road from an httpx client to the workers: no socket, the same ASGI application as `emulator dev`.
+
+An answer streams: its body is produced as the test reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any
+
+import httpx
+
+from emulator.testing.core import Core
+
+HOST = "http://localhost"
+
+
+class _Exchange:
+    """One request and its answer, run on the core's loop as the test asks for more."""
+
+    def __init__(self, core: Core, request: httpx.Request, body: bytes) -> None:
+        self._core = core
+        self._scope = _scope_of(request)
+        self._body: bytes | None = body
+        self._answer: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
+        self._left = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+
+    def start(self) -> tuple[int, list[tuple[bytes, bytes]]]:
+        """Run the request until its answer begins. Returns the status and the headers."""
+        __tracebackhide__ = True
+        message = self._core.run(self._begin())
+        return message["status"], list(message["headers"])
+
+    def next_chunk(self) -> bytes | None:
+        """The next piece of the body; None at its end."""
+        __tracebackhide__ = True
+        while not self._ended:
+            message = self._core.run(self._next())
+            self._ended = not message.get("more_body", False)
+            if message["body"]:
+                return bytes(message["body"])
+        return None
+
+    def finish(self) -> None:
+        """End the exchange: a handler that still produces the body sees that the client has gone."""
+        __tracebackhide__ = True
+        if self._task is not None and not self._core.closed:
+            self._core.run(self._leave())
+
+    async def _begin(self) -> Any:
+        self._task = asyncio.create_task(self._core.app(self._scope, self._receive, self._send))
+        return await self._next()
+
+    async def _next(self) -> Any:
+        """The next message of the application, or what it raised."""
+        task = self._task
+        assert task is not None
+        message = asyncio.ensure_future(self._answer.get())
+        await asyncio.wait((message, task), return_when=asyncio.FIRST_COMPLETED)
+        if not message.done() and not self._answer.empty():
+            await message
+        if message.done():
+            return message.result()
+        message.cancel()
+        task.result()
+        raise RuntimeError("the worker's answer broke off")
+
+    async def _leave(self) -> None:
+        task = self._task
+        assert task is not None
+        self._left.set()
+        while not task.done():
+            getting = asyncio.ensure_future(self._answer.get())
+            await asyncio.wait((getting, task), return_when=asyncio.FIRST_COMPLETED)
+            getting.cancel()
+        if self._ended:
+            task.result()
+        elif not task.cancelled():
+            task.exception()
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self._left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        if not self._left.is_set():
+            await self._answer.put(message)
+
+
+def _scope_of(request: httpx.Request) -> dict[str, Any]:
+    url = request.url
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": url.scheme,
+        "path": url.path,
+        "raw_path": url.raw_path.partition(b"?")[0],
+        "query_string": url.query,
+        "root_path": "",
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "client": ("127.0.0.1", 50_000),
+        "server": (url.host, url.port or 80),
+    }
+
+
+class Transport(httpx.BaseTransport):
+    """Sends the requests of an `httpx.Client` to the workers."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        __tracebackhide__ = True
+        exchange = _Exchange(self._core, request, request.read())
+        try:
+            status, headers = exchange.start()
+        except BaseException:
+            exchange.finish()
+            raise
+        return httpx.Response(status, headers=headers, stream=_Stream(exchange), request=request)
+
+
+class _Stream(httpx.SyncByteStream):
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
+
+    def __iter__(self) -> Iterator[bytes]:
+        __tracebackhide__ = True
+        while (chunk := self._exchange.next_chunk()) is not None:
+            yield chunk
+
+    def close(self) -> None:
+        self._exchange.finish()
+
+
+Runner = Callable[..., Coroutine[Any, Any, Any]]
+"""Runs a function of the core on its thread: `await runner(function, *arguments)`."""
+
+
+class AsyncTransport(httpx.AsyncBaseTransport):
+    """Sends the requests of an `httpx.AsyncClient` to the workers. `on_thread` runs the core's functions."""
+
+    def __init__(self, core: Core, on_thread: Runner) -> None:
+        self._core = core
+        self._on_thread = on_thread
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        __tracebackhide__ = True
+        exchange = _Exchange(self._core, request, await request.aread())
+        try:
+            status, headers = await self._on_thread(exchange.start)
+        except BaseException:
+            await self._on_thread(exchange.finish)
+            raise
+        stream = _AsyncStream(exchange, self._on_thread)
+        return httpx.Response(status, headers=headers, stream=stream, request=request)
+
+
+class _AsyncStream(httpx.AsyncByteStream):
+    def __init__(self, exchange: _Exchange, on_thread: Runner) -> None:
+        self._exchange = exchange
+        self._on_thread = on_thread
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._on_thread(self._exchange.next_chunk)) is not None:
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._on_thread(self._exchange.finish)
