@@ -92,14 +92,16 @@ def _encode_json(body: object) -> bytes:
     try:
         return orjson.dumps(body, None, options)  # type: ignore[no-any-return]
     except TypeError:
-        # Whatever orjson does not take as it is: keys that are no strings, dates, large integers, lone surrogates.
-        import json
+        pass
+    # Whatever orjson does not take as it is: keys that are no strings, dates, large integers, lone surrogates.
+    import json
 
-        text = json.dumps(_jsonable(body, "body", 0), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        try:
-            return text.encode()
-        except UnicodeEncodeError:
-            return json.dumps(_jsonable(body, "body", 0), separators=(",", ":"), allow_nan=False).encode()
+    plain = _jsonable(body, "body", 0)
+    text = json.dumps(plain, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _jsonable(value: object, path: str, depth: int) -> object:

@@ -11,12 +11,13 @@ import asyncio
 import linecache
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.broker.codec import decode
-from emulator.broker.message import Delivery, DeliveryResult, Outcome
+from emulator.broker.message import Delivery, DeliveryResult
 from emulator.config.model import WorkerConfig
 from emulator.events import Bus, HandlerFailed, Notice
 from emulator.failure import Failure, Frame, plain_name
@@ -38,9 +39,6 @@ NO_WAIT_FLAG: Final = "queue_consumer_no_wait_for_wait_until"
 
 _CANCEL_SECONDS: Final = 1.0
 """How long what was cancelled may take to clean up before it is left behind."""
-
-_NOT_THE_WORKERS: Final = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
-"""What goes through worker code without being its failure. Everything else that is raised is, `sys.exit()` included."""
 
 
 class _Version:
@@ -181,7 +179,7 @@ class PythonHost:
             for task in invocation.context.take_tasks():
                 task.cancel()
             modules.close()
-            if isinstance(error, _NOT_THE_WORKERS):
+            if not _is_the_workers(error):
                 raise
             return _load_failure(error, config)
         finally:
@@ -236,9 +234,9 @@ class PythonHost:
             if isinstance(response, Response):
                 return self._streamed(version, invocation, response) if response.is_streaming else response
             error: BaseException = _not_a_response(response, handler, self.config)
-        except _NOT_THE_WORKERS:
-            raise
         except BaseException as raised:
+            if not _is_the_workers(raised):
+                raise
             error = raised
         finally:
             current.reset(token)
@@ -262,20 +260,14 @@ class PythonHost:
             BatchMetrics(metrics.backlog_count, metrics.backlog_bytes, metrics.oldest_message_timestamp),
             decisions,
         )
-        outcome: Outcome = "ok"
+        delivery.so_far = partial(_decided, decisions)
         failure = await self._run(version, handler, batch, wait=version.waits_for_wait_until)
+        result = _decided(decisions)
         if failure is not None:
-            outcome = "exceeded_cpu" if failure.type == CpuLimitExceeded.__name__ else "exception"
-        return DeliveryResult(
-            outcome,
-            decisions.ack_all,
-            decisions.retry_all,
-            decisions.retry_all_delay,
-            decisions.acks,
-            decisions.retries,
-            failure.summary if failure else "",
-            failure.text if failure else "",
-        )
+            result.outcome = "exceeded_cpu" if failure.type == CpuLimitExceeded.__name__ else "exception"
+            result.error = failure.summary
+            result.traceback = failure.text
+        return result
 
     async def scheduled(self, cron: str, scheduled_time_ms: int) -> None:
         """Run the `scheduled` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
@@ -300,9 +292,9 @@ class PythonHost:
                 returned = handler.call(trigger, invocation.context)
                 if type(returned) is CoroutineType or hasattr(returned, "__await__"):
                     await returned
-            except _NOT_THE_WORKERS:
-                raise
             except BaseException as error:
+                if not _is_the_workers(error):
+                    raise
                 failure = self._failed(error, trigger_text(trigger))
             if wait:
                 failures = await self._wait_until(invocation, invocation.context.take_tasks())
@@ -464,6 +456,27 @@ class _DescribedError(TypeError):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
+
+
+def _is_the_workers(error: BaseException) -> bool:
+    """Whether what came out of worker code is its failure, as nearly everything is, `sys.exit()` included, and not
+    something that only goes through it: an interrupt, or the cancellation of the task that it runs in."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or bool(not task.cancelling())
+    return not isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+
+def _decided(decisions: Decisions) -> DeliveryResult:
+    """What a handler has asked for by now, as the broker takes it."""
+    return DeliveryResult(
+        "ok",
+        decisions.ack_all,
+        decisions.retry_all,
+        decisions.retry_all_delay,
+        decisions.acks,
+        decisions.retries,
+    )
 
 
 def _failure(error: BaseException, config: WorkerConfig) -> Failure:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from emulator.runtime.workers.response import Response
 
     Outbound = Callable[[Request], Awaitable[Response]]
+
+
+async def _without_exit(awaitable: Awaitable[Any]) -> Any:
+    """asyncio ends the whole loop when a task raises SystemExit; in a worker it is an error like any other."""
+    try:
+        return await awaitable
+    except SystemExit as error:
+        raise RuntimeError(f"sys.exit({error.code}) in waitUntil work") from error
 
 
 class Scope:
@@ -43,7 +52,7 @@ class Context:
 
     def waitUntil(self, awaitable: Awaitable[Any]) -> None:
         """Let `awaitable` finish after the handler has returned. Its failure fails a queue batch, and is logged."""
-        task = asyncio.ensure_future(awaitable)
+        task = asyncio.ensure_future(_without_exit(awaitable) if iscoroutine(awaitable) else awaitable)
         if self._tasks is None:
             self._tasks = []
         self._tasks.append(task)

@@ -710,3 +710,34 @@ def test_stop_cancels_what_still_runs_after_the_grace_time(bench: Bench) -> None
             await running
 
     bench.run(WAITING, test)
+
+
+def test_a_handler_that_raises_a_cancellation_of_its_own_has_failed(bench: Bench) -> None:
+    result = queue_result(bench, "raise asyncio.CancelledError('mine')", 1)
+    assert (result.outcome, result.error) == ("exception", "asyncio.exceptions.CancelledError: mine")
+
+
+def test_what_a_handler_has_decided_can_be_seen_while_it_runs(bench: Bench) -> None:
+    async def converse(host: PythonHost) -> DeliveryResult:
+        given = delivery(2)
+        running = asyncio.ensure_future(host.queue(given))
+        await asyncio.sleep(0)
+        seen = given.so_far()
+        running.cancel()
+        await asyncio.wait((running,))
+        return seen
+
+    source = """
+        import asyncio
+
+        async def on_queue(batch):
+            batch.messages[0].ack()
+            await asyncio.sleep(3600)
+    """
+    seen = bench.run(source, converse)
+    assert len(seen.explicit_acks) == 1
+
+
+def test_an_exit_in_wait_until_work_is_an_error_and_not_the_end(bench: Bench) -> None:
+    result = queue_result(bench, "async def work():\n    raise SystemExit(3)\nctx.waitUntil(work())", 1)
+    assert (result.outcome, result.error) == ("exception", "RuntimeError: sys.exit(3) in waitUntil work")
