@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from emulator.cli.options import config_option, environment_option
+
 if TYPE_CHECKING:
     from emulator.cli.terminal import Terminal
     from emulator.session import Session
 
 
 @click.command(short_help="Validate the configuration and load the worker.")
-@click.option(
-    "-c",
-    "--config",
-    "config_paths",
-    metavar="PATH",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A worker's configuration; any number of times.  [default: wrangler.jsonc, .json or .toml in this directory]",
-)
-@click.option("-e", "--env", "environment", metavar="ENV", help="Use the settings under env.ENV of the configuration.")
+@config_option
+@environment_option
 @click.pass_context
 def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str | None) -> None:
     """Validate configurations, load their workers, and print entrypoints, bindings and queues.

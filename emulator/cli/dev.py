@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from emulator.cli.options import config_option, environment_option
+
 if TYPE_CHECKING:
     from emulator.events import Level
 
@@ -27,16 +29,7 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
 
 
 @click.command(short_help="Run workers on this machine.")
-@click.option(
-    "-c",
-    "--config",
-    "config_paths",
-    metavar="PATH",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A worker's configuration; once for each worker, the first is the one at the address itself.  "
-    "[default: wrangler.jsonc, .json or .toml in this directory]",
-)
+@config_option
 @click.option(
     "-p",
     "--port",
@@ -49,7 +42,7 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     metavar="HOST",
     help="Address to listen on.  [default: dev.ip of the configuration, else 127.0.0.1: this machine only]",
 )
-@click.option("-e", "--env", "environment", metavar="ENV", help="Use the settings under env.ENV of the configuration.")
+@environment_option
 @click.option(
     "--var",
     "variables",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from emulator.events import Bus, RequestFinished
 from emulator.hosts.base import HandlerError, HandlerMissing, Host, NotLoaded
@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from emulator.runtime.workers.request import Request
     from emulator.server.app import Receive, Scope, Send
 
-CLIENT_CLOSED_REQUEST = 499
-SLOW_SECONDS = 0.05
+CLIENT_CLOSED_REQUEST: Final = 499
+
+SLOW_SECONDS: Final = 0.05
+"""How long a handler takes that is worth asking whether the client still waits for its answer."""
+
+
+class AnswerBrokenError(Exception):
+    """Worker code raised while its answer was being streamed. The failure has been told; the server only has to break
+    the connection, which is the one way to let the client know."""
 
 
 class Gateway:
@@ -33,19 +40,19 @@ class Gateway:
         request = request_from_scope(scope, receive)
         try:
             response: FetchResponse = await self.host.fetch(request)
-        except HandlerError as error:
-            if self._raise_errors and error.__cause__ is not None:
-                raise error.__cause__ from None
-            response = _failure_answer(request, error.failure, "The worker raised an exception")
-        except NotLoaded as error:
-            response = _failure_answer(request, error.failure, "The worker's code does not load")
-        except HandlerMissing as error:
-            response = Response(f"{error}\n", status=500)
+        except (HandlerError, NotLoaded, HandlerMissing) as error:
+            response = self._explain(request, error)
         status = response.status
         head = scope["method"] == "HEAD"
+        broken: Exception | None = None
         if response.is_streaming and not head:
-            if not await _stream(request, response, send):
-                status = CLIENT_CLOSED_REQUEST
+            try:
+                if not await _stream(request, response, send):
+                    status = CLIENT_CLOSED_REQUEST
+            except Exception as error:
+                broken = error
+        elif perf_counter() - started > SLOW_SECONDS and await _has_left(request):
+            status = CLIENT_CLOSED_REQUEST
         else:
             await send_response(response, send, head=head)
         if self._bus.wants(RequestFinished):
@@ -55,6 +62,27 @@ class Gateway:
                 path = f"{path}?{query.decode('latin-1')}"
             duration = perf_counter() - started
             self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+        if broken is not None:
+            raise broken if self._raise_errors else AnswerBrokenError from broken
+
+    def _explain(self, request: Request, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
+        """The answer to a request that the worker did not answer."""
+        if isinstance(error, HandlerMissing):
+            return Response(f"{error}\n", status=500)
+        if isinstance(error, NotLoaded):
+            return _failure_answer(request, error.failure, "The worker's code does not load")
+        if self._raise_errors and error.__cause__ is not None:
+            raise error.__cause__ from None
+        return _failure_answer(request, error.failure, "The worker raised an exception")
+
+
+async def _has_left(request: Request) -> bool:
+    """Whether the client has gone away already."""
+    leaving = asyncio.ensure_future(request.client_gone())
+    await asyncio.sleep(0)
+    left = leaving.done()
+    leaving.cancel()
+    return left
 
 
 async def _stream(request: Request, response: FetchResponse, send: Send) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulator.errors import ServerError
 from emulator.server.app import App
+from emulator.server.gateway import AnswerBrokenError
 
 SMALL_BYTES: Final = 16_384
 """Below this, two pieces are cheaper to copy together than to send apart."""
@@ -131,6 +133,11 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", _JoinedWrites(transport, self.loop)))
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a log record of uvicorn tells something that has not been told."""
+    return record.exc_info is None or record.exc_info[0] is not AnswerBrokenError
+
+
 class _Uvicorn(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -143,6 +150,7 @@ class HttpServer:
 
     def __init__(self, app: App, sockets: list[socket.socket]) -> None:
         self._sockets = sockets
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,

@@ -27,6 +27,10 @@ WORKER = """
         finally:
             print("the stream was closed")
 
+    async def broken():
+        yield b"one "
+        raise RuntimeError("no second one")
+
     class Default(WorkerEntrypoint):
         async def fetch(self, request):
             path = urlsplit(request.url).path
@@ -45,6 +49,12 @@ WORKER = """
                 return Response(chunks(), headers={"content-type": "text/plain"})
             if path == "/endless":
                 return Response(endless())
+            if path == "/broken":
+                return Response(broken())
+            if path == "/slow":
+                print("slowly")
+                await asyncio.sleep(0.2)
+                return Response("late")
             if path == "/raise":
                 raise ValueError("<b>odd</b> value")
             if path == "/none":
@@ -119,6 +129,26 @@ def test_a_client_that_leaves_ends_the_stream(emulator: Running, client: httpx.C
     emulator.wait_for("the stream was closed")
     emulator.wait_for(r"GET /endless 499")
     assert client.get(f"{emulator.url}/ok").text == "ok"
+
+
+def test_a_client_that_leaves_before_the_answer_is_told_of(emulator: Running) -> None:
+    port = httpx.URL(emulator.url).port or 0
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        emulator.wait_for("slowly")
+    emulator.wait_for(r"GET /slow 499")
+
+
+def test_an_answer_that_breaks_off_breaks_the_connection_and_is_told_once(
+    emulator: Running, client: httpx.Client
+) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get(f"{emulator.url}/broken")
+    emulator.wait_for("Error in GET /broken: RuntimeError: no second one")
+    emulator.wait_for(r"GET /broken 200")
+    client.get(f"{emulator.url}/method")
+    emulator.wait_for("GET /method")
+    assert "Exception in ASGI application" not in emulator.output
 
 
 def test_a_browser_gets_a_page_with_the_users_source_line(emulator: Running, client: httpx.Client) -> None:
