@@ -1,4 +1,5 @@
-"""`python -m bench`: measure the emulator beside wrangler dev and Miniflare, and print medians, ratios and targets.
+"""`python -m bench`: measure the emulator beside wrangler dev, Miniflare and vitest-pool-workers, and print medians,
+ratios and targets.
 
 The sides take turns within a run, so that whatever else the machine does meets them all.
 """
@@ -13,8 +14,9 @@ from pathlib import Path
 
 from bench import load, table
 from bench.measures import FULL, QUICK, SERVER_MEASURES, Effort, backlog
-from bench.rows import MEASURES
-from bench.sides import BenchError, Side, emulator_side, install, node_sides, running
+from bench.rows import MEASURES, ROWS, SUITE_ROWS
+from bench.sides import EMULATOR, BenchError, Side, emulator_side, install, node_sides, running
+from bench.suites import SUITE_MEASURES, VITEST, SuiteMeasure, vitest_title
 
 
 class Benchmark:
@@ -38,9 +40,12 @@ class Benchmark:
             _progress(f"{label}  emulator  backlog")
             try:
                 for row, value in backlog().items():
-                    self._note(row, self._sides[0], value)
+                    self._note(row, EMULATOR, value)
             except BenchError as error:
                 self._fail(f"backlog: {error}")
+        for name, measure in SUITE_MEASURES.items():
+            if name in self._measures:
+                self._run_suites(name, measure, label)
 
     def _run_side(self, side: Side, label: str) -> None:
         server_measures = [name for name in SERVER_MEASURES if name in self._measures]
@@ -50,7 +55,7 @@ class Benchmark:
                 _progress(f"{label}  {side.name}  start {number}")
                 with running(side, Path(scratch)) as server:
                     if "start" in self._measures:
-                        self._note("start", side, server.start_seconds)
+                        self._note("start", side.name, server.start_seconds)
                     if number < starts:
                         continue
                     for name in server_measures:
@@ -58,12 +63,21 @@ class Benchmark:
                             continue
                         _progress(f"{label}  {side.name}  {name}")
                         try:
-                            self._note(name, side, SERVER_MEASURES[name](server, self._effort))
+                            self._note(name, side.name, SERVER_MEASURES[name](server, self._effort))
                         except (BenchError, OSError) as error:
                             self._fail(f"{side.title}, {name}: {error}")
 
-    def _note(self, row: str, side: Side, value: float) -> None:
-        self.samples.setdefault(row, {}).setdefault(side.name, []).append(value)
+    def _run_suites(self, name: str, measure: SuiteMeasure, label: str) -> None:
+        _progress(f"{label}  testing kit  {name}")
+        try:
+            for row, values in measure(self._effort, len(self._sides) > 1).items():
+                for side, value in values.items():
+                    self._note(row, side, value)
+        except (BenchError, OSError) as error:
+            self._fail(f"testing kit, {name}: {error}")
+
+    def _note(self, row: str, side: str, value: float) -> None:
+        self.samples.setdefault(row, {}).setdefault(side, []).append(value)
 
     def _fail(self, sentence: str) -> None:
         _progress(sentence)
@@ -76,7 +90,7 @@ def _progress(text: str) -> None:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Compare with wrangler dev and Miniflare.")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Compare with Cloudflare's own emulators.")
     parser.add_argument(
         "--runs", type=int, default=3, metavar="N", help="how often everything is measured (default: 3)"
     )
@@ -103,8 +117,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             benchmark.run(f"run {number}/{arguments.runs}")
     except KeyboardInterrupt:
         _progress("stopped; what follows is what was measured until then")
-    file = table.save(benchmark.samples, sides, load.generator(), benchmark.failures)
-    print(table.render(benchmark.samples, sides))
+    servers = {side.name: side.title for side in sides}
+    runners = {EMULATOR: servers[EMULATOR]}
+    if len(sides) > 1:
+        runners[VITEST] = vitest_title()
+    file = table.save(benchmark.samples, servers | runners, load.generator(), benchmark.failures)
+    tables = (table.render(benchmark.samples, ROWS, servers), table.render(benchmark.samples, SUITE_ROWS, runners))
+    print("\n\n".join(text for text in tables if text))
     print(f"\nMedians of {arguments.runs} runs. Load: {load.generator()}. All values: {file}")
     for failure in benchmark.failures:
         print(f"Not measured: {failure}")

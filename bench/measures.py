@@ -35,10 +35,11 @@ class Effort:
     roundtrips: int
     saves: int
     starts: int
+    pairs: int
 
 
-FULL: Final = Effort(load_seconds=5, warm_up_seconds=2, floods=20, roundtrips=300, saves=10, starts=3)
-QUICK: Final = Effort(load_seconds=2, warm_up_seconds=1, floods=6, roundtrips=100, saves=3, starts=1)
+FULL: Final = Effort(load_seconds=5, warm_up_seconds=2, floods=20, roundtrips=300, saves=10, starts=3, pairs=40)
+QUICK: Final = Effort(load_seconds=2, warm_up_seconds=1, floods=6, roundtrips=100, saves=3, starts=1, pairs=10)
 
 
 class _Client:

@@ -1,6 +1,7 @@
 """What is measured and what is to be reached, as data: the rows of the table and their targets.
 
-How a row is measured is in `measures.py`; what starts the sides is in `sides.py`.
+How a row is measured is in `measures.py` and, for those about the testing kit, in `suites.py`; what starts the sides is
+in `sides.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from bench.sides import EMULATOR, MINIFLARE, WRANGLER
+from bench.suites import VITEST
 
 Medians = Mapping[str, float]
 """The median of a row for each side that was measured, by the name of the side."""
@@ -67,6 +69,10 @@ class Row:
 
 def _whole(value: float) -> str:
     return f"{value:,.0f}"
+
+
+def _one_place(value: float) -> str:
+    return f"{value:.1f}"
 
 
 def _two_places(value: float) -> str:
@@ -148,5 +154,39 @@ ROWS: Final = (
         _two_places,
     ),
 )
+"""The rows about `emulator dev` and its broker."""
 
-MEASURES: Final = tuple(dict.fromkeys(row.measure for row in ROWS))
+SUITE_ROWS: Final = (
+    Row(
+        "many",
+        "many",
+        "1,000 tests that send, advance and assert",
+        "s",
+        False,
+        (Target("at most", 5),),
+        _two_places,
+    ),
+    Row("many-each", "many", "the same, each after the first", "ms", False, (Target("at most", 5),), _one_place),
+    Row(
+        "plugin",
+        "plugin",
+        "added to a test run that does not use it",
+        "ms",
+        False,
+        (Target("at most", 30),),
+        _whole,
+    ),
+    Row(
+        "suite",
+        "suite",
+        "suite of 25 tests, whole command",
+        "s",
+        False,
+        (Target("below", side=VITEST),),
+        _two_places,
+    ),
+    Row("suite-each", "suite", "the same, per test", "ms", False, (Target("below", side=VITEST),), _one_place),
+)
+"""The rows about the testing kit."""
+
+MEASURES: Final = tuple(dict.fromkeys(row.measure for row in (*ROWS, *SUITE_ROWS)))

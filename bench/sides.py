@@ -129,7 +129,7 @@ def running(side: Side, scratch: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             side.command(directory, port, debugger_port),
             cwd=directory,
-            env=_environment(scratch),
+            env=environment(scratch),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -143,7 +143,7 @@ def running(side: Side, scratch: Path) -> Iterator[Server]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def environment(scratch: Path) -> dict[str, str]:
     """What a side runs with: the environment of this process, but for what would make a side slower than it is.
 
     Wrangler is kept from the network and from the user's home. Python may cache its bytecode, as it does by default.

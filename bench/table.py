@@ -1,4 +1,4 @@
-"""The table of medians that a benchmark ends with, as aligned Markdown, and the numbers behind it, as JSON."""
+"""The tables of medians that a benchmark ends with, as aligned Markdown, and the numbers behind them, as JSON."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.rows import ROWS, Medians, Row, Target
-from bench.sides import EMULATOR, HERE, Side
+from bench.rows import ROWS, SUITE_ROWS, Medians, Row, Target
+from bench.sides import EMULATOR, HERE
 
 Samples = Mapping[str, Mapping[str, Sequence[float]]]
 """What was measured: by the name of the row and the name of the side, one value a run."""
@@ -22,11 +22,11 @@ def medians(samples: Samples, row: Row) -> dict[str, float]:
     return {side: statistics.median(values) for side, values in samples.get(row.name, {}).items() if values}
 
 
-def render(samples: Samples, sides: Sequence[Side]) -> str:
-    """The table, one line a row that was measured."""
-    titles = {side.name: side.title for side in sides}
+def render(samples: Samples, rows: Sequence[Row], titles: Mapping[str, str]) -> str:
+    """A table, one line for each of `rows` that was measured, with a column for each side in `titles`. Empty when none
+    was."""
     lines = [["", "unit", *titles.values(), "target", "reached", "met"]]
-    for row in ROWS:
+    for row in rows:
         values = medians(samples, row)
         if not values:
             continue
@@ -42,6 +42,8 @@ def render(samples: Samples, sides: Sequence[Side]) -> str:
                 ", ".join({True: "yes", False: "no", None: "?"}[each] for each in met),
             ]
         )
+    if len(lines) == 1:
+        return ""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join(
@@ -66,7 +68,7 @@ def _reached(row: Row, target: Target, values: Medians) -> str:
     return "?" if factor is None else f"{factor:.1f} x"
 
 
-def save(samples: Samples, sides: Sequence[Side], load: str, failures: Sequence[str]) -> Path:
+def save(samples: Samples, titles: Mapping[str, str], load: str, failures: Sequence[str]) -> Path:
     """Write everything that was measured into `bench/results/`. Returns the file."""
     now = datetime.now(UTC)
     directory = HERE / "results"
@@ -76,8 +78,8 @@ def save(samples: Samples, sides: Sequence[Side], load: str, failures: Sequence[
         "at": now.isoformat(timespec="seconds"),
         "machine": {"system": platform.platform(), "processors": os.cpu_count(), "python": platform.python_version()},
         "load": load,
-        "sides": {side.name: side.title for side in sides},
-        "medians": {row.name: medians(samples, row) for row in ROWS if row.name in samples},
+        "sides": titles,
+        "medians": {row.name: medians(samples, row) for row in (*ROWS, *SUITE_ROWS) if row.name in samples},
         "samples": samples,
         "failures": failures,
     }

@@ -25,6 +25,7 @@ import linecache
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from importlib.machinery import (
     ExtensionFileLoader,
     FileFinder,
@@ -42,6 +43,7 @@ from emulator.errors import WorkerLoadError
 from emulator.runtime.invocation import Scope, current
 
 if TYPE_CHECKING:
+    from emulator.events import Bus
     from emulator.runtime.invocation import Outbound
 
 RUNTIME_MODULES: Final[Mapping[str, str]] = {
@@ -104,6 +106,7 @@ class WorkerModules:
         assert spec is not None
         module = module_from_spec(spec)
         sys.modules[self._main_name] = module
+        self.space.loaded.add(self._main_name)
         try:
             loader.exec_module(module)
         except BaseException:
@@ -141,13 +144,21 @@ class WorkerPackages:
 
 
 class WorkerScope(Scope):
-    """A scope that also tells whose modules its invocations see."""
+    """A scope that also tells whose modules its invocations see, and which bus takes what they write."""
 
-    __slots__ = ("modules",)
+    __slots__ = ("bus", "modules")
 
-    def __init__(self, env: Any, outbound: Outbound, on_warning: Callable[[str], None], modules: WorkerModules) -> None:
+    def __init__(
+        self,
+        env: Any,
+        outbound: Outbound,
+        on_warning: Callable[[str], None],
+        modules: WorkerModules,
+        bus: Bus | None = None,
+    ) -> None:
         super().__init__(modules.worker, env, outbound, on_warning)
         self.modules = modules
+        self.bus = bus
 
 
 def modules_of(module_name: str) -> WorkerModules | None:
@@ -174,6 +185,8 @@ class _Space:
         self.make_loader = make_loader
         self.version = version
         self.is_closed = False
+        self.loaded: set[str] = set()
+        """The names in `sys.modules` that may be this space's: every one that was looked for and found."""
         self._fallback = fallback
         self._names: dict[str, str] = dict(RUNTIME_MODULES)
         self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import_module}
@@ -188,8 +201,8 @@ class _Space:
         if not self.is_closed:
             self.is_closed = True
             _close(self)
-            for name in [name for name in sys.modules if name.partition(".")[0].endswith(self.suffix)]:
-                del sys.modules[name]
+            for name in self.loaded:
+                sys.modules.pop(name, None)
 
     def _resolve_top(self, top: str) -> str:
         target = self._names.get(top)
@@ -255,9 +268,9 @@ class _PackageBytecode(SourcelessFileLoader):
 class OwnSource(SourceFileLoader):
     """A module of the worker's own.
 
-    Always compiled from its source: a cache on disk tells versions apart by the second and the size of the file, so two
-    quick saves would run stale code. `lines` keeps the source that runs, so that a traceback never shows lines of a
-    later save.
+    Compiled from its source, never from a cache on disk: that tells versions apart by the second and the size of the
+    file, so two quick saves would run stale code. `lines` keeps the source that runs, so that a traceback never shows
+    lines of a later save.
     """
 
     def __init__(self, name: str, path: str, space: _Space, sources: dict[str, OwnSource]) -> None:
@@ -276,8 +289,7 @@ class OwnSource(SourceFileLoader):
         if self.lines and not self.lines[-1].endswith("\n"):
             self.lines[-1] += "\n"
         self.show_source()
-        code: CodeType = compile(source, self.path, "exec", dont_inherit=True)
-        return code
+        return _compiled(source, self.path)
 
     def get_source(self, fullname: str) -> str:  # noqa: ARG002
         return "".join(self.lines)
@@ -312,6 +324,7 @@ class _Finder:
         found = PathFinder.find_spec(base + dot + rest, space.directories if path is None else path)
         if found is None:
             return None
+        space.loaded.add(name)
         locations = found.submodule_search_locations
         spec = ModuleSpec(name, None, origin=found.origin, is_package=locations is not None)
         spec.has_location = found.has_location
@@ -400,6 +413,13 @@ def _forget_listings(directory: Path) -> None:
     for path, finder in sys.path_importer_cache.items():
         if path.startswith(prefix) and isinstance(finder, FileFinder):
             finder.invalidate_caches()
+
+
+@lru_cache(maxsize=64)
+def _compiled(source: bytes, path: str) -> CodeType:
+    """The code of a module; the same source is compiled once, as for each of a thousand tests of one worker."""
+    code: CodeType = compile(source, path, "exec", dont_inherit=True)
+    return code
 
 
 def _decode(source: bytes) -> str:

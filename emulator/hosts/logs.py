@@ -66,13 +66,19 @@ def own_logging(owner: object, worker: str) -> Iterator[None]:
         _level_without_workers = logging.root.level
     _detach_all()
     configuration = _configurations[owner] = _Configuration(worker)
+    # Those of a test runner, say: with them there, `basicConfig` would do nothing, and `dictConfig` take them away.
+    others, logging.root.handlers = logging.root.handlers, []
     before = set(_handlers())
+    enabled = [logger for logger in _loggers() if not logger.disabled]
     logging.root.setLevel(_level_without_workers)
     try:
         yield
     finally:
         configuration.added = [each for each in _handlers() if each not in before]
         configuration.root_level = logging.root.level
+        for logger in enabled:  # `dictConfig` turns off those that it finds, and these are not the worker's
+            logger.disabled = False
+        logging.root.handlers = [*others, *logging.root.handlers]
         for _, handler in configuration.added:
             handler.addFilter(configuration.filter)
         _attach_all()
@@ -106,8 +112,11 @@ def _is_added(handler: logging.Handler) -> bool:
 
 
 def _handlers() -> list[tuple[logging.Logger, logging.Handler]]:
-    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
-    return [(logger, handler) for logger in (logging.root, *loggers) for handler in logger.handlers]
+    return [(logger, handler) for logger in (logging.root, *_loggers()) for handler in logger.handlers]
+
+
+def _loggers() -> list[logging.Logger]:
+    return [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
 
 
 def _has_own_level(logger: logging.Logger) -> bool:

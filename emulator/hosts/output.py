@@ -1,10 +1,13 @@
 """What worker code prints and logs becomes `WorkerOutput` events, with the worker and the trigger that it belongs to.
 
 `sys.stdout` and `sys.stderr` are replaced by streams that look at the current invocation: a line written within one is
-published, anything else goes to the real stream, and so does what appears at a debugger's prompt, where a person waits
-for it. A line of `stdout` has the level `info`, one of `stderr` the level `warning`, and one that a `logging` handler
-wrote that of its record. What is logged while no handler is configured is published from `warning` upwards, which is
-what Python shows.
+published on the bus of its worker, anything else goes to the real stream, and so does what appears at a debugger's
+prompt, where a person waits for it. A line of `stdout` has the level `info`, one of `stderr` the level `warning`, and
+one that a `logging` handler wrote that of its record. What is logged while no handler is configured is published from
+`warning` upwards, which is what Python shows.
+
+Two things are apart: `attach` says that a bus takes what its workers write, and `redirected` puts the streams in place.
+Each may be in effect any number of times at once, and end in any order. `install` is both.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, TextIO
 
 from emulator.events import Bus, Level, WorkerOutput
 from emulator.failure import plain_name
+from emulator.hosts.loader import WorkerScope
 from emulator.runtime.invocation import Invocation, current
 
 MAX_LINE: Final = 64 * 1024
@@ -36,9 +41,10 @@ partial_lines: dict[Invocation, dict[Level, str]] = {}
 def flush_partial_lines(invocation: Invocation) -> None:
     """Publish the unfinished lines of an invocation that has ended."""
     unfinished = partial_lines.pop(invocation, None)
-    if unfinished and _publisher is not None:
+    publisher = _publisher_of(invocation)
+    if unfinished and publisher is not None:
         for level, text in unfinished.items():
-            _publisher.publish(invocation, level, text)
+            publisher.publish(invocation, level, text)
 
 
 def trigger_text(trigger: Any) -> str:
@@ -55,43 +61,65 @@ def trigger_text(trigger: Any) -> str:
 
 
 def install(bus: Bus) -> Callable[[], None]:
-    """Publish on `bus` what worker code writes, from now until the returned function is called.
+    """Publish on `bus` what its workers write, from now until the returned function is called.
 
     Call it on the event loop's thread: lines of other threads are handed over to it.
     """
-    global _publisher  # noqa: PLW0603 - it goes with `sys.stdout`, which is as global
-    before = (_publisher, sys.stdout, sys.stderr, logging.lastResort)
-    _publisher = _Publisher(bus)
-    stdout = WorkerStream(sys.stdout, "info", _publisher)
-    stderr = WorkerStream(sys.stderr, "warning", _publisher)
-    sys.stdout, sys.stderr = stdout, stderr
-    logging.lastResort = _LastResort(logging.lastResort, _publisher)
+    try:
+        loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        loop = None
+    detach = attach(bus, loop)
+    _redirection.begin()
 
     def restore() -> None:
-        global _publisher
-        for invocation in list(partial_lines):
-            flush_partial_lines(invocation)
-        _publisher, real_stdout, real_stderr, logging.lastResort = before
-        # A test runner may have put something else there meanwhile.
-        if sys.stdout is stdout:
-            sys.stdout = real_stdout
-        if sys.stderr is stderr:
-            sys.stderr = real_stderr
+        detach()
+        _redirection.end()
 
     return restore
 
 
-class _Publisher:
-    """Publishes lines on the bus, from whatever thread they come."""
+def attach(bus: Bus, loop: asyncio.AbstractEventLoop | None = None, *, echo: bool = False) -> Callable[[], None]:
+    """Let `bus` take what its workers write while the streams are in place, until the returned function is called.
 
-    def __init__(self, bus: Bus) -> None:
+    With a `loop`, which runs on the calling thread, lines of other threads are handed over to it; without one they are
+    published where they are written. With `echo`, what is published goes to the real stream as well.
+    """
+    _publishers[bus] = _Publisher(bus, loop, echo=echo)
+
+    def detach() -> None:
+        for invocation in list(partial_lines):
+            if _publisher_of(invocation) is _publishers.get(bus):
+                flush_partial_lines(invocation)
+        _publishers.pop(bus, None)
+
+    return detach
+
+
+@contextmanager
+def redirected() -> Iterator[None]:
+    """Have the streams in place within. What was there before is there again afterwards."""
+    _redirection.begin()
+    try:
+        yield
+    finally:
+        _redirection.end()
+
+
+class _Publisher:
+    """Publishes lines on a bus, from whatever thread they come."""
+
+    def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop | None, *, echo: bool) -> None:
+        self.echo = echo
         self._bus = bus
+        self._loop = loop
         self._thread = threading.get_ident()
-        self.is_publishing = False
-        try:
-            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            self._loop = None
+        self._publishing: set[int] = set()
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether a subscriber runs on this thread. What it prints is not the worker's."""
+        return bool(self._publishing) and threading.get_ident() in self._publishing
 
     def publish(self, invocation: Invocation, level: Level, text: str, logger: str = "") -> None:
         event = WorkerOutput(
@@ -104,27 +132,42 @@ class _Publisher:
 
     def _publish(self, event: WorkerOutput) -> None:
         # A subscriber that prints does so in the context of the invocation: that must not come back here.
-        self.is_publishing = True
-        try:
+        with self.not_the_workers():
             self._bus.publish(event)
+
+    @contextmanager
+    def not_the_workers(self) -> Iterator[None]:
+        """Within, what this thread writes goes to the real streams."""
+        thread = threading.get_ident()
+        self._publishing.add(thread)
+        try:
+            yield
         finally:
-            self.is_publishing = False
+            self._publishing.discard(thread)
 
 
-_publisher: _Publisher | None = None
+_publishers: dict[Bus, _Publisher] = {}
+
+
+def _publisher_of(invocation: Invocation) -> _Publisher | None:
+    """Who publishes what an invocation writes: its worker's bus; of a scope that names none, the newest."""
+    scope = invocation.scope
+    if isinstance(scope, WorkerScope) and scope.bus is not None:
+        return _publishers.get(scope.bus)
+    return next(reversed(_publishers.values()), None)
 
 
 class WorkerStream(io.TextIOBase):
     """Stands for `real`, except for what is written while worker code runs."""
 
-    def __init__(self, real: TextIO, level: Level, publisher: _Publisher) -> None:
+    def __init__(self, real: TextIO, level: Level) -> None:
         self._real = real
         self._level = level
-        self._publisher = publisher
 
     def write(self, text: str) -> int:
         invocation = current.get(None)
-        if invocation is None or self._publisher.is_publishing:
+        publisher = None if invocation is None else _publisher_of(invocation)
+        if invocation is None or publisher is None or publisher.is_publishing:
             return self._real.write(text)
         caller = sys._getframe(1)  # noqa: SLF001 - who writes decides where it goes
         if _is_debugging(caller):
@@ -139,9 +182,11 @@ class WorkerStream(io.TextIOBase):
             lines.append(rest)
             rest = ""
         for line in lines:
-            self._publisher.publish(invocation, level, line)
+            publisher.publish(invocation, level, line)
         if rest or unfinished:
             partial_lines[invocation] = {**(unfinished or {}), **({level: rest} if rest else {})}
+        if publisher.echo:
+            self._real.write(text)
         return len(text)
 
     def _level_of(self, caller: FrameType) -> Level:
@@ -163,7 +208,9 @@ class WorkerStream(io.TextIOBase):
             text = unfinished.pop(self._level)
             if not unfinished:
                 del partial_lines[invocation]
-            self._publisher.publish(invocation, self._level, text)
+            publisher = _publisher_of(invocation)
+            if publisher is not None:
+                publisher.publish(invocation, self._level, text)
         self._real.flush()
 
     def fileno(self) -> int:
@@ -196,22 +243,66 @@ class WorkerStream(io.TextIOBase):
 
 
 class _LastResort(logging.Handler):
-    """Shows records that no handler was configured for."""
+    """Shows records that no handler was configured for. `original` is what Python has for that."""
 
-    def __init__(self, original: logging.Handler | None, publisher: _Publisher) -> None:
+    def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._original = original
-        self._publisher = publisher
+        self.original: logging.Handler | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         invocation = current.get(None)
-        if invocation is None or self._publisher.is_publishing:
-            if self._original is not None:
-                self._original.handle(record)
+        publisher = None if invocation is None else _publisher_of(invocation)
+        if invocation is None or publisher is None or publisher.is_publishing:
+            if self.original is not None:
+                self.original.handle(record)
             return
         name = "" if record.name == "root" else record.name
-        self._publisher.publish(invocation, _level(record), self.format(record), name)
+        publisher.publish(invocation, _level(record), self.format(record), name)
+        # One handler is there as long as there are workers; of more, such as a test runner's, one has shown it.
+        if publisher.echo and self.original is not None and len(logging.root.handlers) <= 1:
+            with publisher.not_the_workers():
+                self.original.handle(record)
 
+
+class _Redirection:
+    """Our streams in the places of Python's, from the first `begin` to the last `end`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._last_resort = _LastResort()
+        self._stdout: WorkerStream | None = None
+        self._stderr: WorkerStream | None = None
+        self._real: tuple[TextIO, TextIO] | None = None
+
+    def begin(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users > 1:
+                return
+            self._real = sys.stdout, sys.stderr
+            self._stdout = WorkerStream(sys.stdout, "info")
+            self._stderr = WorkerStream(sys.stderr, "warning")
+            sys.stdout, sys.stderr = self._stdout, self._stderr
+            self._last_resort.original = logging.lastResort
+            logging.lastResort = self._last_resort
+
+    def end(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users or self._real is None:
+                return
+            # A test runner may have put something else there meanwhile.
+            if sys.stdout is self._stdout:
+                sys.stdout = self._real[0]
+            if sys.stderr is self._stderr:
+                sys.stderr = self._real[1]
+            if logging.lastResort is self._last_resort:
+                logging.lastResort = self._last_resort.original
+            self._real = self._stdout = self._stderr = self._last_resort.original = None
+
+
+_redirection = _Redirection()
 
 _EMIT: Final = logging.StreamHandler.emit.__code__
 

@@ -27,6 +27,7 @@ from emulator.hosts.loader import WorkerModules, WorkerPackages, WorkerScope
 from emulator.hosts.logs import forget_logging, own_logging
 from emulator.hosts.output import flush_partial_lines, partial_lines, trigger_text
 from emulator.hosts.scheduled import ScheduledController
+from emulator.runtime.errors import BodyUsedError
 from emulator.runtime.invocation import Invocation, current
 from emulator.runtime.streams import close_source
 from emulator.runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
@@ -167,7 +168,7 @@ class PythonHost:
     def _load(self, config: WorkerConfig, packages: WorkerPackages) -> _Version | Failure:
         """Run the worker's code and find its handlers, or tell what is wrong with it."""
         modules = WorkerModules(config.name, config.main, packages, cpu_ms=config.cpu_ms)
-        scope = WorkerScope(self._make_env(config), self._outbound, self._warn, modules)
+        scope = WorkerScope(self._make_env(config), self._outbound, self._warn, modules, self._bus)
         invocation = Invocation(scope, None)
         token = current.set(invocation)
         root = config.path.parent
@@ -178,10 +179,12 @@ class PythonHost:
         except BaseException as error:
             for task in invocation.context.take_tasks():
                 task.cancel()
-            modules.close()
-            if not _is_the_workers(error):
-                raise
-            return _load_failure(error, config)
+            try:
+                if not _is_the_workers(error):
+                    raise
+                return _load_failure(error, config)
+            finally:
+                modules.close()  # last, as its source is needed until then
         finally:
             current.reset(token)
             flush_partial_lines(invocation)
@@ -232,6 +235,8 @@ class PythonHost:
             if type(response) is CoroutineType or hasattr(response, "__await__"):
                 response = await response
             if isinstance(response, Response):
+                if response.body_used:
+                    raise BodyUsedError
                 return self._streamed(version, invocation, response) if response.is_streaming else response
             error: BaseException = _not_a_response(response, handler, self.config)
         except BaseException as raised:
@@ -261,9 +266,10 @@ class PythonHost:
             decisions,
         )
         delivery.so_far = partial(_decided, decisions)
-        failure = await self._run(version, handler, batch, wait=version.waits_for_wait_until)
+        failed = await self._run(version, handler, batch, wait=version.waits_for_wait_until)
         result = _decided(decisions)
-        if failure is not None:
+        if failed is not None:
+            failure = failed.failure
             result.outcome = "exceeded_cpu" if failure.type == CpuLimitExceeded.__name__ else "exception"
             result.error = failure.summary
             result.traceback = failure.text
@@ -277,16 +283,16 @@ class PythonHost:
         if version.scheduled is None:
             raise HandlerMissing(self._missing(version, "scheduled"))
         controller = ScheduledController(cron, scheduled_time_ms)
-        failure = await self._run(version, version.scheduled, controller, wait=True)
-        if failure is not None:
-            raise HandlerError(failure)
+        failed = await self._run(version, version.scheduled, controller, wait=True)
+        if failed is not None:
+            raise failed
 
-    async def _run(self, version: _Version, handler: Handler, trigger: Any, *, wait: bool) -> Failure | None:
+    async def _run(self, version: _Version, handler: Handler, trigger: Any, *, wait: bool) -> HandlerError | None:
         """Call a handler that answers nobody, and wait for its `waitUntil` work if so wished. The first failure."""
         invocation = Invocation(version.scope, trigger)
         token = current.set(invocation)
         version.running += 1
-        failure: Failure | None = None
+        failed: HandlerError | None = None
         try:
             try:
                 returned = handler.call(trigger, invocation.context)
@@ -295,11 +301,11 @@ class PythonHost:
             except BaseException as error:
                 if not _is_the_workers(error):
                     raise
-                failure = self._failed(error, trigger_text(trigger))
+                failed = _handler_error(self._failed(error, trigger_text(trigger)), error)
             if wait:
                 failures = await self._wait_until(invocation, invocation.context.take_tasks())
-                failure = failure or (failures[0] if failures else None)
-            return failure
+                failed = failed or (failures[0] if failures else None)
+            return failed
         finally:
             current.reset(token)
             self._end(version, invocation)
@@ -343,9 +349,9 @@ class PythonHost:
                 coroutine = getattr(coroutine, "cr_await", None)
         return found
 
-    async def _wait_until(self, invocation: Invocation, tasks: Sequence[asyncio.Future[Any]]) -> list[Failure]:
+    async def _wait_until(self, invocation: Invocation, tasks: Sequence[asyncio.Future[Any]]) -> list[HandlerError]:
         """Wait for `waitUntil` work, and for what that adds to it. Cancels it when it is cancelled itself."""
-        failures: list[Failure] = []
+        failures: list[HandlerError] = []
         while tasks:
             try:
                 await asyncio.wait(tasks)
@@ -357,7 +363,8 @@ class PythonHost:
             for task in tasks:
                 error = None if task.cancelled() else task.exception()
                 if error is not None:
-                    failures.append(self._failed(error, f"waitUntil {trigger_text(invocation.trigger)}".rstrip()))
+                    trigger = f"waitUntil {trigger_text(invocation.trigger)}".rstrip()
+                    failures.append(_handler_error(self._failed(error, trigger), error))
             tasks = invocation.context.take_tasks()
         return failures
 
@@ -477,6 +484,12 @@ def _decided(decisions: Decisions) -> DeliveryResult:
         decisions.acks,
         decisions.retries,
     )
+
+
+def _handler_error(failure: Failure, cause: BaseException) -> HandlerError:
+    error = HandlerError(failure)
+    error.__cause__ = cause
+    return error
 
 
 def _failure(error: BaseException, config: WorkerConfig) -> Failure:

@@ -39,6 +39,8 @@ async def send_response(
         return
     if response._used:
         raise BodyUsedError
+    # As in production a Response with a body answers one request; whoever keeps one to use it again learns it here.
+    response._used = body is not None
     raw = response._raw
     if status not in NULL_BODY_STATUSES:
         content = body or b""

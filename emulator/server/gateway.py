@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -28,20 +29,28 @@ class AnswerBrokenError(Exception):
 
 
 class Gateway:
-    """Serves one worker as an ASGI application. With `raise_errors`, what worker code raises goes through to a test."""
+    """Serves one worker as an ASGI application. With `raise_errors`, what worker code raises goes through to a test.
+    `timer` is what durations are measured with, in seconds."""
 
-    def __init__(self, host: Host, bus: Bus, *, raise_errors: bool = False) -> None:
+    def __init__(
+        self, host: Host, bus: Bus, *, raise_errors: bool = False, timer: Callable[[], float] = perf_counter
+    ) -> None:
         self.host = host
         self._bus = bus
         self._raise_errors = raise_errors
+        self._timer = timer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
+        started = self._timer()
         request = request_from_scope(scope, receive)
+        raised: BaseException | None = None
         try:
             response: FetchResponse = await self.host.fetch(request)
         except (HandlerError, NotLoaded, HandlerMissing) as error:
-            response = self._explain(request, error)
+            raised = error.__cause__ if isinstance(error, HandlerError) else None
+            response = _explain(request, error)
+        if raised is not None and self._raise_errors:
+            raise raised  # here, as raising it where it was caught would change its own cause and context
         status = response.status
         head = scope["method"] == "HEAD"
         broken: Exception | None = None
@@ -51,7 +60,7 @@ class Gateway:
                     status = CLIENT_CLOSED_REQUEST
             except Exception as error:
                 broken = error
-        elif perf_counter() - started > SLOW_SECONDS and await _has_left(request):
+        elif self._timer() - started > SLOW_SECONDS and await _has_left(request):
             status = CLIENT_CLOSED_REQUEST
         else:
             await send_response(response, send, head=head)
@@ -60,20 +69,18 @@ class Gateway:
             query: bytes = scope["query_string"]
             if query:
                 path = f"{path}?{query.decode('latin-1')}"
-            duration = perf_counter() - started
+            duration = self._timer() - started
             self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
         if broken is not None:
-            raise broken if self._raise_errors else AnswerBrokenError from broken
+            raise broken if self._raise_errors else AnswerBrokenError
 
-    def _explain(self, request: Request, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
-        """The answer to a request that the worker did not answer."""
-        if isinstance(error, HandlerMissing):
-            return Response(f"{error}\n", status=500)
-        if isinstance(error, NotLoaded):
-            return _failure_answer(request, error.failure, "The worker's code does not load")
-        if self._raise_errors and error.__cause__ is not None:
-            raise error.__cause__ from None
-        return _failure_answer(request, error.failure, "The worker raised an exception")
+
+def _explain(request: Request, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
+    """The answer to a request that the worker did not answer."""
+    if isinstance(error, HandlerMissing):
+        return Response(f"{error}\n", status=500)
+    heading = "The worker's code does not load" if isinstance(error, NotLoaded) else "The worker raised an exception"
+    return _failure_answer(request, error.failure, heading)
 
 
 async def _has_left(request: Request) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emulator.runtime.workers.response import Response
     from emulator.testing.chaos import Chaos
     from emulator.testing.emulators import AsyncEmulator, Emulator
     from emulator.testing.outbound import Outbound, OutboundCall
@@ -24,6 +25,7 @@ __all__ = [
     "Outbound",
     "OutboundCall",
     "QueueResult",
+    "Response",
     "RetryBatch",
     "RetryMessage",
     "message",
@@ -35,6 +37,7 @@ _MODULES = {
     "Emulator": "emulators",
     "Outbound": "outbound",
     "OutboundCall": "outbound",
+    "Response": "outbound",
 }
 
 

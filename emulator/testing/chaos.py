@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from emulator.broker.broker import Deliver
-from emulator.broker.message import Delivery, DeliveryResult
+from emulator.broker.message import Delivery, DeliveryResult, Message
 
 LATEST_SECONDS: Final = 30.0
 LOST_ACK: Final = "chaos: the ack was lost after the handler ran"
@@ -23,9 +23,10 @@ LOST_ACK: Final = "chaos: the ack was lost after the handler ran"
 class Chaos:
     """How likely each disturbance is for a batch (`duplicate`: for a message), from 0 to 1.
 
-    `duplicate` delivers a message a second time, in the same batch or in one of its own; `reorder` shuffles a batch;
-    `delay` delivers it up to 30 seconds late; `drop_ack` runs the handler and then loses what it decided, so that the
-    batch comes again. An ack is never lost on a message's last attempt: no message is dead-lettered by chaos alone.
+    `duplicate` delivers a message a second time, in the same batch or in one of its own, which must succeed as well;
+    `reorder` shuffles a batch; `delay` delivers it up to 30 seconds late; `drop_ack` runs the handler and then loses
+    what it decided, so that the batch comes again. An ack is never lost on a message's last attempt: no message is
+    dead-lettered by chaos alone.
     """
 
     seed: int
@@ -39,6 +40,18 @@ class Chaos:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"chaos: {name} is a probability from 0 to 1, not {value!r}")
+
+
+@dataclass
+class _Plan:
+    """What happens to a delivery: its messages as they are handed over, those that come `again` afterwards, by how many
+    seconds it is `late`, whether its ack is `lost`, and all that in words."""
+
+    messages: list[Message]
+    again: list[Message]
+    late: float = 0.0
+    lost: bool = False
+    told: list[str] = field(default_factory=list)
 
 
 class Disturber:
@@ -55,40 +68,66 @@ class Disturber:
         return partial(self._deliver, deliver)
 
     async def _deliver(self, deliver: Deliver, delivery: Delivery) -> DeliveryResult | None:
-        # All decisions are made before anything is awaited, so that they do not depend on what else runs.
-        chaos, random = self._chaos, self._random
-        done: list[str] = []
-        messages = list(delivery.messages)
-        again = [message for message in messages if random.random() < chaos.duplicate]
-        together = random.random() < 0.5
-        shuffled = random.random() < chaos.reorder
-        late = random.uniform(0.1, LATEST_SECONDS) if random.random() < chaos.delay else 0.0
-        lost = random.random() < chaos.drop_ack
-        if again:
-            done.append(f"{len(again)} delivered twice")
-            if together:
-                messages += again
-        if shuffled and len(messages) > 1:
-            random.shuffle(messages)
-            done.append("reordered")
-        if late:
-            done.append(f"{late:.1f} s late")
-        limit = self._max_retries(delivery.queue)
-        lost = lost and all(message.attempts <= limit for message in delivery.messages)
-        if lost:
-            done.append("ack lost")
-        if done:
-            self._report(f"CHAOS {delivery.queue}: {', '.join(done)}")
-        if late:
-            await asyncio.sleep(late)
-        result = await self._hand_over(deliver, delivery, messages)
-        if again and not together and result is not None:
-            await self._hand_over(deliver, delivery, again)
-        if lost and result is not None and result.outcome == "ok":
+        plan = self._plan(delivery)
+        if plan.told:
+            self._report(f"CHAOS {delivery.queue}: {', '.join(plan.told)}")
+        if plan.late:
+            await asyncio.sleep(plan.late)
+        result = await self._hand_over(deliver, delivery, plan.messages)
+        if plan.again and result is not None:
+            second = await self._hand_over(deliver, delivery, plan.again)
+            if second is not None:
+                result = _both(result, second, [message.id for message in delivery.messages], plan.again)
+        if plan.lost and result is not None and result.outcome == "ok":
             return DeliveryResult("exception", error=LOST_ACK)
         return result
 
-    async def _hand_over(self, deliver: Deliver, delivery: Delivery, messages: list[Any]) -> DeliveryResult | None:
+    def _plan(self, delivery: Delivery) -> _Plan:
+        """Decide what happens to a delivery. All of it is decided at once, and every number is drawn whether it is
+        needed or not, so that it does not depend on what else runs."""
+        chaos, random = self._chaos, self._random
+        again = [message for message in delivery.messages if random.random() < chaos.duplicate]
+        together = random.random() < 0.5
+        shuffled = random.random() < chaos.reorder
+        is_late, late = random.random() < chaos.delay, random.uniform(0.1, LATEST_SECONDS)
+        lost = random.random() < chaos.drop_ack
+        limit = self._max_retries(delivery.queue)
+        plan = _Plan([*delivery.messages, *(again if together else ())], [] if together else again)
+        if again:
+            plan.told.append(f"{len(again)} delivered twice")
+        if shuffled and len(plan.messages) > 1:
+            random.shuffle(plan.messages)
+            plan.told.append("reordered")
+        if is_late:
+            plan.late = late
+            plan.told.append(f"{late:.1f} s late")
+        if lost and all(message.attempts <= limit for message in delivery.messages):
+            plan.lost = True
+            plan.told.append("ack lost")
+        return plan
+
+    async def _hand_over(self, deliver: Deliver, delivery: Delivery, messages: list[Message]) -> DeliveryResult | None:
         handed = Delivery(delivery.queue, messages, delivery.metrics)
         delivery.so_far = lambda: handed.so_far()  # noqa: PLW0108 - it is set later
         return await deliver(handed)
+
+
+def _both(first: DeliveryResult, second: DeliveryResult, ids: list[str], again: list[Message]) -> DeliveryResult:
+    """What two deliveries decided together: a message is done with when neither of those that had it wants it again."""
+    refused = [message.id for message in again if _accepts(first, message.id) and not _accepts(second, message.id)]
+    if not refused:
+        return first
+    both = DeliveryResult(second.outcome, error=second.error, traceback=second.traceback)
+    both.explicit_acks = {each for each in ids if _accepts(first, each) and each not in refused}
+    both.retry_messages = {each: first.retry_messages.get(each) for each in ids if not _accepts(first, each)}
+    if second.outcome == "ok":
+        both.retry_messages |= {each: second.retry_messages.get(each, second.retry_all_delay) for each in refused}
+    return both
+
+
+def _accepts(result: DeliveryResult, message_id: str) -> bool:
+    """Whether a message is acked by what was decided."""
+    if message_id in result.explicit_acks:
+        return True
+    rest = result.ack_all or (result.outcome == "ok" and not result.retry_all)
+    return rest and message_id not in result.retry_messages

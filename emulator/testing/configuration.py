@@ -8,11 +8,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from textwrap import dedent
+from typing import Any, Final
 
 from emulator.config import find_config, load_config
 from emulator.config.model import JSON, WorkerConfig
-from emulator.errors import EmulatorError
+from emulator.errors import ConfigError, EmulatorError, Problem
+
+_HINT: Final = (
+    'Name one: Emulator("path/wrangler.jsonc"), or for the fixture `emulator_config` in the settings of pytest;\n'
+    "  or give the worker in code: Emulator(main=...)."
+)
+
+NEWEST: Final = "2026-11-01"
+"""The compatibility date of a worker that is given in code."""
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -29,12 +38,25 @@ def from_files(
 
     def read() -> list[WorkerConfig]:
         if config is None:
-            paths = [find_config(Path.cwd())]
+            paths = [_find(Path.cwd())]
         else:
-            paths = [Path(config)] if isinstance(config, (str, Path)) else [Path(path) for path in config]
-        return [_with(load_config(path, environment=environment), variables, secrets) for path in paths]
+            paths = [Path(path) for path in ([config] if isinstance(config, (str, Path)) else config)]
+        if not paths:
+            raise EmulatorError("there is no configuration in config=[]", hint=_HINT)
+        found = [_find(path) if path.is_dir() else path for path in paths]
+        for path in found:
+            if not path.exists():
+                raise EmulatorError("there is no such file", where=str(path), hint=_HINT)
+        return [_with(load_config(path, environment=environment), variables, secrets) for path in found]
 
     return read
+
+
+def _find(directory: Path) -> Path:
+    try:
+        return find_config(directory)
+    except EmulatorError as error:
+        raise EmulatorError(error.message, where=error.where, hint=_HINT) from None
 
 
 def from_code(
@@ -53,26 +75,40 @@ def from_code(
     def read() -> list[WorkerConfig]:
         directory = Path(cleanup.enter_context(TemporaryDirectory(prefix="emulator-")))
         if isinstance(main, str) and "\n" in main:
-            from textwrap import dedent
-
             module = directory / "entry.py"
             module.write_text(dedent(main), encoding="utf-8")
         else:
             module = Path(main).absolute()
             if not module.is_file():
-                raise EmulatorError(f"main={str(main)!r} is no file", hint="it is the path of a module, or code")
+                raise EmulatorError(
+                    f"main={str(main)!r} is no file",
+                    hint="It is the path of a module, from the working directory, or its code in several lines.",
+                )
         document = {
             "name": name,
             "main": str(module),
-            "compatibility_date": "2026-11-01",
+            "compatibility_date": NEWEST,
             **({"queues": queues} if queues is not None else {}),
             **settings,
         }
         file = directory / "wrangler.json"
-        file.write_text(json.dumps(document, indent=2), encoding="utf-8")
-        return [_with(load_config(file), variables, secrets)]
+        try:
+            file.write_text(json.dumps(document), encoding="utf-8")
+        except (TypeError, ValueError) as error:
+            raise EmulatorError(f"queues= and settings= must be what JSON can say: {error}") from None
+        try:
+            config = load_config(file)
+        except ConfigError as error:
+            raise ConfigError(list(map(_in_code, error.problems))) from None
+        warnings = tuple(map(_in_code, config.warnings))
+        return [_with(replace(config, warnings=warnings), variables, secrets)]
 
     return read
+
+
+def _in_code(problem: Problem) -> Problem:
+    """A problem of a configuration that stands in the test, and in no file that could be opened."""
+    return replace(problem, file="Emulator(main=...)", line=0, column=0)
 
 
 def _with(config: WorkerConfig, variables: Mapping[str, JSON], secrets: Mapping[str, str]) -> WorkerConfig:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
-from typing import Any, Final, TypeVar
+from traceback import walk_tb
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from emulator.broker.broker import Deliver
-from emulator.broker.codec import encode
 from emulator.broker.errors import QueueError
 from emulator.broker.message import ContentType, DeliveryResult
 from emulator.broker.message import Delivery as BrokerDelivery
@@ -20,34 +23,47 @@ from emulator.broker.message import Metrics as BrokerMetrics
 from emulator.broker.queue import Queue
 from emulator.config.model import WorkerConfig
 from emulator.errors import EmulatorError, WorkerLoadError
-from emulator.events import BatchDelivered, Bus, Notice
-from emulator.failure import is_own
+from emulator.events import BatchDelivered, Bus, Notice, ScheduledFinished
 from emulator.hosts.base import HandlerError, HandlerMissing, Host
-from emulator.hosts.output import install as install_output
+from emulator.hosts.loader import OwnSource
+from emulator.hosts.output import attach as attach_output
+from emulator.hosts.output import redirected
+from emulator.runtime.values import to_record
 from emulator.server.app import App
-from emulator.server.control import make_control
 from emulator.server.gateway import Gateway
 from emulator.session import Session
 from emulator.testing.chaos import Chaos, Disturber
-from emulator.testing.loop import LoopClock, RealLoop, StuckError, VirtualLoop
+from emulator.testing.loop import EPOCH, EndlessError, LoopClock, RealLoop, StuckError, VirtualLoop
 from emulator.testing.outbound import Outbound, UnmatchedFetchError
-from emulator.testing.records import Delivery, Message, QueueResult, RetryBatch, RetryMessage, at_time, look_at
+from emulator.testing.records import (
+    Delivery,
+    Message,
+    QueueResult,
+    RetryBatch,
+    RetryMessage,
+    at_time,
+    look_at,
+    to_dispatch,
+)
 from emulator.testing.timeline import Timeline
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from emulator.runtime.workers.request import Request
+    from emulator.runtime.workers.response import Response
 
-recent_timelines: list[Timeline] = []
-"""The timelines of the emulators of the running test, for its report. The pytest plugin clears it."""
+T = TypeVar("T")
 
 IDLE_LIMIT: Final = 1_000
 """How many deliveries `run_until_idle` makes before it takes them for endless."""
 
-MAX_STEPS: Final = 100_000
-"""How many timers `run_until_idle` follows before it takes them for endless."""
+STEPS_PER_DELIVERY: Final = 10
+"""How many times `run_until_idle` moves time, for each delivery that it may make, before it takes that for endless."""
 
+MOST_AT_ONE_TIME: Final = 10_000
+"""How many deliveries are made while time stands still before they are taken for endless."""
 
-MOST_TIMELINES: Final = 8
-"""How many emulators of one test its report tells of."""
+REAL_STEP_SECONDS: Final = 0.02
+"""How often, in real time, `run_until_idle` looks whether what runs has ended."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +79,14 @@ class Settings:
 
 class Core:
     """An open emulator. Loads its workers when it is made: raises ConfigError or WorkerLoadError, and leaves nothing
-    behind then. Everything runs on the thread that calls."""
+    behind then.
+
+    Everything runs on the thread that calls, and nothing between calls. Threads take turns by `exclusively`.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        __tracebackhide__ = True
+        check_no_loop()
         configs = settings.configs()
         self.bus = Bus()
         self.outbound = Outbound()
@@ -73,107 +94,174 @@ class Core:
         self.clock = LoopClock(self.loop)
         self.deliveries: list[Delivery] = []
         self.timeline = Timeline(self.bus, self.loop.time)
-        if len(recent_timelines) < MOST_TIMELINES:
-            recent_timelines.append(self.timeline)
         self.closed = False
+        self.lock = threading.RLock()
+        self._is_real = settings.real_time
         self._returned = 0
+        self._begun = 0
+        self._most: int | None = None
+        self._last_time = 0.0
+        self._at_one_time = 0
         self._faults: dict[str, list[Exception]] = {}
         self._disturber: Disturber | None = None
-        self._restore_output = install_output(self.bus)
+        self._detach_output = attach_output(self.bus, echo=True)
         self.bus.subscribe(BatchDelivered, self._delivered)
+        self._session: Session | None = None
         try:
-            self.session = Session(
+            self._session = Session(
                 configs,
                 self.bus,
                 clock=self.clock,
-                outbound=self.outbound,
+                outbound=self._fetch,
                 bindings=settings.bindings,
                 around_delivery=lambda deliver: partial(self._deliver, deliver),
             )
             if settings.chaos is not None:
                 self.set_chaos(settings.chaos)
-            self.run(self.session.load())
+            with redirected():
+                self.loop.complete(self.session.load())
             for host in self.session.hosts:
                 if host.failure is not None:
                     text = f"worker {host.config.name} does not load: {host.failure.summary}"
                     raise WorkerLoadError(text, where=host.failure.location, hint=host.failure.text)
         except BaseException:
-            self._tear_down()
+            self.close()
             raise
-        gateways = [Gateway(host, self.bus, raise_errors=settings.raise_errors) for host in self.session.hosts]
-        self.app = App(gateways, lambda: make_control(self.bus), "localhost")
+        gateways = [
+            Gateway(host, self.bus, raise_errors=settings.raise_errors, timer=self.loop.time)
+            for host in self.session.hosts
+        ]
+        self.app = App(gateways, self._make_control, "localhost")
+
+    @property
+    def session(self) -> Session:
+        """What is run."""
+        assert self._session is not None
+        return self._session
+
+    def _make_control(self) -> Any:
+        from emulator.server.api import make_api  # few tests ask for what is under /cdn-cgi/
+        from emulator.server.control import make_control
+
+        return make_control(self.bus, make_api(self.session))
 
     def close(self) -> None:
         """Let what runs finish in no more time than it takes, cancel the rest, and close everything."""
         __tracebackhide__ = True
         if self.closed:
             return
+        check_no_loop()
         self.closed = True
+        self.timeline.close()
         try:
-            self.loop.complete(self._stop())
+            with redirected():
+                try:
+                    self.loop.complete(self._stop())
+                finally:
+                    self.loop.finish()
         finally:
-            self._tear_down()
+            self._detach_output()
 
     async def _stop(self) -> None:
-        await self.session.stop(0.0)
+        if self._session is not None:
+            await self._session.stop(0.0)
         await self.outbound.close()
-
-    def _tear_down(self) -> None:
-        self.closed = True
-        self._restore_output()
-        self.loop.finish()
 
     # Running
 
-    def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run `main` to its end. What worker code raised comes out with the user's frames only."""
+    def exclusively(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call `function` while no other thread does the same."""
+        __tracebackhide__ = True
+        with self.lock:
+            return function(*arguments)
+
+    def run(self, main: Coroutine[Any, Any, T], *, check: bool = True) -> T:
+        """Run `main` to its end, and all that is due then. What worker code raised comes out with the user's frames
+        only. Unless `check` is false, a `fetch()` that no route answers fails the test."""
         __tracebackhide__ = True
         try:
-            self.check_open()
-            result = self.loop.complete(main)
+            self.check_ready()
+            with redirected():
+                result = self.loop.complete(main)
+                self.loop.advance_to(self.loop.time())
         except StuckError:
             text = "worker code waits for something that can never happen: no timer is set, nothing else is under way"
             raise EmulatorError(text) from None
+        except EndlessError:
+            raise self._endless() from None
         except Exception as error:
-            raise error.with_traceback(_user_frames(error)) from error.__cause__
+            if error in self.outbound.failures:
+                self.outbound.failures.clear()
+            error.__traceback__ = user_frames(error)
+            raise
         finally:
             main.close()
-        self.check_fetches()
+        if check:
+            self.check_fetches()
         return result
 
     def advance(self, seconds: float) -> list[Delivery]:
         """Move time, run all that falls due on the way, and return the deliveries since the last time they were."""
         __tracebackhide__ = True
-        self.check_open()
-        if seconds < 0:
-            raise ValueError(f"time moves forward only: advance(seconds={seconds!r})")
-        self.loop.advance_to(self.loop.time() + seconds)
+        self.check_ready()
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"time moves forward only, by a number of seconds: not advance(seconds={seconds!r})")
+        self._advance_to(self.loop.time() + seconds)
         self.check_fetches()
         return self._new_deliveries()
 
     def run_until_idle(self, limit: int) -> list[Delivery]:
         """Jump from deadline to deadline until nothing is due but the deletion of old messages."""
         __tracebackhide__ = True
-        self.check_open()
-        begun = len(self.deliveries)
-        for _ in range(MAX_STEPS):
-            self.loop.advance_to(self.loop.time())
-            if len(self.deliveries) - begun > limit:
-                break
-            due = self._next_due()
-            if due is None:
-                self.check_fetches()
-                return self._new_deliveries()
-            self.loop.advance_to(max(due, self.loop.time()))
-        made = self.deliveries[begun:]
-        counts: dict[str, int] = {}
-        for delivery in made:
-            counts[delivery.queue] = counts.get(delivery.queue, 0) + 1
-        where = ", ".join(f"{number} on {queue}" for queue, number in counts.items()) or "none"
-        last = "\n".join(f"  {delivery!r}" for delivery in made[-5:])
-        raise EmulatorError(
-            f"it never becomes idle: {len(made)} deliveries ({where}), and more is due. The last ones:\n{last}",
-            hint="a higher run_until_idle(limit=) allows more; advance(seconds=) stops at a time",
+        self.check_ready()
+        self._begun = len(self.deliveries)
+        self._most = self._begun + limit
+        try:
+            for _ in range(STEPS_PER_DELIVERY * (limit + 100)):
+                self._advance_to(self.loop.time())
+                due = self._next_due()
+                if due is None:
+                    self.check_fetches()
+                    return self._new_deliveries()
+                if len(self.deliveries) > self._most:
+                    break
+                now = self.loop.time()
+                self._advance_to(min(due, now + REAL_STEP_SECONDS) if self._is_real else max(due, now))
+        finally:
+            self._most = None
+        raise self._never_idle()
+
+    def _advance_to(self, when: float) -> None:
+        __tracebackhide__ = True
+        try:
+            with redirected():
+                self.loop.advance_to(when)
+        except EndlessError:
+            raise self._endless() from None
+
+    def _never_idle(self) -> EmulatorError:
+        made = self.deliveries[self._begun :]
+        if not made:
+            return EmulatorError(
+                f"it never becomes idle: worker code sets one timer after the other, up to {at_time(self.loop.time())}",
+                hint="advance(seconds=) stops at a time.",
+            )
+        return EmulatorError(
+            f"it never becomes idle: {_account(made)}, and more is due",
+            hint="A higher run_until_idle(limit=) allows more; advance(seconds=) stops at a time.",
+        )
+
+    def _endless(self) -> EmulatorError:
+        """What to say when worker code goes on and on."""
+        if self._most is not None and len(self.deliveries) > self._most:
+            return self._never_idle()
+        if self._at_one_time > MOST_AT_ONE_TIME:
+            made = self.deliveries[-self._at_one_time :]
+            return EmulatorError(f"deliveries do not end while time stands still: {_account(made)}")
+        passed = self.loop.time() - EPOCH
+        return EmulatorError(
+            f"worker code goes on and on: it is {passed:,.0f} s of virtual time after the start, and no end is near",
+            hint="A loop that waits for something that only the test can do would do that.",
         )
 
     def _next_due(self) -> float | None:
@@ -187,25 +275,45 @@ class Core:
         return new
 
     def check_open(self) -> None:
-        """Raise EmulatorError when it is closed, or when a loop runs already on this thread."""
+        """Raise EmulatorError when it is closed."""
         __tracebackhide__ = True
         if self.closed:
-            raise EmulatorError("this emulator is closed", hint="use it inside its `with` block, or inside the test")
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        raise EmulatorError(
-            "Emulator is for tests that are not async: this one runs on an event loop already",
-            hint="use `async with AsyncEmulator(...) as emulator:` or the fixture async_emulator, and await",
-        )
+            raise EmulatorError("this emulator is closed", hint="Use it inside its `with` block, or inside the test.")
+
+    def check_ready(self) -> None:
+        """Raise EmulatorError when it is closed, runs at the moment, or when a loop runs already on this thread."""
+        __tracebackhide__ = True
+        self.check_open()
+        if self.loop.is_running():
+            raise EmulatorError(
+                "this emulator runs at the moment, and calls the test",
+                hint="What is called meanwhile (an answer, a double) can look and send, but not run it.",
+            )
+        check_no_loop()
 
     def check_fetches(self) -> None:
-        """Fail when worker code fetched what no route answers."""
+        """Fail when worker code fetched what no route answers, or when an assertion about what it fetched failed."""
         __tracebackhide__ = True
-        unmatched, self.outbound.unmatched = self.outbound.unmatched, []
-        if unmatched:
-            raise UnmatchedFetchError(self.outbound.unmatched_text(unmatched[0]))
+        failures = self.outbound.failures[:1]
+        self.outbound.failures.clear()
+        for failure in failures:
+            if isinstance(failure, UnmatchedFetchError):
+                raise failure.with_traceback(None)
+            raise failure
+
+    async def _fetch(self, request: Request) -> Response:
+        """Carry out a `fetch()` of worker code, and tell the timeline."""
+        __tracebackhide__ = True
+        what = f"{request.method} {request.url}"
+        try:
+            response = await self.outbound(request)
+        except Exception as error:
+            unmatched = isinstance(error, UnmatchedFetchError)
+            why = "no route answers it" if unmatched else f"raised {type(error).__name__}: {error}"
+            self.timeline.note("fetch", f"{what}: {why}")
+            raise
+        self.timeline.note("fetch", f"{what} {response.status}")
+        return response
 
     # Queues
 
@@ -217,7 +325,10 @@ class Core:
             return self.session.broker.queue(name)
         except QueueError:
             there = ", ".join(queue.name for queue in self.session.broker.queues) or "none"
-            raise EmulatorError(f"there is no queue {name!r}; the queues are: {there}") from None
+            raise EmulatorError(
+                f"there is no queue {name!r}; the queues are: {there}",
+                hint="A queue is there when a producer, a consumer or a dead_letter_queue of a configuration names it.",
+            ) from None
 
     def messages(self, name: str) -> list[Message]:
         """What waits in a queue: the ready messages in order, then the delayed ones by the time they are due."""
@@ -228,13 +339,18 @@ class Core:
         ]
 
     def in_flight(self, name: str) -> list[Message]:
-        """What a handler has and has not settled yet."""
-        leases = self.queue(name).leases
-        return [look_at(message, name, "in flight") for lease in leases for message in lease.messages]
+        """What a handler has and has not settled yet, or a client that pulls."""
+        queue = self.queue(name)
+        held = [message for lease in queue.leases for message in lease.messages]
+        held += [each.message for each in queue.pulled]
+        return [look_at(message, name, "in flight") for message in held]
 
     def fail_next(self, name: str, number: int, error: Exception) -> None:
         """Let the next deliveries of a queue fail without running the handler."""
-        self.queue(name)
+        __tracebackhide__ = True
+        self._consumer(name)
+        if number < 1:
+            raise ValueError(f"the number of deliveries to fail must be at least 1, not {number!r}")
         self._faults.setdefault(name, []).extend([error] * number)
 
     def set_chaos(self, chaos: Chaos) -> None:
@@ -260,6 +376,15 @@ class Core:
         return await deliver(delivery)
 
     def _delivered(self, event: BatchDelivered) -> None:
+        self._record(event)
+        now = self.loop.time()
+        self._at_one_time = self._at_one_time + 1 if now == self._last_time else 1
+        self._last_time = now
+        too_many = self._most is not None and len(self.deliveries) > self._most
+        if isinstance(self.loop, VirtualLoop) and (too_many or self._at_one_time > MOST_AT_ONE_TIME):
+            self.loop.interrupt(EndlessError())
+
+    def _record(self, event: BatchDelivered) -> None:
         settlement = event.settlement
         pictures = {message.id: look_at(message, event.queue, "settled") for message in event.lease.messages}
 
@@ -286,29 +411,19 @@ class Core:
 
     # Directly
 
-    def dispatch_queue(
-        self, name: str, messages: Iterable[Any], content_type: ContentType, metrics: BrokerMetrics | None = None
-    ) -> QueueResult:
+    def dispatch_queue(self, name: str, messages: Iterable[Any], content_type: ContentType) -> QueueResult:
         """Run the consumer of a queue once, outside the broker."""
         __tracebackhide__ = True
-        self.queue(name)
-        worker = self.session.broker.consumer_of(name)
-        if not worker:
-            raise EmulatorError(f"queue {name!r} has no consumer that could be run")
+        worker = self._consumer(name)
+        if isinstance(messages, (str, bytes, Mapping)):
+            raise TypeError(f"dispatch_queue() takes a list of bodies or messages, not a {type(messages).__name__}")
         now = self.loop.time()
-        batch = []
-        for each in messages:
-            if isinstance(each, StoredMessage):
-                if not each.timestamp:
-                    each.timestamp = now
-                batch.append(each)
-            else:
-                batch.append(
-                    StoredMessage(f"{len(batch):032x}", encode(each, content_type), content_type, now, now, now, 1)
-                )
-        size = sum(len(message.body) for message in batch)
-        delivery = BrokerDelivery(name, batch, metrics or BrokerMetrics(len(batch), size, now))
+        batch = [to_dispatch(each, number, content_type, now) for number, each in enumerate(messages, 1)]
+        oldest = min((message.timestamp for message in batch), default=None)
+        metrics = BrokerMetrics(len(batch), sum(len(message.body) for message in batch), oldest)
+        delivery = BrokerDelivery(name, batch, metrics)
         result = self.run(self._host(worker).queue(delivery))
+        self.timeline.note("dispatch", f"{len(batch)} to the consumer of {name}, by the test: {result.outcome}")
         return QueueResult(
             result.outcome,
             result.ack_all,
@@ -329,12 +444,27 @@ class Core:
         self.run(self._scheduled(self._host(worker), cron, at))
 
     async def _scheduled(self, host: Host, cron: str, at: float) -> None:
+        self.timeline.note("scheduled", f"{cron or 'no cron'} at {at_time(at):%Y-%m-%d %H:%M:%S}, by the test")
+        raised: BaseException | None = None
+        started = self.loop.time()
         try:
-            await host.scheduled(cron, int(at * 1000))
+            await host.scheduled(cron, round(at * 1000))
         except HandlerError as error:
-            raise (error.__cause__ or error) from None
+            raised = error.__cause__
         except HandlerMissing as error:
             raise EmulatorError(str(error)) from None
+        outcome = "ok" if raised is None else "exception"
+        self.bus.publish(ScheduledFinished(host.config.name, cron, outcome, self.loop.time() - started))
+        if raised is not None:
+            raise raised
+
+    def _consumer(self, name: str) -> str:
+        """The worker that consumes a queue. Raises EmulatorError when there is none that could be run."""
+        __tracebackhide__ = True
+        consumer = self.queue(name).consumer
+        if consumer is None or consumer.type != "worker":
+            raise EmulatorError(f"queue {name!r} has no consumer that could be run")
+        return self.session.broker.consumer_of(name)
 
     def _host(self, worker: str | None) -> Host:
         hosts = self.session.hosts
@@ -347,11 +477,12 @@ class Core:
         raise EmulatorError(f"there is no worker {worker!r}; the workers are: {names}")
 
     def override(self, worker: str | None, bindings: Mapping[str, Any]) -> None:
-        """Put bindings into `env` over what is there; of all workers, or of one."""
+        """Put bindings into `env` over what is there; of all workers, or of one. Dicts are as those of `vars`."""
+        __tracebackhide__ = True
         self.check_open()
         names = [self._host(worker).config.name] if worker is not None else list(self.session.envs)
         for name in names:
-            vars(self.session.envs[name]).update(bindings)
+            vars(self.session.envs[name]).update({key: to_record(value) for key, value in bindings.items()})
 
 
 def random_seed() -> int:
@@ -359,15 +490,50 @@ def random_seed() -> int:
     return SystemRandom().randrange(1_000_000)
 
 
-def _user_frames(error: BaseException) -> Any:
-    """The traceback of an error without the emulator's frames on top of the user's."""
+def check_no_loop() -> None:
+    """Raise EmulatorError when a loop runs already on this thread: on it, nothing else can be run to its end."""
+    __tracebackhide__ = True
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise EmulatorError(
+        "Emulator is for tests that are not async: this one runs on an event loop already",
+        hint="Use `async with AsyncEmulator(...) as emulator:`, or the fixture async_emulator, and await its methods.",
+    )
+
+
+def user_frames(error: BaseException) -> TracebackType | None:
+    """The traceback of an error without what lies between the test and the first frame of somebody's own code."""
     traceback = error.__traceback__
-    while traceback is not None and (
-        is_own(traceback.tb_frame.f_code.co_filename) or _is_standard(traceback.tb_frame.f_code.co_filename)
-    ):
+    while traceback is not None and _top_module(traceback) in _IN_BETWEEN:
         traceback = traceback.tb_next
     return traceback
 
 
-def _is_standard(file: str) -> bool:
-    return Path(file).parent.name == "asyncio"
+def keep_sources(error: BaseException) -> None:
+    """Let what reports `error` show the code of workers whose files are gone: those that were given in code."""
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        for frame, _ in walk_tb(link.__traceback__):
+            loader = frame.f_globals.get("__loader__")
+            if isinstance(loader, OwnSource) and not Path(loader.path).exists():
+                loader.show_source()
+        link = link.__cause__ or link.__context__
+
+
+_IN_BETWEEN: Final = frozenset({"anyio", "asyncio", "contextlib", "emulator", "httpx"})
+
+
+def _top_module(traceback: TracebackType) -> str:
+    return str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _account(deliveries: Sequence[Delivery]) -> str:
+    """How many deliveries there were, on which queues, and the last ones of them."""
+    counts = Counter(delivery.queue for delivery in deliveries)
+    where = ", ".join(f"{number:,} on {queue}" for queue, number in counts.items())
+    last = "\n".join(f"    {delivery!r}" for delivery in deliveries[-5:])
+    return f"{len(deliveries):,} deliveries ({where}), the last ones\n{last}\n "

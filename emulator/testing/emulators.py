@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from emulator.broker.broker import Outgoing
 from emulator.broker.codec import encode
@@ -14,7 +15,7 @@ from emulator.broker.message import ContentType
 from emulator.errors import EmulatorError
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
-from emulator.testing.core import IDLE_LIMIT, Core, Settings, random_seed
+from emulator.testing.core import IDLE_LIMIT, Core, Settings, keep_sources, random_seed, user_frames
 from emulator.testing.outbound import Outbound
 from emulator.testing.records import Delivery, Message, Metrics, QueueResult, at_time
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import httpx
 
     from emulator.config.model import JSON
+
+
+T = TypeVar("T")
 
 
 class _Base:
@@ -84,6 +88,8 @@ class _Base:
 
     def _open(self) -> None:
         __tracebackhide__ = True
+        if self._opened is not None and not self._opened.closed:
+            raise EmulatorError(f"this {type(self).__name__} is open already")
         try:
             self._opened = Core(self._settings)
         except BaseException:
@@ -95,6 +101,25 @@ class _Base:
         with self._cleanup:
             if self._opened is not None:
                 self._opened.close()
+
+    def _closed(self, error: BaseException | None = None) -> None:
+        """After closing: fail for what worker code fetched since the last call, unless the test has failed with `error`
+        anyway."""
+        __tracebackhide__ = True
+        if error is not None:
+            keep_sources(error)
+        elif self._opened is not None:
+            self._opened.check_fetches()
+
+    def __repr__(self) -> str:
+        name, core = type(self).__name__, self._opened
+        if core is None or core.closed:
+            return f"<{name} {'not open' if core is None else 'closed'}>"
+        workers = ", ".join(host.config.name for host in core.session.hosts)
+        count = len(core.deliveries)
+        return (
+            f"<{name} {workers} at {self.now:%Y-%m-%d %H:%M:%S}, {count} {'delivery' if count == 1 else 'deliveries'}>"
+        )
 
     @property
     def now(self) -> datetime:
@@ -181,22 +206,45 @@ class _BaseQueue:
         """Whether deliveries are stopped."""
         return self._core.queue(self.name).settings.delivery_paused
 
-    def fail_next(self, number: int = 1, error: Exception | None = None) -> None:
+    def fail_next(self, number: int = 1, error: Exception | type[Exception] | None = None) -> None:
         """Let the next `number` deliveries fail with `error` (a ConnectionError unless given), without running the
-        handler. It counts as an attempt."""
+        handler. Each counts as an attempt."""
         __tracebackhide__ = True
-        self._core.fail_next(self.name, number, error or ConnectionError("made to fail by the test"))
+        raised = error() if isinstance(error, type) else error
+        self._core.fail_next(self.name, number, raised or ConnectionError("made to fail by the test"))
 
     def __repr__(self) -> str:
-        return f"<Queue {self.name} {self._core.queue(self.name).ready_count} ready>"
+        if self._core.closed:
+            return f"<Queue {self.name} of a closed emulator>"
+        queue = self._core.queue(self.name)
+        counts = {"ready": queue.ready_count, "delayed": queue.delayed_count, "in flight": queue.in_flight_count}
+        words = [f"{number} {what}" for what, number in counts.items() if number] or ["empty"]
+        return f"<Queue {self.name} {', '.join([*words, *(['paused'] if self.is_paused else [])])}>"
 
     def _send(self, bodies: Iterable[Any], content_type: ContentType, delay_seconds: int | None) -> None:
         __tracebackhide__ = True
         self._core.check_open()
+        if isinstance(bodies, (str, bytes, Mapping)):
+            raise TypeError(f"send_batch() takes a list of bodies, not a {type(bodies).__name__}")
         outgoing = [Outgoing(encode(body, content_type), content_type, delay_seconds) for body in bodies]
         if not outgoing:
             raise TypeError("send_batch() requires at least one message")
         self._core.session.broker.send(self.name, outgoing, source="test")
+
+    def _pause(self) -> None:
+        __tracebackhide__ = True
+        self._core.check_open()
+        self._core.session.broker.pause(self.name)
+
+    def _resume(self) -> None:
+        __tracebackhide__ = True
+        self._core.check_open()
+        self._core.session.broker.resume(self.name)
+
+    def _purge(self) -> int:
+        __tracebackhide__ = True
+        self._core.check_open()
+        return self._core.session.broker.purge(self.name)
 
 
 class Queue(_BaseQueue):
@@ -216,15 +264,18 @@ class Queue(_BaseQueue):
 
     def pause(self) -> None:
         """Stop deliveries; messages are still accepted."""
-        self._core.session.broker.pause(self.name)
+        __tracebackhide__ = True
+        self._pause()
 
     def resume(self) -> None:
         """Deliver again."""
-        self._core.session.broker.resume(self.name)
+        __tracebackhide__ = True
+        self._resume()
 
     def purge(self) -> int:
         """Delete what waits. Returns how many messages that were."""
-        return self._core.session.broker.purge(self.name)
+        __tracebackhide__ = True
+        return self._purge()
 
 
 class AsyncQueue(_BaseQueue):
@@ -233,27 +284,29 @@ class AsyncQueue(_BaseQueue):
     async def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
         """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
         __tracebackhide__ = True
-        await _on_thread(self._send, [body], content_type, delay_seconds)
+        await _on_thread(self._core.exclusively, self._send, [body], content_type, delay_seconds)
 
     async def send_batch(
         self, bodies: Iterable[Any], *, content_type: ContentType = "json", delay_seconds: int | None = None
     ) -> None:
         """Send 1 to 100 messages, all or none."""
         __tracebackhide__ = True
-        await _on_thread(self._send, bodies, content_type, delay_seconds)
+        await _on_thread(self._core.exclusively, self._send, bodies, content_type, delay_seconds)
 
     async def pause(self) -> None:
         """Stop deliveries; messages are still accepted."""
-        await _on_thread(self._core.session.broker.pause, self.name)
+        __tracebackhide__ = True
+        await _on_thread(self._core.exclusively, self._pause)
 
     async def resume(self) -> None:
         """Deliver again."""
-        await _on_thread(self._core.session.broker.resume, self.name)
+        __tracebackhide__ = True
+        await _on_thread(self._core.exclusively, self._resume)
 
     async def purge(self) -> int:
         """Delete what waits. Returns how many messages that were."""
-        purged: int = await _on_thread(self._core.session.broker.purge, self.name)
-        return purged
+        __tracebackhide__ = True
+        return await _on_thread(self._core.exclusively, self._purge)
 
 
 class Emulator(_Base):
@@ -273,16 +326,22 @@ class Emulator(_Base):
         self, _type: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         __tracebackhide__ = True
-        _note_seed(self._opened, error)
-        self.close()
+        _note_failure(self._opened, error)
+        self._end(error)
 
     def close(self) -> None:
-        """End it. What still runs is cancelled."""
+        """End it. What still runs is cancelled. Raises AssertionError when worker code has fetched what no route
+        answers, and the test could not be told."""
+        __tracebackhide__ = True
+        self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
         __tracebackhide__ = True
         if self._client is not None:
             self._client.close()
             self._client = None
         self._close()
+        self._closed(error)
 
     @property
     def client(self) -> httpx.Client:
@@ -291,11 +350,9 @@ class Emulator(_Base):
         __tracebackhide__ = True
         core = self._core
         if self._client is None:
-            import httpx
+            from emulator.testing.transport import Client
 
-            from emulator.testing.transport import HOST, Transport
-
-            self._client = httpx.Client(transport=Transport(core), base_url=HOST, trust_env=False)
+            self._client = Client(core)
         return self._client
 
     def request(self, method: str, url: str, **options: Any) -> httpx.Response:
@@ -358,11 +415,9 @@ class Emulator(_Base):
     def dispatch_fetch(self, url: str, method: str = "GET", **options: Any) -> httpx.Response:
         """Send one request past the client's cookies and redirects. A path goes to the first worker."""
         __tracebackhide__ = True
-        import httpx
+        from emulator.testing.transport import Client
 
-        from emulator.testing.transport import HOST, Transport
-
-        with httpx.Client(transport=Transport(self._core), base_url=HOST, trust_env=False) as client:
+        with Client(self._core) as client:
             return client.request(method, url, **options)
 
     def dispatch_queue(self, queue: str, messages: Iterable[Any], *, content_type: ContentType = "json") -> QueueResult:
@@ -381,8 +436,8 @@ class AsyncEmulator(_Base):
     """Workers under test, for async tests, under asyncio or anything else that anyio supports. Use it in an `async
     with` block; the fixture `async_emulator` is one.
 
-    The workers run on an event loop of their own, in virtual time, on a thread that exists only while something is
-    awaited.
+    The workers run on an event loop of their own, in virtual time, on one of anyio's worker threads while something is
+    awaited. What is asked for at the same time is done one after the other. What only looks is not awaited.
     """
 
     _client: httpx.AsyncClient | None = None
@@ -396,16 +451,22 @@ class AsyncEmulator(_Base):
         self, _type: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         __tracebackhide__ = True
-        _note_seed(self._opened, error)
-        await self.close()
+        _note_failure(self._opened, error)
+        await self._end(error)
 
     async def close(self) -> None:
-        """End it. What still runs is cancelled."""
+        """End it. What still runs is cancelled. Raises AssertionError when worker code has fetched what no route
+        answers, and the test could not be told."""
+        __tracebackhide__ = True
+        await self._end(None)
+
+    async def _end(self, error: BaseException | None) -> None:
         __tracebackhide__ = True
         if self._client is not None:
             await self._client.aclose()
             self._client = None
         await _on_thread(self._close)
+        self._closed(error)
 
     @property
     def client(self) -> httpx.AsyncClient:
@@ -414,11 +475,9 @@ class AsyncEmulator(_Base):
         __tracebackhide__ = True
         core = self._core
         if self._client is None:
-            import httpx
+            from emulator.testing.transport import AsyncClient
 
-            from emulator.testing.transport import HOST, AsyncTransport
-
-            self._client = httpx.AsyncClient(transport=AsyncTransport(core, _on_thread), base_url=HOST, trust_env=False)
+            self._client = AsyncClient(core, _on_thread)
         return self._client
 
     async def request(self, method: str, url: str, **options: Any) -> httpx.Response:
@@ -465,15 +524,13 @@ class AsyncEmulator(_Base):
         """Move time by `seconds`, running all that falls due on the way in order. Returns the deliveries that were
         settled since the last call of this or `run_until_idle`."""
         __tracebackhide__ = True
-        deliveries: list[Delivery] = await _on_thread(self._core.advance, seconds)
-        return deliveries
+        return await _on_thread(self._core.exclusively, self._core.advance, seconds)
 
     async def run_until_idle(self, limit: int = IDLE_LIMIT) -> list[Delivery]:
         """Jump from deadline to deadline until nothing is due. Returns the deliveries as `advance` does. Raises
         EmulatorError with an account of them when there are more than `limit`."""
         __tracebackhide__ = True
-        deliveries: list[Delivery] = await _on_thread(self._core.run_until_idle, limit)
-        return deliveries
+        return await _on_thread(self._core.exclusively, self._core.run_until_idle, limit)
 
     def queue(self, name: str) -> AsyncQueue:
         """A queue. Raises EmulatorError, which names the ones that are there."""
@@ -483,12 +540,9 @@ class AsyncEmulator(_Base):
     async def dispatch_fetch(self, url: str, method: str = "GET", **options: Any) -> httpx.Response:
         """Send one request past the client's cookies and redirects. A path goes to the first worker."""
         __tracebackhide__ = True
-        import httpx
+        from emulator.testing.transport import AsyncClient
 
-        from emulator.testing.transport import HOST, AsyncTransport
-
-        transport = AsyncTransport(self._core, _on_thread)
-        async with httpx.AsyncClient(transport=transport, base_url=HOST, trust_env=False) as client:
+        async with AsyncClient(self._core, _on_thread) as client:
             return await client.request(method, url, **options)
 
     async def dispatch_queue(
@@ -497,7 +551,9 @@ class AsyncEmulator(_Base):
         """Run the consumer of `queue` once, outside the broker, on bodies or on what `message()` makes. Returns what
         the handler decided; one that raises is an outcome."""
         __tracebackhide__ = True
-        result: QueueResult = await _on_thread(self._core.dispatch_queue, queue, messages, content_type)
+        result: QueueResult = await _on_thread(
+            self._core.exclusively, self._core.dispatch_queue, queue, messages, content_type
+        )
         return result
 
     async def dispatch_scheduled(
@@ -505,7 +561,9 @@ class AsyncEmulator(_Base):
     ) -> None:
         """Run the `scheduled` handler of the first worker, or of `worker`, as if `cron` had fired at `time` (now)."""
         __tracebackhide__ = True
-        await _on_thread(self._core.dispatch_scheduled, cron, (time or self.now).timestamp(), worker)
+        await _on_thread(
+            self._core.exclusively, self._core.dispatch_scheduled, cron, (time or self.now).timestamp(), worker
+        )
 
 
 @contextmanager
@@ -517,17 +575,24 @@ def opened(**arguments: Any) -> Iterator[AsyncEmulator]:
         yield emulator
     finally:
         emulator._close()  # noqa: SLF001
+    emulator._closed()  # noqa: SLF001
 
 
-async def _on_thread(function: Any, *arguments: Any) -> Any:
-    """Run a function of the core, so that the test's own event loop is free meanwhile."""
+async def _on_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function of the core on another thread, so that the test's own event loop is free meanwhile."""
     __tracebackhide__ = True
     from anyio import to_thread
 
-    return await to_thread.run_sync(function, *arguments)
+    try:
+        return await to_thread.run_sync(partial(function, *arguments))
+    except Exception as error:
+        error.__traceback__ = user_frames(error)
+        raise
 
 
-def _note_seed(core: Core | None, error: BaseException | None) -> None:
-    """Let an error under chaos say how to see it again."""
-    if core is not None and error is not None and core.timeline.chaos is not None:
-        error.add_note(f"chaos: run again with seed={core.timeline.chaos.seed} to see the same")
+def _note_failure(core: Core | None, error: BaseException | None) -> None:
+    """Mark the timeline of what an error ends. One under chaos says how to see it again."""
+    if core is not None and error is not None:
+        core.timeline.ended_by = id(error)
+        if core.timeline.chaos is not None:
+            error.add_note(f"chaos: run again with seed={core.timeline.chaos.seed} to see the same")

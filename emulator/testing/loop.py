@@ -21,15 +21,27 @@ Ts = TypeVarTuple("Ts")
 EPOCH: Final = 1_800_000_000.0
 """What time it is when a test begins: 2027-01-15 08:00:00 UTC."""
 
-IDLE_CONNECTION_SECONDS: Final = 0.02
-"""How long (in real time) an open connection, which worker code may or may not be waiting for, can hold up a jump."""
+IDLE_CONNECTION_SECONDS: Final = 0.25
+"""How long (in real time) open connections, which worker code may or may not be waiting for, hold up a jump of time
+after the last sign of life."""
 
 HANG_SECONDS: Final = 60.0
 """How long (in real time) nothing may come from a thread, or a request under way, before the wait is given up."""
 
 
+MOST_TURNS: Final = 500_000
+"""How often the loop turns, with nothing from outside, before what runs is taken for endless; a few seconds."""
+
+CANCEL_SECONDS: Final = 1.0
+"""How long what is cancelled at the end may take to clean up."""
+
+
 class StuckError(Exception):
     """What was waited for can never happen: no timer is set, and nothing comes from outside."""
+
+
+class EndlessError(Exception):
+    """What runs would go on for ever."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -42,11 +54,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual_time = EPOCH
         self._limit = EPOCH
         self._threads = 0
+        self._turns = 0
+        self._counts_per_instant = False
+        self._interruption: Exception | None = None
         self._timers: list[asyncio.TimerHandle] = []
+        self._most_timers = 64
         self._is_busy_outside = is_busy_outside
         self._files = _Selector(self)
         super().__init__(self._files)
-        self._own_files = len(self._files.get_map())
+        self._files.hold_for_good()
         # Timers within this of now are due. The default is finer than what a float can say of a time in this century.
         self._clock_resolution = 1e-6
 
@@ -55,26 +71,32 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual_time
 
     def complete(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run `main` to its end, moving time as far as it waits. Raises StuckError when it can never end."""
-        self._limit = float("inf")
+        """Run `main` to its end, moving time as far as it waits. Raises StuckError when nothing can end it any more,
+        and EndlessError when it goes on and on."""
         task = self.create_task(main)
         task.add_done_callback(self._complete)
+        is_stuck = False
         try:
-            self.run_forever()
+            self._run(float("inf"), per_instant=False)
         finally:
             if not task.done():
+                is_stuck = True
                 task.cancel()
-                self._limit = self._virtual_time
-                self.run_forever()
-        if task.cancelled():
+                self._run(self._virtual_time, per_instant=False)
+        if is_stuck:
             raise StuckError
         return task.result()
 
     def advance_to(self, when: float) -> None:
-        """Run all that falls due up to `when`, in order, and let it be `when` then."""
-        self._limit = when
-        self.run_forever()
+        """Run all that falls due up to `when`, in order, and let it be `when` then. Raises EndlessError when at one
+        moment more and more is due."""
+        self._run(when, per_instant=True)
         self._virtual_time = max(self._virtual_time, when)
+
+    def interrupt(self, error: Exception) -> None:
+        """Stop running, and raise `error` where the loop was run."""
+        self._interruption = error
+        self.stop()
 
     def finish(self) -> None:
         """Cancel what still runs, join the threads, and close the loop."""
@@ -82,9 +104,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             return
         tasks = _cancel_all(self)
         try:
-            if tasks:
-                self.complete(_ended(tasks))
-            self.complete(self.shutdown_asyncgens())
+            self.complete(_end(self, tasks))
             self._threads += 1  # the one that joins the others
             self.complete(self.shutdown_default_executor())
         finally:
@@ -96,11 +116,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """As usual; `next_timer` knows of it."""
         timer = super().call_at(when, callback, *args, context=context)
         self._timers.append(timer)
+        if len(self._timers) >= self._most_timers:
+            self._forget_old_timers()
         return timer
 
     def next_timer(self, leave_out: Collection[asyncio.TimerHandle] = ()) -> float | None:
         """When the next timer is due, of those that are not in `leave_out`; None when none is set."""
-        self._timers = [timer for timer in self._timers if not timer.cancelled() and timer.when() > self._virtual_time]
+        self._forget_old_timers()
         return min((timer.when() for timer in self._timers if timer not in leave_out), default=None)
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
@@ -112,10 +134,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def real_wait(self) -> float:
         """How long to wait for something from outside, in seconds of real time, before time jumps."""
-        if self._threads or self._is_busy_outside():
+        if self._threads or self._is_busy_outside() or self._files.is_sending:
             return HANG_SECONDS
-        has_connections = len(self._files.get_map()) > self._own_files
-        return IDLE_CONNECTION_SECONDS if has_connections else 0.0
+        return IDLE_CONNECTION_SECONDS if self._files.may_receive else 0.0
+
+    def turn(self) -> None:
+        """Once more something was there to run."""
+        self._turns += 1
+        if self._turns > MOST_TURNS:
+            self.interrupt(EndlessError())
+
+    def heard(self) -> None:
+        """Something came from outside."""
+        self._turns = 0
 
     def jump(self, seconds: float | None) -> None:
         """Nothing is left to do for `seconds` (None: until something comes from outside): be there, or stop running."""
@@ -123,6 +154,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.stop()
         else:
             self._virtual_time += seconds
+            if self._counts_per_instant:
+                self._turns = 0
+
+    def _run(self, limit: float, *, per_instant: bool) -> None:
+        self._limit = limit
+        self._turns = 0
+        self._counts_per_instant = per_instant
+        self.run_forever()
+        error, self._interruption = self._interruption, None
+        if error is not None:
+            raise error
+
+    def _forget_old_timers(self) -> None:
+        self._timers = [timer for timer in self._timers if not timer.cancelled() and timer.when() > self._virtual_time]
+        self._most_timers = 64 + 2 * len(self._timers)
 
     def _complete(self, _task: asyncio.Task[Any]) -> None:
         self.stop()
@@ -155,9 +201,7 @@ class RealLoop(asyncio.SelectorEventLoop):
             return
         tasks = _cancel_all(self)
         try:
-            if tasks:
-                self.run_until_complete(_ended(tasks))
-            self.run_until_complete(self.shutdown_asyncgens())
+            self.run_until_complete(_end(self, tasks))
             self.run_until_complete(self.shutdown_default_executor())
         finally:
             self.close()
@@ -188,8 +232,11 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
     return tasks
 
 
-async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
-    await asyncio.wait(tasks)
+async def _end(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]]) -> None:
+    """Give cancelled tasks and what is left of generators time to clean up."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+    await loop.shutdown_asyncgens()
 
 
 class _Selector(selectors.DefaultSelector):
@@ -198,15 +245,50 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._own: set[int] = set()
+        self._is_quiet = False
+
+    def hold_for_good(self) -> None:
+        """What is registered by now is the loop's own, and no connection."""
+        self._own = {key.fd for key in self.get_map().values()}
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether something is being connected to, or waits for room to write."""
+        return any(key.events & selectors.EVENT_WRITE for key in self.get_map().values())
+
+    @property
+    def may_receive(self) -> bool:
+        """Whether there are connections that may bring something yet."""
+        return not self._is_quiet and len(self.get_map()) > len(self._own)
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        self._is_quiet = False
+        return super().register(fileobj, events, data)
+
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        self._is_quiet = False
+        return super().modify(fileobj, events, data)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = super().select(0)
-        if events or (timeout is not None and timeout <= 0):
+        if events:
+            self._hear(events)
+            return events
+        if timeout is not None and timeout <= 0:
+            self._loop.turn()
             return events
         wait = self._loop.real_wait()
         if wait:
             events = super().select(wait)
             if events:
+                self._hear(events)
                 return events
+            self._is_quiet = True
         self._loop.jump(timeout)
         return []
+
+    def _hear(self, events: list[tuple[selectors.SelectorKey, int]]) -> None:
+        self._loop.heard()
+        if any(key.fd not in self._own for key, _ in events):
+            self._is_quiet = False

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json as json_module
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Self
 
 from emulator.bindings.outbound import HttpOutbound
+from emulator.runtime.streams import close_source
 from emulator.runtime.workers.request import Request
 from emulator.runtime.workers.response import FetchResponse, Response
 
@@ -37,7 +38,12 @@ class OutboundCall:
         return json_module.loads(self.body)
 
     def __repr__(self) -> str:
-        return f"<OutboundCall {self.method} {self.url}>"
+        text = f" {_short(self.body.decode(errors='replace'))}" if self.body else ""
+        return f"<OutboundCall {self.method} {self.url}{text}>"
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 class UnmatchedFetchError(AssertionError):
@@ -68,7 +74,9 @@ class Outbound:
 
     def __init__(self, network: Callable[[Request], Awaitable[Response]] | None = None) -> None:
         self.calls: list[OutboundCall] = []
-        self.unmatched: list[OutboundCall] = []
+        self.failures: list[AssertionError] = []
+        """What is to fail the test, whatever worker code makes of it: requests without an answer, and assertions of the
+        functions that answer."""
         self._routes: list[_Route] = []
         self._network = network or HttpOutbound()
         self.requests_outside = 0
@@ -77,7 +85,7 @@ class Outbound:
         self,
         method: str,
         url: Pattern,
-        answer: Answer | Exception | None = None,
+        answer: Any = None,
         *,
         status: int = 200,
         json: Any = None,
@@ -85,44 +93,46 @@ class Outbound:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Answer `method` (`*`: any) on `url`, a string in which `*` stands for anything, or a compiled pattern.
+        """Answer `method` (`*`: any) on `url`, a string in which `*` stands for anything, or a compiled pattern that is
+        searched for.
 
-        With `json`, `text` or `content` and `status` and `headers`; or by `answer`, which is called with the
-        OutboundCall and
-        returns a `workers.Response`, a dict or list (as JSON), a str, bytes or a status, or an exception to raise it.
+        With `json`, `text` or `content` and `status` and `headers`; or by `answer`: a `workers.Response`, a dict or
+        list (as JSON), a str, bytes, a status, or an exception to raise. A function, which may be async, is called with
+        the OutboundCall and returns one of these; None stands for an empty answer.
         """
-        if isinstance(answer, Exception):
-            error = answer
-
-            def fail(_call: OutboundCall) -> Any:
-                raise error
-
-            reply: Answer = fail
-        elif answer is not None:
-            reply = answer
-        else:
+        if answer is None:
 
             def reply(_call: OutboundCall) -> Any:
                 if json is not None:
                     return Response.from_json(json, status=status, headers=dict(headers or {}))
-                body = text if text is not None else content
-                return Response(body, status=status, headers=dict(headers or {}))
+                return Response(text if text is not None else content, status=status, headers=dict(headers or {}))
+
+        elif callable(answer) and not isinstance(answer, type):
+            reply = answer
+        else:
+
+            def reply(_call: OutboundCall) -> Any:
+                return answer
 
         self._routes.append(_Route(method.upper(), url, reply))
 
-    def get(self, url: Pattern, answer: Answer | Exception | None = None, **options: Any) -> None:
+    def get(self, url: Pattern, answer: Any = None, **options: Any) -> None:
         """Answer GET on `url`; see `route`."""
         self.route("GET", url, answer, **options)
 
-    def post(self, url: Pattern, answer: Answer | Exception | None = None, **options: Any) -> None:
+    def post(self, url: Pattern, answer: Any = None, **options: Any) -> None:
         """Answer POST on `url`; see `route`."""
         self.route("POST", url, answer, **options)
 
-    def put(self, url: Pattern, answer: Answer | Exception | None = None, **options: Any) -> None:
+    def put(self, url: Pattern, answer: Any = None, **options: Any) -> None:
         """Answer PUT on `url`; see `route`."""
         self.route("PUT", url, answer, **options)
 
-    def delete(self, url: Pattern, answer: Answer | Exception | None = None, **options: Any) -> None:
+    def patch(self, url: Pattern, answer: Any = None, **options: Any) -> None:
+        """Answer PATCH on `url`; see `route`."""
+        self.route("PATCH", url, answer, **options)
+
+    def delete(self, url: Pattern, answer: Any = None, **options: Any) -> None:
         """Answer DELETE on `url`; see `route`."""
         self.route("DELETE", url, answer, **options)
 
@@ -132,30 +142,48 @@ class Outbound:
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request of worker code."""
+        __tracebackhide__ = True
         method = str(request.method)
         route = next((route for route in reversed(self._routes) if route.matches(method, request.url)), None)
-        if route is not None and route.answer is None:
-            self.calls.append(OutboundCall(method, request.url, _headers(request), b""))
-            return await self._fetch(request)
-        body = b"" if request.body is None else await request.bytes()
+        to_network = route is not None and route.answer is None
+        body = b""
+        if request.body is not None and (not to_network or request.body.size is not None):
+            body = await (request.clone() if to_network else request).bytes()
         call = OutboundCall(method, request.url, _headers(request), body)
         self.calls.append(call)
-        if route is None or route.answer is None:
-            self.unmatched.append(call)
-            raise UnmatchedFetchError(self.unmatched_text(call))
-        answered = route.answer(call)
-        response = _as_response(await answered if isawaitable(answered) else answered)
+        if to_network:
+            return await self._fetch(request)
+        try:
+            if route is None or route.answer is None:
+                raise UnmatchedFetchError(self._unmatched_text(call))
+            answered = route.answer(call)
+            response = _as_response(await answered if isawaitable(answered) else answered)
+        except AssertionError as error:
+            self.failures.append(error)
+            raise
         response.url = request.url
         return response
 
     async def _fetch(self, request: Request) -> Response:
         self.requests_outside += 1
         try:
-            return await self._network(request)
-        finally:
+            response = await self._network(request)
+        except BaseException:
             self.requests_outside -= 1
+            raise
+        body = response.body
+        source = None if body is None or not response.is_streaming else body.take()
+        if source is None or isinstance(source, bytes):
+            self.requests_outside -= 1
+            return response
+        streamed = response.replace_body(_Streamed(source, self._ended))
+        streamed.url, streamed.redirected = response.url, response.redirected
+        return streamed
 
-    def unmatched_text(self, call: OutboundCall) -> str:
+    def _ended(self) -> None:
+        self.requests_outside -= 1
+
+    def _unmatched_text(self, call: OutboundCall) -> str:
         """What to say of a request that no route matches."""
         known = "".join(f"\n  {route.method} {_shown(route.url)}" for route in self._routes)
         there = f"; the routes are:{known}" if known else "; there are none"
@@ -168,6 +196,36 @@ class Outbound:
             await self._network.close()
 
 
+class _Streamed:
+    """The body of an answer from the network. `ended` is called once, when nothing more comes of it."""
+
+    def __init__(self, source: AsyncIterator[bytes], ended: Callable[[], None]) -> None:
+        self._source = source
+        self._ended: Callable[[], None] | None = ended
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._source)
+        except BaseException:
+            self._end()
+            raise
+
+    async def aclose(self) -> None:
+        self._end()
+        await close_source(self._source)
+
+    def __del__(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+
+
 def _headers(request: Request) -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}
 
@@ -177,10 +235,14 @@ def _shown(url: Pattern) -> str:
 
 
 def _as_response(answered: Any) -> Response:
-    if isinstance(answered, Response):
-        return answered
+    if isinstance(answered, type) and issubclass(answered, Exception):
+        answered = answered()
+    if isinstance(answered, Exception):
+        raise answered
     if isinstance(answered, FetchResponse):
-        return answered.clone()
+        return answered.clone()  # one that is given for every call must not be used up
+    if answered is None:
+        return Response(None)
     if isinstance(answered, int) and not isinstance(answered, bool):
         return Response(None, status=answered)
     if isinstance(answered, (str, bytes)):

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixtures `emulator` and `async_emulator`, the mark, the options, and the report's timeline.
+"""The pytest plugin: the fixtures `emulator` and `async_emulator`, the mark, the settings, and the report's timeline.
 
 It is loaded into every pytest run of an environment that has the emulator installed, so that it imports nothing but
 pytest until a test asks for a fixture.
@@ -7,24 +7,32 @@ pytest until a test asks for a fixture.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from emulator.testing import AsyncEmulator, Emulator
+    from types import ModuleType
+
+    from emulator.testing import AsyncEmulator, Chaos, Emulator
 
 CONFIGURATIONS = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 
 MARK = (
     "emulator(config=None, *, env=None, vars=None, secrets=None, bindings=None, raise_errors=True, real_time=False, "
-    "chaos=None): how the fixtures emulator and async_emulator run the workers; config is a path from the root "
-    "directory, or several; chaos is a seed, True for a random one, or an emulator.testing.Chaos"
+    "chaos=None): how the fixtures emulator and async_emulator run the workers. config is a path from the root "
+    "directory, or several; chaos is a seed, True for a random one, or an emulator.testing.Chaos. The mark of a test "
+    "adds to those of its class and module"
 )
 
 _OPTIONS = ("config", "env", "vars", "secrets", "bindings", "raise_errors", "real_time", "chaos")
+_MAPPINGS = ("vars", "secrets", "bindings")
+
+_shown = pytest.StashKey[str]()
+"""The timelines that the report of a test's call has shown."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,13 +55,23 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """The workers of the nearest wrangler.jsonc, loaded for this test alone, in virtual time."""
+    if iscoroutinefunction(getattr(request, "function", None)):
+        _fail(
+            f"{request.node.name} is async, and the fixture emulator is for tests that are not",
+            "Take async_emulator instead, and await its methods.",
+        )
+    arguments = _arguments(request)
     from emulator.errors import EmulatorError
     from emulator.testing import Emulator
 
+    problem = ""
     try:
-        made = Emulator(**_arguments(request)).__enter__()
+        made = Emulator(**arguments)
+        made.__enter__()
     except EmulatorError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = str(error)
+    if problem:
+        _fail(problem)
     try:
         yield made
     finally:
@@ -63,52 +81,81 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
 @pytest.fixture
 def async_emulator(request: pytest.FixtureRequest) -> Iterator[AsyncEmulator]:
     """As `emulator`, for a test that is async: its methods are awaited."""
+    arguments = _arguments(request)
     from emulator.errors import EmulatorError
     from emulator.testing.emulators import opened
 
+    problem = ""
+    context = opened(**arguments)
     try:
-        context = opened(**_arguments(request))
         made = context.__enter__()
     except EmulatorError as error:
-        pytest.fail(str(error), pytrace=False)
+        problem = str(error)
+    if problem:
+        _fail(problem)
     try:
         yield made
     finally:
         context.__exit__(None, None, None)
 
 
+def _fail(text: str, hint: str = "") -> None:
+    """End the test with a sentence, and no traceback: there is nothing of the user's in it."""
+    pytest.fail(f"{text}\n  {hint}" if hint else text, pytrace=False)
+
+
 def _arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the mark, the settings and the place of a test say together."""
-    marker = request.node.get_closest_marker("emulator")
-    given = dict(marker.kwargs) if marker is not None else {}
-    if marker is not None and marker.args:
-        given["config"] = marker.args[0] if len(marker.args) == 1 else list(marker.args)
-    for name in given:
-        if name not in _OPTIONS:
-            pytest.fail(f"@pytest.mark.emulator takes no {name!r}; it takes {', '.join(_OPTIONS)}", pytrace=False)
-    root = request.config.rootpath
-    configured = given.pop("config", None) or request.config.getini("emulator_config")
-    if not configured:
-        configured = _nearest(request.node.path.parent, root)
-    paths = [configured] if isinstance(configured, (str, Path)) else list(configured)
+    """What the marks, the settings and the place of a test say together."""
+    config = request.config
+    root = config.rootpath
+    given = _marked(request.node)
+    configured = given.pop("config", None) or config.getini("emulator_config") or _nearest(request.node.path, config)
+    paths = [configured] if isinstance(configured, (str, Path)) else configured
     given["config"] = [root / path for path in paths]
-    given.setdefault("env", request.config.getini("emulator_env") or None)
+    given["env"] = given.get("env") or config.getini("emulator_env") or None
     given["chaos"] = _chaos(given.get("chaos"))
     return given
 
 
-def _nearest(directory: Path, root: Path) -> Path:
-    """The configuration in `directory`, or in the nearest one above it, up to the root directory."""
-    for place in (directory, *directory.parents):
+def _marked(node: pytest.Item) -> dict[str, Any]:
+    """The marks of a test, of its class and of its module as one: what is nearer to the test wins, key by key in
+    `vars`, `secrets` and `bindings`."""
+    together: dict[str, Any] = {}
+    for mark in reversed(list(node.iter_markers("emulator"))):
+        given = dict(mark.kwargs)
+        if mark.args:
+            given["config"] = mark.args[0] if len(mark.args) == 1 else list(mark.args)
+        for name, value in given.items():
+            if name not in _OPTIONS:
+                _fail(f"@pytest.mark.emulator takes no {name!r}", f"It takes {', '.join(_OPTIONS)}.")
+            if name in _MAPPINGS and not isinstance(value, Mapping):
+                _fail(f"@pytest.mark.emulator({name}={value!r}): {name} is a dict, of names and what they stand for")
+            together[name] = {**together.get(name, {}), **value} if name in _MAPPINGS else value
+    return together
+
+
+def _nearest(test: Path, config: pytest.Config) -> Path:
+    """The configuration in the directory of a test, or in the nearest one above it.
+
+    The search ends at the root directory where that is certain, because pytest's own configuration is there; otherwise
+    pytest took for it where it was started, which may be deep inside of a project.
+    """
+    root = config.rootpath
+    for directory in test.parents:
         for name in CONFIGURATIONS:
-            if (place / name).is_file():
-                return place / name
-        if place == root:
+            if (directory / name).is_file():
+                return directory / name
+        if directory == root and config.inipath is not None:
             break
-    return root
+    _fail(
+        f"there is no {', '.join(CONFIGURATIONS[:-1])} or {CONFIGURATIONS[-1]} in {test.parent}, or above it",
+        "Make one (`emulator init NAME`); or name yours, from the root directory of pytest, with the setting\n"
+        "  emulator_config of pytest.ini or pyproject.toml, or with @pytest.mark.emulator(config=...).",
+    )
+    raise AssertionError  # _fail does not return
 
 
-def _chaos(given: Any) -> Any:
+def _chaos(given: Any) -> Chaos | None:
     if given is None or given is False:
         return None
     from emulator.testing.chaos import Chaos
@@ -116,26 +163,54 @@ def _chaos(given: Any) -> Any:
 
     if isinstance(given, Chaos):
         return given
-    return Chaos(random_seed() if given is True else int(given))
+    if not isinstance(given, int):
+        _fail(f"@pytest.mark.emulator(chaos={given!r}): chaos is a seed, True, or an emulator.testing.Chaos")
+    return Chaos(random_seed() if given is True else given)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Forget the timelines of the test before."""
-    core = sys.modules.get("emulator.testing.core")
-    if core is not None:
-        core.recent_timelines.clear()
+    """Forget what happened in the tests before."""
+    timeline = _timeline_module()
+    if timeline is not None:
+        timeline.forget_closed()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Put what happened in the emulators of a failed test into its report."""
     report = yield
-    core = sys.modules.get("emulator.testing.core")
-    if core is not None and report.failed:
-        for number, timeline in enumerate(core.recent_timelines, 1):
-            many = f" {number}" if len(core.recent_timelines) > 1 else ""
-            text = timeline.render()
-            if text:
-                report.sections.append((f"Emulator timeline{many}", text))
+    if not report.failed:
+        return report
+    if _was_not_awaited(item, call):
+        text = f"{item.name} is not async: what async_emulator does is awaited. Take the fixture emulator instead."
+        report.sections.append(("Emulator", text))
+    timeline = _timeline_module()
+    if timeline is not None:
+        error = call.excinfo.value if call.excinfo is not None else None
+        told = [each.render(item.config.rootpath) for each in timeline.to_report(error)]
+        told = [text for text in told if text]
+        text = "\n\n".join(told)
+        # An error after the test is told with what is new since.
+        if text and text != item.stash.get(_shown, ""):
+            item.stash[_shown] = text
+            many = len(told) > 1
+            for number, each in enumerate(told, 1):
+                report.sections.append((f"Emulator timeline {number}" if many else "Emulator timeline", each))
     return report
+
+
+def _was_not_awaited(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
+    """Whether a test took a coroutine for what it would have returned."""
+    if "async_emulator" not in getattr(item, "fixturenames", ()) or call.excinfo is None:
+        return False
+    text = str(call.excinfo.value)
+    is_async = iscoroutinefunction(getattr(item, "function", None))
+    return not is_async and ("'coroutine' object" in text or "coroutine object" in text)
+
+
+def _timeline_module() -> ModuleType | None:
+    """`emulator.testing.timeline`, once something has imported it."""
+    return sys.modules.get("emulator.testing.timeline")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from emulator.broker.codec import decode, encode
 from emulator.broker.message import Attempt, ContentType, DeadLetter, Outcome
 from emulator.broker.message import Message as StoredMessage
+
+NOW: Final = float("-inf")
+"""The timestamp of a message that is to get the time at which it is dispatched."""
 
 State = Literal["ready", "delayed", "in flight", "settled"]
 
@@ -152,7 +155,11 @@ class RetryMessage:
 
 @dataclass(frozen=True)
 class QueueResult:
-    """What a `queue` handler decided about a batch that was handed to it directly."""
+    """What a `queue` handler decided about a batch that was handed to it directly.
+
+    `outcome` is as in `Delivery`, with the `error` in one line and its `traceback`. `explicit_acks` are the ids of the
+    messages that were acked one by one. Lists are in the order of the batch.
+    """
 
     outcome: Outcome
     ack_all: bool
@@ -161,6 +168,25 @@ class QueueResult:
     retry_messages: Sequence[RetryMessage]
     error: str = ""
     traceback: str = ""
+
+    def __repr__(self) -> str:
+        words = [f"<QueueResult {self.outcome}"]
+        if self.error:
+            words[0] += f": {_short(self.error, 80)}"
+        if self.ack_all:
+            words.append("ack_all")
+        if self.retry_batch.retry:
+            words.append(f"retry_batch{_delay(self.retry_batch.delay_seconds)}")
+        if self.explicit_acks:
+            words.append(f"explicit_acks={list(self.explicit_acks)}")
+        if self.retry_messages:
+            again = ", ".join(f"{each.id}{_delay(each.delay_seconds)}" for each in self.retry_messages)
+            words.append(f"retry_messages=[{again}]")
+        return " ".join(words) + ">"
+
+
+def _delay(seconds: int | None) -> str:
+    return "" if seconds is None else f" in {seconds} s"
 
 
 def message(
@@ -175,5 +201,17 @@ def message(
     the timestamp the time at which it is dispatched. Raises TypeError when `body` is no value of `content_type`."""
     from uuid import uuid4
 
-    sent = 0.0 if timestamp is None else timestamp.timestamp()
+    sent = NOW if timestamp is None else timestamp.timestamp()
     return StoredMessage(id or uuid4().hex, encode(body, content_type), content_type, sent, sent, sent, attempts)
+
+
+def to_dispatch(each: Any, number: int, content_type: ContentType, now: float) -> StoredMessage:
+    """What `dispatch_queue` hands over for a body, for what `message` made, or for a Message that was looked at. The
+    id of a body is its `number`, in 32 hex digits."""
+    if isinstance(each, StoredMessage):
+        sent = now if each.timestamp == NOW else each.timestamp
+        return StoredMessage(each.id, each.body, each.content_type, sent, now, now, each.attempts)
+    if isinstance(each, Message):
+        body = encode(each.body, each.content_type)
+        return StoredMessage(each.id, body, each.content_type, each.timestamp.timestamp(), now, now, each.attempts or 1)
+    return StoredMessage(f"{number:032x}", encode(each, content_type), content_type, now, now, now, 1)

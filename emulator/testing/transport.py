@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any
+from contextlib import suppress
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import httpx
 
-from emulator.testing.core import Core
+from emulator.server.gateway import AnswerBrokenError
+from emulator.testing.core import Core, user_frames
 
-HOST = "http://localhost"
+HOST: Final = "http://localhost"
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Runner = Callable[..., Coroutine[Any, Any, Any]]
+"""Runs a function on a thread: `await runner(function, *arguments)`."""
 
 
 class _Exchange:
@@ -21,6 +30,7 @@ class _Exchange:
 
     def __init__(self, core: Core, request: httpx.Request, body: bytes) -> None:
         self._core = core
+        self._request = request
         self._scope = _scope_of(request)
         self._body: bytes | None = body
         self._answer: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
@@ -48,7 +58,7 @@ class _Exchange:
         """End the exchange: a handler that still produces the body sees that the client has gone."""
         __tracebackhide__ = True
         if self._task is not None and not self._core.closed:
-            self._core.run(self._leave())
+            self._core.run(self._leave(), check=False)
 
     async def _begin(self) -> Any:
         self._task = asyncio.create_task(self._core.app(self._scope, self._receive, self._send))
@@ -65,8 +75,9 @@ class _Exchange:
         if message.done():
             return message.result()
         message.cancel()
-        task.result()
-        raise RuntimeError("the worker's answer broke off")
+        with suppress(AnswerBrokenError):  # without raise_errors, a client sees what one on the network would see
+            task.result()
+        raise httpx.RemoteProtocolError("the worker raised while its answer was being streamed", request=self._request)
 
     async def _leave(self) -> None:
         task = self._task
@@ -76,10 +87,8 @@ class _Exchange:
             getting = asyncio.ensure_future(self._answer.get())
             await asyncio.wait((getting, task), return_when=asyncio.FIRST_COMPLETED)
             getting.cancel()
-        if self._ended:
-            task.result()
-        elif not task.cancelled():
-            task.exception()
+        if not task.cancelled():
+            task.exception()  # It was told when the answer was read; of one that is not read, nobody wants to know.
 
     async def _receive(self) -> dict[str, Any]:
         if self._body is not None:
@@ -109,6 +118,68 @@ def _scope_of(request: httpx.Request) -> dict[str, Any]:
         "client": ("127.0.0.1", 50_000),
         "server": (url.host, url.port or 80),
     }
+
+
+def _trimmed(method: Callable[P, T]) -> Callable[P, T]:
+    """`method`, whose exceptions come without the frames between the test and worker code."""
+
+    @wraps(method)
+    def call(*arguments: P.args, **options: P.kwargs) -> T:
+        __tracebackhide__ = True
+        try:
+            return method(*arguments, **options)
+        except Exception as error:
+            error.__traceback__ = user_frames(error)
+            raise
+
+    return call
+
+
+def _trimmed_async(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    @wraps(method)
+    async def call(*arguments: P.args, **options: P.kwargs) -> T:
+        __tracebackhide__ = True
+        try:
+            return await method(*arguments, **options)
+        except Exception as error:
+            error.__traceback__ = user_frames(error)
+            raise
+
+    return call
+
+
+class Client(httpx.Client):
+    """An httpx client on a core."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(transport=Transport(core), base_url=HOST, trust_env=False)
+
+    send = _trimmed(httpx.Client.send)
+    request = _trimmed(httpx.Client.request)
+    get = _trimmed(httpx.Client.get)
+    options = _trimmed(httpx.Client.options)
+    head = _trimmed(httpx.Client.head)
+    post = _trimmed(httpx.Client.post)
+    put = _trimmed(httpx.Client.put)
+    patch = _trimmed(httpx.Client.patch)
+    delete = _trimmed(httpx.Client.delete)
+
+
+class AsyncClient(httpx.AsyncClient):
+    """An async httpx client on a core, whose functions `on_thread` runs."""
+
+    def __init__(self, core: Core, on_thread: Runner) -> None:
+        super().__init__(transport=AsyncTransport(core, on_thread), base_url=HOST, trust_env=False)
+
+    send = _trimmed_async(httpx.AsyncClient.send)
+    request = _trimmed_async(httpx.AsyncClient.request)
+    get = _trimmed_async(httpx.AsyncClient.get)
+    options = _trimmed_async(httpx.AsyncClient.options)
+    head = _trimmed_async(httpx.AsyncClient.head)
+    post = _trimmed_async(httpx.AsyncClient.post)
+    put = _trimmed_async(httpx.AsyncClient.put)
+    patch = _trimmed_async(httpx.AsyncClient.patch)
+    delete = _trimmed_async(httpx.AsyncClient.delete)
 
 
 class Transport(httpx.BaseTransport):
@@ -141,10 +212,6 @@ class _Stream(httpx.SyncByteStream):
         self._exchange.finish()
 
 
-Runner = Callable[..., Coroutine[Any, Any, Any]]
-"""Runs a function of the core on its thread: `await runner(function, *arguments)`."""
-
-
 class AsyncTransport(httpx.AsyncBaseTransport):
     """Sends the requests of an `httpx.AsyncClient` to the workers. `on_thread` runs the core's functions."""
 
@@ -156,22 +223,23 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         __tracebackhide__ = True
         exchange = _Exchange(self._core, request, await request.aread())
         try:
-            status, headers = await self._on_thread(exchange.start)
+            status, headers = await self._on_thread(self._core.exclusively, exchange.start)
         except BaseException:
-            await self._on_thread(exchange.finish)
+            await self._on_thread(self._core.exclusively, exchange.finish)
             raise
-        stream = _AsyncStream(exchange, self._on_thread)
+        stream = _AsyncStream(self._core, exchange, self._on_thread)
         return httpx.Response(status, headers=headers, stream=stream, request=request)
 
 
 class _AsyncStream(httpx.AsyncByteStream):
-    def __init__(self, exchange: _Exchange, on_thread: Runner) -> None:
+    def __init__(self, core: Core, exchange: _Exchange, on_thread: Runner) -> None:
+        self._core = core
         self._exchange = exchange
         self._on_thread = on_thread
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._on_thread(self._exchange.next_chunk)) is not None:
+        while (chunk := await self._on_thread(self._core.exclusively, self._exchange.next_chunk)) is not None:
             yield chunk
 
     async def aclose(self) -> None:
-        await self._on_thread(self._exchange.finish)
+        await self._on_thread(self._core.exclusively, self._exchange.finish)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bench.rows import ROWS, Row
+from bench.rows import MEASURES, ROWS, SUITE_ROWS, Row
 from bench.sides import emulator_side, node_sides
+from bench.suites import SUITE_MEASURES, VITEST
 from bench.table import render
 
 
 def row(name: str) -> Row:
-    return next(row for row in ROWS if row.name == name)
+    return next(row for row in (*ROWS, *SUITE_ROWS) if row.name == name)
 
 
 def test_a_rate_is_compared_as_ours_by_theirs() -> None:
@@ -35,8 +36,29 @@ def test_a_target_against_a_side_that_did_not_run_is_neither_met_nor_missed() ->
 
 def test_the_table_shows_the_median_of_the_runs_and_each_verdict() -> None:
     samples = {"ok": {"emulator": [100.0, 30_000.0, 31_000.0], "miniflare": [10_000.0]}, "memory": {"emulator": [40.4]}}
-    text = render(samples, (emulator_side(), *node_sides()))
+    text = render(samples, ROWS, {side.name: side.title for side in (emulator_side(), *node_sides())})
     lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines()]
     assert len({len(line) for line in text.splitlines()}) == 1
     assert lines[2][2:] == ["30,000", "10,000", "", "15 x wrangler, 4 x miniflare", "?, 3.0 x", "?, no"]
     assert lines[3] == ["idle memory, PSS", "MB", "40", "", "", "at most 50 MB", "40", "yes"]
+
+
+def test_a_table_of_which_nothing_was_measured_is_empty() -> None:
+    assert render({"ok": {"emulator": [1.0]}}, SUITE_ROWS, {"emulator": "emulator"}) == ""
+
+
+def test_the_test_runners_have_a_table_of_their_own() -> None:
+    samples = {"ok": {"emulator": [1.0]}, "suite": {"emulator": [1.0], VITEST: [4.5]}}
+    header, _, line = render(samples, SUITE_ROWS, {"emulator": "emulator", VITEST: "vitest"}).splitlines()
+    assert [cell.strip() for cell in header.split("|")][3:5] == ["emulator", "vitest"]
+    assert [cell.strip() for cell in line.strip("| ").split("|")][2:] == [
+        "1.00",
+        "4.50",
+        "below vitest",
+        "4.5 x",
+        "yes",
+    ]
+
+
+def test_every_row_about_the_testing_kit_has_its_measure() -> None:
+    assert {row.measure for row in SUITE_ROWS} == set(SUITE_MEASURES) <= set(MEASURES)

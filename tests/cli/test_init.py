@@ -73,7 +73,7 @@ def test_here_is_a_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 0, result.output
     assert "cd " not in result.output
     assert load_config(here / "wrangler.jsonc", environment=None, overrides={}).name == "shop-2"
-    assert names(here) == [".dev.vars.example", ".git", ".gitignore", "README.md", "src", "wrangler.jsonc"]
+    assert names(here) == [".dev.vars.example", ".git", ".gitignore", "README.md", "src", "tests", "wrangler.jsonc"]
 
 
 def test_missing_directories_above_are_made(tmp_path: Path) -> None:

@@ -164,5 +164,6 @@ def test_running_a_template_in_place_leaves_nothing_that_a_new_worker_would_get(
         "src/entry.py",
         "src/mail.py",
         "src/page.py",
+        "tests/test_sign_up.py",
         "wrangler.jsonc",
     ]

@@ -741,3 +741,16 @@ def test_what_a_handler_has_decided_can_be_seen_while_it_runs(bench: Bench) -> N
 def test_an_exit_in_wait_until_work_is_an_error_and_not_the_end(bench: Bench) -> None:
     result = queue_result(bench, "async def work():\n    raise SystemExit(3)\nctx.waitUntil(work())", 1)
     assert (result.outcome, result.error) == ("exception", "RuntimeError: sys.exit(3) in waitUntil work")
+
+
+def test_a_response_whose_body_was_used_is_an_error(bench: Bench) -> None:
+    source = """
+        from workers import Response
+
+        async def fetch(request):
+            response = Response("once")
+            await response.text()
+            return response
+    """
+    with pytest.raises(HandlerError, match="Body already used"):
+        bench.run(source, lambda host: host.fetch(Request("http://localhost/")))

@@ -16,6 +16,7 @@ async def fetch(resource: Request | URL | str, **options: Any) -> Response:
     `resource` is an absolute URL or a `Request`; `options` are those of `Request`. Any status is an answer; `OSError`
     when there is none. Works only while a worker handles an event, not while its module is imported.
     """
+    __tracebackhide__ = True  # what a test shows of an error ends in the code that called this
     fetcher = options.pop("fetcher", None)
     request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
     if fetcher is not None:

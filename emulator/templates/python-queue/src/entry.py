@@ -39,6 +39,9 @@ class Default(WorkerEntrypoint):
             event = message.body
             if event.type == "welcome-email":
                 await send_welcome_email(self.env.SENDER, event.email)
+            elif event.type == "boom":
+                # For drills: a message that fails every time.
+                raise ConnectionError("boom")
             # A message that is acked is done. When an exception leaves this method, those that are not acked yet are
             # delivered again, up to max_retries times, and then move to the dead letter queue.
             message.ack()
