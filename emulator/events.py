@@ -20,9 +20,11 @@ Level = Literal["debug", "info", "warning", "error"]
 
 @dataclass(slots=True)
 class ServerReady:
-    """The server accepts connections at `url`, such as `http://127.0.0.1:8787`."""
+    """The server accepts connections at `url`, such as `http://127.0.0.1:8787`. `api_token` is what the REST API
+    requires where other machines can reach it; else it is empty."""
 
     url: str
+    api_token: str = ""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from os import urandom
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -58,13 +59,15 @@ async def serve(session: Session, options: Options) -> None:
     """
     from emulator.server.app import App
     from emulator.server.gateway import Gateway
+    from emulator.server.hostname import is_local
     from emulator.server.http import HttpServer, listen
 
     primary = session.configs[0]
     host = options.host or primary.dev_ip or DEFAULT_HOST
     port = next((port for port in (options.port, primary.dev_port) if port is not None), DEFAULT_PORT)
     sockets = listen(host, port)
-    app = App([Gateway(each, session.bus) for each in session.hosts], partial(_make_control, session.bus), host)
+    api_token = "" if is_local(host) else urandom(24).hex()
+    app = App([Gateway(each, session.bus) for each in session.hosts], partial(_make_control, session, api_token), host)
     server = HttpServer(app, sockets)
     signals = _Signals(session.bus)
     watcher = Watcher(lambda: session.configs) if options.reload else None
@@ -74,7 +77,7 @@ async def serve(session: Session, options: Options) -> None:
             await session.load()
             await server.start()
             name = f"[{host}]" if ":" in host else host
-            session.bus.publish(ServerReady(f"http://{name}:{sockets[0].getsockname()[1]}"))
+            session.bus.publish(ServerReady(f"http://{name}:{sockets[0].getsockname()[1]}", api_token))
             watching = asyncio.create_task(_reload_on_change(session, options, watcher)) if watcher else None
             await signals.first.wait()
             if watching is not None:
@@ -88,10 +91,11 @@ async def serve(session: Session, options: Options) -> None:
             each.close()
 
 
-def _make_control(bus: Bus) -> Any:
-    from emulator.server.control import make_control  # Starlette costs time that start-up need not spend
+def _make_control(session: Session, api_token: str) -> Any:
+    from emulator.server.api import make_api  # Starlette costs time that start-up need not spend
+    from emulator.server.control import make_control
 
-    return make_control(bus)
+    return make_control(session.bus, make_api(session, api_token))
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:

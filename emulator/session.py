@@ -17,6 +17,7 @@ from emulator.bindings.env import Env, build_env
 from emulator.bindings.outbound import HttpOutbound
 from emulator.broker.broker import Broker, Deliver
 from emulator.broker.clock import Clock
+from emulator.broker.settings import ConsumerSettings, QueueSettings
 from emulator.config import check_together, describe_changes
 from emulator.config.model import WorkerConfig
 from emulator.events import Bus, ConfigurationChanged, Notice, WorkerReloaded
@@ -58,6 +59,9 @@ class Session:
         self._outbound = outbound or self._network
         self._bindings = bindings or {}
         self._around_delivery = around_delivery
+        self._created: set[str] = set()
+        self._changed: set[str] = set()
+        self._consumers_set: set[str] = set()
         self.hosts: list[Host] = [self._make_host(config) for config in self.configs]
 
     # Life
@@ -110,11 +114,59 @@ class Session:
             if warning not in old.warnings:
                 self.bus.publish(Notice("warning", str(warning), config.name))
         kept = {consumer.queue for consumer in config.consumers}
+        there = {queue.name for queue in self.broker.queues}
         for consumer in old.consumers:
-            if consumer.queue not in kept:
+            if consumer.queue not in kept | self._consumers_set and consumer.queue in there:
                 self.broker.remove_consumer(consumer.queue)
-        self._connect(self.hosts[index], config)
+        self._connect(self.hosts[index], config, old)
         self._delete_unused_queues()
+
+    # Changes from outside: by the clients of the REST API. What they do stays until a configuration says otherwise.
+
+    def create_queue(self, name: str, settings: QueueSettings) -> bool:
+        """Make a queue. False, and nothing changed, when it was made this way before.
+
+        A queue that is there because a configuration names it can be made once: in production somebody has to.
+        """
+        if name in self._created:
+            return False
+        self.broker.create_queue(name)
+        self._created.add(name)
+        self.update_queue(name, settings)
+        return True
+
+    def update_queue(self, name: str, settings: QueueSettings) -> None:
+        """Give a queue settings. Raises QueueError 10104 when there is none."""
+        self.broker.update_queue(name, settings)
+        self._changed.add(name)
+
+    def delete_queue(self, name: str) -> None:
+        """Forget a queue, its messages and its consumer. Raises QueueError 10104 when there is none."""
+        self.broker.delete_queue(name)
+        for names in (self._created, self._changed, self._consumers_set):
+            names.discard(name)
+
+    def set_consumer(self, queue: str, settings: ConsumerSettings, worker: str) -> None:
+        """Let a worker of this session (for type `http_pull`, any client: `worker` is empty) consume a queue, or change
+        how it does. Raises KeyError when there is no such worker."""
+        deliver = None
+        if settings.type == "worker":
+            deliver = self._deliver_to({host.config.name: host for host in self.hosts}[worker])
+        there_already = self.broker.queue(queue).consumer is not None
+        self.broker.set_consumer(queue, settings, worker, deliver)
+        self._changed.add(queue)
+        if not there_already:
+            self._consumers_set.add(queue)
+
+    def remove_consumer(self, queue: str) -> None:
+        """Leave a queue without a consumer. Raises QueueError 10104 when there is no such queue."""
+        self.broker.remove_consumer(queue)
+        self._changed.add(queue)
+        self._consumers_set.discard(queue)
+
+    def producers_of(self, queue: str) -> list[str]:
+        """The names of the workers with a binding that sends to a queue."""
+        return [config.name for config in self.configs if any(producer.queue == queue for producer in config.producers)]
 
     # How
 
@@ -128,27 +180,34 @@ class Session:
         env = self.envs[config.name] = build_env(config, self.broker, warn, self._bindings)
         return env
 
-    def _connect(self, host: Host, config: WorkerConfig) -> None:
-        """Make the worker's queues, and let those it consumes deliver to it."""
+    def _connect(self, host: Host, config: WorkerConfig, old: WorkerConfig | None = None) -> None:
+        """Make the worker's queues, and let those it consumes deliver to it. With an `old` configuration only what
+        differs from it: the rest is as it was, or as somebody has changed it since."""
+        named = {producer.queue for producer in old.producers} if old else set()
         for producer in config.producers:
-            self.broker.create_queue(producer.queue)
+            if producer.queue not in named:
+                self.broker.create_queue(producer.queue)
         for consumer in config.consumers:
-            deliver: Deliver | None = None
-            if consumer.settings.type == "worker":
-                deliver = partial(_deliver, host)
-                if self._around_delivery is not None:
-                    deliver = self._around_delivery(deliver)
+            if old and consumer in old.consumers:
+                continue
+            deliver = self._deliver_to(host) if consumer.settings.type == "worker" else None
             self.broker.set_consumer(consumer.queue, consumer.settings, config.name, deliver)
+            self._consumers_set.discard(consumer.queue)
+
+    def _deliver_to(self, host: Host) -> Deliver:
+        deliver: Deliver = partial(_deliver, host)
+        return deliver if self._around_delivery is None else self._around_delivery(deliver)
 
     def _delete_unused_queues(self) -> None:
-        """Forget the queues that nothing names any more. One with messages stays until they are dealt with."""
+        """Forget the queues that nothing names any more. One with messages stays until they are dealt with, and one
+        that somebody has made or changed from outside stays in any case."""
         named = {producer.queue for config in self.configs for producer in config.producers}
-        for config in self.configs:
-            for consumer in config.consumers:
-                named.add(consumer.queue)
-                named.add(consumer.settings.dead_letter_queue or "")
+        named |= {consumer.queue for config in self.configs for consumer in config.consumers}
         for queue in self.broker.queues:
-            if queue.name not in named and not len(queue):
+            if queue.consumer is not None:
+                named.add(queue.consumer.dead_letter_queue or "")
+        for queue in self.broker.queues:
+            if queue.name not in named | self._changed and not len(queue):
                 self.broker.delete_queue(queue.name)
 
 

@@ -7,9 +7,10 @@ machine must not know: ids, the service's checks, tasks that run consumers, time
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from random import Random
 from typing import Final
 
@@ -18,6 +19,7 @@ import msgspec
 from emulator.broker.clock import Clock, Timer, WallClock
 from emulator.broker.errors import QueueError, QueueErrorCode
 from emulator.broker.message import (
+    Acknowledgement,
     ContentType,
     DeadLetter,
     Delivery,
@@ -25,16 +27,21 @@ from emulator.broker.message import (
     Lease,
     Message,
     Metrics,
+    PulledMessage,
     Settlement,
 )
 from emulator.broker.queue import Queue
 from emulator.broker.settings import (
+    DEFAULT_PULL_BATCH_SIZE,
     DELAY_SECONDS,
     MAX_BATCH_BYTES,
     MAX_BATCH_COUNT,
     MAX_MESSAGE_BYTES,
+    PULL_BATCH_SIZE,
+    VISIBILITY_TIMEOUT_MS,
     ConsumerSettings,
     QueueSettings,
+    Range,
 )
 from emulator.events import BatchDelivered, Bus, MessagesDeadLettered, MessagesDropped, MessagesSent
 
@@ -55,13 +62,25 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     delay_seconds: int | None = None
 
 
+@dataclass(slots=True)
+class QueueTimes:
+    """When things happened to a queue, in seconds since the epoch; None: never. `modified_at` is the last change of its
+    settings or its consumer, and `consumer_set_at` when it got the consumer that it has."""
+
+    created_at: float
+    modified_at: float
+    consumer_set_at: float | None = None
+    purged_at: float | None = None
+
+
 class _Driver:
     """What the broker keeps of one queue beside its state machine."""
 
-    __slots__ = ("awake", "deleted", "deliver", "queue", "running", "timer", "timer_at", "worker")
+    __slots__ = ("awake", "deleted", "deliver", "queue", "running", "timer", "timer_at", "times", "worker")
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, now: float) -> None:
         self.queue = queue
+        self.times = QueueTimes(now, now)
         self.worker = ""
         self.deliver: Deliver | None = None
         self.awake = False
@@ -100,7 +119,7 @@ class Broker:
         """The queue of that name, made if need be."""
         driver = self._drivers.get(name)
         if driver is None:
-            driver = self._drivers[name] = _Driver(Queue(name))
+            driver = self._drivers[name] = _Driver(Queue(name), self._clock.now())
         return driver.queue
 
     def delete_queue(self, name: str) -> None:
@@ -116,6 +135,7 @@ class Broker:
         """Give a queue new settings; they act at once. Raises QueueError 10104 when there is none."""
         driver = self._driver(name)
         driver.queue.settings = settings
+        driver.times.modified_at = self._clock.now()
         self._wake(driver)
 
     def pause(self, name: str) -> None:
@@ -129,7 +149,8 @@ class Broker:
     def set_consumer(self, name: str, settings: ConsumerSettings, worker: str, deliver: Deliver | None) -> None:
         """Let a queue, made if need be, deliver by `deliver` to the consumer called `worker`.
 
-        The dead letter queue is made too. What is in flight is settled by the new settings.
+        Without `deliver` (as for `http_pull`) its messages wait until they are pulled. The dead letter queue is made
+        too. What is in flight is settled by the new settings.
         """
         self.create_queue(name)
         driver = self._drivers[name]
@@ -137,6 +158,9 @@ class Broker:
         driver.queue.held = worker in self._held
         driver.worker = worker
         driver.deliver = deliver
+        now = driver.times.modified_at = self._clock.now()
+        if driver.times.consumer_set_at is None:
+            driver.times.consumer_set_at = now
         if settings.dead_letter_queue is not None:
             self.create_queue(settings.dead_letter_queue)
         self._wake(driver)
@@ -147,6 +171,12 @@ class Broker:
         driver.queue.consumer = None
         driver.deliver = None
         driver.worker = ""
+        driver.times.modified_at = self._clock.now()
+        driver.times.consumer_set_at = None
+
+    def times_of(self, name: str) -> QueueTimes:
+        """When things happened to a queue. Raises QueueError 10104 when there is none."""
+        return replace(self._driver(name).times)
 
     def consumer_of(self, name: str) -> str:
         """The name of the worker that consumes a queue; empty when there is none."""
@@ -197,20 +227,77 @@ class Broker:
                 now,
                 now,
                 now + (default_delay if outgoing.delay_seconds is None else outgoing.delay_seconds),
+                source=source,
             )
             for outgoing in messages
         ]
         self._enqueue(driver, accepted, now, source)
         return queue.metrics()
 
+    def pull(
+        self, name: str, batch_size: int = DEFAULT_PULL_BATCH_SIZE, visibility_timeout_ms: int | None = None
+    ) -> Sequence[PulledMessage]:
+        """Lease up to `batch_size` (1 to 100) ready messages to a client, at once and possibly none.
+
+        A lease holds for `visibility_timeout_ms`, without one for as long as the consumer's settings say. Raises
+        QueueError when the queue has no `http_pull` consumer, is paused, or a number is out of range.
+        """
+        driver = self._driver(name)
+        queue = driver.queue
+        consumer = queue.consumer
+        if consumer is None or consumer.type != "http_pull":
+            raise QueueError(
+                QueueErrorCode.HTTP_PULL_NOT_ENABLED,
+                f"Queue {name} has no consumer of type http_pull, so it cannot be pulled from",
+            )
+        if visibility_timeout_ms is None:
+            visibility_timeout_ms = consumer.visibility_timeout_ms
+        _check_number("batch_size", batch_size, PULL_BATCH_SIZE)
+        _check_number("visibility_timeout_ms", visibility_timeout_ms, VISIBILITY_TIMEOUT_MS)
+        if queue.settings.delivery_paused:
+            raise QueueError(
+                QueueErrorCode.QUEUE_DELIVERY_PAUSED, f"queue_delivery_paused: delivery of queue {name} is paused"
+            )
+        now = self._clock.now()
+        self._catch_up(driver, now)
+        pulled = queue.pull(now, batch_size, visibility_timeout_ms)
+        self._wake(driver)
+        return pulled
+
+    def acknowledge(
+        self, name: str, acks: Iterable[str], retries: Iterable[tuple[str, int | None]] = ()
+    ) -> Acknowledgement:
+        """End leases of pulled messages, by lease id: `acks` are done, `retries` come back after their delay in seconds
+        (None: the consumer's). Raises QueueError, and changes nothing, when a delay is out of range."""
+        driver = self._driver(name)
+        retries = list(retries)
+        for _, delay_seconds in retries:
+            if delay_seconds is not None:
+                _check_number("delay_seconds", delay_seconds, DELAY_SECONDS, QueueErrorCode.MESSAGE_METADATA_INVALID)
+        now = self._clock.now()
+        acknowledgement = driver.queue.acknowledge(acks, retries, now)
+        if acknowledgement.ended:
+            self._pulled_settled(driver, acknowledgement, now)
+            self._wake(driver)
+        return acknowledgement
+
+    def peek(self, name: str, count: int) -> Sequence[Message]:
+        """The first `count` (1 to 100) messages that wait in a queue, delayed ones last. They stay as they are."""
+        driver = self._driver(name)
+        _check_number("batch_size", count, PULL_BATCH_SIZE)
+        self._catch_up(driver, self._clock.now())
+        return list(islice(driver.queue.waiting(), count))
+
     def purge(self, name: str) -> int:
         """Delete what waits in a queue, delayed messages included. Returns how many there were."""
         driver = self._driver(name)
-        purged = driver.queue.purge()
-        if purged:
-            self._bus.publish(MessagesDropped(name, purged, "purged"))
-        self._wake(driver)
-        return len(purged)
+        driver.times.purged_at = self._clock.now()
+        return len(self._purged(driver, driver.queue.purge()))
+
+    def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[Message]:
+        """Delete the messages called `ids` where they wait in a queue. Returns those that did."""
+        driver = self._driver(name)
+        return self._purged(driver, driver.queue.purge(ids))
 
     def metrics(self, name: str) -> Metrics:
         """The backlog of a queue."""
@@ -262,7 +349,7 @@ class Broker:
             return
         queue = driver.queue
         now = self._clock.now()
-        self._delete_expired(driver, now)
+        self._catch_up(driver, now)
         for lease in queue.expired_leases(now):
             self._time_out(driver, lease, now)
         if driver.deliver is not None:
@@ -324,6 +411,28 @@ class Broker:
             self._settled(driver, lease, result, driver.queue.settle(lease, result, now), now)
         self._wake(driver)
 
+    def _purged(self, driver: _Driver, messages: Sequence[Message]) -> Sequence[Message]:
+        if messages:
+            self._bus.publish(MessagesDropped(driver.queue.name, messages, "purged"))
+        self._wake(driver)
+        return messages
+
+    def _catch_up(self, driver: _Driver, now: float) -> None:
+        """Let what the passing of time does to messages that wait, or that clients have pulled, be done."""
+        self._delete_expired(driver, now)
+        expired = driver.queue.expire_pulled(now)
+        if expired is not None:
+            self._pulled_settled(driver, expired, now)
+
+    def _pulled_settled(self, driver: _Driver, acknowledgement: Acknowledgement, now: float) -> None:
+        """Tell of pulled messages that were settled together as of a batch that was delivered, and move dead ones."""
+        ended = acknowledgement.ended
+        messages = [each.message for each in ended]
+        consumer = driver.queue.consumer or ConsumerSettings("http_pull")
+        taken_at, expires_at = min(each.taken_at for each in ended), max(each.expires_at for each in ended)
+        lease = Lease(0, messages, consumer, taken_at, expires_at)
+        self._settled(driver, lease, acknowledgement.result, acknowledgement.settlement, now)
+
     def _settled(
         self, driver: _Driver, lease: Lease, result: DeliveryResult, settlement: Settlement, now: float
     ) -> None:
@@ -349,6 +458,7 @@ class Broker:
                 now,
                 now + self.create_queue(target).settings.delivery_delay,
                 dead_letter=DeadLetter(name, now, message.failures),
+                source=message.source,
             )
             for message in dead
         ]
@@ -359,6 +469,16 @@ class Broker:
         expired = driver.queue.advance(now)
         if expired:
             self._bus.publish(MessagesDropped(driver.queue.name, expired, "expired"))
+
+
+def _check_number(
+    name: str,
+    value: int,
+    allowed: Range,
+    code: QueueErrorCode = QueueErrorCode.JSON_REQUEST_BODY_INVALID,
+) -> None:
+    if value not in allowed:
+        raise QueueError(code, f"{name} of {value!r} is invalid: it must be a whole number, {allowed}")
 
 
 def _check(messages: Iterable[Outgoing], queue: Queue, batch_delay_seconds: int | None) -> None:

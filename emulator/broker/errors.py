@@ -6,7 +6,10 @@ from enum import IntEnum
 
 
 class QueueErrorCode(IntEnum):
-    """The codes that the service puts at the end of a message, and into the answers of the REST API."""
+    """The codes that the service puts at the end of a message, and into the answers of the REST API.
+
+    The service documents no number for the two about pulling: these are the emulator's.
+    """
 
     QUEUE_NOT_FOUND = 10104
     BATCH_DELAY_INVALID = 10202
@@ -19,6 +22,8 @@ class QueueErrorCode(IntEnum):
     QUEUE_OVERLOADED = 10250
     QUEUE_STORAGE_LIMIT_EXCEEDED = 10251
     QUEUE_DISABLED = 10252
+    QUEUE_DELIVERY_PAUSED = 10260
+    HTTP_PULL_NOT_ENABLED = 10261
     UNKNOWN_INTERNAL_ERROR = 15000
 
 

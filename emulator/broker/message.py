@@ -50,7 +50,8 @@ class Message(msgspec.Struct, gc=False):
 
     `id` is 32 hex digits. `timestamp` is when it was sent and `enqueued_at` when it entered this queue, in seconds
     since the epoch; they differ for a dead letter. `attempts` counts the deliveries so far, the running one included.
-    `ready_at` is when it became, or becomes, deliverable.
+    `ready_at` is when it became, or becomes, deliverable. `source` says who sent it (as in MessagesSent). `place` and
+    `lease_id` are the queue's own notes: where the message is, and the last lease that a client pulled it with.
     """
 
     id: str
@@ -63,6 +64,8 @@ class Message(msgspec.Struct, gc=False):
     failures: tuple[Attempt, ...] = ()
     dead_letter: DeadLetter | None = None
     place: int = 0
+    source: str = ""
+    lease_id: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +78,18 @@ class Lease:
     consumer: ConsumerSettings
     taken_at: float
     expires_at: float
+
+
+@dataclass(slots=True, eq=False)
+class PulledMessage:
+    """A message that a client has pulled, and its lease. Times are in seconds since the epoch. `lease_id` tells nothing
+    about either; `is_leased` is false once the lease has ended or expired."""
+
+    lease_id: str
+    message: Message
+    taken_at: float
+    expires_at: float
+    is_leased: bool = True
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):
@@ -136,3 +151,18 @@ class Settlement:
     dropped: Sequence[Message] = ()
     expired: Sequence[Message] = ()
     dead_letter_queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What became of pulled messages: those whose lease `ended`, what was said of them, and their settlement.
+
+    `unknown` are lease ids that mean nothing here, or nothing any more. `expired` are those of retries that came after
+    the lease had expired, when the message had been given back already. Neither changed anything.
+    """
+
+    ended: Sequence[PulledMessage]
+    result: DeliveryResult
+    settlement: Settlement
+    unknown: Sequence[str] = ()
+    expired: Sequence[str] = ()

@@ -7,18 +7,22 @@ returns what happened. The broker drives it on a clock; tests drive it by hand.
 A message is in exactly one place at any time:
 
     enqueue ──> DELAYED ──(ready_at passes)──> READY ──take_batch──> LEASED ──settle──┬─> gone: acked, dead, dropped
-            └──────────────────────────────────> ^                                    │
+            └──────────────────────────────────> ^       or pull                      │
                                                  └── DELAYED <──────── retried ───────┘
 
 READY    can be delivered. A batch is taken when `max_batch_size` of them wait, or when the oldest has been ready for
          `max_batch_timeout`. In the order in which they became ready.
 DELAYED  becomes READY when its time comes. Both a send with a delay and a retry with one lead here.
 LEASED   is in flight. A lease ends by `settle`, which is also how one ends whose time is up (`expired_leases`), or
-         by `release`, when the delivery did not happen after all and the attempt is given back.
+         by `release`, when the delivery did not happen after all and the attempt is given back. What a client pulls
+         has one lease for each message, which ends by `acknowledge` or, when its time is up, by `expire_pulled`.
 gone     Left for good. It may still lie in one of the structures below, which skip it.
 
 Deliveries stop while the queue is paused, has no consumer, or is held (its consumer cannot run at the moment); nothing
 else does. Retention takes what is READY or DELAYED; what is LEASED is dropped when it would come back.
+
+A client that acks too late has still done its work. So the lease of a pulled message is remembered after it expired,
+until the message is leased again or gone, and ends it wherever it waits by then.
 
 Two structures span the places: `_arrivals`, every message in the order of `enqueued_at`, gives the oldest message and
 finds the expired ones; `_ready` and `_delayed` hold what waits. Removal from the middle only marks a message as gone,
@@ -28,11 +32,20 @@ and the structures are swept as they are read, so that every transition costs am
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from emulator.broker.message import Attempt, DeliveryResult, Lease, Message, Metrics, Settlement
+from emulator.broker.message import (
+    Acknowledgement,
+    Attempt,
+    DeliveryResult,
+    Lease,
+    Message,
+    Metrics,
+    PulledMessage,
+    Settlement,
+)
 from emulator.broker.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings, QueueSettings
 
 GONE: Final = 0
@@ -66,6 +79,10 @@ class Queue:
         self._arrivals: deque[Message] = deque()
         self._leases: dict[int, Lease] = {}
         self._leased_count = 0
+        self._pulled: dict[str, PulledMessage] = {}
+        self._pull_expiries: list[tuple[float, int, PulledMessage]] = []
+        self._pulled_count = 0
+        self._puller = consumer
         self._bytes = 0
         self._serial = 0
         self._concurrency = 1
@@ -94,6 +111,11 @@ class Queue:
     def leases(self) -> Sequence[Lease]:
         """The deliveries under way, oldest first."""
         return tuple(self._leases.values())
+
+    @property
+    def pulled(self) -> Sequence[PulledMessage]:
+        """The messages that clients have pulled and hold a lease on."""
+        return tuple(each for each in self._pulled.values() if each.is_leased)
 
     @property
     def concurrency(self) -> int:
@@ -140,7 +162,7 @@ class Queue:
     def next_due(self) -> float | None:
         """When the machine next has something to do, with nothing else happening; None for never.
 
-        Call `advance`, `expired_leases` and `take_batch` then. The time may have passed already.
+        Call `advance`, `expired_leases`, `expire_pulled` and `take_batch` then. The time may have passed already.
         """
         due = min(self._activity_due(), self._expiry_due())
         return None if due == _NEVER else due
@@ -172,6 +194,7 @@ class Queue:
                 batch.append(message)
         self._ready_count -= count
         self._leased_count += count
+        self._forget_leases(batch)
         self._serial += 1
         lease = Lease(self._serial, batch, self.consumer, now, now + HANDLER_TIMEOUT_SECONDS)
         self._leases[lease.id] = lease
@@ -197,7 +220,8 @@ class Queue:
                 return Settlement(lease.messages)
         else:
             self._concurrency = max(1, min(self._concurrency, most) - 1)
-        return self._settle_each(lease, result, consumer, now)
+        leased = [(message, lease.taken_at) for message in lease.messages]
+        return self._settle_each(leased, result, consumer, now)
 
     def expired_leases(self, now: float) -> Sequence[Lease]:
         """The leases whose time is up. They are to be settled now, by what was decided in time."""
@@ -217,8 +241,93 @@ class Queue:
             self._ready = deque(sorted(ready, key=_ready_at))
         self._ready_count += len(lease.messages)
 
-    def purge(self) -> Sequence[Message]:
-        """Delete what is ready or delayed. What is in flight is left to its handler."""
+    def pull(self, now: float, batch_size: int, visibility_timeout_ms: int) -> Sequence[PulledMessage]:
+        """Lease up to `batch_size` messages that are ready to a client, each for itself. Counts as an attempt.
+
+        Neither concurrency nor the batch timeout matters. Nothing is leased while the queue is paused, or has no
+        consumer of type `http_pull`.
+        """
+        self._sweep(now)
+        consumer = self.consumer
+        if consumer is None or consumer.type != "http_pull" or self.settings.delivery_paused:
+            return ()
+        self._puller = consumer
+        expires_at = now + visibility_timeout_ms / 1000
+        count = min(batch_size, self._ready_count)
+        ready = self._ready
+        pulled: list[PulledMessage] = []
+        while len(pulled) < count:
+            message = ready.popleft()
+            if message.place == READY:
+                self._forget_leases((message,))
+                self._serial += 1
+                message.place = LEASED
+                message.attempts += 1
+                message.lease_id = f"{message.id}{self._serial:016x}"
+                each = PulledMessage(message.lease_id, message, now, expires_at)
+                self._pulled[each.lease_id] = each
+                heappush(self._pull_expiries, (expires_at, self._serial, each))
+                pulled.append(each)
+        self._ready_count -= count
+        self._leased_count += count
+        self._pulled_count += count
+        return pulled
+
+    def acknowledge(
+        self, acks: Iterable[str], retries: Iterable[tuple[str, int | None]], now: float
+    ) -> Acknowledgement:
+        """End leases of pulled messages by what the client says: `acks` first, then `retries`, each with its delay in
+        seconds (None: the consumer's).
+
+        An ack is good for as long as the message is there and nobody else got it, also when its lease has expired. A
+        retry needs a lease that holds: an expired one has given the message back already.
+        """
+        self._sweep(now)
+        result = DeliveryResult(error="the client that pulled it asked for a retry")
+        ended: list[PulledMessage] = []
+        unknown: list[str] = []
+        expired: list[str] = []
+        for lease_id in acks:
+            each = self._pulled.get(lease_id)
+            if each is None:
+                unknown.append(lease_id)
+            else:
+                self._end_pulled(each)
+                ended.append(each)
+        for lease_id, delay_seconds in retries:
+            each = self._pulled.get(lease_id)
+            if each is None:
+                unknown.append(lease_id)
+            elif not each.is_leased:
+                expired.append(lease_id)
+            else:
+                self._end_pulled(each)
+                ended.append(each)
+                result.retry_messages[each.message.id] = delay_seconds
+        return Acknowledgement(ended, result, self._settle_pulled(ended, result, now), unknown, expired)
+
+    def expire_pulled(self, now: float) -> Acknowledgement | None:
+        """End the leases of pulled messages whose time is up: the attempt has failed. None when there is none."""
+        expiries = self._pull_expiries
+        ended: list[PulledMessage] = []
+        while expiries and (expiries[0][0] <= now or not expiries[0][2].is_leased):
+            each = heappop(expiries)[2]
+            if each.is_leased:
+                each.is_leased = False
+                ended.append(each)
+        if not ended:
+            return None
+        self._sweep(now)
+        self._leased_count -= len(ended)
+        self._pulled_count -= len(ended)
+        result = DeliveryResult("lease_expired", error="the client that pulled it did not acknowledge it in time")
+        return Acknowledgement(ended, result, self._settle_pulled(ended, result, now))
+
+    def purge(self, ids: Collection[str] | None = None) -> Sequence[Message]:
+        """Delete what is ready or delayed, or of that only the messages called `ids`. What is in flight is left to its
+        handler, or to the client that pulled it."""
+        if ids is not None:
+            return self._purge_some(ids)
         purged = list(self.waiting())
         self._remove(purged)
         self._ready.clear()
@@ -234,7 +343,10 @@ class Queue:
             due = min(due, self._delayed[0][0])
         for lease in self._leases.values():
             due = min(due, lease.expires_at)
-        return due
+        expiries = self._pull_expiries
+        while expiries and not expiries[0][2].is_leased:
+            heappop(expiries)
+        return min(due, expiries[0][0]) if expiries else due
 
     def _batch_due(self) -> float:
         """When the next batch goes out: minus infinity for at once, infinity for not until something else happens."""
@@ -315,7 +427,53 @@ class Queue:
             raise ValueError(f"lease {lease.id} of queue {self.name} has ended already")
         self._leased_count -= len(lease.messages)
 
+    def _end_pulled(self, each: PulledMessage) -> None:
+        """Take a message that a client answers for out of its place; an expired one waits again."""
+        message = each.message
+        del self._pulled[each.lease_id]
+        message.lease_id = ""
+        if each.is_leased:
+            each.is_leased = False
+            self._leased_count -= 1
+            self._pulled_count -= 1
+        elif message.place == READY:
+            self._ready_count -= 1
+        else:
+            self._delayed_count -= 1
+
+    def _settle_pulled(self, ended: Sequence[PulledMessage], result: DeliveryResult, now: float) -> Settlement:
+        if len(self._pull_expiries) > 2 * self._pulled_count + 1024:
+            self._pull_expiries = [entry for entry in self._pull_expiries if entry[2].is_leased]
+            heapify(self._pull_expiries)
+        if result.outcome == "ok" and not result.retry_messages:
+            acked = [each.message for each in ended]
+            self._remove(acked)
+            return Settlement(acked)
+        # There was a consumer when these were pulled, and its settings count where there is none any more.
+        consumer = self.consumer or self._puller
+        assert consumer is not None
+        return self._settle_each([(each.message, each.taken_at) for each in ended], result, consumer, now)
+
+    def _forget_leases(self, messages: Iterable[Message]) -> None:
+        """Forget the expired leases of messages that are leased anew, or gone."""
+        if self._pulled:
+            for message in messages:
+                if message.lease_id:
+                    self._pulled.pop(message.lease_id, None)
+                    message.lease_id = ""
+
+    def _purge_some(self, ids: Collection[str]) -> Sequence[Message]:
+        purged = [message for message in self._arrivals if message.place in (READY, DELAYED) and message.id in ids]
+        for message in purged:
+            if message.place == READY:
+                self._ready_count -= 1
+            else:
+                self._delayed_count -= 1
+        self._remove(purged)
+        return purged
+
     def _remove(self, messages: Sequence[Message]) -> None:
+        self._forget_leases(messages)
         size = 0
         for message in messages:
             message.place = GONE
@@ -330,7 +488,14 @@ class Queue:
             self._delayed = [entry for entry in self._delayed if entry[2].place == DELAYED]
             heapify(self._delayed)
 
-    def _settle_each(self, lease: Lease, result: DeliveryResult, consumer: ConsumerSettings, now: float) -> Settlement:
+    def _settle_each(
+        self,
+        leased: Iterable[tuple[Message, float]],
+        result: DeliveryResult,
+        consumer: ConsumerSettings,
+        now: float,
+    ) -> Settlement:
+        """What becomes of messages, each with the time at which it was leased."""
         acked_rest = result.ack_all or (result.outcome == "ok" and not result.retry_all)
         # A message's own retry without a delay takes the batch's; without one of those, the consumer's.
         default_delay = consumer.retry_delay
@@ -341,14 +506,14 @@ class Queue:
         dead: list[Message] = []
         dropped: list[Message] = []
         expired: list[Message] = []
-        for message in lease.messages:
+        for message, taken_at in leased:
             own_retry = message.id in result.retry_messages
             if message.id in result.explicit_acks or (acked_rest and not own_retry):
                 acked.append(message)
                 continue
             delay = result.retry_messages.get(message.id)
             asked_for = own_retry or result.retry_all
-            message.failures += (_attempt(message, lease, result, asked_for=asked_for),)
+            message.failures += (_attempt(message, taken_at, result, asked_for=asked_for),)
             if message.attempts > consumer.max_retries:
                 (dead if consumer.dead_letter_queue else dropped).append(message)
             elif self._is_expired(message, now):
@@ -372,8 +537,6 @@ def _ready_at(message: Message) -> float:
     return message.ready_at
 
 
-def _attempt(message: Message, lease: Lease, result: DeliveryResult, *, asked_for: bool) -> Attempt:
-    if asked_for and result.outcome == "ok":
-        return Attempt(message.attempts, lease.taken_at, "retry")
+def _attempt(message: Message, taken_at: float, result: DeliveryResult, *, asked_for: bool) -> Attempt:
     outcome = "retry" if asked_for else result.outcome
-    return Attempt(message.attempts, lease.taken_at, outcome, result.error, result.traceback)
+    return Attempt(message.attempts, taken_at, outcome, result.error, result.traceback)

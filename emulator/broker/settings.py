@@ -29,6 +29,8 @@ MAX_BATCH_TIMEOUT_SECONDS: Final = Range(0, 60)
 MAX_RETRIES: Final = Range(0, 100)
 MAX_CONCURRENCY: Final = Range(1, 250)
 VISIBILITY_TIMEOUT_MS: Final = Range(0, 43_200_000)
+PULL_BATCH_SIZE: Final = Range(1, 100)
+DEFAULT_PULL_BATCH_SIZE: Final = 5
 
 MAX_MESSAGE_BYTES: Final = 128_000
 MAX_BATCH_BYTES: Final = 256_000
@@ -49,13 +51,14 @@ class QueueSettings:
 class ConsumerSettings:
     """Settings of a queue's one consumer.
 
-    `max_batch_timeout` and `retry_delay` are in seconds. `max_concurrency` None means that deliveries scale up to 250
-    at once. `visibility_timeout_ms` concerns `http_pull` consumers only.
+    `max_batch_timeout` and `retry_delay` are in seconds; the former has fractions where the REST API, which takes
+    milliseconds, set it. `max_concurrency` None means that deliveries scale up to 250 at once. `visibility_timeout_ms`
+    concerns `http_pull` consumers only: how long a pulled message is leased when the pull does not say.
     """
 
     type: ConsumerType = "worker"
     max_batch_size: int = 10
-    max_batch_timeout: int = 5
+    max_batch_timeout: float = 5
     max_retries: int = 3
     dead_letter_queue: str | None = None
     max_concurrency: int | None = None

@@ -86,7 +86,8 @@ class JsonLines:
         """Nothing to note: every record names its worker."""
 
     def ready(self, event: events.ServerReady, hosts: Sequence[Host]) -> str:
-        return _line("ready", "info", url=event.url, workers=[_worker(host) for host in hosts])
+        token = event.api_token or None
+        return _line("ready", "info", url=event.url, api_token=token, workers=[_worker(host) for host in hosts])
 
     def workers(self, hosts: Sequence[Host]) -> str:
         return _line("workers", "info", workers=[_worker(host) for host in hosts])

@@ -111,7 +111,7 @@ def _consumer(worker: str, settings: ConsumerSettings) -> str:
     return ", ".join(parts)
 
 
-def _seconds(number: int) -> str:
+def _seconds(number: float) -> str:
     """A number of seconds in its largest whole unit: `5 s`, `2 minutes`, `4 days`."""
     for unit, noun in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if number >= unit and number % unit == 0:

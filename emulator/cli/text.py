@@ -78,8 +78,9 @@ class TextLines:
         return "\n".join(describe(hosts, self._style)) + "\n"
 
     def address(self, event: events.ServerReady) -> str:
-        """The one line of the start that is never left out."""
-        return f"{self._style.green('Ready')} on {self._style.bold(event.url)}"
+        """What is never left out at the start: a line, and another where the REST API requires a token."""
+        line = f"{self._style.green('Ready')} on {self._style.bold(event.url)}"
+        return f"{line}\nREST API token: {event.api_token}" if event.api_token else line
 
     def request(self, event: events.RequestFinished) -> str:
         path = event.path

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from functools import partial
 from time import perf_counter, time
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from emulator.events import Bus, ScheduledFinished
 from emulator.hosts.base import HandlerError, HandlerMissing, Host, NotLoaded
 
+API_PREFIX: Final = "/cdn-cgi/emulator/client/v4"
 
-def make_control(bus: Bus) -> Starlette:
-    """The control plane as an ASGI application. The worker that a request is for is in `scope["emulator.worker"]`."""
-    return Starlette(
-        routes=[Route("/cdn-cgi/handler/scheduled", partial(_scheduled, bus), methods=["GET", "POST"])],
-        exception_handlers={HTTPException: _http_error},
-    )
+
+def make_control(bus: Bus, api: ASGIApp | None = None) -> Starlette:
+    """The control plane as an ASGI application, with the REST API where there is one. The worker that a request is for
+    is in `scope["emulator.worker"]`."""
+    routes: list[Route | Mount] = [
+        Route("/cdn-cgi/handler/scheduled", partial(_scheduled, bus), methods=["GET", "POST"])
+    ]
+    if api is not None:
+        routes.append(Mount(API_PREFIX, api))
+    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
 
 async def _scheduled(bus: Bus, request: Request) -> Response:
@@ -49,5 +56,8 @@ async def _scheduled(bus: Bus, request: Request) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    text = f"{status}: nothing answers {request.method} {request.url.path}. There is /cdn-cgi/handler/scheduled?cron=\n"
+    text = (
+        f"{status}: nothing answers {request.method} {request.url.path}. There are "
+        f"/cdn-cgi/handler/scheduled?cron= and {API_PREFIX}/accounts/ACCOUNT/queues\n"
+    )
     return PlainTextResponse(text, status)

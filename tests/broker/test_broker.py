@@ -937,3 +937,208 @@ def test_close_can_be_called_when_a_delivery_is_about_to_start() -> None:
         assert driven.broker.metrics("orders").backlog_count == 1
 
     run(main())
+
+
+# Pull consumers
+
+
+def let_pull(driven: Driven, *, retries: int = 3, dlq: str | None = None, visibility_ms: int = 30_000) -> None:
+    settings = ConsumerSettings(
+        "http_pull", max_retries=retries, dead_letter_queue=dlq, visibility_timeout_ms=visibility_ms
+    )
+    driven.broker.set_consumer("orders", settings, "", None)
+
+
+def test_pulled_messages_are_acked_by_their_lease_ids() -> None:
+    async def main() -> None:
+        driven = Driven()
+        let_pull(driven)
+        driven.send(b"one", b"two")
+        first, second = driven.broker.pull("orders")
+        assert [first.message.body, second.message.body] == [b"one", b"two"]
+        driven.broker.acknowledge("orders", [first.lease_id], [(second.lease_id, 60)])
+        assert driven.broker.pull("orders") == []
+        await driven.advance(60)
+        assert [each.message.body for each in driven.broker.pull("orders")] == [b"two"]
+
+    run(main())
+
+
+def test_a_pull_takes_five_messages_unless_it_says_otherwise() -> None:
+    async def main() -> None:
+        driven = Driven()
+        let_pull(driven)
+        driven.send(*[b"x"] * 20)
+        assert (len(driven.broker.pull("orders")), len(driven.broker.pull("orders", 9))) == (5, 9)
+
+    run(main())
+
+
+def test_the_visibility_timeout_is_the_pulls_else_the_consumers() -> None:
+    async def main() -> None:
+        driven = Driven()
+        let_pull(driven, visibility_ms=2_000)
+        driven.send(b"one", b"two")
+        (own,) = driven.broker.pull("orders", 1, 500)
+        (default,) = driven.broker.pull("orders", 1)
+        assert (own.expires_at, default.expires_at) == (T + 0.5, T + 2)
+
+    run(main())
+
+
+def test_a_lease_that_expires_is_settled_when_its_time_is_up_with_nobody_asking() -> None:
+    async def main() -> None:
+        driven = Driven()
+        let_pull(driven, retries=0, dlq="orders-dlq")
+        driven.send(b"one")
+        driven.broker.pull("orders", 1, 5_000)
+        await driven.advance(4.9)
+        assert driven.published(BatchDelivered) == []
+        await driven.advance(0.1)
+        (delivered,) = driven.published(BatchDelivered)
+        assert (delivered.result.outcome, delivered.duration) == ("lease_expired", 5)
+        (letter,) = driven.broker.peek("orders-dlq", 10)
+        assert letter.dead_letter is not None
+        assert letter.dead_letter.last_error == "the client that pulled it did not acknowledge it in time"
+        assert [attempt.outcome for attempt in letter.dead_letter.attempts] == ["lease_expired"]
+
+    run(main())
+
+
+def test_an_expired_message_can_be_pulled_at_that_moment() -> None:
+    async def main() -> None:
+        driven = Driven()
+        let_pull(driven)
+        driven.send(b"one")
+        driven.broker.pull("orders", 1, 0)
+        (again,) = driven.broker.pull("orders")
+        assert again.message.attempts == 2
+
+    run(main())
+
+
+def test_settled_pulls_are_published_as_a_batch() -> None:
+    async def main() -> None:
+        driven = Driven()
+        let_pull(driven)
+        driven.send(b"one", b"two", b"three")
+        one, two, three = driven.broker.pull("orders")
+        driven.broker.acknowledge("orders", [one.lease_id, two.lease_id], [(three.lease_id, 7)])
+        driven.broker.acknowledge("orders", [one.lease_id])
+        (delivered,) = driven.published(BatchDelivered)
+        assert [each.body for each in delivered.settlement.acked] == [b"one", b"two"]
+        assert [(each.body, delay) for each, delay in delivered.settlement.retried] == [(b"three", 7)]
+
+    run(main())
+
+
+def test_a_paused_queue_refuses_to_be_pulled_from() -> None:
+    driven = Driven()
+    let_pull(driven)
+    driven.broker.pause("orders")
+    with pytest.raises(QueueError, match="queue_delivery_paused") as caught:
+        driven.broker.pull("orders")
+    assert caught.value.code is QueueErrorCode.QUEUE_DELIVERY_PAUSED
+
+
+def test_only_a_queue_with_a_pull_consumer_can_be_pulled_from() -> None:
+    async def main() -> None:
+        driven = Driven()
+        driven.broker.create_queue("idle")
+        consume(driven, Consumer(driven))
+        for queue in ("idle", "orders"):
+            with pytest.raises(QueueError, match="no consumer of type http_pull") as caught:
+                driven.broker.pull(queue)
+            assert caught.value.code is QueueErrorCode.HTTP_PULL_NOT_ENABLED
+
+    run(main())
+
+
+def test_numbers_out_of_range_are_refused_and_change_nothing() -> None:
+    async def main() -> None:
+        driven = Driven()
+        let_pull(driven)
+        driven.send(b"one")
+        for batch_size, visibility_ms in ((0, 1), (101, 1), (1, -1), (1, 43_200_001)):
+            with pytest.raises(QueueError, match="must be a whole number"):
+                driven.broker.pull("orders", batch_size, visibility_ms)
+        (pulled,) = driven.broker.pull("orders")
+        with pytest.raises(QueueError, match="0 to 86,400") as caught:
+            driven.broker.acknowledge("orders", [pulled.lease_id], [("other", 86_401)])
+        assert caught.value.code is QueueErrorCode.MESSAGE_METADATA_INVALID
+        assert driven.broker.queue("orders").in_flight_count == 1
+
+    run(main())
+
+
+def test_a_worker_that_does_not_load_does_not_keep_clients_from_pulling() -> None:
+    async def main() -> None:
+        driven = Driven()
+        driven.broker.set_consumer("orders", ConsumerSettings("http_pull"), "mailer", None)
+        driven.broker.hold("mailer", held=True)
+        driven.send(b"one")
+        assert len(driven.broker.pull("orders")) == 1
+
+    run(main())
+
+
+def test_a_peek_shows_what_waits_and_leaves_it() -> None:
+    async def main() -> None:
+        driven = Driven()
+        driven.broker.create_queue("orders")
+        driven.send(b"later", delay=60)
+        driven.send(b"one", b"two")
+        for _ in range(2):
+            assert [each.body for each in driven.broker.peek("orders", 100)] == [b"one", b"two", b"later"]
+        assert [each.body for each in driven.broker.peek("orders", 1)] == [b"one"]
+        assert all(each.attempts == 0 for each in driven.broker.peek("orders", 100))
+
+    run(main())
+
+
+def test_single_messages_can_be_purged() -> None:
+    async def main() -> None:
+        driven = Driven()
+        driven.broker.create_queue("orders")
+        driven.send(b"one", b"two")
+        one = driven.broker.peek("orders", 1)[0]
+        assert driven.broker.purge_messages("orders", {one.id, "nonsense"}) == [one]
+        (dropped,) = driven.published(MessagesDropped)
+        assert (dropped.reason, list(dropped.messages)) == ("purged", [one])
+        assert driven.broker.times_of("orders").purged_at is None
+
+    run(main())
+
+
+def test_a_message_remembers_its_source_as_a_dead_letter_too() -> None:
+    async def main() -> None:
+        driven = Driven()
+        consume(driven, Consumer(driven, throw), retries=0, dlq="orders-dlq")
+        driven.send(b"one")
+        await driven.settle()
+        assert driven.broker.peek("orders-dlq", 1)[0].source == "shop"
+
+    run(main())
+
+
+def test_a_queue_knows_when_it_was_made_and_changed() -> None:
+    async def main() -> None:
+        driven = Driven()
+        driven.broker.create_queue("orders")
+        await driven.advance(10)
+        let_pull(driven)
+        await driven.advance(10)
+        driven.broker.pause("orders")
+        await driven.advance(10)
+        driven.broker.purge("orders")
+        times = driven.broker.times_of("orders")
+        assert (times.created_at, times.consumer_set_at, times.modified_at, times.purged_at) == (
+            T,
+            T + 10,
+            T + 20,
+            T + 30,
+        )
+        driven.broker.remove_consumer("orders")
+        assert driven.broker.times_of("orders").consumer_set_at is None
+
+    run(main())

@@ -13,7 +13,7 @@ from conversation import T, ids, message
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from emulator.broker.message import DeliveryResult, Lease, Message, Settlement
+from emulator.broker.message import Acknowledgement, DeliveryResult, Lease, Message, PulledMessage, Settlement
 from emulator.broker.queue import DELAYED, GONE, LEASED, READY, Queue
 from emulator.broker.settings import ConsumerSettings, QueueSettings
 
@@ -24,6 +24,7 @@ CALLS = st.sampled_from(["none", "none", "ack", "retry", "retry later"])
 BATCH_CALLS = st.sampled_from(["none", "none", "ack all", "retry all", "retry all later"])
 CONSUMERS = st.builds(
     ConsumerSettings,
+    type=st.sampled_from(["worker", "worker", "worker", "http_pull", "http_pull"]),
     max_batch_size=st.sampled_from([1, 2, 3, 7]),
     max_batch_timeout=st.sampled_from([0, 0, 1, 5]),
     max_retries=st.integers(0, 3),
@@ -31,6 +32,8 @@ CONSUMERS = st.builds(
     max_concurrency=st.sampled_from([None, None, 1, 2, 3]),
     retry_delay=st.sampled_from([0, 0, 2, 50]),
 )
+VISIBILITIES = st.sampled_from([0, 500, 5_000, 30_000, 30_000, 600_000])
+ANSWERS = st.sampled_from(["none", "ack", "ack", "retry", "retry later"])
 RETENTIONS = st.sampled_from([60, 100, 1_000, 345_600, 345_600, 345_600])
 
 Place = Literal["ready", "delayed", "leased", "acked", "dead", "dropped", "expired", "purged"]
@@ -51,6 +54,8 @@ class Known:
     place: Place
     attempts: int = 0
     failures: int = 0
+    lease_id: str = ""
+    """The last lease that a client pulled it with, if it still means something."""
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -63,6 +68,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = Queue("orders", consumer=ConsumerSettings(max_batch_size=3, max_batch_timeout=1))
         self.known: dict[str, Known] = {}
         self.leases: list[Lease] = []
+        self.pulled: dict[str, PulledMessage] = {}
+        self.puller = self.queue.consumer
 
     # The model
 
@@ -74,6 +81,19 @@ class QueueMachine(RuleBasedStateMachine):
         for each in some:
             assert self.known[each.id].place in HELD, f"{each.id} ended twice"
             self.known[each.id].place = place
+            self.known[each.id].lease_id = ""
+
+    def by_lease(self, lease_id: str) -> Known | None:
+        """The message that a lease id stands for; None when it means nothing, or nothing any more."""
+        return next((each for each in self.known.values() if each.lease_id == lease_id), None)
+
+    def in_clients_hands(self) -> list[PulledMessage]:
+        """What was pulled and is still leased, oldest pull first."""
+        return [
+            pulled
+            for pulled in self.pulled.values()
+            if (known := self.by_lease(pulled.lease_id)) is not None and known.place == "leased"
+        ]
 
     def is_too_old(self, each: Known) -> bool:
         return each.enqueued_at + self.queue.settings.message_retention_period <= self.now
@@ -89,7 +109,9 @@ class QueueMachine(RuleBasedStateMachine):
         """When the next batch goes out if nothing else happens; None for never."""
         consumer = self.queue.consumer
         ready = self.held("ready")
-        if consumer is None or self.queue.held or self.queue.settings.delivery_paused or not ready:
+        if consumer is None or consumer.type != "worker" or not ready:
+            return None
+        if self.queue.held or self.queue.settings.delivery_paused:
             return None
         if len(self.leases) >= min(self.queue.concurrency, consumer.max_concurrency or 250):
             return None
@@ -102,6 +124,7 @@ class QueueMachine(RuleBasedStateMachine):
         times = [each.ready_at for each in self.held("delayed")]
         times += [each.enqueued_at + self.queue.settings.message_retention_period for each in self.held(*WAITING)]
         times += [lease.expires_at for lease in self.leases]
+        times += [each.expires_at for each in self.in_clients_hands()]
         due = self.batch_due()
         return min(times if due is None else [*times, due], default=None)
 
@@ -150,6 +173,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert known.place == "ready", f"a message was delivered that is {known.place}"
             known.place = "leased"
             known.attempts += 1
+            known.lease_id = ""
         last = max(self.known[each.id].ready_at for each in lease.messages)
         assert all(last <= each.ready_at for each in self.held("ready"))
         self.leases.append(lease)
@@ -178,7 +202,9 @@ class QueueMachine(RuleBasedStateMachine):
         consumer = self.queue.consumer or lease.consumer
         most = consumer.max_concurrency or 250
         before, full = min(self.queue.concurrency, most), len(self.held("ready")) >= consumer.max_batch_size
-        self.check_settlement(lease, result, self.queue.settle(lease, result, self.now))
+        settlement = self.queue.settle(lease, result, self.now)
+        self.leases.remove(lease)
+        self.check_settlement(lease.messages, result, settlement, consumer)
         self.check_that_it_ended(lease)
         if result.outcome == "ok":
             grown = min(before + 1, most) if full else before
@@ -186,12 +212,16 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             assert self.queue.concurrency == max(1, before - 1)
 
-    def check_settlement(self, lease: Lease, result: DeliveryResult, settlement: Settlement) -> None:
+    def check_settlement(
+        self,
+        messages: Iterable[Message],
+        result: DeliveryResult,
+        settlement: Settlement,
+        consumer: ConsumerSettings,
+    ) -> None:
         """Compare what became of every message with what must become of it, and note it."""
-        consumer = self.queue.consumer or lease.consumer
-        self.leases.remove(lease)
         expected: dict[str, str] = {}
-        for each in lease.messages:
+        for each in messages:
             verdict = self.verdict(each, result, consumer)
             expected[each.id] = verdict
             known = self.known[each.id]
@@ -261,10 +291,101 @@ class QueueMachine(RuleBasedStateMachine):
         while self.take_batch():
             pass
 
+    @rule(wait=WAITS, number=st.integers(1, 9), visibility_ms=VISIBILITIES)
+    def pull(self, wait: float, number: int, visibility_ms: int) -> None:
+        self.now += wait
+        self.pull_messages(number, visibility_ms)
+
+    def pull_messages(self, number: int, visibility_ms: int) -> None:
+        self.sweep()
+        consumer = self.queue.consumer
+        open_to_clients = (
+            consumer is not None and consumer.type == "http_pull" and not self.queue.settings.delivery_paused
+        )
+        ready = self.held("ready")
+        pulled = self.queue.pull(self.now, number, visibility_ms)
+        assert len(pulled) == (min(len(ready), number) if open_to_clients else 0)
+        if open_to_clients:
+            self.puller = consumer
+        for each in pulled:
+            known = self.known[each.message.id]
+            assert known.place == "ready", f"a message was pulled that is {known.place}"
+            assert each.lease_id not in self.pulled
+            assert (each.taken_at, each.expires_at) == (self.now, self.now + visibility_ms / 1000)
+            known.place = "leased"
+            known.attempts += 1
+            known.lease_id = each.lease_id
+            self.pulled[each.lease_id] = each
+        if pulled:
+            last = max(self.known[each.message.id].ready_at for each in pulled)
+            assert all(last <= each.ready_at for each in self.held("ready"))
+
+    @precondition(lambda self: self.pulled)
+    @rule(wait=WAITS, data=st.data())
+    def acknowledge(self, wait: float, data: st.DataObject) -> None:
+        """A client answers for some leases: for those that hold, that have expired, or that mean nothing any more."""
+        self.now += wait
+        acks: list[str] = []
+        retries: list[tuple[str, int | None]] = []
+        for lease_id in data.draw(st.lists(st.sampled_from([*self.pulled, "nonsense"]), max_size=6)):
+            answer = data.draw(ANSWERS)
+            if answer == "ack":
+                acks.append(lease_id)
+            elif answer != "none":
+                retries.append((lease_id, data.draw(DELAYS) if answer.endswith("later") else None))
+        self.answer(acks, retries)
+
+    def answer(self, acks: list[str], retries: list[tuple[str, int | None]]) -> None:
+        self.sweep()
+        # What each answer must do, one after the other; the first one for a lease ends it.
+        ended: list[Message] = []
+        result = DeliveryResult()
+        unknown, expired = [], []
+        for lease_id, is_ack, delay in [(each, True, None) for each in acks] + [
+            (each, False, d) for each, d in retries
+        ]:
+            known = self.by_lease(lease_id)
+            if known is None:
+                unknown.append(lease_id)
+            elif not is_ack and known.place != "leased":
+                expired.append(lease_id)
+            else:
+                known.lease_id = ""
+                ended.append(known.message)
+                if not is_ack:
+                    result.retry_messages[known.message.id] = delay
+        done = self.queue.acknowledge(acks, retries, self.now)
+        assert (list(done.unknown), list(done.expired)) == (unknown, expired)
+        self.check_pulled(done, ended, result)
+
+    def check_pulled(self, done: Acknowledgement, ended: list[Message], result: DeliveryResult) -> None:
+        assert [each.message for each in done.ended] == ended
+        assert not any(each.is_leased for each in done.ended)
+        if ended:
+            consumer = self.queue.consumer or self.puller
+            assert consumer is not None
+            self.check_settlement(ended, result, done.settlement, consumer)
+
+    @precondition(lambda self: self.in_clients_hands())
+    @rule(wait=WAITS)
+    def ack_all_pulled(self, wait: float) -> None:
+        self.now += wait
+        self.answer([each.lease_id for each in self.in_clients_hands()], [])
+
     @rule(wait=WAITS)
     def expire_leases(self, wait: float) -> None:
         self.now += wait
         self.expire_due_leases()
+        self.expire_pulled()
+
+    def expire_pulled(self) -> None:
+        over = [each for each in self.in_clients_hands() if each.expires_at <= self.now]
+        done = self.queue.expire_pulled(self.now)
+        assert (done is not None) == bool(over)
+        if done is not None:
+            self.sweep()
+            assert {each.lease_id for each in done.ended} == {each.lease_id for each in over}
+            self.check_pulled(done, [each.message for each in done.ended], DeliveryResult("lease_expired"))
 
     def expire_due_leases(self) -> None:
         over = [lease for lease in self.leases if lease.expires_at <= self.now]
@@ -281,6 +402,14 @@ class QueueMachine(RuleBasedStateMachine):
             purged = self.queue.purge()
             assert Counter(ids(purged)) == Counter(each.message.id for each in self.held(*WAITING))
             self.end(purged, "purged")
+
+    @precondition(lambda self: self.held(*WAITING))
+    @rule(data=st.data())
+    def purge_some(self, data: st.DataObject) -> None:
+        chosen = set(data.draw(st.lists(st.sampled_from(list(self.known)), max_size=3)))
+        purged = self.queue.purge(chosen)
+        assert set(ids(purged)) == {each.message.id for each in self.held(*WAITING) if each.message.id in chosen}
+        self.end(purged, "purged")
 
     @rule(wait=WAITS, paused=SELDOM, is_held=SELDOM)
     def stop_or_go(self, wait: float, paused: bool, is_held: bool) -> None:
@@ -315,6 +444,7 @@ class QueueMachine(RuleBasedStateMachine):
     def do_what_is_due(self) -> None:
         self.advance()
         self.expire_due_leases()
+        self.expire_pulled()
         while self.take_batch():
             pass
         self.advance()
@@ -341,8 +471,11 @@ class QueueMachine(RuleBasedStateMachine):
         assert set(waiting[: len(ready)]) == {each.message.id for each in ready}
         assert set(waiting[len(ready) :]) == {each.message.id for each in delayed}
         in_flight = [each.id for lease in queue.leases for each in lease.messages]
+        in_flight += [each.message.id for each in queue.pulled]
         assert Counter(in_flight) == Counter(each.message.id for each in leased)
         assert list(queue.leases) == self.leases
+        assert list(queue.pulled) == self.in_clients_hands()
+        assert set(queue._pulled) == {each.lease_id for each in self.known.values() if each.lease_id}
         assert (queue.ready_count, queue.delayed_count, queue.in_flight_count) == (
             len(ready),
             len(delayed),
@@ -383,11 +516,43 @@ class QueueMachine(RuleBasedStateMachine):
             assert event <= self.now, "the queue says that something is due, and nothing is"
 
 
-def test_the_state_machine_of_a_queue_agrees_with_its_model() -> None:
+class PulledQueueMachine(QueueMachine):
+    """As above, and clients pull from the queue nearly all of the time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue.consumer = ConsumerSettings("http_pull", max_retries=2, dead_letter_queue="dead")
+
+    @rule(wait=WAITS, consumer=CONSUMERS, to_worker=SELDOM)
+    def change_consumer(self, wait: float, consumer: ConsumerSettings, to_worker: bool) -> None:
+        self.now += wait
+        self.queue.consumer = replace(consumer, type="worker" if to_worker else "http_pull")
+
+    @rule(number=st.integers(1, 5), visibility_ms=VISIBILITIES, slow=st.sampled_from([0.0, 0.0, 1.0, 60.0]))
+    def be_too_slow(self, number: int, visibility_ms: int, slow: float) -> None:
+        """A client pulls, and works for longer than its leases hold."""
+        self.pull_messages(number, visibility_ms)
+        self.now += visibility_ms / 1000 + slow
+        self.do_what_is_due()
+
+    @precondition(lambda self: self.latecomers())
+    @rule(data=st.data(), acks=st.booleans())
+    def come_too_late(self, data: st.DataObject, acks: bool) -> None:
+        lease_ids = data.draw(st.lists(st.sampled_from(self.latecomers()), min_size=1, max_size=3))
+        self.answer(lease_ids if acks else [], [] if acks else [(each, None) for each in lease_ids])
+
+    def latecomers(self) -> list[str]:
+        """The lease ids of clients that still believe in theirs: expired ones, and some that others have now."""
+        held = {each.lease_id for each in self.in_clients_hands()}
+        return [each for each in self.pulled if each not in held][-5:]
+
+
+@pytest.mark.parametrize("machine", [QueueMachine, PulledQueueMachine])
+def test_the_state_machine_of_a_queue_agrees_with_its_model(machine: type[QueueMachine]) -> None:
     run_state_machine_as_test(
-        QueueMachine,
+        machine,
         settings=settings(
-            max_examples=250,
+            max_examples=150,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,

@@ -281,6 +281,13 @@ def test_doubts_about_a_configuration_are_warnings() -> None:
     )
 
 
+def test_the_token_that_the_rest_api_requires_is_printed_at_any_level() -> None:
+    ready = events.ServerReady("http://0.0.0.0:8787", "5f0c")
+    for level in ("info", "error"):
+        text = show(ready, hosts=[FakeHost(config(), {"fetch"})], level=level)
+        assert "Ready on http://0.0.0.0:8787\nREST API token: 5f0c\n" in text
+
+
 def test_the_address_is_shown_at_every_level() -> None:
     text = show(events.ServerReady("http://127.0.0.1:1"), hosts=[FakeHost(config(), {"fetch"})], level="error")
     assert text == "Ready on http://127.0.0.1:1\n"
@@ -447,7 +454,7 @@ def test_json_lines_have_stable_keys() -> None:
     )
     keys = {line["event"]: " ".join(sorted(line.keys() - {"time", "level", "event"})) for line in lines}
     assert keys == {
-        "ready": "url workers",
+        "ready": "api_token url workers",
         "request": "duration_ms method path status worker",
         "batch": "acked dead_lettered dropped duration_ms error expired outcome queue retried size worker",
         "sent": "messages queue source",
