@@ -51,7 +51,8 @@ class HandlerFailed:
 
 @dataclass(slots=True)
 class MessagesSent:
-    """Messages entered a queue, by whatever road (`source`: a binding's worker name, `dead letter`, `api`)."""
+    """Messages entered a queue, by whatever road (`source`: a binding's worker name, `dead letter`, `redrive` or
+    `api`)."""
 
     queue: str
     messages: Sequence[Message]

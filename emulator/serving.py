@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from os import urandom
+from os import getpid, urandom
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Final
 
 from emulator.config import find_config, load_config
@@ -19,6 +19,7 @@ from emulator.errors import EmulatorError
 from emulator.events import Bus, Notice, ServerReady
 from emulator.hosts.output import install as install_output
 from emulator.hosts.watchdog import Watchdog
+from emulator.registry import Running, reachable, register
 from emulator.reload import Change, Watcher
 from emulator.session import Session, shown_files
 
@@ -71,13 +72,16 @@ async def serve(session: Session, options: Options) -> None:
     server = HttpServer(app, sockets)
     signals = _Signals(session.bus)
     watcher = Watcher(lambda: session.configs) if options.reload else None
+    registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
         async with _watchdog(session.bus):
             await session.load()
             await server.start()
             name = f"[{host}]" if ":" in host else host
-            session.bus.publish(ServerReady(f"http://{name}:{sockets[0].getsockname()[1]}", api_token))
+            url = f"http://{name}:{sockets[0].getsockname()[1]}"
+            registered = _register(session, url, api_token)
+            session.bus.publish(ServerReady(url, api_token))
             watching = asyncio.create_task(_reload_on_change(session, options, watcher)) if watcher else None
             await signals.first.wait()
             if watching is not None:
@@ -86,9 +90,22 @@ async def serve(session: Session, options: Options) -> None:
                     await watching
             await _stop(session, server, signals)
     finally:
+        if registered is not None:
+            with suppress(OSError):  # a file that stays is found to be stale
+                registered.unlink(missing_ok=True)
         restore_output()
         for each in sockets:
             each.close()
+
+
+def _register(session: Session, url: str, api_token: str) -> Path | None:
+    """Let other commands find the session. That they cannot is no reason not to run."""
+    configs = tuple(str(config.path.resolve()) for config in session.configs)
+    try:
+        return register(Running(reachable(url), getpid(), time(), configs, api_token))
+    except OSError as error:
+        session.bus.publish(Notice("warning", f"Commands such as `emulator queues` need --url: {error}"))
+        return None
 
 
 def _make_control(session: Session, api_token: str) -> Any:

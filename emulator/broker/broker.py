@@ -28,6 +28,7 @@ from emulator.broker.message import (
     Message,
     Metrics,
     PulledMessage,
+    Redrive,
     Settlement,
 )
 from emulator.broker.queue import Queue
@@ -298,6 +299,44 @@ class Broker:
         """Delete the messages called `ids` where they wait in a queue. Returns those that did."""
         driver = self._driver(name)
         return self._purged(driver, driver.queue.purge(ids))
+
+    def redrive(self, name: str, to: str | None = None) -> Redrive:
+        """Move the dead letters that wait in a queue back to the queues that they came from, or everything that waits
+        in it to the queue `to`: at once, with the same ids, attempts fresh.
+
+        What is in flight stays. Raises QueueError, and moves nothing, when there is no such queue, or `to` is the queue
+        itself.
+        """
+        driver = self._driver(name)
+        if to is not None and self._driver(to) is driver:
+            text = f"to is {to!r}; a queue cannot be redriven to itself"
+            raise QueueError(QueueErrorCode.JSON_REQUEST_BODY_INVALID, text)
+        now = self._clock.now()
+        self._catch_up(driver, now)
+        by_target: dict[str, list[Message]] = {}
+        orphans: dict[str, int] = {}
+        no_dead_letters = 0
+        for message in driver.queue.waiting():
+            letter = message.dead_letter
+            target = to or (letter.queue if letter is not None else None)
+            if target is None:
+                no_dead_letters += 1
+            elif target not in self._drivers:
+                orphans[target] = orphans.get(target, 0) + 1
+            else:
+                by_target.setdefault(target, []).append(message)
+        for target, messages in by_target.items():
+            receiver = self._drivers[target]
+            ready_at = now + receiver.queue.settings.delivery_delay
+            moved = [
+                Message(each.id, each.body, each.content_type, each.timestamp, now, ready_at, source=each.source)
+                for each in messages
+            ]
+            driver.queue.withdraw(messages)
+            self._enqueue(receiver, moved, now, "redrive")
+        if by_target:
+            self._wake(driver)
+        return Redrive({target: len(messages) for target, messages in by_target.items()}, no_dead_letters, orphans)
 
     def metrics(self, name: str) -> Metrics:
         """The backlog of a queue."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -151,6 +151,19 @@ class Settlement:
     dropped: Sequence[Message] = ()
     expired: Sequence[Message] = ()
     dead_letter_queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """What became of the messages that waited in a queue when it was redriven.
+
+    `moved` has the number of messages by the queue that they are in now. The others stayed: `no_dead_letters` came from
+    no other queue, and `orphans` are dead letters by the queue that they came from, which is no more.
+    """
+
+    moved: Mapping[str, int]
+    no_dead_letters: int = 0
+    orphans: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

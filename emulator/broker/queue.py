@@ -335,6 +335,15 @@ class Queue:
         self._ready_count = self._delayed_count = 0
         return purged
 
+    def withdraw(self, messages: Sequence[Message]) -> None:
+        """Let go of `messages`, all of which are ready or delayed here: they go on elsewhere."""
+        for message in messages:
+            if message.place == READY:
+                self._ready_count -= 1
+            else:
+                self._delayed_count -= 1
+        self._remove(messages)
+
     # How
 
     def _activity_due(self) -> float:
@@ -464,12 +473,7 @@ class Queue:
 
     def _purge_some(self, ids: Collection[str]) -> Sequence[Message]:
         purged = [message for message in self._arrivals if message.place in (READY, DELAYED) and message.id in ids]
-        for message in purged:
-            if message.place == READY:
-                self._ready_count -= 1
-            else:
-                self._delayed_count -= 1
-        self._remove(purged)
+        self.withdraw(purged)
         return purged
 
     def _remove(self, messages: Sequence[Message]) -> None:

@@ -21,6 +21,8 @@ _COMMANDS = {
     "dev": "emulator.cli.dev",
     "init": "emulator.cli.init",
     "check": "emulator.cli.check",
+    "queues": "emulator.cli.queues",
+    "env": "emulator.cli.env",
 }
 """Each command and its module, which holds it under the same name; in the order of the help text."""
 

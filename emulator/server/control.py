@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from time import perf_counter, time
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,8 +14,7 @@ from starlette.types import ASGIApp
 
 from emulator.events import Bus, ScheduledFinished
 from emulator.hosts.base import HandlerError, HandlerMissing, Host, NotLoaded
-
-API_PREFIX: Final = "/cdn-cgi/emulator/client/v4"
+from emulator.server.addresses import API_PREFIX
 
 
 def make_control(bus: Bus, api: ASGIApp | None = None) -> Starlette:

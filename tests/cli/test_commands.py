@@ -191,7 +191,7 @@ def test_check_says_why_code_does_not_load(session: type[FakeSession]) -> None:
 
 def test_help_of_every_command_has_examples() -> None:
     overview = invoke("--help").output
-    for command in ("dev", "init", "check"):
+    for command in ("dev", "init", "check", "queues", "env"):
         assert command in overview
         assert f"Examples:\n    emulator {command}" in invoke(command, "--help").output
 

@@ -12,9 +12,10 @@ import httpx
 from emulator.broker.clock import VirtualClock
 from emulator.config import load_config
 from emulator.events import Bus, Notice
+from emulator.server.addresses import API_PREFIX
 from emulator.server.api import make_api
 from emulator.server.app import App
-from emulator.server.control import API_PREFIX, make_control
+from emulator.server.control import make_control
 from emulator.server.gateway import Gateway
 from emulator.session import Session
 

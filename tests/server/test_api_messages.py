@@ -10,6 +10,7 @@ from rest_client import Rest
 
 from emulator.broker.broker import Outgoing
 from emulator.broker.codec import encode
+from emulator.server.addresses import API_PREFIX
 
 pytest_plugins = ["rest_fixture"]
 
@@ -235,3 +236,27 @@ def test_messages_are_deleted_by_the_refs_of_a_peek(rest: Rest) -> None:
     assert (answer["errors"], list(answer["warnings"])) == ([], ["nonsense"])
     assert [b64decode(each["body"]) for each in pull(rest, path)] == [b"1", b"3"]
     assert rest.ask("POST", f"{path}/messages/purge", {"refs": [{"ref": first["ref"]}]})["warnings"]
+
+
+# Redriving
+
+
+def test_redriving_moves_dead_letters_back_and_tells(rest: Rest) -> None:
+    jobs, letters = rest.path_of("jobs"), rest.path_of("jobs-dlq")
+    push(rest, jobs, 1, 2)
+    rest.settle()
+    assert backlog(rest, letters) == 2
+    rest.ask("PATCH", jobs, {"settings": {"delivery_paused": True}})
+    own = f"http://localhost:8787{API_PREFIX}/emulator{letters}/redrive"
+    assert rest.ask("POST", own, {}) == {"moved": {"jobs": 2}, "no_dead_letters": 0, "orphans": {}}
+    assert (backlog(rest, jobs), backlog(rest, letters)) == (2, 0)
+    assert rest.notices[-1] == "REST API: 2 messages of jobs-dlq redriven to jobs"
+
+
+def test_a_redrive_that_cannot_be_is_refused(rest: Rest) -> None:
+    own = f"http://localhost:8787{API_PREFIX}/emulator{rest.path_of('jobs-dlq')}/redrive"
+    assert rest.refused("POST", own, {"to": "nope"})[:2] == (404, 10104)
+    assert rest.refused("POST", own, {"to": "jobs-dlq"})[:2] == (400, 10207)
+    assert rest.refused("POST", own, {"to": 5})[:2] == (400, 10207)
+    assert rest.refused("POST", own.replace("/redrive", "0/redrive"), {})[:2] == (404, 10104)
+    assert rest.refused("POST", own, {}, headers={"origin": "http://evil.example"})[0] == 403

@@ -173,6 +173,12 @@ class MessagePurgeBody(msgspec.Struct):
     refs: list[RefBody]
 
 
+class RedriveBody(msgspec.Struct):
+    """`POST /emulator/queues/{id}/redrive`. Without `to`, to where the messages came from."""
+
+    to: str | None = None
+
+
 class PurgeBody(msgspec.Struct):
     """`POST .../purge`. Says outright that messages are to be deleted for good."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from hashlib import sha256
 from typing import Final
 
 from starlette.datastructures import QueryParams
@@ -15,22 +13,12 @@ from emulator.broker.errors import QueueErrorCode
 from emulator.broker.message import Metrics
 from emulator.broker.queue import Queue
 from emulator.events import Notice
+from emulator.server.addresses import queue_id
 from emulator.server.api.envelope import ApiError, Page
 from emulator.session import Session
 
 PER_PAGE: Final = 100
 MAX_PER_PAGE: Final = 1_000
-
-
-@lru_cache(maxsize=16_384)
-def queue_id(name: str) -> str:
-    """32 hex digits that are always the same for a name, so that scripts can keep them."""
-    return sha256(f"queue {name}".encode()).hexdigest()[:32]
-
-
-def consumer_id(queue_name: str) -> str:
-    """32 hex digits for the one consumer that a queue can have."""
-    return sha256(f"consumer of {queue_name}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

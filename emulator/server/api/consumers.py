@@ -6,8 +6,9 @@ from typing import Any
 
 from emulator.broker.queue import Queue
 from emulator.broker.settings import ConsumerSettings
+from emulator.server.addresses import consumer_id, queue_id
 from emulator.server.api.bodies import ConsumerBody, whole
-from emulator.server.api.call import Call, consumer_id, iso, queue_id
+from emulator.server.api.call import Call, iso
 from emulator.server.api.envelope import ApiError, ApiErrorCode, Page
 from emulator.session import Session
 

@@ -21,6 +21,7 @@ from emulator.server.api.bodies import (
     Number,
     PeekBody,
     PullBody,
+    RedriveBody,
     whole,
 )
 from emulator.server.api.call import Call, metrics_shape
@@ -90,6 +91,15 @@ def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
     gone = {message.id for message in call.session.broker.purge_messages(call.queue().name, refs)}
     missing = (ref for ref in refs if ref not in gone)
     return {"errors": [], "warnings": dict.fromkeys(missing, "no message that waits has this ref")}
+
+
+def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
+    """`POST /emulator/queues/{queue_id}/redrive`, which is not Cloudflare's: give dead letters another chance."""
+    name = call.queue().name
+    done = call.session.broker.redrive(name, body.to)
+    for target, count in done.moved.items():
+        call.report(f"{count:,} {'message' if count == 1 else 'messages'} of {name} redriven to {target}")
+    return {"moved": done.moved, "no_dead_letters": done.no_dead_letters, "orphans": done.orphans}
 
 
 def _push(call: Call, outgoing: list[Outgoing], batch_delay: int | None) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 from emulator.broker.errors import QueueErrorCode
 from emulator.broker.queue import Queue
 from emulator.broker.settings import QueueSettings
+from emulator.server.addresses import queue_id
 from emulator.server.api.bodies import PurgeBody, QueueChange, QueueCreation, QueueSettingsBody, check_queue_name
-from emulator.server.api.call import Call, iso, metrics_shape, queue_id
+from emulator.server.api.call import Call, iso, metrics_shape
 from emulator.server.api.consumers import consumer_shapes
 from emulator.server.api.envelope import ApiError, ApiErrorCode, Page
 

@@ -25,6 +25,8 @@ _QUEUE: Final = f"{_QUEUES}/{{queue_id}}"
 _CONSUMERS: Final = f"{_QUEUE}/consumers"
 _CONSUMER: Final = f"{_CONSUMERS}/{{consumer_id}}"
 _MESSAGES: Final = f"{_QUEUE}/messages"
+_OWN_QUEUE: Final = "/emulator/queues/{queue_id}"
+"""What Cloudflare does not have is outside of its accounts."""
 _SUBSCRIPTIONS: Final = "/accounts/{account_id}/event_subscriptions/{rest:path}"
 
 _ROUTES: Final[tuple[tuple[str, str, Callable[[Call, Any], Any], type | None], ...]] = (
@@ -48,6 +50,7 @@ _ROUTES: Final[tuple[tuple[str, str, Callable[[Call, Any], Any], type | None], .
     ("POST", f"{_MESSAGES}/ack", messages.acknowledge_messages, bodies.AcknowledgementBody),
     ("POST", f"{_MESSAGES}/peek", messages.peek_messages, bodies.PeekBody),
     ("POST", f"{_MESSAGES}/purge", messages.purge_messages, bodies.MessagePurgeBody),
+    ("POST", f"{_OWN_QUEUE}/redrive", messages.redrive_messages, bodies.RedriveBody),
 )
 
 

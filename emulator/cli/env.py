@@ -1,0 +1,31 @@
+"""`emulator env`: prints what points wrangler and the SDKs at a running emulator, for a shell to read."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+
+from emulator.cli.running import ACCOUNT_ID, API_TOKEN, find, token_option, url_option
+from emulator.server.addresses import API_PREFIX
+
+
+@click.command(short_help="Print the variables that point wrangler at it.")
+@url_option
+@token_option
+def env(url: str | None, token: str | None) -> None:
+    """Print the variables that point wrangler and Cloudflare's SDKs at a running emulator.
+
+    \b
+    Examples:
+      emulator env                              what there is to set
+      eval "$(emulator env)"                    set it in this shell
+      npx wrangler queues list                  then this asks the emulator
+    """
+    session = find(url, token)
+    for name, value in (
+        ("CLOUDFLARE_API_BASE_URL", f"{session.url}{API_PREFIX}"),
+        ("CLOUDFLARE_ACCOUNT_ID", ACCOUNT_ID),
+        ("CLOUDFLARE_API_TOKEN", session.api_token or API_TOKEN),
+    ):
+        click.echo(f"export {name}={shlex.quote(value)}")

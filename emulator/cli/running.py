@@ -1,0 +1,134 @@
+"""The running session that a command is about: how it is found, and how its REST API is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import click
+
+from emulator.errors import EmulatorError
+from emulator.registry import Running, choose, running_sessions
+from emulator.server.addresses import API_PREFIX, queue_id
+
+ACCOUNT_ID = "local"
+"""Any will do."""
+API_TOKEN = "local"
+"""What to give as a token where none is required."""
+
+_TIMEOUT_SECONDS = 30.0
+_PER_PAGE = 1_000
+_QUEUE_NOT_FOUND = 10104
+
+url_option = click.option(
+    "--url",
+    metavar="URL",
+    help="The emulator's address, such as http://localhost:8787.  [default: the one that runs the worker of this "
+    "directory, else the only one that runs]",
+)
+"""Which session: `url`, None for the one that is found."""
+
+token_option = click.option(
+    "--token", metavar="TOKEN", help="The token that `emulator dev` printed, where --url needs one."
+)
+"""What the REST API of `url` requires: `token`."""
+
+
+def find(url: str | None, token: str | None) -> Running:
+    """The session at `url`, or without one that which runs here. Raises EmulatorError."""
+    if url is None:
+        session = choose(running_sessions(), Path.cwd().resolve())
+        return Running(session.url, session.pid, session.started_at, session.configs, token or session.api_token)
+    address = url.rstrip("/").removesuffix(API_PREFIX)
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise EmulatorError(f"--url is {url!r}; it must be an address such as http://localhost:8787")
+    known = [session for session in running_sessions() if session.url == address]
+    return Running(address, 0, 0.0, (), token or (known[0].api_token if known else ""))
+
+
+class RestError(EmulatorError):
+    """The REST API refused, with this code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Rest:
+    """The REST API of a session. Close it, or use it as a context manager."""
+
+    def __init__(self, session: Running) -> None:
+        import httpx  # it takes a while, which `--help` need not spend
+
+        self._url = session.url
+        self._failures = (httpx.HTTPError, httpx.InvalidURL)
+        self._client = httpx.Client(
+            base_url=f"{session.url}{API_PREFIX}",
+            headers={"authorization": f"Bearer {session.api_token or API_TOKEN}"},
+            timeout=_TIMEOUT_SECONDS,
+            trust_env=False,  # a proxy does not know this machine's ports
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def queues(self) -> list[dict[str, Any]]:
+        """Every queue, in the order of their creation."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = len(found) // _PER_PAGE + 1
+            some = self._ask("GET", f"/accounts/{ACCOUNT_ID}/queues?per_page={_PER_PAGE}&page={page}")
+            found += some
+            if len(some) < _PER_PAGE:
+                return found
+
+    def ask(self, method: str, queue: str, path: str = "", body: object = None) -> Any:
+        """The result of a call about the queue of that name. Raises EmulatorError when it is refused."""
+        return self._about(queue, method, f"/accounts/{ACCOUNT_ID}/queues/{queue_id(queue)}{path}", body)
+
+    def redrive(self, queue: str, to: str | None) -> Any:
+        """As Broker.redrive."""
+        return self._about(to or queue, "POST", f"/emulator/queues/{queue_id(queue)}/redrive", {"to": to})
+
+    def require(self, queue: str) -> None:
+        """Raise EmulatorError, with the names that there are, when no queue has this one."""
+        names = [each["queue_name"] for each in self.queues()]
+        if queue not in names:
+            there = f"There are: {', '.join(names)}." if names else "There is none at all."
+            raise EmulatorError(f"there is no queue {queue!r} at {self._url}", hint=there)
+
+    def _about(self, queue: str, method: str, path: str, body: object) -> Any:
+        try:
+            return self._ask(method, path, body)
+        except RestError as error:
+            if error.code == _QUEUE_NOT_FOUND:
+                self.require(queue)
+            raise
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        try:
+            response = self._client.request(method, path, json=body)
+        except self._failures as error:
+            raise EmulatorError(f"Nothing answers at {self._url} ({error})", hint="Does the emulator run?") from None
+        try:
+            envelope = response.json()
+            if envelope["success"]:
+                return envelope["result"]
+            first = envelope["errors"][0]
+            code, message = int(first["code"]), str(first["message"])
+        except (ValueError, KeyError, TypeError, IndexError):
+            text = f"What answers at {self._url} (status {response.status_code}) is no emulator, or one without its API"
+            raise EmulatorError(text) from None
+        raise RestError(code, f"{message} ({code})")

@@ -1,0 +1,321 @@
+"""`emulator queues` and `emulator env`, against the REST API of a session in this process whose time stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from emulator.broker.broker import Outgoing
+from emulator.broker.clock import VirtualClock
+from emulator.broker.codec import encode
+from emulator.broker.settings import ConsumerSettings
+from emulator.cli import cli
+from emulator.config import load_config
+from emulator.events import Bus
+from emulator.registry import Running, register
+from emulator.server.api import make_api
+from emulator.server.app import App
+from emulator.server.control import make_control
+from emulator.server.gateway import Gateway
+from emulator.session import Session
+
+URL = "http://127.0.0.1:8787"
+WORKER = """
+from workers import WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def queue(self, batch):
+        raise ConnectionError("the mail server is down")
+"""
+QUEUES = {
+    "producers": [{"binding": "JOBS", "queue": "jobs"}],
+    "consumers": [{"queue": "jobs", "max_batch_timeout": 0, "max_retries": 1, "dead_letter_queue": "jobs-dlq"}],
+}
+
+
+class Local:
+    """A session whose worker `shop` fails on what is in the queue `jobs`; the commands' requests come to it."""
+
+    def __init__(self, directory: Path) -> None:
+        (directory / "entry.py").write_text(WORKER)
+        configuration = {"name": "shop", "main": "entry.py", "compatibility_date": "2026-11-01", "queues": QUEUES}
+        (directory / "wrangler.jsonc").write_text(json.dumps(configuration))
+        self.clock = VirtualClock(time.time() - 150)
+        bus = Bus()
+        self.session = Session([load_config(directory / "wrangler.jsonc")], bus, clock=self.clock)
+        self.broker = self.session.broker
+        self.runner = asyncio.Runner()
+        self.runner.run(self.session.load())
+        api = make_api(self.session, "secret")
+        app = App([Gateway(host, bus) for host in self.session.hosts], lambda: make_control(bus, api), "127.0.0.1")
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app))
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
+            answer = await self._client.send(sent)
+            return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+        return self.runner.run(ask())
+
+    def send(self, queue: str, *bodies: Any, content_type: Any = "json") -> None:
+        outgoing = [Outgoing(encode(body, content_type), content_type) for body in bodies]
+        self.broker.send(queue, outgoing, source="shop")
+
+    def let_die(self, *bodies: Any) -> None:
+        """Let messages die in `jobs`, whose consumer is then paused."""
+
+        async def turns() -> None:
+            for _ in range(40):
+                while self.clock.run_due():
+                    pass
+                await asyncio.sleep(0)
+
+        async def main() -> None:
+            self.send("jobs", *bodies)
+            await turns()
+
+        self.runner.run(main())
+        assert self.broker.queue("jobs-dlq").ready_count == len(bodies)
+        self.broker.pause("jobs")
+
+    def close(self) -> None:
+        self.runner.run(self._client.aclose())
+        self.runner.run(self.session.stop(0.0))
+        self.runner.close()
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: None) -> Iterator[Local]:
+    made = Local(tmp_path)
+    monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=httpx.MockTransport(made.answer)))
+    register(Running(URL, os.getpid(), time.time(), (str(tmp_path / "wrangler.jsonc"),), "secret"))
+    yield made
+    made.close()
+
+
+def invoke(*arguments: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(cli, arguments, input=stdin)
+
+
+def run(*arguments: str, stdin: bytes = b"") -> str:
+    """What a command that succeeds prints."""
+    result = invoke(*arguments, stdin=stdin)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return result.stdout
+
+
+def refused(*arguments: str, stdin: bytes = b"") -> str:
+    """What a command that the user has to mend says."""
+    result = invoke(*arguments, stdin=stdin)
+    assert (result.exit_code, result.stdout) == (2, ""), result.output
+    return result.stderr
+
+
+def lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_list_shows_every_queue_with_its_backlog(local: Local) -> None:
+    local.let_die({"id": 7})
+    assert lines(run("queues", "list")) == [
+        "QUEUE MESSAGES OLDEST CONSUMER",
+        "jobs 0 shop, then jobs-dlq, delivery paused",
+        "jobs-dlq 1 2 min none",
+    ]
+    found = json.loads(run("queues", "list", "--json"))
+    assert [(each["queue_name"], each["metrics"]["backlog_count"]) for each in found] == [("jobs", 0), ("jobs-dlq", 1)]
+
+
+def test_info_shows_the_settings_of_a_queue_and_its_consumer(local: Local) -> None:
+    shown = dict(line.split(" ", 1) for line in lines(run("queues", "info", "jobs")))
+    assert (shown["consumer"], shown["producers"], shown["delivery"]) == ("shop, then jobs-dlq", "shop", "on")
+    assert (shown["max_retries"], shown["dead_letter_queue"], shown["max_concurrency"]) == (
+        "1",
+        "jobs-dlq",
+        "unlimited",
+    )
+    assert json.loads(run("queues", "info", "jobs", "--json"))["settings"]["delivery_paused"] is False
+
+
+def test_peek_says_why_a_dead_letter_died(local: Local) -> None:
+    local.let_die({"id": 7})
+    head, row, why = lines(run("queues", "peek", "jobs-dlq"))
+    assert head == "ID AGE ATTEMPTS BODY"
+    assert row.endswith(' 2 min 0 {"id":7}')
+    assert why == "died in jobs 2 min ago after 2 attempts: ConnectionError: the mail server is down"
+    (message,) = json.loads(run("queues", "peek", "jobs-dlq", "--json"))
+    assert message["body"] == {"id": 7}
+    assert "Traceback" in message["emulator"]["dead_letter"]["attempts"][0]["traceback"]
+
+
+def test_peek_shows_every_kind_of_body_and_nothing_that_a_terminal_obeys(local: Local) -> None:
+    local.send("jobs-dlq", "\x1b[31mred\n", content_type="text")
+    local.send("jobs-dlq", b"\x00\xff", content_type="bytes")
+    local.send("jobs-dlq", {1}, content_type="v8")
+    local.send("jobs-dlq", "x" * 1_000)
+    output = run("queues", "peek", "jobs-dlq", "-n", "100")
+    assert "\\x1b[31mred\\n" in output
+    assert "b'\\x00\\xff'" in output
+    assert "{1}" in output
+    assert "x... (1,002 characters; --json has all)" in output
+    assert "x" * 1_000 in run("queues", "peek", "jobs-dlq", "--json")
+    assert len(lines(run("queues", "peek", "jobs-dlq", "-n", "2"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body", "content_type"),
+    [
+        (['{"id": 7}'], b'{"id":7}', "json"),
+        (["42"], b"42", "json"),
+        (["null"], b"null", "json"),
+        (["hello"], b"hello", "text"),
+        (["NaN"], b"NaN", "text"),
+        (["1e999"], b"1e999", "text"),
+        (["42", "--text"], b"42", "text"),
+        (["42", "--json"], b"42", "json"),
+        (["grüße"], "grüße".encode(), "text"),
+    ],
+)
+def test_send_takes_json_for_json_and_all_else_for_text(
+    local: Local, arguments: list[str], body: bytes, content_type: str
+) -> None:
+    assert run("queues", "send", "jobs-dlq", *arguments).startswith(
+        f"Sent as {content_type}; jobs-dlq has 1 message now"
+    )
+    (message,) = local.broker.queue("jobs-dlq").waiting()
+    assert (message.body, message.content_type) == (body, content_type)
+
+
+def test_send_reads_standard_input_and_delays(local: Local) -> None:
+    run("queues", "send", "jobs-dlq", "-", "--delay", "60", stdin=b"two\nlines\n")
+    (message,) = local.broker.queue("jobs-dlq").waiting()
+    assert message.body == b"two\nlines"
+    assert message.ready_at - message.enqueued_at == 60
+    assert "not UTF-8" in refused("queues", "send", "jobs", "-", stdin=b"\xff")
+    assert "BODY is not JSON" in refused("queues", "send", "jobs", "{", "--json")
+    assert "over the limit of 128,000 bytes" in refused("queues", "send", "jobs", "x" * 128_001)
+
+
+def test_pull_leases_messages_and_acknowledges_them_when_asked(local: Local) -> None:
+    local.broker.set_consumer("tasks", ConsumerSettings("http_pull"), "", None)
+    local.send("tasks", 1, 2, 3)
+    assert lines(run("queues", "pull", "tasks", "-n", "1", "--ack"))[1].endswith(" 1 1")
+    assert len(local.broker.queue("tasks")) == 2
+    (pulled,) = json.loads(run("queues", "pull", "tasks", "-n", "1", "--json"))
+    assert (pulled["body"], pulled["attempts"]) == (2, 1)
+    assert local.broker.acknowledge("tasks", [pulled["lease_id"]]).unknown == []
+    assert json.loads(run("queues", "pull", "tasks", "-n", "1", "--json"))[0]["body"] == 3
+    assert run("queues", "pull", "tasks") == "tasks has nothing to show\n"
+    assert "no consumer of type http_pull" in refused("queues", "pull", "jobs")
+
+
+def test_queues_help_lists_commands_with_looking_first(local: Local) -> None:
+    commands = [line.split()[0] for line in run("queues", "--help").partition("Commands:\n")[2].splitlines()]
+    assert commands == ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive"]
+
+
+def test_purge_pause_and_resume(local: Local) -> None:
+    local.send("jobs-dlq", 1, 2)
+    assert run("queues", "purge", "jobs-dlq") == "Purged jobs-dlq\n"
+    assert len(local.broker.queue("jobs-dlq")) == 0
+    assert run("queues", "pause", "jobs") == "Delivery of jobs is paused\n"
+    assert local.broker.queue("jobs").settings.delivery_paused
+    assert run("queues", "resume", "jobs") == "Delivery of jobs is on\n"
+    assert not local.broker.queue("jobs").settings.delivery_paused
+
+
+def test_redrive_sends_dead_letters_back_and_says_what_stays(local: Local) -> None:
+    local.let_die(1, 2)
+    local.send("jobs-dlq", "plain")
+    output = run("queues", "redrive", "jobs-dlq")
+    assert output == (
+        "Moved 2 messages from jobs-dlq to jobs\nLeft 1 message in jobs-dlq: no dead letter (--to says where they go)\n"
+    )
+    assert [each.attempts for each in local.broker.queue("jobs").waiting()] == [0, 0]
+    moved = json.loads(run("queues", "redrive", "jobs-dlq", "--to", "jobs", "--json"))
+    assert moved == {"moved": {"jobs": 1}, "no_dead_letters": 0, "orphans": {}}
+    assert run("queues", "redrive", "jobs-dlq") == "Nothing waits in jobs-dlq\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info", "nope"],
+        ["send", "nope", "1"],
+        ["peek", "nope"],
+        ["pull", "nope"],
+        ["purge", "nope"],
+        ["pause", "nope"],
+        ["resume", "nope"],
+        ["redrive", "nope"],
+        ["redrive", "jobs-dlq", "--to", "nope"],
+    ],
+)
+def test_an_unknown_queue_is_refused_with_the_names_that_there_are(local: Local, arguments: list[str]) -> None:
+    text = refused("queues", *arguments)
+    assert f"there is no queue 'nope' at {URL}" in text
+    assert "There are: jobs, jobs-dlq." in text
+
+
+def test_env_prints_what_a_shell_can_read(local: Local) -> None:
+    script = f"{run('env')}\nprintf '%s|' \"$CLOUDFLARE_API_BASE_URL\" $CLOUDFLARE_ACCOUNT_ID $CLOUDFLARE_API_TOKEN"
+    output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output == f"{URL}/cdn-cgi/emulator/client/v4|local|secret|"
+    assert "export CLOUDFLARE_API_TOKEN='a $(b)'\n" in run("env", "--token", "a $(b)")
+    assert run("env", "--url", "http://localhost:1/").splitlines()[2] == "export CLOUDFLARE_API_TOKEN=local"
+
+
+def test_a_url_says_which_session_and_its_token_is_known(local: Local) -> None:
+    for url in (URL, f"{URL}/", f"{URL}/cdn-cgi/emulator/client/v4"):
+        assert "jobs" in run("queues", "list", "--url", url)
+    assert "send the token" in refused("queues", "list", "--url", "http://localhost:8787")
+    assert "jobs" in run("queues", "list", "--url", "http://localhost:8787", "--token", "secret")
+    for url in ("localhost:8787", "http://", "ftp://localhost", "http://localhost:99999", "http://[::1"):
+        assert "it must be an address such as" in refused("queues", "list", "--url", url)
+
+
+def test_without_a_session_one_sentence_says_what_to_do(registry: None) -> None:
+    for command in (["queues", "list"], ["queues", "redrive", "q"], ["env"]):
+        (line,) = refused(*command).splitlines()
+        assert "No emulator is running: start one with `emulator dev`" in line
+
+
+def test_an_address_where_no_emulator_answers_is_told(registry: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.port == 1:
+            raise httpx.ConnectError("Connection refused")
+        return httpx.Response(404, text="not here")
+
+    monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=httpx.MockTransport(answer)))
+    assert "Nothing answers at http://localhost:1" in refused("queues", "list", "--url", "http://localhost:1")
+    assert "is no emulator" in refused("queues", "list", "--url", "http://localhost:2")
+
+
+def test_help_does_not_import_what_only_a_request_needs() -> None:
+    code = "import sys, emulator.cli.queues, emulator.cli.env; print(*sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert {"httpx", "starlette", "tempfile", "emulator.broker.broker"}.isdisjoint(output.split())
+
+
+@pytest.mark.parametrize("command", ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive"])
+def test_help_of_every_queue_command_has_examples(command: str) -> None:
+    assert f"Examples:\n    emulator queues {command}" in run("queues", command, "--help")
