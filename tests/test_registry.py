@@ -103,21 +103,26 @@ def test_without_a_runtime_directory_it_is_below_the_temporary_one(
 
 
 def test_the_session_nearest_above_the_working_directory_is_meant() -> None:
-    outer = session("http://127.0.0.1:1", 1, "/work/wrangler.jsonc")
-    inner = session("http://127.0.0.1:2", 2, "/other/wrangler.jsonc", "/work/web/wrangler.jsonc")
-    for directory, meant in (("/work/web/src", inner), ("/work/web", inner), ("/work/jobs", outer), ("/other", inner)):
+    outer = session("http://127.0.0.1:1", 1, "/projects/wrangler.jsonc")
+    inner = session("http://127.0.0.1:2", 2, "/other/wrangler.jsonc", "/projects/web/wrangler.jsonc")
+    for directory, meant in (
+        ("/projects/web/src", inner),
+        ("/projects/web", inner),
+        ("/projects/jobs", outer),
+        ("/other", inner),
+    ):
         assert choose([outer, inner], Path(directory)) == meant
     assert choose([outer], Path("/elsewhere")) == outer
 
 
 def test_it_is_an_error_when_none_is_meant_or_several_could_be() -> None:
     with pytest.raises(EmulatorError, match="start one with `emulator dev`"):
-        choose([], Path("/work"))
-    two = [session(f"http://127.0.0.1:{pid}", pid, "/work/wrangler.jsonc") for pid in (1, 2)]
-    for directory in ("/work", "/elsewhere"):
+        choose([], Path("/projects"))
+    two = [session(f"http://127.0.0.1:{pid}", pid, "/projects/wrangler.jsonc") for pid in (1, 2)]
+    for directory in ("/projects", "/elsewhere"):
         with pytest.raises(EmulatorError) as error:
             choose(two, Path(directory))
-        assert "http://127.0.0.1:1  /work/wrangler.jsonc\n" in str(error.value)
+        assert "http://127.0.0.1:1  /projects/wrangler.jsonc\n" in str(error.value)
         assert "--url" in str(error.value)
 
 
