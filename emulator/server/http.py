@@ -146,7 +146,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an application on sockets until it is stopped."""
+    """Serves an application on sockets until it is stopped. The sockets are for their opener to close."""
 
     def __init__(self, app: App, sockets: list[socket.socket]) -> None:
         self._sockets = sockets
@@ -185,5 +185,3 @@ class HttpServer:
         if pending:
             self._server.force_exit = True
             await asyncio.wait((self._task,), timeout=1.0)
-        for listener in self._sockets:
-            listener.close()

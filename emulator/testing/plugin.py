@@ -7,10 +7,11 @@ pytest until a test asks for a fixture.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from emulator.testing import AsyncEmulator, Chaos, Emulator
+
+T = TypeVar("T")
 
 CONFIGURATIONS = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 
@@ -56,52 +59,40 @@ def pytest_configure(config: pytest.Config) -> None:
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """The workers of the nearest wrangler.jsonc, loaded for this test alone, in virtual time."""
     if iscoroutinefunction(getattr(request, "function", None)):
-        _fail(
+        raise _failure(
             f"{request.node.name} is async, and the fixture emulator is for tests that are not",
             "Take async_emulator instead, and await its methods.",
         )
     arguments = _arguments(request)
-    from emulator.errors import EmulatorError
     from emulator.testing import Emulator
 
-    problem = ""
-    try:
-        made = Emulator(**arguments)
-        made.__enter__()
-    except EmulatorError as error:
-        problem = str(error)
-    if problem:
-        _fail(problem)
-    try:
-        yield made
-    finally:
-        made.close()
+    with ExitStack() as stack:
+        yield _opened(stack, lambda: Emulator(**arguments))
 
 
 @pytest.fixture
 def async_emulator(request: pytest.FixtureRequest) -> Iterator[AsyncEmulator]:
     """As `emulator`, for a test that is async: its methods are awaited."""
     arguments = _arguments(request)
-    from emulator.errors import EmulatorError
     from emulator.testing.emulators import opened
 
-    problem = ""
-    context = opened(**arguments)
+    with ExitStack() as stack:
+        yield _opened(stack, lambda: opened(**arguments))
+
+
+def _opened(stack: ExitStack, make: Callable[[], AbstractContextManager[T]]) -> T:
+    """An emulator that `stack` closes, or the end of the test with what is wrong."""
+    from emulator.errors import EmulatorError
+
     try:
-        made = context.__enter__()
+        return stack.enter_context(make())
     except EmulatorError as error:
-        problem = str(error)
-    if problem:
-        _fail(problem)
-    try:
-        yield made
-    finally:
-        context.__exit__(None, None, None)
+        raise _failure(str(error)) from None
 
 
-def _fail(text: str, hint: str = "") -> None:
-    """End the test with a sentence, and no traceback: there is nothing of the user's in it."""
-    pytest.fail(f"{text}\n  {hint}" if hint else text, pytrace=False)
+def _failure(text: str, hint: str = "") -> BaseException:
+    """What ends the test with a sentence, and no traceback: there is nothing of the user's in it."""
+    return pytest.fail.Exception(f"{text}\n  {hint}" if hint else text, pytrace=False)
 
 
 def _arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -127,9 +118,11 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
             given["config"] = mark.args[0] if len(mark.args) == 1 else list(mark.args)
         for name, value in given.items():
             if name not in _OPTIONS:
-                _fail(f"@pytest.mark.emulator takes no {name!r}", f"It takes {', '.join(_OPTIONS)}.")
+                raise _failure(f"@pytest.mark.emulator takes no {name!r}", f"It takes {', '.join(_OPTIONS)}.")
             if name in _MAPPINGS and not isinstance(value, Mapping):
-                _fail(f"@pytest.mark.emulator({name}={value!r}): {name} is a dict, of names and what they stand for")
+                raise _failure(
+                    f"@pytest.mark.emulator({name}={value!r}): {name} is a dict, of names and what they stand for"
+                )
             together[name] = {**together.get(name, {}), **value} if name in _MAPPINGS else value
     return together
 
@@ -147,7 +140,7 @@ def _nearest(test: Path, config: pytest.Config) -> Path:
                 return directory / name
         if directory == root and config.inipath is not None:
             break
-    _fail(
+    raise _failure(
         f"there is no {', '.join(CONFIGURATIONS[:-1])} or {CONFIGURATIONS[-1]} in {test.parent}, or above it",
         "Make one (`emulator init NAME`); or name yours, from the root directory of pytest, with the setting\n"
         "  emulator_config of pytest.ini or pyproject.toml, or with @pytest.mark.emulator(config=...).",
@@ -164,7 +157,7 @@ def _chaos(given: Any) -> Chaos | None:
     if isinstance(given, Chaos):
         return given
     if not isinstance(given, int):
-        _fail(f"@pytest.mark.emulator(chaos={given!r}): chaos is a seed, True, or an emulator.testing.Chaos")
+        raise _failure(f"@pytest.mark.emulator(chaos={given!r}): chaos is a seed, True, or an emulator.testing.Chaos")
     return Chaos(random_seed() if given is True else given)
 
 
