@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from emulator.broker.broker import Broker, Outgoing
+from emulator.broker.broker import Broker
 from emulator.broker.clock import VirtualClock
-from emulator.broker.message import DeliveryResult
+from emulator.broker.message import DeliveryResult, Outgoing
 from emulator.broker.settings import ConsumerSettings
 from emulator.events import Bus
 

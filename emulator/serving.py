@@ -24,6 +24,7 @@ from emulator.reload import Change, Watcher
 from emulator.session import Session, shown_files
 
 GRACE_SECONDS: Final = 10.0
+SYNC_SECONDS: Final = 1.0
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
 
@@ -75,7 +76,7 @@ async def serve(session: Session, options: Options) -> None:
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
-        async with _watchdog(session.bus):
+        async with _watchdog(session.bus), _syncing(session):
             await session.load()
             await server.start()
             name = f"[{host}]" if ":" in host else host
@@ -167,6 +168,31 @@ async def _watchdog(bus: Bus) -> AsyncIterator[None]:
         yield
     finally:
         watchdog.stop()
+
+
+@asynccontextmanager
+async def _syncing(session: Session) -> AsyncIterator[None]:
+    """Put what the journal has written on the disk, once a second at most."""
+    journal = session.journal
+    if journal is None:
+        yield
+        return
+
+    async def sync() -> None:
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            if journal.is_unsynced:
+                try:
+                    await asyncio.to_thread(journal.sync)
+                except OSError as error:
+                    text = f"What is kept in {journal.directory} may be lost with the power: {error.strerror}"
+                    session.bus.publish(Notice("warning", text))
+
+    syncing = asyncio.create_task(sync())
+    try:
+        yield
+    finally:
+        syncing.cancel()
 
 
 async def _reload_on_change(session: Session, options: Options, watcher: Watcher) -> None:

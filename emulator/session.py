@@ -6,7 +6,7 @@ session by itself.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.bindings.env import Env, build_env
 from emulator.bindings.outbound import HttpOutbound
-from emulator.broker.broker import Broker, Deliver
+from emulator.broker.broker import Broker
 from emulator.broker.clock import Clock
+from emulator.broker.driver import Deliver
+from emulator.broker.journal import Journal
 from emulator.broker.settings import ConsumerSettings, QueueSettings
+from emulator.broker.state import Origin
 from emulator.config import check_together, describe_changes
 from emulator.config.model import WorkerConfig
 from emulator.events import Bus, ConfigurationChanged, Notice, WorkerReloaded
@@ -36,7 +39,8 @@ class Session:
     Raises ConfigError for configurations that do not go together. Events go to `bus`. `clock` and `outbound` (what
     carries out the workers' `fetch()`) stand for the machine's clock and its network when they are given; `bindings`
     are put into every worker's `env`, over what is configured; `around_delivery` wraps what delivers a batch to a
-    worker.
+    worker. With a `journal` the session goes on with the queues and messages that an earlier one left in it; whoever
+    opened it closes it, once the session has stopped.
     """
 
     def __init__(
@@ -48,10 +52,13 @@ class Session:
         outbound: Callable[[Request], Awaitable[Response]] | None = None,
         bindings: Mapping[str, Any] | None = None,
         around_delivery: Callable[[Deliver], Deliver] | None = None,
+        journal: Journal | None = None,
     ) -> None:
         check_together(configs)
         self.bus = bus
-        self.broker = Broker(bus, clock)
+        self.journal = journal
+        self._recovered_count = 0 if journal is None else journal.recovered_count
+        self.broker = Broker(bus, clock, journal=journal)
         self.configs = list(configs)
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
@@ -59,9 +66,6 @@ class Session:
         self._outbound = outbound or self._network
         self._bindings = bindings or {}
         self._around_delivery = around_delivery
-        self._created: set[str] = set()
-        self._changed: set[str] = set()
-        self._consumers_set: set[str] = set()
         self.hosts: list[Host] = [self._make_host(config) for config in self.configs]
 
     # Life
@@ -69,8 +73,12 @@ class Session:
     async def load(self) -> None:
         """Load the workers and connect their queues. A worker whose code does not load is held, and its `failure` says
         why."""
+        if self.journal is not None:
+            self._introduce(self.journal)
+        recovered = {queue.name for queue in self.broker.queues}
         for host in self.hosts:
-            self._connect(host, host.config)
+            self._connect(host, host.config, recovered=recovered)
+        self._reconnect(recovered)
         for host in self.hosts:
             await host.start()
             self.broker.hold(host.config.name, held=host.failure is not None)
@@ -114,10 +122,9 @@ class Session:
             if warning not in old.warnings:
                 self.bus.publish(Notice("warning", str(warning), config.name))
         kept = {consumer.queue for consumer in config.consumers}
-        there = {queue.name for queue in self.broker.queues}
         for consumer in old.consumers:
-            if consumer.queue not in kept | self._consumers_set and consumer.queue in there:
-                self.broker.remove_consumer(consumer.queue)
+            if consumer.queue not in kept and self.broker.has_queue(consumer.queue):
+                self._forget_declared(consumer.queue)
         self._connect(self.hosts[index], config, old)
         self._delete_unused_queues()
 
@@ -128,41 +135,35 @@ class Session:
 
         A queue that is there because a configuration names it can be made once: in production somebody has to.
         """
-        if name in self._created:
+        state = self.broker.state_of(name) if self.broker.has_queue(name) else None
+        if state is not None and state.origin.created:
             return False
-        self.broker.create_queue(name)
-        self._created.add(name)
-        self.update_queue(name, settings)
+        origin = Origin() if state is None else state.origin
+        self.broker.create_queue(name, settings, replace(origin, created=True, changed=True))
         return True
 
     def update_queue(self, name: str, settings: QueueSettings) -> None:
         """Give a queue settings. Raises QueueError 10104 when there is none."""
-        self.broker.update_queue(name, settings)
-        self._changed.add(name)
+        self.broker.update_queue(name, settings, replace(self.broker.state_of(name).origin, changed=True))
 
     def delete_queue(self, name: str) -> None:
         """Forget a queue, its messages and its consumer. Raises QueueError 10104 when there is none."""
         self.broker.delete_queue(name)
-        for names in (self._created, self._changed, self._consumers_set):
-            names.discard(name)
 
     def set_consumer(self, queue: str, settings: ConsumerSettings, worker: str) -> None:
         """Let a worker of this session (for type `http_pull`, any client: `worker` is empty) consume a queue, or change
         how it does. Raises KeyError when there is no such worker."""
-        deliver = None
-        if settings.type == "worker":
-            deliver = self._deliver_to({host.config.name: host for host in self.hosts}[worker])
-        there_already = self.broker.queue(queue).consumer is not None
-        self.broker.set_consumer(queue, settings, worker, deliver)
-        self._changed.add(queue)
-        if not there_already:
-            self._consumers_set.add(queue)
+        deliver = self._deliver_to(self._hosts_by_name()[worker]) if settings.type == "worker" else None
+        state = self.broker.state_of(queue)
+        set_now = state.origin.consumer_set or state.consumer is None
+        self.broker.set_consumer(
+            queue, settings, worker, deliver, replace(state.origin, changed=True, consumer_set=set_now)
+        )
 
     def remove_consumer(self, queue: str) -> None:
         """Leave a queue without a consumer. Raises QueueError 10104 when there is no such queue."""
-        self.broker.remove_consumer(queue)
-        self._changed.add(queue)
-        self._consumers_set.discard(queue)
+        origin = self.broker.state_of(queue).origin
+        self.broker.remove_consumer(queue, replace(origin, changed=True, consumer_set=False))
 
     def producers_of(self, queue: str) -> list[str]:
         """The names of the workers with a binding that sends to a queue."""
@@ -180,9 +181,25 @@ class Session:
         env = self.envs[config.name] = build_env(config, self.broker, warn, self._bindings)
         return env
 
-    def _connect(self, host: Host, config: WorkerConfig, old: WorkerConfig | None = None) -> None:
+    def _introduce(self, journal: Journal) -> None:
+        """Say where messages are kept, what was there, and what of it was damaged."""
+
+        def warn(text: str) -> None:
+            self.bus.publish(Notice("warning", text))
+
+        journal.on_trouble = warn
+        for report in journal.reports:
+            warn(report)
+        count = self._recovered_count
+        there = f"; {count:,} {'message is' if count == 1 else 'messages are'} there from before" if count else ""
+        self.bus.publish(Notice("info", f"Messages are kept in {shown_path(journal.directory)}{there}"))
+
+    def _connect(
+        self, host: Host, config: WorkerConfig, old: WorkerConfig | None = None, recovered: Collection[str] = ()
+    ) -> None:
         """Make the worker's queues, and let those it consumes deliver to it. With an `old` configuration only what
-        differs from it: the rest is as it was, or as somebody has changed it since."""
+        differs from it: the rest is as it was, or as somebody has changed it since. So for `recovered` queues, with the
+        configuration of the time."""
         named = {producer.queue for producer in old.producers} if old else set()
         for producer in config.producers:
             if producer.queue not in named:
@@ -190,9 +207,44 @@ class Session:
         for consumer in config.consumers:
             if old and consumer in old.consumers:
                 continue
-            deliver = self._deliver_to(host) if consumer.settings.type == "worker" else None
-            self.broker.set_consumer(consumer.queue, consumer.settings, config.name, deliver)
-            self._consumers_set.discard(consumer.queue)
+            queue, settings = consumer.queue, consumer.settings
+            origin = self.broker.state_of(queue).origin if self.broker.has_queue(queue) else Origin()
+            if queue in recovered and (origin.declared, origin.declared_by) == (settings, config.name):
+                continue
+            deliver = self._deliver_to(host) if settings.type == "worker" else None
+            origin = replace(origin, consumer_set=False, declared=settings, declared_by=config.name)
+            self.broker.set_consumer(queue, settings, config.name, deliver, origin)
+
+    def _reconnect(self, recovered: Collection[str]) -> None:
+        """Let recovered queues deliver to the consumers that they had, where those are here."""
+        hosts = self._hosts_by_name()
+        declared = {consumer.queue: config.name for config in self.configs for consumer in config.consumers}
+        for name in recovered:
+            state = self.broker.state_of(name)
+            if state.origin.declared is not None and declared.get(name) != state.origin.declared_by:
+                self._forget_declared(name)
+                state = self.broker.state_of(name)
+            consumer = state.consumer
+            if consumer is None or consumer.type == "http_pull":
+                self.broker.connect(name, None)
+            elif state.worker in hosts:
+                self.broker.connect(name, self._deliver_to(hosts[state.worker]))
+            else:
+                text = f"queue {name} has lost its consumer: there is no worker {state.worker} any more"
+                self.bus.publish(Notice("warning", text))
+                self.broker.remove_consumer(name, replace(state.origin, consumer_set=False))
+        self._delete_unused_queues()
+
+    def _forget_declared(self, queue: str) -> None:
+        """No configuration asks for the consumer of a queue any more: without it, unless a client has set it."""
+        origin = replace(self.broker.state_of(queue).origin, declared=None, declared_by="")
+        if origin.consumer_set:
+            self.broker.create_queue(queue, origin=origin)
+        else:
+            self.broker.remove_consumer(queue, origin)
+
+    def _hosts_by_name(self) -> dict[str, Host]:
+        return {host.config.name: host for host in self.hosts}
 
     def _deliver_to(self, host: Host) -> Deliver:
         deliver: Deliver = partial(_deliver, host)
@@ -207,7 +259,8 @@ class Session:
             if queue.consumer is not None:
                 named.add(queue.consumer.dead_letter_queue or "")
         for queue in self.broker.queues:
-            if queue.name not in named | self._changed and not len(queue):
+            changed = self.broker.state_of(queue.name).origin.changed
+            if queue.name not in named and not changed and not len(queue):
                 self.broker.delete_queue(queue.name)
 
 
@@ -216,6 +269,12 @@ async def _deliver(host: Host, delivery: Delivery) -> DeliveryResult | None:
         return await host.queue(delivery)
     except NotLoaded:
         return None
+
+
+def shown_path(path: Path) -> str:
+    """A path as a person reads it: relative to the working directory where it is below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def shown_files(files: Sequence[Path], base: Path) -> list[str]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from emulator.broker.broker import Broker, Outgoing
+from emulator.broker.broker import Broker
 from emulator.broker.codec import CONTENT_TYPES, encode
 from emulator.broker.errors import QueueError, QueueErrorCode
-from emulator.broker.message import ContentType, Metrics
+from emulator.broker.message import ContentType, Metrics, Outgoing
 from emulator.runtime.values import Record
 
 _MISSING: Final = object()

@@ -1,32 +1,32 @@
-"""The broker owns the queues of a session and drives them on a clock.
+"""The broker owns the queues of a session.
 
 Every message enters by `Queue.enqueue` and leaves by a settlement, whatever its source. The broker adds what the state
-machine must not know: ids, the service's checks, tasks that run consumers, timers, dead letter queues, and events.
+machine must not know: ids, the service's checks, dead letter queues, events and, where messages are to survive the
+process, a journal. A `Driver` for each queue runs its consumer and its timers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from random import Random
 from typing import Final
 
-import msgspec
-
-from emulator.broker.clock import Clock, Timer, WallClock
+from emulator.broker.checks import check_number, check_send
+from emulator.broker.clock import Clock, WallClock
+from emulator.broker.driver import Deliver, Driver
 from emulator.broker.errors import QueueError, QueueErrorCode
+from emulator.broker.journal import Journal
 from emulator.broker.message import (
     Acknowledgement,
-    ContentType,
     DeadLetter,
-    Delivery,
     DeliveryResult,
     Lease,
     Message,
     Metrics,
+    Outgoing,
     PulledMessage,
     Redrive,
     Settlement,
@@ -35,75 +35,41 @@ from emulator.broker.queue import Queue
 from emulator.broker.settings import (
     DEFAULT_PULL_BATCH_SIZE,
     DELAY_SECONDS,
-    MAX_BATCH_BYTES,
-    MAX_BATCH_COUNT,
-    MAX_MESSAGE_BYTES,
     PULL_BATCH_SIZE,
     VISIBILITY_TIMEOUT_MS,
     ConsumerSettings,
     QueueSettings,
-    Range,
 )
+from emulator.broker.state import Origin, QueueState
 from emulator.events import BatchDelivered, Bus, MessagesDeadLettered, MessagesDropped, MessagesSent
-
-MAX_BACKLOG_BYTES: Final = 25_000_000_000
 
 CANCEL_SECONDS: Final = 1.0
 """How long (in real time) a cancelled handler may take to end before it is left behind."""
-
-Deliver = Callable[[Delivery], Awaitable[DeliveryResult | None]]
-"""Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
-
-
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """A message on its way into a queue. `delay_seconds` None leaves it to the batch, the producer and the queue."""
-
-    body: bytes
-    content_type: ContentType
-    delay_seconds: int | None = None
-
-
-@dataclass(slots=True)
-class QueueTimes:
-    """When things happened to a queue, in seconds since the epoch; None: never. `modified_at` is the last change of its
-    settings or its consumer, and `consumer_set_at` when it got the consumer that it has."""
-
-    created_at: float
-    modified_at: float
-    consumer_set_at: float | None = None
-    purged_at: float | None = None
-
-
-class _Driver:
-    """What the broker keeps of one queue beside its state machine."""
-
-    __slots__ = ("awake", "deleted", "deliver", "queue", "running", "timer", "timer_at", "times", "worker")
-
-    def __init__(self, queue: Queue, now: float) -> None:
-        self.queue = queue
-        self.times = QueueTimes(now, now)
-        self.worker = ""
-        self.deliver: Deliver | None = None
-        self.awake = False
-        self.deleted = False
-        self.timer: Timer | None = None
-        self.timer_at = float("inf")
-        self.running: dict[int, tuple[asyncio.Task[None], Delivery]] = {}
 
 
 class Broker:
     """Queues by name, and their deliveries.
 
-    Methods are called on the event loop's thread. `random` gives message ids; a test passes a seeded one.
+    Methods are called on the event loop's thread. `random` gives message ids; a test passes a seeded one. With a
+    `journal`, the queues and messages that it has recovered are here from the start (without what delivers them), and
+    whatever is accepted, settled or changed is in it before the call returns; it may raise QueueError 10251 or 15000
+    then, with nothing changed.
     """
 
-    def __init__(self, bus: Bus, clock: Clock | None = None, random: Random | None = None) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock | None = None, random: Random | None = None, journal: Journal | None = None
+    ) -> None:
         self._bus = bus
         self._clock = clock or WallClock()
         self._bits = (random or Random()).getrandbits
-        self._drivers: dict[str, _Driver] = {}
+        self._journal = journal
+        self._drivers: dict[str, Driver] = {}
         self._held: set[str] = set()
         self._closed = False
+        if journal is not None:
+            now = self._clock.now()
+            for state, messages in journal.take_recovered():
+                self._apply(state).queue.restore(messages, now)
 
     # Queues and consumers
 
@@ -116,28 +82,40 @@ class Broker:
         """The queue of that name. Raises QueueError 10104 when there is none."""
         return self._driver(name).queue
 
-    def create_queue(self, name: str) -> Queue:
-        """The queue of that name, made if need be."""
+    def has_queue(self, name: str) -> bool:
+        """Whether there is a queue of that name."""
+        return name in self._drivers
+
+    def state_of(self, name: str) -> QueueState:
+        """What is known of a queue beside its messages. Raises QueueError 10104 when there is none."""
+        return self._driver(name).state
+
+    def create_queue(self, name: str, settings: QueueSettings | None = None, origin: Origin | None = None) -> Queue:
+        """The queue of that name, made if need be. Settings and origin that are not given stay, or are the default."""
         driver = self._drivers.get(name)
-        if driver is None:
-            driver = self._drivers[name] = _Driver(Queue(name), self._clock.now())
-        return driver.queue
+        if driver is None or settings is not None or origin is not None:
+            now = self._clock.now()
+            state = QueueState(name, now, now) if driver is None else driver.state
+            self._commit(
+                replace(state, settings=settings or state.settings, origin=origin or state.origin, modified_at=now)
+            )
+        return self._drivers[name].queue
 
     def delete_queue(self, name: str) -> None:
         """Forget a queue and what it holds. Raises QueueError 10104 when there is none."""
         driver = self._driver(name)
-        driver.deleted = True
-        self._disarm(driver)
+        if self._journal is not None:
+            self._journal.deleted(name, driver.queue.unsettled())
+        driver.stop()
         for task, _ in driver.running.values():
             task.cancel()
+        driver.queue.discard()
         del self._drivers[name]
 
-    def update_queue(self, name: str, settings: QueueSettings) -> None:
+    def update_queue(self, name: str, settings: QueueSettings, origin: Origin | None = None) -> None:
         """Give a queue new settings; they act at once. Raises QueueError 10104 when there is none."""
-        driver = self._driver(name)
-        driver.queue.settings = settings
-        driver.times.modified_at = self._clock.now()
-        self._wake(driver)
+        self._driver(name)
+        self.create_queue(name, settings, origin)
 
     def pause(self, name: str) -> None:
         """Stop deliveries of a queue. It still accepts messages."""
@@ -147,41 +125,63 @@ class Broker:
         """Deliver again."""
         self.update_queue(name, replace(self.queue(name).settings, delivery_paused=False))
 
-    def set_consumer(self, name: str, settings: ConsumerSettings, worker: str, deliver: Deliver | None) -> None:
+    def set_consumer(
+        self,
+        name: str,
+        settings: ConsumerSettings,
+        worker: str,
+        deliver: Deliver | None,
+        origin: Origin | None = None,
+    ) -> None:
         """Let a queue, made if need be, deliver by `deliver` to the consumer called `worker`.
 
         Without `deliver` (as for `http_pull`) its messages wait until they are pulled. The dead letter queue is made
         too. What is in flight is settled by the new settings.
         """
-        self.create_queue(name)
-        driver = self._drivers[name]
-        driver.queue.consumer = settings
-        driver.queue.held = worker in self._held
-        driver.worker = worker
-        driver.deliver = deliver
-        now = driver.times.modified_at = self._clock.now()
-        if driver.times.consumer_set_at is None:
-            driver.times.consumer_set_at = now
-        if settings.dead_letter_queue is not None:
-            self.create_queue(settings.dead_letter_queue)
-        self._wake(driver)
+        now = self._clock.now()
+        driver = self._drivers.get(name)
+        old = QueueState(name, now, now) if driver is None else driver.state
+        state = replace(
+            old,
+            modified_at=now,
+            consumer=settings,
+            worker=worker,
+            consumer_set_at=now if old.consumer_set_at is None else old.consumer_set_at,
+            origin=origin or old.origin,
+        )
+        target = settings.dead_letter_queue
+        if target is None or target in self._drivers:
+            self._commit(state)
+        else:
+            self._commit(state, QueueState(target, now, now))
+        self.connect(name, deliver)
 
-    def remove_consumer(self, name: str) -> None:
+    def connect(self, name: str, deliver: Deliver | None) -> None:
+        """Let `deliver` carry messages to the consumer that a queue has: None where it has none, or clients pull.
+        Raises QueueError 10104 when there is no such queue."""
+        driver = self._driver(name)
+        driver.deliver = deliver
+        driver.wake()
+
+    def remove_consumer(self, name: str, origin: Origin | None = None) -> None:
         """Deliver to nobody: the queue keeps its messages. What is in flight runs on."""
         driver = self._driver(name)
-        driver.queue.consumer = None
+        state = driver.state
+        self._commit(
+            replace(
+                state,
+                modified_at=self._clock.now(),
+                consumer=None,
+                worker="",
+                consumer_set_at=None,
+                origin=origin or state.origin,
+            )
+        )
         driver.deliver = None
-        driver.worker = ""
-        driver.times.modified_at = self._clock.now()
-        driver.times.consumer_set_at = None
-
-    def times_of(self, name: str) -> QueueTimes:
-        """When things happened to a queue. Raises QueueError 10104 when there is none."""
-        return replace(self._driver(name).times)
 
     def consumer_of(self, name: str) -> str:
         """The name of the worker that consumes a queue; empty when there is none."""
-        return self._driver(name).worker
+        return self._driver(name).state.worker
 
     def hold(self, worker: str, *, held: bool) -> None:
         """Let the deliveries to a worker wait while its code does not load, and go on when it does."""
@@ -190,9 +190,9 @@ class Broker:
         else:
             self._held.discard(worker)
         for driver in self._drivers.values():
-            if driver.worker == worker and driver.queue.held != held:
+            if driver.state.worker == worker and driver.queue.held != held:
                 driver.queue.held = held
-                self._wake(driver)
+                driver.wake()
 
     # Messages
 
@@ -217,7 +217,7 @@ class Broker:
             default_delay = batch_delay_seconds
         elif producer_delay_seconds is not None:
             default_delay = producer_delay_seconds
-        _check(messages, queue, batch_delay_seconds)
+        check_send(messages, queue, batch_delay_seconds)
         now = self._clock.now()
         bits = self._bits
         accepted = [
@@ -232,6 +232,8 @@ class Broker:
             )
             for outgoing in messages
         ]
+        if self._journal is not None:
+            self._journal.enqueued(name, accepted)
         self._enqueue(driver, accepted, now, source)
         return queue.metrics()
 
@@ -253,16 +255,16 @@ class Broker:
             )
         if visibility_timeout_ms is None:
             visibility_timeout_ms = consumer.visibility_timeout_ms
-        _check_number("batch_size", batch_size, PULL_BATCH_SIZE)
-        _check_number("visibility_timeout_ms", visibility_timeout_ms, VISIBILITY_TIMEOUT_MS)
+        check_number("batch_size", batch_size, PULL_BATCH_SIZE)
+        check_number("visibility_timeout_ms", visibility_timeout_ms, VISIBILITY_TIMEOUT_MS)
         if queue.settings.delivery_paused:
             raise QueueError(
                 QueueErrorCode.QUEUE_DELIVERY_PAUSED, f"queue_delivery_paused: delivery of queue {name} is paused"
             )
         now = self._clock.now()
-        self._catch_up(driver, now)
+        driver.catch_up(now)
         pulled = queue.pull(now, batch_size, visibility_timeout_ms)
-        self._wake(driver)
+        driver.wake()
         return pulled
 
     def acknowledge(
@@ -274,25 +276,25 @@ class Broker:
         retries = list(retries)
         for _, delay_seconds in retries:
             if delay_seconds is not None:
-                _check_number("delay_seconds", delay_seconds, DELAY_SECONDS, QueueErrorCode.MESSAGE_METADATA_INVALID)
+                check_number("delay_seconds", delay_seconds, DELAY_SECONDS, QueueErrorCode.MESSAGE_METADATA_INVALID)
         now = self._clock.now()
         acknowledgement = driver.queue.acknowledge(acks, retries, now)
         if acknowledgement.ended:
-            self._pulled_settled(driver, acknowledgement, now)
-            self._wake(driver)
+            driver.pulled_settled(acknowledgement, now)
+            driver.wake()
         return acknowledgement
 
     def peek(self, name: str, count: int) -> Sequence[Message]:
         """The first `count` (1 to 100) messages that wait in a queue, delayed ones last. They stay as they are."""
         driver = self._driver(name)
-        _check_number("batch_size", count, PULL_BATCH_SIZE)
-        self._catch_up(driver, self._clock.now())
+        check_number("batch_size", count, PULL_BATCH_SIZE)
+        driver.catch_up(self._clock.now())
         return list(islice(driver.queue.waiting(), count))
 
     def purge(self, name: str) -> int:
         """Delete what waits in a queue, delayed messages included. Returns how many there were."""
         driver = self._driver(name)
-        driver.times.purged_at = self._clock.now()
+        self._commit(replace(driver.state, purged_at=self._clock.now()))
         return len(self._purged(driver, driver.queue.purge()))
 
     def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[Message]:
@@ -312,7 +314,7 @@ class Broker:
             text = f"to is {to!r}; a queue cannot be redriven to itself"
             raise QueueError(QueueErrorCode.JSON_REQUEST_BODY_INVALID, text)
         now = self._clock.now()
-        self._catch_up(driver, now)
+        driver.catch_up(now)
         by_target: dict[str, list[Message]] = {}
         orphans: dict[str, int] = {}
         no_dead_letters = 0
@@ -325,23 +327,20 @@ class Broker:
                 orphans[target] = orphans.get(target, 0) + 1
             else:
                 by_target.setdefault(target, []).append(message)
-        for target, messages in by_target.items():
-            receiver = self._drivers[target]
-            ready_at = now + receiver.queue.settings.delivery_delay
-            moved = [
-                Message(each.id, each.body, each.content_type, each.timestamp, now, ready_at, source=each.source)
-                for each in messages
-            ]
+        moves = {target: (messages, self._moved(target, messages, now)) for target, messages in by_target.items()}
+        if self._journal is not None:
+            self._journal.moved(name, moves)
+        for target, (messages, moved) in moves.items():
             driver.queue.withdraw(messages)
-            self._enqueue(receiver, moved, now, "redrive")
-        if by_target:
-            self._wake(driver)
+            self._enqueue(self._drivers[target], moved, now, "redrive")
+        if moves:
+            driver.wake()
         return Redrive({target: len(messages) for target, messages in by_target.items()}, no_dead_letters, orphans)
 
     def metrics(self, name: str) -> Metrics:
         """The backlog of a queue."""
         driver = self._driver(name)
-        self._delete_expired(driver, self._clock.now())
+        driver.delete_expired(self._clock.now())
         return driver.queue.metrics()
 
     # Life
@@ -351,7 +350,7 @@ class Broker:
         them."""
         self._closed = True
         for driver in self._drivers.values():
-            self._disarm(driver)
+            driver.stop()
         running = [task for driver in self._drivers.values() for task, _ in driver.running.values()]
         if not running:
             return
@@ -363,198 +362,102 @@ class Broker:
 
     # How
 
-    def _driver(self, name: str) -> _Driver:
+    def _driver(self, name: str) -> Driver:
         driver = self._drivers.get(name)
         if driver is None:
             raise QueueError(QueueErrorCode.QUEUE_NOT_FOUND, f"Queue not found: {name}")
         return driver
 
-    def _enqueue(self, driver: _Driver, messages: Sequence[Message], now: float, source: str) -> None:
+    def _commit(self, *states: QueueState) -> None:
+        """Let queues, made if need be, be as `states` say: all of them, or none when the journal cannot be written."""
+        if self._journal is not None:
+            self._journal.changed(states)
+        for state in states:
+            self._apply(state)
+
+    def _apply(self, state: QueueState) -> Driver:
+        driver = self._drivers.get(state.name)
+        if driver is None:
+            first_serial = 0 if self._journal is None else self._bits(48)
+            queue = Queue(state.name, first_serial=first_serial)
+            driver = self._drivers[state.name] = Driver(queue, state, self._clock, self._settled, self._expired)
+            driver.stopped = self._closed
+        else:
+            driver.wake()
+        driver.state = state
+        driver.queue.settings = state.settings
+        driver.queue.consumer = state.consumer
+        driver.queue.held = state.worker in self._held
+        return driver
+
+    def _enqueue(self, driver: Driver, messages: Sequence[Message], now: float, source: str) -> None:
         driver.queue.enqueue(messages, now)
         if self._bus.wants(MessagesSent):
             self._bus.publish(MessagesSent(driver.queue.name, messages, source))
-        self._wake(driver)
+        driver.wake()
 
-    def _wake(self, driver: _Driver) -> None:
-        """Look at a queue once what runs now has ended, so that a burst of sends is looked at once."""
-        if not driver.awake and not self._closed:
-            driver.awake = True
-            self._clock.call_soon(partial(self._pump, driver))
-
-    def _pump(self, driver: _Driver) -> None:
-        """Do all that is due in a queue, and come back when the next thing is."""
-        driver.awake = False
-        if self._closed or driver.deleted:
-            return
-        queue = driver.queue
-        now = self._clock.now()
-        self._catch_up(driver, now)
-        for lease in queue.expired_leases(now):
-            self._time_out(driver, lease, now)
-        if driver.deliver is not None:
-            while (taken := queue.take_batch(now)) is not None:
-                delivery = Delivery(queue.name, taken.messages, queue.metrics())
-                run = self._deliver(driver, taken, driver.deliver, delivery)
-                driver.running[taken.id] = (asyncio.get_running_loop().create_task(run), delivery)
-        self._arm(driver, now)
-
-    def _time_out(self, driver: _Driver, lease: Lease, now: float) -> None:
-        """Stop a handler that has run too long. What it has decided in time holds; the rest has failed."""
-        task, delivery = driver.running[lease.id]
-        result = delivery.so_far()
-        result.outcome = "exceeded_wall_time"
-        result.error = f"the handler ran longer than {lease.expires_at - lease.taken_at:,.0f} seconds"
-        task.cancel()
-        self._settled(driver, lease, result, driver.queue.settle(lease, result, now), now)
-
-    def _arm(self, driver: _Driver, now: float) -> None:
-        due = driver.queue.next_due()
-        if due is None:
-            self._disarm(driver)
-            return
-        if due == driver.timer_at and driver.timer is not None:
-            return
-        self._disarm(driver)
-        driver.timer_at = due
-        driver.timer = self._clock.call_at(max(due, now), partial(self._on_timer, driver))
-
-    def _disarm(self, driver: _Driver) -> None:
-        if driver.timer is not None:
-            driver.timer.cancel()
-        driver.timer = None
-        driver.timer_at = float("inf")
-
-    def _on_timer(self, driver: _Driver) -> None:
-        driver.timer = None
-        driver.timer_at = float("inf")
-        self._pump(driver)
-
-    async def _deliver(self, driver: _Driver, lease: Lease, deliver: Deliver, delivery: Delivery) -> None:
-        result: DeliveryResult | None
-        task, _ = driver.running[lease.id]
-        try:
-            result = await deliver(delivery)
-        except (
-            Exception,
-            asyncio.CancelledError,
-        ) as error:  # a consumer tells its failures in the result; this one broke
-            result = DeliveryResult("exception", error=f"{type(error).__name__}: {error}")
-        finally:
-            del driver.running[lease.id]
-        if task.cancelling():
-            return  # Its lease is over, its queue deleted or the broker closed: what it decided comes too late.
-        now = self._clock.now()
-        if result is None:
-            driver.queue.release(lease)
-        else:
-            self._settled(driver, lease, result, driver.queue.settle(lease, result, now), now)
-        self._wake(driver)
-
-    def _purged(self, driver: _Driver, messages: Sequence[Message]) -> Sequence[Message]:
+    def _purged(self, driver: Driver, messages: Sequence[Message]) -> Sequence[Message]:
         if messages:
+            self._gone(driver, messages)
             self._bus.publish(MessagesDropped(driver.queue.name, messages, "purged"))
-        self._wake(driver)
+        driver.wake()
         return messages
 
-    def _catch_up(self, driver: _Driver, now: float) -> None:
-        """Let what the passing of time does to messages that wait, or that clients have pulled, be done."""
-        self._delete_expired(driver, now)
-        expired = driver.queue.expire_pulled(now)
-        if expired is not None:
-            self._pulled_settled(driver, expired, now)
+    def _expired(self, driver: Driver, messages: Sequence[Message]) -> None:
+        self._gone(driver, messages)
+        self._bus.publish(MessagesDropped(driver.queue.name, messages, "expired"))
 
-    def _pulled_settled(self, driver: _Driver, acknowledgement: Acknowledgement, now: float) -> None:
-        """Tell of pulled messages that were settled together as of a batch that was delivered, and move dead ones."""
-        ended = acknowledgement.ended
-        messages = [each.message for each in ended]
-        consumer = driver.queue.consumer or ConsumerSettings("http_pull")
-        taken_at, expires_at = min(each.taken_at for each in ended), max(each.expires_at for each in ended)
-        lease = Lease(0, messages, consumer, taken_at, expires_at)
-        self._settled(driver, lease, acknowledgement.result, acknowledgement.settlement, now)
+    def _gone(self, driver: Driver, messages: Sequence[Message]) -> None:
+        if self._journal is not None:
+            self._journal.settled(driver.queue.name, messages)
 
     def _settled(
-        self, driver: _Driver, lease: Lease, result: DeliveryResult, settlement: Settlement, now: float
+        self, driver: Driver, lease: Lease, result: DeliveryResult, settlement: Settlement, now: float
     ) -> None:
         name = driver.queue.name
+        letters = self._letters(name, settlement, now) if settlement.dead else ()
+        if self._journal is not None:
+            gone = [*settlement.acked, *settlement.dead, *settlement.dropped, *settlement.expired]
+            retried = [message for message, _ in settlement.retried]
+            self._journal.settled(name, gone, retried, settlement.dead_letter_queue, letters)
         if self._bus.wants(BatchDelivered):
             duration = now - lease.taken_at
-            self._bus.publish(BatchDelivered(name, driver.worker, lease, result, settlement, duration))
+            self._bus.publish(BatchDelivered(name, driver.state.worker, lease, result, settlement, duration))
         if settlement.dropped:
             self._bus.publish(MessagesDropped(name, settlement.dropped, "retries"))
         if settlement.expired:
             self._bus.publish(MessagesDropped(name, settlement.expired, "expired"))
-        if settlement.dead:
-            self._move(name, settlement.dead, settlement.dead_letter_queue, now)
+        if letters:
+            target = settlement.dead_letter_queue
+            self._bus.publish(MessagesDeadLettered(name, target, letters))
+            self._enqueue(self._drivers[target], letters, now, "dead letter")
 
-    def _move(self, name: str, dead: Sequence[Message], target: str, now: float) -> None:
-        """Put dead letters of queue `name` into `target`, with the same id, no attempts yet, and why they died."""
-        letters = [
+    def _moved(self, target: str, messages: Sequence[Message], now: float) -> Sequence[Message]:
+        """Messages as they enter the queue `target`, as if they had just been sent."""
+        ready_at = now + self._drivers[target].queue.settings.delivery_delay
+        return [
+            Message(each.id, each.body, each.content_type, each.timestamp, now, ready_at, source=each.source)
+            for each in messages
+        ]
+
+    def _letters(self, name: str, settlement: Settlement, now: float) -> Sequence[Message]:
+        """The dead of a settlement as they enter their dead letter queue: with the same id, no attempts yet, and why
+        they died. The queue is made where somebody has deleted it."""
+        target = self._drivers.get(settlement.dead_letter_queue)
+        if target is None:
+            # Not by _commit: a settlement cannot be refused. The letters in the journal make the queue there.
+            target = self._apply(QueueState(settlement.dead_letter_queue, now, now))
+        ready_at = now + target.queue.settings.delivery_delay
+        return [
             Message(
                 message.id,
                 message.body,
                 message.content_type,
                 message.timestamp,
                 now,
-                now + self.create_queue(target).settings.delivery_delay,
+                ready_at,
                 dead_letter=DeadLetter(name, now, message.failures),
                 source=message.source,
             )
-            for message in dead
+            for message in settlement.dead
         ]
-        self._bus.publish(MessagesDeadLettered(name, target, letters))
-        self._enqueue(self._drivers[target], letters, now, "dead letter")
-
-    def _delete_expired(self, driver: _Driver, now: float) -> None:
-        expired = driver.queue.advance(now)
-        if expired:
-            self._bus.publish(MessagesDropped(driver.queue.name, expired, "expired"))
-
-
-def _check_number(
-    name: str,
-    value: int,
-    allowed: Range,
-    code: QueueErrorCode = QueueErrorCode.JSON_REQUEST_BODY_INVALID,
-) -> None:
-    if value not in allowed:
-        raise QueueError(code, f"{name} of {value!r} is invalid: it must be a whole number, {allowed}")
-
-
-def _check(messages: Iterable[Outgoing], queue: Queue, batch_delay_seconds: int | None) -> None:
-    """Refuse what the service would refuse. The caller made sure that there is at least one message."""
-    count = size = 0
-    for outgoing in messages:
-        count += 1
-        length = len(outgoing.body)
-        size += length
-        if length > MAX_MESSAGE_BYTES:
-            raise QueueError(
-                QueueErrorCode.MESSAGE_SIZE_OUT_OF_BOUNDS,
-                f"Message is {length:,} bytes long, over the limit of {MAX_MESSAGE_BYTES:,} bytes",
-            )
-        delay = outgoing.delay_seconds
-        if delay is not None and delay not in DELAY_SECONDS:
-            raise QueueError(
-                QueueErrorCode.MESSAGE_METADATA_INVALID,
-                f"Message delay of {delay!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
-            )
-    if count > MAX_BATCH_COUNT:
-        raise QueueError(
-            QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS,
-            f"Batch has {count:,} messages, over the limit of {MAX_BATCH_COUNT}",
-        )
-    if count > 1 and size > MAX_BATCH_BYTES:
-        raise QueueError(
-            QueueErrorCode.BATCH_SIZE_OUT_OF_BOUNDS,
-            f"Batch is {size:,} bytes long, over the limit of {MAX_BATCH_BYTES:,} bytes",
-        )
-    if batch_delay_seconds is not None and batch_delay_seconds not in DELAY_SECONDS:
-        raise QueueError(
-            QueueErrorCode.BATCH_DELAY_INVALID,
-            f"Batch delay of {batch_delay_seconds!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
-        )
-    if queue.backlog_bytes + size > MAX_BACKLOG_BYTES:
-        raise QueueError(
-            QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED,
-            f"Queue {queue.name} has a backlog over {MAX_BACKLOG_BYTES // 10**9} GB",
-        )

@@ -14,6 +14,14 @@ ContentType = Literal["json", "text", "bytes", "v8"]
 Outcome = Literal["ok", "exception", "exceeded_cpu", "exceeded_wall_time", "lease_expired"]
 
 
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """A message on its way into a queue. `delay_seconds` None leaves it to the batch, the producer and the queue."""
+
+    body: bytes
+    content_type: ContentType
+    delay_seconds: int | None = None
+
+
 class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One delivery of a message that did not end in an ack.
 
@@ -52,6 +60,7 @@ class Message(msgspec.Struct, gc=False):
     since the epoch; they differ for a dead letter. `attempts` counts the deliveries so far, the running one included.
     `ready_at` is when it became, or becomes, deliverable. `source` says who sent it (as in MessagesSent). `place` and
     `lease_id` are the queue's own notes: where the message is, and the last lease that a client pulled it with.
+    `segment` is the journal's: the file that holds it.
     """
 
     id: str
@@ -66,6 +75,7 @@ class Message(msgspec.Struct, gc=False):
     place: int = 0
     source: str = ""
     lease_id: str = ""
+    segment: int = 0
 
 
 @dataclass(slots=True, eq=False)

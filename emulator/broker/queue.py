@@ -62,11 +62,16 @@ _NEVER: Final = float("inf")
 class Queue:
     """One queue. `settings` and `consumer` may be replaced at any time and act from the next transition on.
 
-    `held` stops deliveries, as pausing does, while the consumer's code does not load.
+    `held` stops deliveries, as pausing does, while the consumer's code does not load. Lease ids count up from
+    `first_serial`: one that a client kept from another run of the emulator must not fit a lease of this one.
     """
 
     def __init__(
-        self, name: str, settings: QueueSettings = DEFAULT_SETTINGS, consumer: ConsumerSettings | None = None
+        self,
+        name: str,
+        settings: QueueSettings = DEFAULT_SETTINGS,
+        consumer: ConsumerSettings | None = None,
+        first_serial: int = 0,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -84,7 +89,7 @@ class Queue:
         self._pulled_count = 0
         self._puller = consumer
         self._bytes = 0
-        self._serial = 0
+        self._serial = first_serial
         self._concurrency = 1
         self._swept_at = _AT_ONCE
         self._expired: list[Message] = []
@@ -141,13 +146,13 @@ class Queue:
     # Transitions
 
     def enqueue(self, messages: Sequence[Message], now: float) -> None:
-        """Accept `messages`. Those whose `ready_at` is later than `now` are delayed until then."""
+        """Accept `messages`, none of which was enqueued before one that is here. Those whose `ready_at` is later than
+        `now` are delayed until then."""
         self._sweep(now)
         ready = self._ready
         size = 0
         delayed = 0
         for message in messages:
-            message.enqueued_at = now
             size += len(message.body)
             if message.ready_at <= now:
                 message.place = READY
@@ -158,6 +163,11 @@ class Queue:
         self._arrivals.extend(messages)
         self._bytes += size
         self._ready_count += len(messages) - delayed
+
+    def restore(self, messages: Iterable[Message], now: float) -> None:
+        """Accept messages that waited here, or were in flight, when an earlier run of the emulator ended."""
+        self.enqueue(sorted(messages, key=_enqueued_at), now)
+        self._ready = deque(sorted(self._ready, key=_ready_at))
 
     def next_due(self) -> float | None:
         """When the machine next has something to do, with nothing else happening; None for never.
@@ -334,6 +344,15 @@ class Queue:
         self._delayed.clear()
         self._ready_count = self._delayed_count = 0
         return purged
+
+    def unsettled(self) -> Sequence[Message]:
+        """Everything that is here, in flight too, in the order in which it came."""
+        return [message for message in self._arrivals if message.place != GONE]
+
+    def discard(self) -> None:
+        """Let go of everything, of what is in flight too: the queue is deleted."""
+        for message in self._arrivals:
+            message.place = GONE
 
     def withdraw(self, messages: Sequence[Message]) -> None:
         """Let go of `messages`, all of which are ready or delayed here: they go on elsewhere."""
@@ -535,6 +554,10 @@ class Queue:
         for gone in (acked, dead, dropped, expired):
             self._remove(gone)
         return Settlement(acked, retried, dead, dropped, expired, consumer.dead_letter_queue or "")
+
+
+def _enqueued_at(message: Message) -> float:
+    return message.enqueued_at
 
 
 def _ready_at(message: Message) -> float:

@@ -10,6 +10,7 @@ import click
 from emulator.cli.options import config_option, environment_option
 
 if TYPE_CHECKING:
+    from emulator.broker.journal import Journal
     from emulator.events import Level
 
 
@@ -51,6 +52,13 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     callback=_variables,
     help="Set a variable, over what the configuration says; any number of times.",
 )
+@click.option(
+    "--persist-to",
+    "persist_to",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Keep messages and queues in this directory, so that they survive a restart.  [default: memory only]",
+)
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
     "--log-level",
@@ -72,6 +80,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     host: str | None,
     environment: str | None,
     variables: dict[str, str],
+    persist_to: Path | None,
     no_reload: bool,
     log_level: Level,
     log_format: Literal["text", "json"],
@@ -80,7 +89,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
 
     HTTP requests go to the worker's fetch entrypoint. What it sends to a queue is delivered to the consumer's queue
     entrypoint in batches, with the retries, delays and dead letter queues that the configuration asks for. Messages
-    are kept in memory.
+    are kept in memory, or with --persist-to on disk, where they survive a stop and a crash.
 
     Ctrl-C lets what runs finish, for 10 seconds at most; a second Ctrl-C stops at once.
 
@@ -91,6 +100,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
       emulator dev -e staging --var DEBUG:1     with the settings of an environment, and a variable
       emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
                                                 two workers; the second at http://NAME.localhost:8787
+      emulator dev --persist-to .emulator       messages that are there again after a restart
       emulator dev --log-format json > log      lines for a program to read
     """
     from emulator.cli.terminal import Terminal
@@ -99,6 +109,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     from emulator.session import Session
 
     bus = Bus()
+    journal: Journal | None = None
     terminal = Terminal(bus, level=log_level, log_format=log_format)
     try:
         options = Options(
@@ -109,8 +120,15 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             port=port,
             reload=not no_reload,
         )
-        session = Session(options.read_all(), bus)
+        configs = options.read_all()
+        if persist_to is not None:
+            from emulator.broker.journal import Journal
+
+            journal = Journal(persist_to)
+        session = Session(configs, bus, journal=journal)
         terminal.introduce(session.configs, session.hosts)
         run(serve(session, options))
     finally:
+        if journal is not None:
+            journal.close()
         terminal.close()

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from emulator.broker.broker import Deliver
+from emulator.broker.driver import Deliver
 from emulator.broker.message import Delivery, DeliveryResult, Message
 
 LATEST_SECONDS: Final = 30.0

@@ -14,7 +14,7 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from emulator.broker.broker import Deliver
+from emulator.broker.driver import Deliver
 from emulator.broker.errors import QueueError
 from emulator.broker.message import ContentType, DeliveryResult
 from emulator.broker.message import Delivery as BrokerDelivery

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from emulator.broker.broker import Outgoing
 from emulator.broker.codec import encode
-from emulator.broker.message import ContentType
+from emulator.broker.message import ContentType, Outgoing
 from emulator.errors import EmulatorError
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from random import Random
 from typing import TypeVar
 
-from emulator.broker.broker import Broker, Outgoing
+from emulator.broker.broker import Broker
 from emulator.broker.clock import VirtualClock
-from emulator.broker.message import Delivery, DeliveryResult
+from emulator.broker.journal import Journal
+from emulator.broker.message import Delivery, DeliveryResult, Outgoing
 from emulator.broker.settings import ConsumerSettings
 from emulator.events import BatchDelivered, Bus, MessagesDeadLettered, MessagesDropped, MessagesSent
 
@@ -25,10 +26,10 @@ MANY_CALLBACKS = 50_000
 class Driven:
     """A broker whose time moves only when a test says so, and all that it published."""
 
-    def __init__(self, *, listen: bool = True) -> None:
+    def __init__(self, *, listen: bool = True, journal: Journal | None = None, start: float = T, seed: int = 1) -> None:
         self.bus = Bus()
-        self.clock = VirtualClock(T)
-        self.broker = Broker(self.bus, self.clock, Random(1))
+        self.clock = VirtualClock(start)
+        self.broker = Broker(self.bus, self.clock, Random(seed), journal)
         self.events: list[object] = []
         if listen:
             for event_type in (MessagesSent, BatchDelivered, MessagesDeadLettered, MessagesDropped):

@@ -11,9 +11,10 @@ import pytest
 from driving import Consumer, Driven, T, consume, throw
 
 from emulator.broker import broker as broker_module
-from emulator.broker.broker import Broker, Outgoing
+from emulator.broker import checks
+from emulator.broker.broker import Broker
 from emulator.broker.errors import QueueError, QueueErrorCode
-from emulator.broker.message import Delivery, DeliveryResult
+from emulator.broker.message import Delivery, DeliveryResult, Outgoing
 from emulator.broker.settings import ConsumerSettings, QueueSettings
 from emulator.events import BatchDelivered, Bus, MessagesDeadLettered, MessagesDropped, MessagesSent
 
@@ -203,7 +204,7 @@ def test_a_refused_batch_leaves_nothing_behind() -> None:
 
 
 def test_a_backlog_over_25_gb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker_module, "MAX_BACKLOG_BYTES", 10)
+    monkeypatch.setattr(checks, "MAX_BACKLOG_BYTES", 10)
 
     async def main() -> None:
         driven = Driven()
@@ -1105,7 +1106,7 @@ def test_single_messages_can_be_purged() -> None:
         assert driven.broker.purge_messages("orders", {one.id, "nonsense"}) == [one]
         (dropped,) = driven.published(MessagesDropped)
         assert (dropped.reason, list(dropped.messages)) == ("purged", [one])
-        assert driven.broker.times_of("orders").purged_at is None
+        assert driven.broker.state_of("orders").purged_at is None
 
     run(main())
 
@@ -1131,7 +1132,7 @@ def test_a_queue_knows_when_it_was_made_and_changed() -> None:
         driven.broker.pause("orders")
         await driven.advance(10)
         driven.broker.purge("orders")
-        times = driven.broker.times_of("orders")
+        times = driven.broker.state_of("orders")
         assert (times.created_at, times.consumer_set_at, times.modified_at, times.purged_at) == (
             T,
             T + 10,
@@ -1139,6 +1140,6 @@ def test_a_queue_knows_when_it_was_made_and_changed() -> None:
             T + 30,
         )
         driven.broker.remove_consumer("orders")
-        assert driven.broker.times_of("orders").consumer_set_at is None
+        assert driven.broker.state_of("orders").consumer_set_at is None
 
     run(main())

@@ -17,9 +17,9 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from emulator.broker.broker import Outgoing
 from emulator.broker.clock import VirtualClock
 from emulator.broker.codec import encode
+from emulator.broker.message import Outgoing
 from emulator.broker.settings import ConsumerSettings
 from emulator.cli import cli
 from emulator.config import load_config

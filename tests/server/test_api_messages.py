@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rest_client import Rest
 
-from emulator.broker.broker import Outgoing
 from emulator.broker.codec import encode
+from emulator.broker.message import Outgoing
 from emulator.server.addresses import API_PREFIX
 
 pytest_plugins = ["rest_fixture"]

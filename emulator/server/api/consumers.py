@@ -21,7 +21,7 @@ def consumer_shapes(session: Session, queue: Queue) -> list[dict[str, Any]]:
     settings = queue.consumer
     if settings is None:
         return []
-    set_at = session.broker.times_of(queue.name).consumer_set_at
+    set_at = session.broker.state_of(queue.name).consumer_set_at
     shape: dict[str, Any] = {
         "consumer_id": consumer_id(queue.name),
         "created_on": iso(set_at or 0.0),

@@ -8,10 +8,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from emulator.broker.broker import Outgoing
 from emulator.broker.codec import encode
 from emulator.broker.errors import QueueError, QueueErrorCode
-from emulator.broker.message import ContentType, Message
+from emulator.broker.message import ContentType, Message, Outgoing
 from emulator.broker.settings import DEFAULT_PULL_BATCH_SIZE
 from emulator.server.api.bodies import (
     AcknowledgementBody,

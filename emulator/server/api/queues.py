@@ -72,7 +72,7 @@ def start_purge(call: Call, _body: PurgeBody) -> dict[str, Any]:
 
 def get_purge(call: Call, _body: None) -> dict[str, str | None]:
     """`GET .../purge`: when the queue was last purged; nothing where it never was."""
-    purged_at = call.session.broker.times_of(call.queue().name).purged_at
+    purged_at = call.session.broker.state_of(call.queue().name).purged_at
     if purged_at is None:
         return {"completed": None, "started_at": None}
     return {"completed": "true", "started_at": iso(purged_at)}
@@ -95,7 +95,7 @@ def _change(call: Call, body: QueueChange, base: QueueSettings) -> dict[str, Any
 
 def _shape(call: Call, queue: Queue) -> dict[str, Any]:
     session = call.session
-    times = session.broker.times_of(queue.name)
+    times = session.broker.state_of(queue.name)
     producers = [{"type": "worker", "script": worker} for worker in session.producers_of(queue.name)]
     consumers = consumer_shapes(session, queue)
     settings = queue.settings
