@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import load, table
-from bench.measures import FULL, QUICK, SERVER_MEASURES, Effort, backlog
-from bench.rows import MEASURES, ROWS, SUITE_ROWS
+from bench.control import OWN_MEASURES, OwnMeasure
+from bench.measures import FULL, QUICK, SERVER_MEASURES, Effort
+from bench.rows import MEASURES, OWN_ROWS, ROWS, SUITE_ROWS
 from bench.sides import EMULATOR, BenchError, Side, emulator_side, install, node_sides, running
 from bench.suites import SUITE_MEASURES, VITEST, SuiteMeasure, vitest_title
 
@@ -36,16 +37,12 @@ class Benchmark:
                 self._run_side(side, label)
             except BenchError as error:
                 self._fail(f"{side.title}: {error}")
-        if "backlog" in self._measures:
-            _progress(f"{label}  emulator  backlog")
-            try:
-                for row, value in backlog().items():
-                    self._note(row, EMULATOR, value)
-            except BenchError as error:
-                self._fail(f"backlog: {error}")
-        for name, measure in SUITE_MEASURES.items():
+        for name, measure in OWN_MEASURES.items():
             if name in self._measures:
-                self._run_suites(name, measure, label)
+                self._run_own(name, measure, label)
+        for name, suite_measure in SUITE_MEASURES.items():
+            if name in self._measures:
+                self._run_suites(name, suite_measure, label)
 
     def _run_side(self, side: Side, label: str) -> None:
         server_measures = [name for name in SERVER_MEASURES if name in self._measures]
@@ -66,6 +63,14 @@ class Benchmark:
                             self._note(name, side.name, SERVER_MEASURES[name](server, self._effort))
                         except (BenchError, OSError) as error:
                             self._fail(f"{side.title}, {name}: {error}")
+
+    def _run_own(self, name: str, measure: OwnMeasure, label: str) -> None:
+        _progress(f"{label}  emulator  {name}")
+        try:
+            for row, value in measure(self._effort).items():
+                self._note(row, EMULATOR, value)
+        except (BenchError, OSError) as error:
+            self._fail(f"{name}: {error}")
 
     def _run_suites(self, name: str, measure: SuiteMeasure, label: str) -> None:
         _progress(f"{label}  testing kit  {name}")
@@ -122,7 +127,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(sides) > 1:
         runners[VITEST] = vitest_title()
     file = table.save(benchmark.samples, servers | runners, load.generator(), benchmark.failures)
-    tables = (table.render(benchmark.samples, ROWS, servers), table.render(benchmark.samples, SUITE_ROWS, runners))
+    own = {EMULATOR: servers[EMULATOR]}
+    tables = (
+        table.render(benchmark.samples, ROWS, servers),
+        table.render(benchmark.samples, OWN_ROWS, own),
+        table.render(benchmark.samples, SUITE_ROWS, runners),
+    )
     print("\n\n".join(text for text in tables if text))
     print(f"\nMedians of {arguments.runs} runs. Load: {load.generator()}. All values: {file}")
     for failure in benchmark.failures:

@@ -11,8 +11,6 @@ import json
 import os
 import re
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,7 +25,8 @@ _TIMEOUT_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long the measures of one run take: seconds of load, and how often the short things are repeated."""
+    """How long the measures of one run take: seconds of load, how often the short things are repeated, and how many
+    messages pass through the journal."""
 
     load_seconds: int
     warm_up_seconds: int
@@ -36,10 +35,15 @@ class Effort:
     saves: int
     starts: int
     pairs: int
+    passing: int
 
 
-FULL: Final = Effort(load_seconds=5, warm_up_seconds=2, floods=20, roundtrips=300, saves=10, starts=3, pairs=40)
-QUICK: Final = Effort(load_seconds=2, warm_up_seconds=1, floods=6, roundtrips=100, saves=3, starts=1, pairs=10)
+FULL: Final = Effort(
+    load_seconds=5, warm_up_seconds=2, floods=20, roundtrips=300, saves=10, starts=3, pairs=40, passing=10_000_000
+)
+QUICK: Final = Effort(
+    load_seconds=2, warm_up_seconds=1, floods=6, roundtrips=100, saves=3, starts=1, pairs=10, passing=1_000_000
+)
 
 
 class _Client:
@@ -213,22 +217,6 @@ def reload_time(server: Server, effort: Effort) -> float:
         times.append((time.perf_counter() - written) * 1e3)
     client.close()
     return statistics.median(times)
-
-
-def backlog() -> dict[str, float]:
-    """The two rows about a million waiting messages, each measured in a process of its own. The values by row name."""
-
-    def measured(count: int) -> dict[str, float]:
-        command = [sys.executable, "-m", "bench.backlog", str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BenchError(f"bench.backlog failed: {done.stderr.strip().splitlines()[-1:]}")
-        values: dict[str, float] = json.loads(done.stdout)
-        return values
-
-    many = measured(1_000_000)
-    few = statistics.median(measured(10_000)["seconds_per_message"] for _ in range(9))
-    return {"backlog-memory": many["bytes_per_message"], "backlog-time": many["seconds_per_message"] / few}
 
 
 SERVER_MEASURES: Final[Mapping[str, Callable[[Server, Effort], float]]] = {

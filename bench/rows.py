@@ -16,15 +16,15 @@ from bench.suites import VITEST
 Medians = Mapping[str, float]
 """The median of a row for each side that was measured, by the name of the side."""
 
-Comparison = Literal["times better than", "at most", "below"]
+Comparison = Literal["times better than", "at least", "at most", "below"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """One condition on the emulator's median.
 
-    `times better than`: by the factor `amount` against `side`. `at most`: `amount`, in the unit of the row. `below`:
-    the median of `side`.
+    `times better than`: by the factor `amount` against `side`. `at least` and `at most`: `amount`, in the unit of the
+    row. `below`: the median of `side`.
     """
 
     comparison: Comparison
@@ -61,6 +61,8 @@ class Row:
             case "times better than":
                 factor = self.times_better(medians, target.side)
                 return None if factor is None else factor >= target.amount
+            case "at least":
+                return medians[EMULATOR] >= target.amount
             case "at most":
                 return medians[EMULATOR] <= target.amount
             case "below":
@@ -156,6 +158,55 @@ ROWS: Final = (
 )
 """The rows about `emulator dev` and its broker."""
 
+OWN_ROWS: Final = (
+    Row(
+        "rest",
+        "rest",
+        "REST: push, pull and ack of 100-message batches",
+        "messages/s",
+        True,
+        (Target("at least", 20_000),),
+        _whole,
+    ),
+    Row(
+        "persistent-flood",
+        "persistence",
+        "`sendBatch` of 100 to ack with `--persist-to`, to that without",
+        "times",
+        True,
+        (Target("at least", 0.5),),
+        _two_places,
+    ),
+    Row(
+        "persistent-send",
+        "persistence",
+        "`GET` that sends one message with `--persist-to`, to that without",
+        "times",
+        True,
+        (Target("at least", 0.25),),
+        _two_places,
+    ),
+    Row(
+        "recovery",
+        "journal",
+        "recovery of 1,000,000 waiting messages",
+        "s",
+        False,
+        (Target("at most", 10),),
+        _one_place,
+    ),
+    Row(
+        "journal-size",
+        "journal",
+        "largest size of the journal, to the messages in it",
+        "times",
+        False,
+        (Target("at most", 3),),
+        _two_places,
+    ),
+)
+"""The rows about the control plane and the journal."""
+
 SUITE_ROWS: Final = (
     Row(
         "many",
@@ -189,4 +240,4 @@ SUITE_ROWS: Final = (
 )
 """The rows about the testing kit."""
 
-MEASURES: Final = tuple(dict.fromkeys(row.measure for row in (*ROWS, *SUITE_ROWS)))
+MEASURES: Final = tuple(dict.fromkeys(row.measure for row in (*ROWS, *OWN_ROWS, *SUITE_ROWS)))

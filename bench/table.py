@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.rows import ROWS, SUITE_ROWS, Medians, Row, Target
+from bench.rows import OWN_ROWS, ROWS, SUITE_ROWS, Medians, Row, Target
 from bench.sides import EMULATOR, HERE
 
 Samples = Mapping[str, Mapping[str, Sequence[float]]]
@@ -55,14 +55,14 @@ def _target(row: Row, target: Target) -> str:
     match target.comparison:
         case "times better than":
             return f"{target.amount:g} x {target.side}"
-        case "at most":
-            return f"at most {target.amount:g} {row.unit}"
+        case "at least" | "at most":
+            return f"{target.comparison} {target.amount:,g} {row.unit}"
         case "below":
             return f"below {target.side}"
 
 
 def _reached(row: Row, target: Target, values: Medians) -> str:
-    if target.comparison == "at most":
+    if target.comparison in {"at least", "at most"}:
         return row.write(values[EMULATOR]) if EMULATOR in values else "?"
     factor = row.times_better(values, target.side)
     return "?" if factor is None else f"{factor:.1f} x"
@@ -79,7 +79,7 @@ def save(samples: Samples, titles: Mapping[str, str], load: str, failures: Seque
         "machine": {"system": platform.platform(), "processors": os.cpu_count(), "python": platform.python_version()},
         "load": load,
         "sides": titles,
-        "medians": {row.name: medians(samples, row) for row in (*ROWS, *SUITE_ROWS) if row.name in samples},
+        "medians": {row.name: medians(samples, row) for row in (*ROWS, *OWN_ROWS, *SUITE_ROWS) if row.name in samples},
         "samples": samples,
         "failures": failures,
     }

@@ -59,11 +59,13 @@ class _Scan:
 
 
 class Watcher:
-    """Sees what changes from the moment it is made. `configs` gives the configurations in force."""
+    """Sees what changes from the moment it is made. `configs` gives the configurations in force. What is in the
+    directories `ignored` is none of its business: the emulator itself writes there, all the time."""
 
-    def __init__(self, configs: Callable[[], Sequence[WorkerConfig]]) -> None:
+    def __init__(self, configs: Callable[[], Sequence[WorkerConfig]], ignored: Sequence[Path] = ()) -> None:
         self._configs = configs
-        self._seen = _scan(configs())
+        self._ignored = frozenset(path.resolve() for path in ignored)
+        self._seen = self._scan()
 
     async def changes(self) -> AsyncIterator[list[Change]]:
         """Yield what changed, a burst at a time, until closed. Raises OSError when the system cannot watch any more."""
@@ -94,12 +96,15 @@ class Watcher:
 
     def _look(self) -> list[Change]:
         """What differs from the last look."""
-        before, self._seen = self._seen, _scan(self._configs())
+        before, self._seen = self._seen, self._scan()
         changed = {path for path, _ in before.files.items() ^ self._seen.files.items()}
         return [change for config in self._configs() if (change := _concerns(config, changed))] if changed else []
 
+    def _scan(self) -> _Scan:
+        return _scan(self._configs(), self._ignored)
 
-def _scan(configs: Sequence[WorkerConfig]) -> _Scan:
+
+def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path]) -> _Scan:
     files: dict[Path, tuple[int, int, int]] = {}
     directories: set[Path] = set()
     for config in configs:
@@ -116,7 +121,7 @@ def _scan(configs: Sequence[WorkerConfig]) -> _Scan:
                 for entry in entries:
                     with suppress(OSError):
                         if entry.is_dir():
-                            if _is_code_directory(entry):
+                            if _is_code_directory(entry) and Path(entry.path) not in ignored:
                                 waiting.append(Path(entry.path))
                         elif _is_code(entry.name):
                             files[Path(entry.path)] = _version(entry.stat())

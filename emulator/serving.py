@@ -72,7 +72,8 @@ async def serve(session: Session, options: Options) -> None:
     app = App([Gateway(each, session.bus) for each in session.hosts], partial(_make_control, session, api_token), host)
     server = HttpServer(app, sockets)
     signals = _Signals(session.bus)
-    watcher = Watcher(lambda: session.configs) if options.reload else None
+    kept = [] if session.journal is None else [session.journal.directory]
+    watcher = Watcher(lambda: session.configs, kept) if options.reload else None
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:

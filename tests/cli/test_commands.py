@@ -40,7 +40,7 @@ class FakeSession:
     error: BaseException | None = None
     failure: Failure | None = None
 
-    def __init__(self, _configs: object, bus: events.Bus) -> None:
+    def __init__(self, _configs: object, bus: events.Bus, journal: object = None) -> None:
         self.bus = bus
         self.hosts = [FakeHost(self.failure)]
         self.configs = [host.config for host in self.hosts]

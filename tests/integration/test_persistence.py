@@ -11,6 +11,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import httpx
 import pytest
@@ -63,7 +64,7 @@ def send(running: Running, client: httpx.Client, *paths: object) -> list[int]:
     return [client.get(f"{running.url}/{path}").status_code for path in paths]
 
 
-def queues(running: Running, client: httpx.Client) -> dict[str, dict[str, object]]:
+def queues(running: Running, client: httpx.Client) -> dict[str, dict[str, Any]]:
     answer = client.get(f"{running.url}/cdn-cgi/emulator/client/v4/accounts/any/queues").json()
     return {queue["queue_name"]: queue for queue in answer["result"]}
 
@@ -100,13 +101,13 @@ def test_a_consumer_that_rest_has_changed_stays_until_the_configuration_says_oth
     tmp_path: Path, dev: Dev, client: httpx.Client
 ) -> None:
     def batch_size(running: Running) -> object:
-        [consumer] = queues(running, client)["jobs"]["consumers"]  # type: ignore[misc]
+        [consumer] = queues(running, client)["jobs"]["consumers"]
         return consumer["settings"]["batch_size"]
 
     write(tmp_path, max_batch_timeout=60)
     running = dev(tmp_path, "--persist-to", "state")
     queue = queues(running, client)["jobs"]
-    [consumer] = queue["consumers"]  # type: ignore[misc]
+    [consumer] = queue["consumers"]
     url = f"{running.url}/cdn-cgi/emulator/client/v4/accounts/any/queues/{queue['queue_id']}/consumers"
     changed = {"type": "worker", "script_name": "shop", "settings": {"batch_size": 77}}
     assert client.put(f"{url}/{consumer['consumer_id']}", json=changed).status_code == 200

@@ -12,6 +12,9 @@ import httpx
 import pytest
 from conftest import Running, write_worker
 
+from emulator.config import load_config
+from emulator.reload import Watcher
+
 Dev = Callable[..., Running]
 
 VERSION = """
@@ -242,3 +245,13 @@ def test_a_worker_that_does_not_load_at_the_start_is_shown_and_mended_by_a_save(
     write_worker(tmp_path, VERSION.format(version=1))
     emulator.wait_for("Reloaded shop")
     assert client.get(emulator.url).text == "version 1 "
+
+
+def test_the_directory_that_messages_are_kept_in_is_not_watched(tmp_path: Path) -> None:
+    write_worker(tmp_path, "")
+    for name in ("state", "kept"):
+        (tmp_path / "src" / name).mkdir()
+    configs = [load_config(tmp_path / "wrangler.jsonc")]
+    watched = Watcher(lambda: configs, [tmp_path / "src/state"])._seen.directories
+    assert tmp_path / "src/kept" in watched
+    assert tmp_path / "src/state" not in watched

@@ -1,0 +1,115 @@
+"""The rows about the control plane and the journal: the emulator alone, measured against itself or a number.
+
+Each measure gives values by the name of the row.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from bench.measures import Effort, flood_rate, send_rate
+from bench.sides import BenchError, Server, Side, emulator_side, running
+
+_API: Final = "/cdn-cgi/emulator/client/v4/accounts/bench/queues"
+_BATCH: Final = 100
+
+
+def backlog(_: Effort) -> dict[str, float]:
+    """The two rows about a million waiting messages, each measured in a process of its own."""
+    many = _program("bench.backlog", 1_000_000)
+    few = statistics.median(_program("bench.backlog", 10_000)["seconds_per_message"] for _ in range(9))
+    return {"backlog-memory": many["bytes_per_message"], "backlog-time": many["seconds_per_message"] / few}
+
+
+def journal(effort: Effort) -> dict[str, float]:
+    """How long a million messages take to recover, and how large the files are while ten million pass through."""
+    return _program("bench.journal", 1_000_000, effort.passing)
+
+
+def persistence(effort: Effort) -> dict[str, float]:
+    """What `--persist-to` leaves of the rates of `send` and `flood`. The two sides take turns."""
+    plain = emulator_side()
+    sides = {plain.name: plain, "persistent": _persistent(plain)}
+    rates: dict[str, tuple[float, float]] = {}
+    for name, side in sides.items():
+        with tempfile.TemporaryDirectory(prefix="bench-") as scratch, running(side, Path(scratch)) as server:
+            rates[name] = (send_rate(server, effort), flood_rate(server, effort))
+    (send, flood), (kept_send, kept_flood) = rates[plain.name], rates["persistent"]
+    return {"persistent-send": kept_send / send, "persistent-flood": kept_flood / flood}
+
+
+def _persistent(plain: Side) -> Side:
+    def command(directory: Path, port: int, debugger_port: int) -> list[str]:
+        return [*plain.command(directory, port, debugger_port), "--persist-to", str(directory / "state")]
+
+    return replace(plain, name="persistent", command=command)
+
+
+def rest(effort: Effort) -> dict[str, float]:
+    """Messages a second that one client pushes, pulls and acks, each in batches of 100, over one connection."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch, running(emulator_side(), Path(scratch)) as server:
+        client = _RestClient(server)
+        queue = client.call("POST", _API, {"queue_name": "bench-rest"})["queue_id"]
+        client.call("POST", f"{_API}/{queue}/consumers", {"type": "http_pull"})
+        batch = [{"body": {"number": number}, "content_type": "json"} for number in range(_BATCH)]
+        pushed = json.dumps({"messages": batch}).encode()
+        count = 0
+        started = time.perf_counter()
+        while (seconds := time.perf_counter() - started) < effort.load_seconds:
+            client.exchange("POST", f"{_API}/{queue}/messages/batch", pushed)
+            pulled = client.call("POST", f"{_API}/{queue}/messages/pull", {"batch_size": _BATCH})["messages"]
+            acks = [{"lease_id": message["lease_id"]} for message in pulled]
+            done = client.call("POST", f"{_API}/{queue}/messages/ack", {"acks": acks})
+            if done["ackCount"] != _BATCH:
+                raise BenchError(f"of {_BATCH} messages, {done['ackCount']} were acked")
+            count += _BATCH
+        return {"rest": count / seconds}
+
+
+class _RestClient:
+    """One connection to the REST API."""
+
+    def __init__(self, server: Server) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+
+    def call(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        """The result of a call. Raises BenchError when it fails."""
+        return json.loads(self.exchange(method, path, json.dumps(body).encode()))["result"]
+
+    def exchange(self, method: str, path: str, body: bytes) -> bytes:
+        self._connection.request(method, path, body, {"content-type": "application/json"})
+        answer = self._connection.getresponse()
+        content = answer.read()
+        if answer.status >= 300:
+            raise BenchError(f"{method} {path} was answered with {answer.status}: {content[:200]!r}")
+        return content
+
+
+def _program(module: str, *arguments: int) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BenchError(f"{module} failed: {done.stderr.strip().splitlines()[-1:]}")
+    values: dict[str, float] = json.loads(done.stdout)
+    return values
+
+
+OwnMeasure = Callable[[Effort], dict[str, float]]
+
+OWN_MEASURES: Final[Mapping[str, OwnMeasure]] = {
+    "backlog": backlog,
+    "rest": rest,
+    "persistence": persistence,
+    "journal": journal,
+}

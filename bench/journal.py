@@ -1,0 +1,72 @@
+"""The journal, without a server: how long it takes to recover, and how large it is while messages pass through it.
+
+`python -m bench.journal WAITING PASSING` prints one JSON object. Messages have 100 bytes and come in batches of 100.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emulator.broker.broker import Broker
+from emulator.broker.clock import VirtualClock
+from emulator.broker.journal import Journal
+from emulator.broker.message import Outgoing
+from emulator.broker.settings import ConsumerSettings
+from emulator.events import Bus
+
+BATCH = 100
+BODY = b"x" * 100
+LOOK_EVERY = 100
+"""How often, in batches, the size of the files is looked at."""
+
+
+def recovery_seconds(waiting: int) -> float:
+    """Open a journal in which `waiting` messages wait, and have them in their queue."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name) / "state"
+        with _opened(directory) as broker:
+            for _ in range(0, waiting, BATCH):
+                broker.send("queue", [Outgoing(BODY, "bytes")] * BATCH, source="bench")
+        started = time.perf_counter()
+        with _opened(directory) as broker:
+            seconds = time.perf_counter() - started
+            assert len(broker.queue("queue")) == waiting
+    return seconds
+
+
+def largest_ratio(passing: int, lingering: int) -> float:
+    """The largest size of the files, to the bodies of the messages that are in the queue, while `passing` messages are
+    sent, pulled and acked, and `lingering` wait behind them."""
+    largest = 0.0
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, _opened(Path(name)) as broker:
+        broker.set_consumer("queue", ConsumerSettings("http_pull"), "", None)
+        for number in range((passing + lingering) // BATCH):
+            broker.send("queue", [Outgoing(BODY, "bytes")] * BATCH, source="bench")
+            if number >= lingering // BATCH:
+                pulled = broker.pull("queue", BATCH)
+                broker.acknowledge("queue", [each.lease_id for each in pulled])
+                if number % LOOK_EVERY == 0:
+                    size = sum(path.stat().st_size for path in Path(name).iterdir())
+                    largest = max(largest, size / (lingering * len(BODY)))
+    return largest
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[Broker]:
+    journal = Journal(directory)
+    broker = Broker(Bus(), VirtualClock(), journal=journal)
+    broker.create_queue("queue")
+    yield broker
+    journal.close()
+
+
+if __name__ == "__main__":
+    waiting, passing = int(sys.argv[1]), int(sys.argv[2])
+    values = {"recovery": recovery_seconds(waiting), "journal-size": largest_ratio(passing, passing // 20)}
+    print(json.dumps(values))
