@@ -90,6 +90,22 @@ class MessagesDropped:
 
 
 @dataclass(slots=True)
+class MessagesForwarded:
+    """Messages of a queue went to the session that consumes it. `duration` is in seconds."""
+
+    queue: str
+    messages: Sequence[Message]
+    duration: float
+
+
+@dataclass(slots=True)
+class ConsumerChanged:
+    """A queue has got another consumer, none any more, or other settings."""
+
+    queue: str
+
+
+@dataclass(slots=True)
 class ScheduledFinished:
     """A `scheduled` handler ended; `duration` is in seconds."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,13 +23,15 @@ _ANYWHERE: Final = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
 
 class Running(msgspec.Struct, frozen=True):
     """A session that is ready at `url`. `started_at` is in seconds since the epoch, `configs` are the absolute paths of
-    its configurations, and `api_token` is what its REST API requires; empty for none."""
+    its configurations, and `api_token` is what its REST API requires; empty for none. `consumes` has the queues that it
+    consumes, each with the worker's name; empty where clients pull."""
 
     url: str
     pid: int
     started_at: float
     configs: tuple[str, ...] = ()
     api_token: str = ""
+    consumes: Mapping[str, str] = {}
 
 
 def reachable(url: str) -> str:
@@ -42,7 +44,7 @@ def reachable(url: str) -> str:
 def register(running: Running) -> Path:
     """Write a session down, in place of an earlier one of its process. Returns the file, to be removed at its end.
     Raises OSError."""
-    directory = next(iter(_directories()))
+    directory = home()
     _make_private(directory)
     path = directory / f"{running.pid}.json"
     draft = directory / f"{running.pid}.draft"
@@ -52,6 +54,11 @@ def register(running: Running) -> Path:
         file.write(msgspec.json.encode(running))
     draft.replace(path)
     return path
+
+
+def home() -> Path:
+    """The directory that a session of this process is written down in."""
+    return next(iter(_directories()))
 
 
 def running_sessions() -> list[Running]:

@@ -19,6 +19,7 @@ from emulator.errors import EmulatorError
 from emulator.events import Bus, Notice, ServerReady
 from emulator.hosts.output import install as install_output
 from emulator.hosts.watchdog import Watchdog
+from emulator.peers import Peers, consumed_by
 from emulator.registry import Running, reachable, register
 from emulator.reload import Change, Watcher
 from emulator.session import Session, shown_files
@@ -82,39 +83,56 @@ async def serve(session: Session, options: Options) -> None:
             await server.start()
             name = f"[{host}]" if ":" in host else host
             url = f"http://{name}:{sockets[0].getsockname()[1]}"
-            registered = _register(session, url, api_token)
+            own = _describe(session, url, api_token)
+            registered = _register(session, own)
             session.bus.publish(ServerReady(url, api_token))
+            peers = Peers(session, own if registered else None)
+            peers.start()
             watching = asyncio.create_task(_reload_on_change(session, options, watcher)) if watcher else None
             await signals.first.wait()
             if watching is not None:
                 watching.cancel()
                 with suppress(asyncio.CancelledError):
                     await watching
+            if registered is not None:
+                _unregister(registered)
+            await peers.stop()
             await _stop(session, server, signals)
+            await peers.close()
+            _tell_what_is_lost(session)
     finally:
         if registered is not None:
-            with suppress(OSError):  # a file that stays is found to be stale
-                registered.unlink(missing_ok=True)
+            _unregister(registered)
         restore_output()
         for each in sockets:
             each.close()
 
 
-def _register(session: Session, url: str, api_token: str) -> Path | None:
-    """Let other commands find the session. That they cannot is no reason not to run."""
+def _describe(session: Session, url: str, api_token: str) -> Running:
     configs = tuple(str(config.path.resolve()) for config in session.configs)
+    return Running(reachable(url), getpid(), time(), configs, api_token, consumed_by(session))
+
+
+def _register(session: Session, running: Running) -> Path | None:
+    """Let other commands and sessions find this one. That they cannot is no reason not to run."""
     try:
-        return register(Running(reachable(url), getpid(), time(), configs, api_token))
+        return register(running)
     except OSError as error:
         session.bus.publish(Notice("warning", f"Commands such as `emulator queues` need --url: {error}"))
         return None
 
 
+def _unregister(registered: Path) -> None:
+    with suppress(OSError):  # a file that stays is found to be stale
+        registered.unlink(missing_ok=True)
+
+
 def _make_control(session: Session, api_token: str) -> Any:
     from emulator.server.api import make_api  # Starlette costs time that start-up need not spend
     from emulator.server.control import make_control
+    from emulator.server.forwarding import make_forwarding
 
-    return make_control(session.bus, make_api(session, api_token))
+    return make_control(session.bus, make_api(session, api_token), [make_forwarding(session, api_token)])
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:
@@ -137,6 +155,16 @@ async def _stop(session: Session, server: Any, signals: _Signals) -> None:
         await finishing
     await server.stop(0.0)
     await session.stop(0.0)
+
+
+def _tell_what_is_lost(session: Session) -> None:
+    """Say how many messages go with the session, where nothing keeps them."""
+    left = {queue.name: len(queue) for queue in session.broker.queues if len(queue)}
+    if session.journal is None and left:
+        total = sum(left.values())
+        queues = ", ".join(f"{name} {number:,}" for name, number in left.items())
+        text = f"{total:,} {'message was' if total == 1 else 'messages were'} still queued ({queues}), and not kept"
+        session.bus.publish(Notice("info", f"{text}: --persist-to DIR keeps them over a restart"))
 
 
 class _Signals:

@@ -35,13 +35,27 @@ from emulator.broker.queue import Queue
 from emulator.broker.settings import (
     DEFAULT_PULL_BATCH_SIZE,
     DELAY_SECONDS,
+    MAX_BATCH_COUNT,
     PULL_BATCH_SIZE,
     VISIBILITY_TIMEOUT_MS,
     ConsumerSettings,
     QueueSettings,
 )
 from emulator.broker.state import Origin, QueueState
-from emulator.events import BatchDelivered, Bus, MessagesDeadLettered, MessagesDropped, MessagesSent
+from emulator.broker.stored import StoredMessage
+from emulator.events import (
+    BatchDelivered,
+    Bus,
+    ConsumerChanged,
+    MessagesDeadLettered,
+    MessagesDropped,
+    MessagesForwarded,
+    MessagesSent,
+)
+
+FORWARDING: Final = ConsumerSettings(max_batch_size=MAX_BATCH_COUNT, max_batch_timeout=0, max_concurrency=1)
+"""How messages are taken that go to another session: at once, and one batch after the other, so that they stay in
+order."""
 
 CANCEL_SECONDS: Final = 1.0
 """How long (in real time) a cancelled handler may take to end before it is left behind."""
@@ -178,6 +192,40 @@ class Broker:
             )
         )
         driver.deliver = None
+
+    def forward(self, name: str, deliver: Deliver | None) -> None:
+        """While a queue has no consumer here, let `deliver` take its messages to where it has one; None: they wait.
+        Raises QueueError 10104 when there is no such queue."""
+        driver = self._driver(name)
+        driver.forward = deliver
+        self._apply(driver.state)
+
+    def is_forwarding(self, name: str) -> bool:
+        """Whether the messages of a queue go to another session. Raises QueueError 10104 when there is no such
+        queue."""
+        return self._driver(name).queue.consumer is FORWARDING
+
+    def accept(self, name: str, messages: Sequence[StoredMessage]) -> None:
+        """Take over messages that another session has forwarded: at once, with the same ids, attempts fresh. Raises
+        QueueError."""
+        driver = self._driver(name)
+        now = self._clock.now()
+        accepted = [
+            Message(
+                each.id.hex(),
+                each.body,
+                each.content_type,
+                each.timestamp,
+                now,
+                now,
+                dead_letter=each.dead_letter,
+                source=each.source,
+            )
+            for each in messages
+        ]
+        if self._journal is not None:
+            self._journal.enqueued(name, accepted)
+        self._enqueue(driver, accepted, now, "forwarded")
 
     def consumer_of(self, name: str) -> str:
         """The name of the worker that consumes a queue; empty when there is none."""
@@ -373,7 +421,11 @@ class Broker:
         if self._journal is not None:
             self._journal.changed(states)
         for state in states:
+            old = self._drivers.get(state.name)
+            consumer = None if old is None else old.state.consumer
             self._apply(state)
+            if state.consumer != consumer:
+                self._bus.publish(ConsumerChanged(state.name))
 
     def _apply(self, state: QueueState) -> Driver:
         driver = self._drivers.get(state.name)
@@ -387,6 +439,8 @@ class Broker:
         driver.state = state
         driver.queue.settings = state.settings
         driver.queue.consumer = state.consumer
+        if state.consumer is None and driver.forward is not None:
+            driver.queue.consumer = FORWARDING
         driver.queue.held = state.worker in self._held
         return driver
 
@@ -420,8 +474,10 @@ class Broker:
             gone = [*settlement.acked, *settlement.dead, *settlement.dropped, *settlement.expired]
             retried = [message for message, _ in settlement.retried]
             self._journal.settled(name, gone, retried, settlement.dead_letter_queue, letters)
-        if self._bus.wants(BatchDelivered):
-            duration = now - lease.taken_at
+        duration = now - lease.taken_at
+        if lease.consumer is FORWARDING:
+            self._bus.publish(MessagesForwarded(name, settlement.acked, duration))
+        elif self._bus.wants(BatchDelivered):
             self._bus.publish(BatchDelivered(name, driver.state.worker, lease, result, settlement, duration))
         if settlement.dropped:
             self._bus.publish(MessagesDropped(name, settlement.dropped, "retries"))

@@ -24,7 +24,8 @@ Expired = Callable[["Driver", Sequence[Message]], None]
 class Driver:
     """A queue, its `state`, and what delivers its messages: None where nothing does.
 
-    `settled` and `expired` are told what happened. `running` has the deliveries under way, by the id of their lease.
+    `forward` takes them to where there is a consumer for them, while there is none here. `settled` and `expired` are
+    told what happened. `running` has the deliveries under way, by the id of their lease.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Driver:
         "_timer",
         "_timer_at",
         "deliver",
+        "forward",
         "queue",
         "running",
         "state",
@@ -45,6 +47,7 @@ class Driver:
         self.queue = queue
         self.state = state
         self.deliver: Deliver | None = None
+        self.forward: Deliver | None = None
         self.running: dict[int, tuple[asyncio.Task[None], Delivery]] = {}
         self.stopped = False
         self._clock = clock
@@ -97,10 +100,11 @@ class Driver:
         self.catch_up(now)
         for lease in queue.expired_leases(now):
             self._time_out(lease, now)
-        if self.deliver is not None:
+        deliver = self.deliver if self.state.consumer is not None else self.forward
+        if deliver is not None:
             while (taken := queue.take_batch(now)) is not None:
                 delivery = Delivery(queue.name, taken.messages, queue.metrics())
-                run = self._deliver(taken, self.deliver, delivery)
+                run = self._deliver(taken, deliver, delivery)
                 self.running[taken.id] = (asyncio.get_running_loop().create_task(run), delivery)
         self._arm(now)
 

@@ -25,10 +25,10 @@ from typing import Final
 import msgspec
 
 from emulator.broker.errors import QueueError, QueueErrorCode
-from emulator.broker.message import Attempt, ContentType, DeadLetter, Message
-from emulator.broker.queue import LEASED
+from emulator.broker.message import Attempt, Message
 from emulator.broker.segments import Log, Segment
 from emulator.broker.state import QueueState
+from emulator.broker.stored import StoredMessage, restore, store
 
 SEGMENT_BYTES: Final = 4_000_000
 """A segment that has grown to this gets a successor."""
@@ -58,21 +58,6 @@ Moves = Mapping[str, tuple[Sequence[Message], Sequence[Message]]]
 """By the queue that they go to: messages as they were, and as they are there."""
 
 
-class _Stored(msgspec.Struct, array_like=True, gc=False):
-    """A message. `enqueued_at` None: at its timestamp. `ready_at` None: when it was enqueued."""
-
-    id: bytes
-    body: bytes
-    content_type: ContentType
-    timestamp: float
-    enqueued_at: float | None
-    ready_at: float | None
-    source: str
-    attempts: int = 0
-    failures: tuple[Attempt, ...] = ()
-    dead_letter: DeadLetter | None = None
-
-
 class _Retried(msgspec.Struct, array_like=True, gc=False):
     """A message that waits again, after one more failure."""
 
@@ -84,7 +69,7 @@ class _Retried(msgspec.Struct, array_like=True, gc=False):
 
 class _Enqueued(msgspec.Struct, array_like=True, tag=1, gc=False):
     queue: str
-    messages: list[_Stored]
+    messages: list[StoredMessage]
 
 
 class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
@@ -94,7 +79,7 @@ class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
     gone: bytes
     retried: list[_Retried] = []
     target: str = ""
-    letters: list[_Stored] = []
+    letters: list[StoredMessage] = []
 
 
 class _Changed(msgspec.Struct, array_like=True, tag=3, gc=False):
@@ -168,7 +153,7 @@ class Journal:
 
     def enqueued(self, queue: str, messages: Sequence[Message]) -> None:
         """Messages are about to enter a queue. Raises QueueError when they cannot be written, and has written none."""
-        self._write([_encode(_Enqueued(queue, [*map(_stored, messages)]))])
+        self._write([_encode(_Enqueued(queue, [*map(store, messages)]))])
         self._add(queue, messages)
         self._clean()
 
@@ -183,7 +168,7 @@ class Journal:
         """Messages have left a queue, or wait there again, and letters of those that left are about to enter `target`.
         Never raises."""
         again = [_Retried(_raw(each), each.ready_at, each.attempts, each.failures[-1:]) for each in retried]
-        record = _encode(_Settled(queue, _ids(gone), again, target, [*map(_stored, letters)]))
+        record = _encode(_Settled(queue, _ids(gone), again, target, [*map(store, letters)]))
         try:
             self._append([record])
         except OSError as error:
@@ -203,7 +188,7 @@ class Journal:
         """Messages are about to leave a queue for others. Raises QueueError when that cannot be written."""
         self._write(
             [
-                _encode(_Settled(queue, _ids(old), [], target, [*map(_stored, new)]))
+                _encode(_Settled(queue, _ids(old), [], target, [*map(store, new)]))
                 for target, (old, new) in moves.items()
             ]
         )
@@ -322,7 +307,7 @@ class Journal:
         if living:
             size = self._log.size
             credit = self._credit
-            self._append([_encode(_Enqueued(queue, [*map(_stored, living)]))])
+            self._append([_encode(_Enqueued(queue, [*map(store, living)]))])
             self._credit = credit - (self._log.size - size)
             contents.live -= len(living)
             self._live_bytes -= sum(map(_weight, living))
@@ -376,10 +361,10 @@ class _Replay:
                 self.states.pop(record.queue, None)
                 self.messages.pop(record.queue, None)
 
-    def _put(self, queue: str, messages: Sequence[_Stored], number: int) -> None:
+    def _put(self, queue: str, messages: Sequence[StoredMessage], number: int) -> None:
         there = self.messages.setdefault(queue, {})
         for each in messages:
-            there[each.id] = _message(each, number)
+            there[each.id] = restore(each, segment=number)
         if queue not in self.states and messages:
             first = messages[0].enqueued_at or messages[0].timestamp
             self.states[queue] = QueueState(queue, first, first)
@@ -397,39 +382,6 @@ class _Replay:
                 message.failures += each.failures
         if record.letters:
             self._put(record.target, record.letters, number)
-
-
-def _stored(message: Message) -> _Stored:
-    enqueued_at, ready_at = message.enqueued_at, message.ready_at
-    return _Stored(
-        bytes.fromhex(message.id),
-        message.body,
-        message.content_type,
-        message.timestamp,
-        None if enqueued_at == message.timestamp else enqueued_at,
-        None if ready_at == enqueued_at else ready_at,
-        message.source,
-        message.attempts if message.place != LEASED else message.attempts - 1,
-        message.failures,
-        message.dead_letter,
-    )
-
-
-def _message(stored: _Stored, number: int) -> Message:
-    enqueued_at = stored.timestamp if stored.enqueued_at is None else stored.enqueued_at
-    return Message(
-        stored.id.hex(),
-        stored.body,
-        stored.content_type,
-        stored.timestamp,
-        enqueued_at,
-        enqueued_at if stored.ready_at is None else stored.ready_at,
-        stored.attempts,
-        stored.failures,
-        stored.dead_letter,
-        source=stored.source,
-        segment=number,
-    )
 
 
 def _raw(message: Message) -> bytes:

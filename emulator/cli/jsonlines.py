@@ -121,6 +121,10 @@ class JsonLines:
             duration_ms=_ms(event.duration),
         )
 
+    def forwarded(self, event: events.MessagesForwarded) -> str:
+        ids = [message.id for message in event.messages]
+        return _line("forwarded", "info", queue=event.queue, messages=ids, duration_ms=_ms(event.duration))
+
     def sent(self, event: events.MessagesSent) -> str:
         ids = [message.id for message in event.messages]
         return _line("sent", "debug", queue=event.queue, source=event.source, messages=ids)

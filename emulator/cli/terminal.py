@@ -113,6 +113,7 @@ class Terminal:
         if self._rank <= _RANK["info"]:
             self._on(events.RequestFinished, lambda event: later(lines.request(event)))
             self._on(events.BatchDelivered, lambda event: later(lines.batch(event)))
+            self._on(events.MessagesForwarded, lambda event: later(lines.forwarded(event)))
             self._on(events.ScheduledFinished, lambda event: later(lines.scheduled(event)))
             self._on(events.ConfigurationChanged, lambda event: now(lines.configuration(event)))
         if self._rank <= _RANK["debug"]:

@@ -130,6 +130,10 @@ class TextLines:
         suffix = self._suffixes.get(event.worker, "")
         return f"QUEUE {event.queue} {color(', '.join(parts))} {style.dim(f'({duration(event.duration)})')}{suffix}\n"
 
+    def forwarded(self, event: events.MessagesForwarded) -> str:
+        size = len(event.messages)
+        return f"QUEUE {event.queue} {size}/{size} forwarded {self._style.dim(f'({duration(event.duration)})')}\n"
+
     def sent(self, event: events.MessagesSent) -> str:
         text = (
             f"SENT {count(len(event.messages), 'message')} to {event.queue} by {event.source} ({_ids(event.messages)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from time import perf_counter, time
 
@@ -17,11 +18,12 @@ from emulator.hosts.base import HandlerError, HandlerMissing, Host, NotLoaded
 from emulator.server.addresses import API_PREFIX
 
 
-def make_control(bus: Bus, api: ASGIApp | None = None) -> Starlette:
-    """The control plane as an ASGI application, with the REST API where there is one. The worker that a request is for
-    is in `scope["emulator.worker"]`."""
+def make_control(bus: Bus, api: ASGIApp | None = None, routes_beside: Sequence[Route] = ()) -> Starlette:
+    """The control plane as an ASGI application, with the REST API where there is one, and `routes_beside` it. The
+    worker that a request is for is in `scope["emulator.worker"]`."""
     routes: list[Route | Mount] = [
-        Route("/cdn-cgi/handler/scheduled", partial(_scheduled, bus), methods=["GET", "POST"])
+        Route("/cdn-cgi/handler/scheduled", partial(_scheduled, bus), methods=["GET", "POST"]),
+        *routes_beside,
     ]
     if api is not None:
         routes.append(Mount(API_PREFIX, api))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from emulator.bindings.queue import QueueBinding
-from emulator.broker import broker as broker_module
+from emulator.broker import checks
 from emulator.broker.broker import Broker
 from emulator.broker.clock import VirtualClock
 from emulator.broker.errors import QueueError, QueueErrorCode
@@ -248,7 +248,7 @@ def test_a_batch_has_at_most_256_000_bytes() -> None:
 
 
 def test_a_full_queue_is_10251(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker_module, "MAX_BACKLOG_BYTES", 3)
+    monkeypatch.setattr(checks, "MAX_BACKLOG_BYTES", 3)
     shop = Shop()
     shop.send("x")
     with refuses(QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED):

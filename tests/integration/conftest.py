@@ -96,6 +96,16 @@ class Running:
         return "\n".join(self.lines)
 
 
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's runtime directory in a test, so that its sessions find each other and nobody else."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return directory
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., Running]]:
     """Starts `emulator` with arguments; whatever still runs at the end of the test is killed."""

@@ -30,16 +30,6 @@ QUEUES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's runtime directory in a test."""
-    directory = tmp_path / "run"
-    directory.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return directory
-
-
 def write(directory: Path, *, broken: bool) -> Path:
     write_worker(directory, WORKER, queues=QUEUES, vars={"BROKEN": broken})
     return directory

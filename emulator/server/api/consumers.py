@@ -18,13 +18,13 @@ def consumer_shapes(session: Session, queue: Queue) -> list[dict[str, Any]]:
 
     `script` is where wrangler looks for the worker's name, `script_name` where the SDKs do.
     """
-    settings = queue.consumer
+    state = session.broker.state_of(queue.name)
+    settings = state.consumer
     if settings is None:
         return []
-    set_at = session.broker.state_of(queue.name).consumer_set_at
     shape: dict[str, Any] = {
         "consumer_id": consumer_id(queue.name),
-        "created_on": iso(set_at or 0.0),
+        "created_on": iso(state.consumer_set_at or 0.0),
         "queue_id": queue_id(queue.name),
         "queue_name": queue.name,
         "type": settings.type,
@@ -38,7 +38,7 @@ def consumer_shapes(session: Session, queue: Queue) -> list[dict[str, Any]]:
     if settings.type == "http_pull":
         shape["settings"] = {**common, "visibility_timeout_ms": settings.visibility_timeout_ms}
     else:
-        shape["script"] = shape["script_name"] = session.broker.consumer_of(queue.name)
+        shape["script"] = shape["script_name"] = state.worker
         shape["settings"] = {
             **common,
             "max_wait_time_ms": whole(settings.max_batch_timeout * 1000),
@@ -62,9 +62,9 @@ def create_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
     """`POST .../consumers`. Refused when the queue has one."""
     queue = call.queue()
     settings = _read(call, queue, body)
-    if queue.consumer is not None:
-        worker = call.session.broker.consumer_of(queue.name)
-        which = f"the worker {worker}" if queue.consumer.type == "worker" else "of type http_pull"
+    state = call.session.broker.state_of(queue.name)
+    if state.consumer is not None:
+        which = f"the worker {state.worker}" if state.consumer.type == "worker" else "of type http_pull"
         text = f"queue {queue.name} already has a consumer, {which}; a queue has one at most"
         raise ApiError(409, ApiErrorCode.CONSUMER_EXISTS, text)
     call.session.set_consumer(queue.name, settings, body.script_name)
