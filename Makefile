@@ -10,6 +10,7 @@ EXAMPLE := emulator/templates/python-queue/wrangler.jsonc
 SOURCES := pyproject.toml requirements-dev.txt
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+NODE_STAMP := tests/npm/node_modules/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .PHONY: help dev test check format bench clean
@@ -27,7 +28,7 @@ help:
 dev: $(RUN_STAMP)
 	@exec $(BIN)/emulator dev -c $(EXAMPLE) -p $(PORT) $(ARGS)
 
-test: $(DEV_STAMP)
+test: $(DEV_STAMP) $(NODE_STAMP)
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_STAMP)
@@ -43,7 +44,7 @@ bench: $(DEV_STAMP)
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/node_modules bench/results
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/node_modules bench/results tests/npm/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is new enough makes the virtual environment; PYTHON=... names another.
@@ -71,3 +72,12 @@ $(DEV_STAMP): $(RUN_STAMP)
 	@echo 'Installing the development tools ...'
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
+
+# What the tests run for real beside Python: wrangler, workerd and esbuild. Where there is no node, their tests are skipped.
+$(NODE_STAMP): tests/npm/package-lock.json
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	  echo 'Installing wrangler, workerd and esbuild for the tests ...'; \
+	  cd tests/npm && npm ci --loglevel=error >/dev/null && touch node_modules/.installed; \
+	else \
+	  echo 'There is no node with npm here: the tests that need wrangler, workerd or esbuild will be skipped.'; \
+	fi

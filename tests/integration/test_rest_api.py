@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -21,6 +20,7 @@ from cloudflare import Cloudflare
 from cloudflare.types.queues.consumer import MqHTTPConsumerResponse, MqWorkerConsumerResponse
 from cloudflare.types.queues.queue import Queue
 from conftest import Running, write_worker
+from node_tools import WRANGLER, needs_node, tool
 
 WORKER = """
     from workers import Response, WorkerEntrypoint
@@ -42,7 +42,6 @@ QUEUES = {
 }
 API = "/cdn-cgi/emulator/client/v4"
 ACCOUNT = "0123456789abcdef0123456789abcdef"
-WRANGLER = Path(__file__).parents[2] / "bench/node_modules/wrangler/bin/wrangler.js"
 
 
 @pytest.fixture
@@ -254,9 +253,7 @@ def test_on_another_address_the_token_that_is_printed_is_required(dev: Callable[
 # wrangler
 
 
-@pytest.mark.skipif(
-    shutil.which("node") is None or not WRANGLER.exists(), reason="node or bench/node_modules/wrangler is not there"
-)
+@needs_node
 def test_wrangler_queues_works_unchanged(session: Running, tmp_path: Path) -> None:
     environment = {
         **os.environ,
@@ -270,7 +267,7 @@ def test_wrangler_queues_works_unchanged(session: Running, tmp_path: Path) -> No
     }
 
     def wrangler(*arguments: str, status: int = 0) -> str:
-        command = ["node", str(WRANGLER), "queues", *arguments]
+        command = ["node", str(tool(WRANGLER)), "queues", *arguments]
         ended = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
         )

@@ -1,0 +1,26 @@
+"""The tools from npm that tests run for real: wrangler, workerd and esbuild, as `make test` installs them.
+
+Where there is no node they are skipped, and say so. Where there is, they must be there: a test that fails for want of
+them tells more than one that nobody notices is skipped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+NODE_MODULES = Path(__file__).parent / "npm/node_modules"
+WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
+
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None or shutil.which("npm") is None, reason="there is no node with npm here"
+)
+
+
+def tool(path: Path) -> Path:
+    """A tool that is installed. Fails the test where `make test` was not run to install it."""
+    if not path.exists():
+        pytest.fail(f"{path.relative_to(NODE_MODULES.parent)} is missing: `make test` installs it")
+    return path
