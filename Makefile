@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 help:
 	@echo 'make dev     run the example, a sign-up page with a queue, on http://localhost:$(PORT)'
 	@echo '             (PORT=3000 takes another port, ARGS=... adds options, see: $(BIN)/emulator dev --help)'
-	@echo 'make test    run the tests (ARGS=... goes to pytest)'
+	@echo 'make test    run the tests, as many at once as there are processors (ARGS=... goes to pytest; -n 0: one at a time)'
 	@echo 'make check   check format, style and types'
 	@echo 'make format  format the code, and mend what can be mended of its style'
 	@echo 'make bench   measure, and compare with other emulators where node is installed'
@@ -29,7 +29,7 @@ dev: $(RUN_STAMP)
 	@exec $(BIN)/emulator dev -c $(EXAMPLE) -p $(PORT) $(ARGS)
 
 test: $(DEV_STAMP) $(NODE_STAMP)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
 
 check: $(DEV_STAMP)
 	@$(BIN)/ruff format --check .

@@ -325,7 +325,7 @@ def test_a_missing_body_is_a_type_error() -> None:
             call()
 
 
-@pytest.mark.parametrize("empty", [[], (), {}, iter(())], ids=repr)
+@pytest.mark.parametrize("empty", [[], (), {}, iter(())], ids=lambda value: type(value).__name__)
 def test_an_empty_batch_is_a_type_error(empty: object) -> None:
     with pytest.raises(TypeError, match="at least one message"):
         Shop().send_batch(empty)
