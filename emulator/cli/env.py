@@ -23,8 +23,10 @@ def env(url: str | None, token: str | None) -> None:
       npx wrangler queues list                  then this asks the emulator
     """
     session = find(url, token)
+    base_url = f"{session.url}{API_PREFIX}"
     for name, value in (
-        ("CLOUDFLARE_API_BASE_URL", f"{session.url}{API_PREFIX}"),
+        ("CLOUDFLARE_API_BASE_URL", base_url),  # wrangler's
+        ("CLOUDFLARE_BASE_URL", base_url),  # the SDKs'
         ("CLOUDFLARE_ACCOUNT_ID", ACCOUNT_ID),
         ("CLOUDFLARE_API_TOKEN", session.api_token or API_TOKEN),
     ):

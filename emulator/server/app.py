@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 from emulator.server.gateway import Gateway
-from emulator.server.hostname import is_local, split_host
+from emulator.server.hostname import may_mean, split_host
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -58,7 +58,7 @@ class App:
 
     async def _answer_control(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = split_host(_host_header(scope).decode("latin-1"))
-        if not is_local(host) and host.lower() != self._bound_host.lower():
+        if not may_mean(host, self._bound_host):
             body = (
                 f"403 Forbidden: {CONTROL_PREFIX} answers only to localhost, a loopback address, or the --host that "
                 f"`emulator dev` was given; this request is for {host or 'no host at all'!r}.\n"

@@ -12,6 +12,20 @@ def split_host(host: str) -> str:
     return host.rpartition(":")[0] if host.count(":") == 1 else host
 
 
+def may_mean(name: str, bound: str) -> bool:
+    """Whether a `Host` of `name` can only be meant for a server that is bound to `bound`.
+
+    A web page of somebody else's can have a name of its own resolve to this machine, but not an address: where the
+    server is bound to every address, any address will do.
+    """
+    if is_local(name) or name.lower() == bound.lower():
+        return True
+    try:
+        return ip_address(bound).is_unspecified and bool(ip_address(name))
+    except ValueError:
+        return False
+
+
 def is_local(name: str) -> bool:
     """Whether `name` can only mean this machine: `localhost`, a name below it, or a loopback address."""
     lowered = name.lower().rstrip(".")

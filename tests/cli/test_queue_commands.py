@@ -280,8 +280,9 @@ def test_env_prints_what_a_shell_can_read(local: Local) -> None:
     script = f"{run('env')}\nprintf '%s|' \"$CLOUDFLARE_API_BASE_URL\" $CLOUDFLARE_ACCOUNT_ID $CLOUDFLARE_API_TOKEN"
     output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
     assert output == f"{URL}/cdn-cgi/emulator/client/v4|local|secret|"
+    assert f"export CLOUDFLARE_BASE_URL={URL}/cdn-cgi/emulator/client/v4\n" in run("env")
     assert "export CLOUDFLARE_API_TOKEN='a $(b)'\n" in run("env", "--token", "a $(b)")
-    assert run("env", "--url", "http://localhost:1/").splitlines()[2] == "export CLOUDFLARE_API_TOKEN=local"
+    assert run("env", "--url", "http://localhost:1/").splitlines()[-1] == "export CLOUDFLARE_API_TOKEN=local"
 
 
 def test_a_url_says_which_session_and_its_token_is_known(local: Local) -> None:

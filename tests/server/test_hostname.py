@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.server.hostname import is_local, split_host
+from emulator.server.hostname import is_local, may_mean, split_host
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,22 @@ def test_names_that_can_only_mean_this_machine_are_local(name: str) -> None:
 )
 def test_names_that_may_mean_another_machine_are_not(name: str) -> None:
     assert not is_local(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "bound", "may"),
+    [
+        ("localhost", "127.0.0.1", True),
+        ("192.168.1.5", "127.0.0.1", False),
+        ("192.168.1.5", "192.168.1.5", True),
+        ("my-pc", "MY-PC", True),
+        ("192.168.1.5", "0.0.0.0", True),
+        ("fe80::1", "::", True),
+        ("evil.example", "0.0.0.0", False),
+        ("", "0.0.0.0", False),
+    ],
+)
+def test_where_every_address_is_listened_on_any_address_will_do_but_no_foreign_name(
+    name: str, bound: str, may: bool
+) -> None:
+    assert may_mean(name, bound) is may
