@@ -23,6 +23,7 @@ _COMMANDS = {
     "check": "emulator.cli.check",
     "queues": "emulator.cli.queues",
     "env": "emulator.cli.env",
+    "install-js": "emulator.cli.install_js",
 }
 """Each command and its module, which holds it under the same name; in the order of the help text."""
 
@@ -51,7 +52,7 @@ class _Commands(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        command: click.Command = getattr(import_module(module), cmd_name)
+        command: click.Command = getattr(import_module(module), cmd_name.replace("-", "_"))
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

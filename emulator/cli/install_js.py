@@ -1,0 +1,79 @@
+"""`emulator install-js`: fetches what runs JavaScript workers, through npm, into the emulator's cache."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import click
+
+from emulator.errors import EmulatorError
+from emulator.hosts.javascript.tools import ESBUILD_VERSION, WORKERD_VERSION, cache_directory, installed_in
+
+_TIMEOUT_SECONDS: Final = 600
+_LOCKED: Final = ("package.json", "package-lock.json")
+"""What to install, and the checksums of it; in `emulator/hosts/javascript/npm`."""
+
+
+@click.command(short_help="Install what runs JavaScript workers.")
+@click.option("--force", is_flag=True, help="Install again what is there already.")
+def install_js(*, force: bool) -> None:
+    """Install workerd and esbuild, which run and bundle JavaScript workers, into the emulator's cache.
+
+    They are fetched through npm, at versions that are known to work, with their checksums. A worker whose own
+    node_modules has them (as wrangler's users do) needs none of this. To run, node is not needed.
+    """
+    target = cache_directory()
+    what = f"workerd {WORKERD_VERSION} and esbuild {ESBUILD_VERSION}"
+    if installed_in(target) and not force:
+        click.echo(f"{what} are there already, in {target}")
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        raise EmulatorError(
+            "npm is not installed, and workerd and esbuild come through it",
+            hint="Install Node.js, or name the programs in EMULATOR_WORKERD and EMULATOR_ESBUILD.",
+        )
+    click.echo(f"Installing {what} ...")
+    try:
+        _install(npm, target)
+    except OSError as error:
+        raise EmulatorError(f"cannot install into {target}: {error.strerror or error}") from None
+    click.echo(f"They are in {target}")
+
+
+def _install(npm: str, target: Path) -> None:
+    """Install into a directory beside `target`, and put it in its place when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="install-", dir=target.parent) as name:
+        draft = Path(name) / "whole"
+        draft.mkdir()
+        locked = files("emulator.hosts.javascript") / "npm"
+        for file in _LOCKED:
+            (draft / file).write_bytes((locked / file).read_bytes())
+        _run_npm(npm, draft)
+        if not installed_in(draft):
+            raise EmulatorError("npm has installed nothing that runs on this platform: workerd needs Linux or macOS")
+        old = Path(name) / "old"
+        with suppress(FileNotFoundError):
+            target.rename(old)
+        draft.rename(target)
+
+
+def _run_npm(npm: str, directory: Path) -> None:
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    try:
+        done = subprocess.run(
+            command, cwd=directory, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise EmulatorError(f"npm has not finished within {_TIMEOUT_SECONDS // 60} minutes") from None
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it does not say why"]
+        said = "\n  ".join(lines[:8])
+        raise EmulatorError(f"npm failed with status {done.returncode}, and nothing was installed:\n  {said}")
