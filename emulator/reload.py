@@ -35,6 +35,7 @@ IGNORED_DIRECTORIES: Final = frozenset(
 RELOADING_SUFFIXES: Final = frozenset(
     {".py", ".json", ".jsonc", ".toml", ".yaml", ".yml", ".html", ".htm", ".jinja", ".jinja2", ".j2", ".css", ".js"}
     | {".svg", ".xml", ".txt", ".md", ".sql", ".csv"}
+    | {".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".wasm"}
 )
 """Files whose change reloads a worker: code, and what code commonly reads when it is imported. A database or a log that
 the worker itself writes must not."""

@@ -25,7 +25,7 @@ from emulator.config import check_together, describe_changes
 from emulator.config.model import WorkerConfig
 from emulator.events import Bus, ConfigurationChanged, Notice, WorkerReloaded
 from emulator.hosts.base import Host, NotLoaded
-from emulator.hosts.python import PythonHost
+from emulator.hosts.making import HostMaker
 
 if TYPE_CHECKING:
     from emulator.broker.message import Delivery, DeliveryResult
@@ -66,6 +66,7 @@ class Session:
         self._outbound = outbound or self._network
         self._bindings = bindings or {}
         self._around_delivery = around_delivery
+        self._make_host = HostMaker(self.broker, bus, self._make_env, self._outbound)
         self.hosts: list[Host] = [self._make_host(config) for config in self.configs]
 
     # Life
@@ -113,6 +114,9 @@ class Session:
             # Its name is in addresses and events; it stays for as long as the session runs.
             config = replace(config, name=old.name)
             changes.append("a changed name takes effect at the next start")
+        if config.is_javascript != old.is_javascript:
+            config = replace(config, main=old.main)
+            changes.append("a main in another language takes effect at the next start")
         if index == 0 and (config.dev_port, config.dev_ip) != (old.dev_port, old.dev_ip):
             changes.append("a changed port or address takes effect at the next start")
         self.configs[index] = config
@@ -170,9 +174,6 @@ class Session:
         return [config.name for config in self.configs if any(producer.queue == queue for producer in config.producers)]
 
     # How
-
-    def _make_host(self, config: WorkerConfig) -> Host:
-        return PythonHost(config, make_env=self._make_env, outbound=self._outbound, bus=self.bus)
 
     def _make_env(self, config: WorkerConfig) -> Any:
         def warn(text: str) -> None:

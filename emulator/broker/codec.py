@@ -7,6 +7,8 @@
 | `bytes` | bytes, bytearray, memoryview | as it is |
 | `v8` | also dates, times, sets, tuples, bytes and large integers, nested too | MessagePack with extension types |
 
+A `v8` body that a JavaScript worker sent is in V8's own format, and is kept and delivered as it is.
+
 A value that does not fit raises TypeError in the sender. JSON follows `JSON.stringify` where that keeps the meaning (a
 datetime becomes its ISO string, a NaN null); it does not where production would silently store `{}` (a set, bytes).
 """
@@ -73,6 +75,10 @@ def decode(body: bytes, content_type: str) -> Any:
         return body.decode("utf-8", "surrogatepass")
     if content_type == "bytes":
         return body
+    if body[:1] == b"\xff" and len(body) > 1:  # of MessagePack, -1 begins so, and has no second byte
+        from emulator.broker.structured_clone import deserialize
+
+        return deserialize(body)
     return _decode_v8(body)
 
 

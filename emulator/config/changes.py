@@ -43,6 +43,13 @@ def _changes(old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
                 f"producer {binding}: delivery_delay", before.delivery_delay, producer.delivery_delay
             )
 
+    old_services = {service.binding: service for service in old.services}
+    new_services = {service.binding: service for service in new.services}
+    yield from _set_changes("service", old_services, new_services)
+    for binding, service in new_services.items():
+        if (other := old_services.get(binding)) and other != service:
+            yield f"service {binding} changed"
+
     old_consumers = {consumer.queue: consumer.settings for consumer in old.consumers}
     new_consumers = {consumer.queue: consumer.settings for consumer in new.consumers}
     yield from _set_changes("consumer of", old_consumers, new_consumers)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from emulator.config import checks, jsonc, wrangler_keys
+from emulator.config import checks, jsonc
 from emulator.config.checks import found
 from emulator.config.document import (
     Document,
@@ -19,7 +19,7 @@ from emulator.config.document import (
     line_and_column,
 )
 from emulator.config.env_files import EnvFiles, read_env_files
-from emulator.config.model import DEFAULT_CPU_MS, WorkerConfig
+from emulator.config.model import DEFAULT_CPU_MS, JAVASCRIPT_SUFFIXES, WorkerConfig
 from emulator.config.reading import Section, read_settings
 from emulator.errors import ConfigError, EmulatorError, Problem
 
@@ -81,6 +81,8 @@ def load_config(
         )
     if section.compatibility_date is None and not findings.errors:
         findings.warn(("compatibility_date",), "is missing: the newest behaviour is assumed")
+    if main is not None and main.suffix not in JAVASCRIPT_SUFFIXES:
+        _leave_services(findings, section)
     secrets = read_env_files(path.parent, environment, _shown)
     overrides = overrides or {}
     _check_hidden(findings, section, secrets, overrides)
@@ -97,6 +99,7 @@ def load_config(
         secrets={name: value for name, value in secrets.values.items() if name not in overrides},
         producers=tuple(section.producers),
         consumers=tuple(section.consumers),
+        services=tuple(section.services),
         crons=section.crons or (),
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
         dev_port=settings.dev_port,
@@ -156,15 +159,15 @@ def _main(findings: Findings, directory: Path, section: Section) -> Path | None:
             findings.error(section.main_path, "is missing", 'Name the worker\'s module, such as "src/entry.py".')
         return None
     main = Path(os.path.normpath(directory / section.main))
-    if main.suffix in wrangler_keys.JAVASCRIPT_SUFFIXES:
+    if _is(Path.is_dir, main):
+        findings.error(
+            section.main_path, f"{found(section.main)} is a directory; it must be a Python or JavaScript file"
+        )
+    elif main.suffix != ".py" and main.suffix not in JAVASCRIPT_SUFFIXES:
         findings.error(
             section.main_path,
-            f"{found(section.main)} is JavaScript; this version runs Python workers only, JavaScript workers not yet",
+            f"must be a Python file, ending in .py, or one in JavaScript or TypeScript, not {found(section.main)}",
         )
-    elif _is(Path.is_dir, main):
-        findings.error(section.main_path, f"{found(section.main)} is a directory; it must be a Python file")
-    elif main.suffix != ".py":
-        findings.error(section.main_path, f"must be a Python file, ending in .py, not {found(section.main)}")
     elif not _is(Path.is_file, main):
         findings.error(
             section.main_path, f"{found(section.main)}: there is no such file", f"Looked for {_shown(main)}."
@@ -172,6 +175,16 @@ def _main(findings: Findings, directory: Path, section: Section) -> Path | None:
     else:
         return main
     return None
+
+
+def _leave_services(findings: Findings, section: Section) -> None:
+    """Bindings to other workers, which Python workers do not have yet."""
+    names = [service.binding for service in section.services]
+    if names:
+        uses = ", ".join(f"env.{name}" for name in names)
+        findings.warn(section.services_path, f"is not emulated yet for Python workers: using {uses} raises an error")
+    section.unsupported.update(dict.fromkeys(names, "services"))
+    section.services.clear()
 
 
 def _check_hidden(findings: Findings, section: Section, secrets: EnvFiles, overrides: Mapping[str, str]) -> None:

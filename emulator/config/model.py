@@ -14,6 +14,9 @@ JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | Non
 
 DEFAULT_CPU_MS: Final = 30_000
 
+JAVASCRIPT_SUFFIXES: Final = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
+"""What `main` may end in under wrangler for a worker in JavaScript or TypeScript."""
+
 
 class Place(NamedTuple):
     """Where a setting stands: the file as the user wrote it, line and column counted from 1, and the key path."""
@@ -46,6 +49,15 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A binding to another worker: to its default export, or to what it exports as `entrypoint`."""
+
+    binding: str
+    service: str
+    entrypoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """One worker's settings.
 
@@ -64,6 +76,8 @@ class WorkerConfig:
     secrets: Mapping[str, str] = field(default_factory=dict)
     producers: tuple[Producer, ...] = ()
     consumers: tuple[Consumer, ...] = ()
+    services: tuple[Service, ...] = ()
+    """Bindings to other workers, of a JavaScript worker; of a Python worker they are among `unsupported_bindings`."""
     crons: tuple[str, ...] = ()
     cpu_ms: int = DEFAULT_CPU_MS
     dev_port: int | None = None
@@ -74,6 +88,11 @@ class WorkerConfig:
     watched: tuple[Path, ...] = ()
     warnings: tuple[Problem, ...] = ()
     place: Place | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_javascript(self) -> bool:
+        """Whether `main` is JavaScript or TypeScript."""
+        return self.main.suffix in JAVASCRIPT_SUFFIXES
 
     @property
     def directory(self) -> Path:

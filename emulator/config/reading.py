@@ -15,7 +15,7 @@ from emulator.broker.settings import ConsumerSettings
 from emulator.config import checks, wrangler_keys
 from emulator.config.checks import Check, found
 from emulator.config.document import Findings, KeyPath, format_path
-from emulator.config.model import JSON, Consumer, Producer
+from emulator.config.model import JSON, Consumer, Producer, Service
 
 SECTION_KEYS: Final[Mapping[str, Check]] = {
     "name": checks.WORKER_NAME,
@@ -24,6 +24,7 @@ SECTION_KEYS: Final[Mapping[str, Check]] = {
     "compatibility_flags": checks.ARRAY,
     "vars": checks.OBJECT,
     "queues": checks.OBJECT,
+    "services": checks.ARRAY,
     "triggers": checks.OBJECT,
     "limits": checks.OBJECT,
 }
@@ -33,6 +34,11 @@ PRODUCER_KEYS: Final[Mapping[str, Check]] = {
     "binding": checks.BINDING,
     "queue": checks.QUEUE_NAME,
     "delivery_delay": checks.DELAY,
+}
+SERVICE_KEYS: Final[Mapping[str, Check]] = {
+    "binding": checks.BINDING,
+    "service": checks.WORKER_NAME,
+    "entrypoint": checks.BINDING,
 }
 CONSUMER_KEYS: Final[Mapping[str, Check]] = {
     "queue": checks.QUEUE_NAME,
@@ -73,6 +79,8 @@ class Section:
         self.vars: dict[str, JSON] = {}
         self.producers: list[Producer] = []
         self.consumers: list[Consumer] = []
+        self.services: list[Service] = []
+        self.services_path: KeyPath = (*path, "services")
         self.unsupported: dict[str, str] = {}
         self.bindings: dict[str, KeyPath] = {}
 
@@ -235,6 +243,8 @@ def _section(
             findings.warn((*limits_path, "subrequests"), "is not emulated yet: subrequests are not counted")
     _read_vars(findings, (*path, "vars"), keys.get("vars", {}), section)
     _read_queues(findings, (*path, "queues"), keys.get("queues", {}), section)
+    for index, item in _items(keys.get("services", [])):
+        _read_service(findings, (*path, "services", index), item, section)
     for key in keys:
         if key in _UNREAD_KEYS and not (unread_inherited_only and key in wrangler_keys.NOT_INHERITED):
             _read_unread(findings, (*path, key), keys[key], section)
@@ -321,6 +331,18 @@ def _read_producer(findings: Findings, path: KeyPath, value: object, section: Se
         _claim(findings, (*path, "binding"), sound["binding"], section)
         if "queue" in sound:
             section.producers.append(Producer(**sound))
+
+
+def _read_service(findings: Findings, path: KeyPath, value: object, section: Section) -> None:
+    sound = _keys(
+        findings, path, value, SERVICE_KEYS, required=("binding", "service"), quiet=("environment", "props", "remote")
+    )
+    if isinstance(value, dict) and value.get("remote"):
+        findings.warn((*path, "remote"), "is not emulated: the worker is a local one")
+    if isinstance(value, dict) and value.get("props"):
+        findings.warn((*path, "props"), "is not emulated yet: ctx.props is empty")
+    if "binding" in sound and _claim(findings, (*path, "binding"), sound["binding"], section) and "service" in sound:
+        section.services.append(Service(**sound))
 
 
 def _read_consumer(

@@ -31,7 +31,6 @@ BINDINGS: Final[dict[str, tuple[str, str]]] = {
     "ratelimits": ("", "name"),
     "secrets_store_secrets": ("", "binding"),
     "send_email": ("", "name"),
-    "services": ("", "binding"),
     "stream": ("", "binding"),
     "text_blobs": ("", ""),
     "unsafe": ("bindings", "name"),
@@ -116,7 +115,7 @@ INHERITED_UNREAD: Final = frozenset(
 """Of the keys above that deserve a warning, those that an environment takes from the top level."""
 
 NOT_INHERITED: Final = frozenset(
-    {"vars", "queues", "cloudchamber", "containers", "define"} | (BINDINGS.keys() - INHERITED_UNREAD)
+    {"vars", "queues", "services", "cloudchamber", "containers", "define"} | (BINDINGS.keys() - INHERITED_UNREAD)
 )
 """Keys that an environment has to repeat."""
 
@@ -124,6 +123,3 @@ DEV_DEPLOYMENT: Final = frozenset(
     {"container_engine", "enable_containers", "generate_types", "host", "inspector_port", "upstream_protocol"}
 )
 """Keys of `dev` that need no word."""
-
-JAVASCRIPT_SUFFIXES: Final = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
-"""What `main` may end in under wrangler for a worker in JavaScript or TypeScript."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -34,18 +35,16 @@ _KINDS: Final[dict[str, ModuleKind]] = {
 _PROVIDED: Final = ("cloudflare:", "node:", "workerd:")
 """Modules that workerd has itself."""
 
-_NODE_MODULES: Final = tuple(
-    sorted(
-        name
-        for name in (
-            "assert assert/strict async_hooks buffer child_process cluster console constants crypto dgram "
-            "diagnostics_channel dns dns/promises domain events fs fs/promises http http2 https inspector module net "
-            "os path path/posix path/win32 perf_hooks process punycode querystring readline repl stream "
-            "stream/consumers stream/promises stream/web string_decoder sys timers timers/promises tls trace_events "
-            "tty url util util/types v8 vm wasi worker_threads zlib"
-        ).split()
-    )
+# fmt: off
+_NODE_MODULES: Final = (
+    "assert", "assert/strict", "async_hooks", "buffer", "child_process", "cluster", "console", "constants", "crypto",
+    "dgram", "diagnostics_channel", "dns", "dns/promises", "domain", "events", "fs", "fs/promises", "http", "http2",
+    "https", "inspector", "module", "net", "os", "path", "path/posix", "path/win32", "perf_hooks", "process",
+    "punycode", "querystring", "readline", "repl", "stream", "stream/consumers", "stream/promises", "stream/web",
+    "string_decoder", "sys", "timers", "timers/promises", "tls", "trace_events", "tty", "url", "util", "util/types",
+    "v8", "vm", "wasi", "worker_threads", "zlib",
 )
+# fmt: on
 """Modules of Node.js that may be imported without `node:` with the flag nodejs_compat."""
 
 _IMPORT: Final = re.compile(
@@ -65,7 +64,7 @@ class BuildError(Exception):
         self.failure = failure
 
 
-async def read_source(main: Path, root: Path, compatibility_flags: Sequence[str] = ()) -> Source:
+async def read_source(main: Path, root: Path, compatibility_flags: Collection[str] = ()) -> Source:
     """The worker whose main module is the file `main`, in a project at `root` (both absolute).
 
     Raises BuildError for code that cannot be bundled, EmulatorError when it cannot be read, or has to be bundled and
@@ -106,9 +105,9 @@ def _as_it_is(main: Path, content: bytes) -> Source:
     return Source((Module(main.name, "esm", content),), frozenset({main}), locate)
 
 
-async def _bundle(esbuild: Path, main: Path, root: Path, compatibility_flags: Sequence[str]) -> Source:
+async def _bundle(esbuild: Path, main: Path, root: Path, compatibility_flags: Collection[str]) -> Source:
     with tempfile.TemporaryDirectory(prefix="emulator-bundle-") as name:
-        out = Path(name).resolve()
+        out = Path(os.path.realpath(name))  # noqa: ASYNC240 - of a directory that was just made
         process = await asyncio.create_subprocess_exec(
             *_command(esbuild, main, out, compatibility_flags),
             cwd=root,
@@ -122,7 +121,7 @@ async def _bundle(esbuild: Path, main: Path, root: Path, compatibility_flags: Se
         return _read_bundle(out, main, root)
 
 
-def _command(esbuild: Path, main: Path, out: Path, compatibility_flags: Sequence[str]) -> Iterator[str]:
+def _command(esbuild: Path, main: Path, out: Path, compatibility_flags: Collection[str]) -> Iterator[str]:
     yield from (str(esbuild), str(main), "--bundle", "--format=esm", "--platform=browser", "--target=es2024")
     yield from (f"--outdir={out}", f"--metafile={out / 'meta.json'}", "--sourcemap=external", "--sources-content=false")
     yield from ("--entry-names=[name]", "--asset-names=[name]-[hash]", "--conditions=workerd,worker,browser")

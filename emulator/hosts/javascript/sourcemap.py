@@ -57,7 +57,7 @@ def _decode(mappings: str) -> Iterator[Iterator[tuple[int, ...]]]:
 def _segment(state: list[int], text: str) -> tuple[int, ...]:
     """Each number of a segment is the difference to the last one of its kind."""
     count = 0
-    for count, difference in enumerate(_numbers(text), 1):  # noqa: B007 - how many there were
+    for count, difference in enumerate(_numbers(text), 1):
         if count <= 4:
             state[count - 1] += difference
     return tuple(state) if count >= 4 else (state[0],)

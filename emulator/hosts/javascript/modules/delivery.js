@@ -1,0 +1,65 @@
+// Runs beside the worker and hands it what the emulator delivers: batches of messages and scheduled events. The body of
+// `POST /queue` is the description of the batch as JSON, and after it the bodies of its messages; the header
+// `x-description-bytes` tells where the one ends.
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function message({ id, timestamp, attempts, type, size }, bytes) {
+  const common = { id, timestamp: new Date(timestamp), attempts };
+  if (type === "json") {
+    return { ...common, body: JSON.parse(decoder.decode(bytes)) };
+  }
+  if (type === "text") {
+    return { ...common, body: decoder.decode(bytes) };
+  }
+  // A view would be serialized with all of the buffer that it looks at.
+  const copy = bytes.slice();
+  return type === "bytes" ? { ...common, body: copy } : { ...common, serializedBody: copy };
+}
+
+async function failureOf(env, key) {
+  const response = await env.CONTROL.fetch(`http://emulator/failure?${encodeURIComponent(key)}`);
+  return response.json();
+}
+
+async function queue(request, env) {
+  const content = new Uint8Array(await request.arrayBuffer());
+  let at = Number(request.headers.get("x-description-bytes"));
+  const { queue, metrics, messages } = JSON.parse(decoder.decode(content.subarray(0, at)));
+  const batch = messages.map((each) => {
+    const start = at;
+    at += each.size;
+    return message(each, content.subarray(start, at));
+  });
+  const oldest = metrics.oldestMessageTimestamp;
+  const metadata = {
+    metrics: { ...metrics, oldestMessageTimestamp: oldest === null ? undefined : new Date(oldest) },
+  };
+  const result = await env.WORKER.queue(queue, batch, metadata);
+  const failure = result.outcome === "ok" ? null : await failureOf(env, `queue ${batch[0].id}`);
+  return Response.json({ ...result, failure });
+}
+
+async function scheduled(request, env) {
+  const { cron, scheduledTime } = await request.json();
+  const result = await env.WORKER.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
+  const failure = result.outcome === "ok" ? null : await failureOf(env, `scheduled ${cron} ${scheduledTime}`);
+  return Response.json({ outcome: result.outcome, failure });
+}
+
+export default {
+  async fetch(request, env) {
+    const { pathname } = new URL(request.url);
+    try {
+      if (pathname === "/queue") {
+        return await queue(request, env);
+      }
+      if (pathname === "/scheduled") {
+        return await scheduled(request, env);
+      }
+      return await env.CONTROL.fetch(request);
+    } catch (error) {
+      return new Response(String(error?.stack ?? error), { status: 500 });
+    }
+  },
+};

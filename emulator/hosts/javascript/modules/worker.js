@@ -1,0 +1,129 @@
+// The main module of every JavaScript worker: the worker's own module, as it is, and beside it two entrypoints for the
+// emulator. `__emulator__` runs the worker's handlers and keeps what they raise; `__emulatorControl__` tells about them.
+// EMULATOR_MAIN and EMULATOR_TOKEN are filled in when the configuration is written.
+
+import * as worker from "./EMULATOR_MAIN";
+export * from "./EMULATOR_MAIN";
+
+const TOKEN = "EMULATOR_TOKEN";
+const EVENTS = ["fetch", "queue", "scheduled"];
+const MOST_CAUSES = 5;
+
+const main = worker.default;
+if (main === undefined || main === null) {
+  throw new TypeError("EMULATOR_TOKEN no default export");
+}
+export default main;
+
+const isClass = typeof main === "function";
+const report = console.error.bind(console);
+
+/** How often work of `waitUntil` has begun and not ended. */
+let pending = 0;
+/** Failures of `queue` and `scheduled`, by what they were called with, until the delivery module asks for them. */
+const failures = new Map();
+
+function handler(event) {
+  const owner = isClass ? main.prototype : main;
+  return typeof owner?.[event] === "function" ? owner[event] : undefined;
+}
+
+function described(error) {
+  if (!(error instanceof Error)) {
+    let text;
+    try {
+      text = typeof error === "string" ? error : JSON.stringify(error);
+    } catch {}
+    return { type: "", message: `thrown: ${text ?? String(error)}`, stack: "", causes: [] };
+  }
+  const causes = [];
+  let cause = error.cause;
+  while (cause instanceof Error && causes.length < MOST_CAUSES) {
+    causes.push(String(cause.stack));
+    cause = cause.cause;
+  }
+  return { type: String(error.name), message: String(error.message), stack: String(error.stack), causes };
+}
+
+/** Count the work of `waitUntil`, and have `failed` called with what it rejects with. */
+function watch(ctx, failed) {
+  const original = ctx.waitUntil;
+  ctx.waitUntil = (work) => {
+    pending += 1;
+    original.call(
+      ctx,
+      Promise.resolve(work).then(
+        () => {
+          pending -= 1;
+        },
+        (error) => {
+          pending -= 1;
+          failed(error);
+        },
+      ),
+    );
+  };
+}
+
+function reportLate(trigger) {
+  return (error) => report(TOKEN + JSON.stringify({ trigger, ...described(error) }));
+}
+
+async function run(event, trigger, env, ctx, key) {
+  let failed;
+  const fail = (error) => {
+    if (failed === undefined) {
+      failed = true;
+      failures.set(key, described(error));
+    }
+    throw error;
+  };
+  watch(ctx, fail);
+  try {
+    await (isClass ? new main(ctx, env)[event](trigger) : main[event](trigger, env, ctx));
+  } catch (error) {
+    fail(error);
+  }
+}
+
+export const __emulator__ = {
+  async fetch(request, env, ctx) {
+    watch(ctx, reportLate("waitUntil"));
+    try {
+      const response = await (isClass ? new main(ctx, env).fetch(request) : main.fetch(request, env, ctx));
+      if (response instanceof Response) {
+        return response;
+      }
+      const hint = response === undefined ? "; is a return missing?" : "";
+      const kind = response === null ? "null" : typeof response;
+      throw new TypeError(`the fetch handler must return a Response, not ${kind}${hint}`);
+    } catch (error) {
+      return Response.json(described(error), { status: 500, headers: { "x-emulator-failure": TOKEN } });
+    }
+  },
+  queue(batch, env, ctx) {
+    return run("queue", batch, env, ctx, `queue ${batch.messages[0].id}`);
+  },
+  scheduled(controller, env, ctx) {
+    return run("scheduled", controller, env, ctx, `scheduled ${controller.cron} ${controller.scheduledTime}`);
+  },
+};
+
+export const __emulatorControl__ = {
+  async fetch(request) {
+    const url = new URL(request.url);
+    if (url.pathname === "/handlers") {
+      return Response.json(EVENTS.filter(handler));
+    }
+    if (url.pathname === "/idle") {
+      while (pending > 0) {
+        await scheduler.wait(10);
+      }
+      return new Response(null, { status: 204 });
+    }
+    const key = decodeURIComponent(url.search.slice(1));
+    const failure = failures.get(key) ?? null;
+    failures.delete(key);
+    return Response.json(failure);
+  },
+};

@@ -1,0 +1,193 @@
+"""The life of one workerd process: started, listening, dead, and never left behind.
+
+A small shell stands between us and workerd. It waits on a pipe whose other end only we hold: when that closes, because
+we say so or because we are gone, however suddenly, it kills workerd. It says with its own status how workerd ended. All
+that workerd writes comes over one pipe, which ends when workerd does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+START_SECONDS: Final = 15.0
+"""How long workerd may take from its start until it listens."""
+
+_GUARD: Final = """
+files=$1
+shift
+"$@" </dev/null &
+worker=$!
+exec >/dev/null 2>&1
+read -r order
+kill -KILL "$worker"
+wait "$worker"
+status=$?
+test -n "$order" || rm -rf -- "$files"
+exit "$status"
+"""
+_READ_BYTES: Final = 65_536
+_EXIT_SECONDS: Final = 5.0
+
+
+class WorkerdStartError(Exception):
+    """workerd did not get as far as to listen. The text is what it said."""
+
+
+class WorkerdProcess:
+    """A running workerd.
+
+    `on_line` is called with every line that it writes once it listens, and before that with those that are no part of
+    its start. `on_exit` is called once when it ends by itself. Both on the event loop's thread.
+    """
+
+    def __init__(self, on_line: Callable[[dict[str, Any]], None], on_exit: Callable[[], None]) -> None:
+        self._on_line = on_line
+        self._on_exit = on_exit
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._partial = b""
+        self._awaited: set[str] = set()
+        self._listening: asyncio.Future[None] | None = None
+        self._said: list[str] = []
+        self._ended: asyncio.Future[None] | None = None
+        self._killed = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of workerd's guard, which leads its process group; None when there is no process."""
+        return None if self._guard is None else self._guard.pid
+
+    async def start(self, workerd: Path, configuration: Path, sockets: Sequence[str], files: Path) -> None:
+        """Run workerd until it listens on all of `sockets`. `files` is a directory to be removed should we be killed.
+
+        Raises WorkerdStartError when it ends before, or takes too long.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._awaited = set(sockets)
+        self._listening = self._loop.create_future()
+        self._ended = self._loop.create_future()
+        command = [str(workerd), "serve", "--experimental", "--control-fd=1", str(configuration)]
+        try:
+            self._guard = subprocess.Popen(  # noqa: ASYNC220 - it returns as soon as the shell is there
+                ["/bin/sh", "-c", _GUARD, "sh", str(files), *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is for us to act on
+            )
+        except OSError as error:
+            raise WorkerdStartError(f"{workerd} cannot be started: {error.strerror or error}") from None
+        assert self._guard.stdout is not None
+        os.set_blocking(self._guard.stdout.fileno(), False)
+        self._loop.add_reader(self._guard.stdout.fileno(), self.read_output)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._listening), START_SECONDS)
+        except TimeoutError:
+            self._listening.cancel()
+            await self.kill()
+            raise WorkerdStartError(f"workerd did not listen within {START_SECONDS:g} s") from None
+        except BaseException:
+            self._listening.cancel()
+            await self.kill()
+            raise
+
+    def read_output(self) -> None:
+        """Take in what workerd has written by now."""
+        if self._guard is None or self._guard.stdout is None or self._guard.stdout.closed:
+            return
+        try:
+            data = self._guard.stdout.read(_READ_BYTES)
+        except OSError:
+            data = b""
+        if data is None:  # nothing at the moment
+            return
+        if not data:
+            self._end()
+            return
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            if line:
+                self._take(line)
+
+    async def kill(self) -> None:
+        """End the process, and return when it has. `on_exit` is not called."""
+        self._killed = True
+        guard = self._guard
+        if guard is None or self._ended is None or self._ended.done():
+            return
+        self._order_end(guard)
+        await asyncio.wait((self._ended,), timeout=_EXIT_SECONDS)
+        if not self._ended.done():
+            with suppress(OSError):
+                os.killpg(guard.pid, signal.SIGKILL)
+            self._end()
+
+    async def has_ended(self, timeout_seconds: float) -> bool:
+        """Whether the process has ended, or does so within `timeout_seconds`."""
+        if self._ended is None:
+            return True
+        await asyncio.wait((self._ended,), timeout=timeout_seconds)
+        return self._ended.done()
+
+    def exit_text(self) -> str:
+        """How a process that has ended by itself came to its end, in words."""
+        status = 0 if self._guard is None else self._guard.returncode
+        number = status - 128 if status > 128 else -status
+        if number > 0:
+            with suppress(ValueError):
+                return f"was killed by {signal.Signals(number).name}"
+        return f"exited with status {status}"
+
+    def _take(self, line: bytes) -> None:
+        try:
+            record = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            record = None
+        if not isinstance(record, dict):
+            record = {"level": "warn", "message": line.decode("utf-8", "replace")}
+        if record.get("event") == "listen" and "level" not in record:
+            self._awaited.discard(str(record.get("socket")))
+            if not self._awaited and self._listening is not None and not self._listening.done():
+                self._listening.set_result(None)
+        elif self._listening is not None and not self._listening.done() and record.get("level") in ("error", "fatal"):
+            self._said.append(str(record.get("message", "")))
+        else:
+            self._on_line(record)
+
+    def _end(self) -> None:
+        """The pipe has ended, and workerd with it."""
+        guard, loop = self._guard, self._loop
+        assert guard is not None
+        assert guard.stdout is not None
+        assert loop is not None
+        assert self._ended is not None
+        if self._ended.done():
+            return
+        self._ended.set_result(None)
+        loop.remove_reader(guard.stdout.fileno())
+        guard.stdout.close()
+        self._order_end(guard)
+        guard.wait()  # the shell has nothing left to do but to tell how workerd ended
+        if self._listening is not None and not self._listening.done():
+            said = "\n".join(self._said) or f"workerd {self.exit_text()} before it listened"
+            self._listening.set_exception(WorkerdStartError(said))
+        elif not self._killed:
+            self._on_exit()
+
+    @staticmethod
+    def _order_end(guard: subprocess.Popen[bytes]) -> None:
+        assert guard.stdin is not None
+        if not guard.stdin.closed:
+            with suppress(OSError):
+                guard.stdin.write(b"end\n")
+            guard.stdin.close()

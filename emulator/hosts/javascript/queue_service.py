@@ -1,0 +1,180 @@
+"""The service that the queue bindings of JavaScript workers speak to: workerd's requests in, the broker's answers out.
+
+One server answers one worker, on a Unix socket, and each request names its binding. It is a protocol on bare
+connections, without an HTTP framework: a worker that sends waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, cast
+
+import httptools
+import msgspec
+
+from emulator.broker.broker import Broker
+from emulator.broker.codec import CONTENT_TYPES
+from emulator.broker.errors import QueueError, QueueErrorCode
+from emulator.broker.message import ContentType, Metrics, Outgoing
+from emulator.config.model import Producer
+from emulator.hosts.javascript.configuration import BINDING_HEADER
+
+_BINDING: Final = BINDING_HEADER.encode()
+_DEFAULT_TYPE: Final = "v8"
+
+
+class _BatchEntry(msgspec.Struct, gc=False):
+    body: str
+    contentType: str = _DEFAULT_TYPE  # noqa: N815 - workerd's name
+    delaySecs: int | None = None  # noqa: N815
+
+
+class _Batch(msgspec.Struct, gc=False):
+    messages: list[_BatchEntry]
+
+
+_read_batch: Final = msgspec.json.Decoder(_Batch).decode
+
+
+class QueueService:
+    """Answers the queue bindings of the worker `worker`."""
+
+    def __init__(self, broker: Broker, worker: str) -> None:
+        self._broker = broker
+        self._worker = worker
+        self._producers: dict[str, Producer] = {}
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+
+    def set_producers(self, producers: Iterable[Producer]) -> None:
+        """What the worker's bindings are from now on."""
+        self._producers = {producer.binding: producer for producer in producers}
+
+    async def start(self, path: Path) -> None:
+        """Listen on the Unix socket `path`."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: _Connection(self, self._connections), str(path))
+
+    def close(self) -> None:
+        """Stop listening, and drop what is connected."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+
+    def answer(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
+        """The whole answer to one request."""
+        try:
+            producer = self._producers[headers[_BINDING].decode()]
+            if path == "/metrics":
+                return _answer(_metrics(self._broker.metrics(producer.queue)))
+            delay = _delay(headers.get(b"x-msg-delay-secs"))
+            if path == "/message":
+                content_type = _content_type(headers.get(b"x-msg-fmt", b"v8").decode("latin-1"))
+                metrics = self._send(producer, [Outgoing(body, content_type, delay)], None)
+            else:
+                entries = _read_batch(body).messages
+                outgoing = [
+                    Outgoing(b64decode(entry.body), _content_type(entry.contentType), entry.delaySecs)
+                    for entry in entries
+                ]
+                metrics = self._send(producer, outgoing, delay)
+            return _answer(b'{"metadata":{"metrics":%b}}' % _metrics(metrics))
+        except QueueError as error:
+            return _refusal(error)
+        except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
+            return _refusal(QueueError(QueueErrorCode.UNKNOWN_INTERNAL_ERROR, f"the request is damaged: {error}"))
+
+    def _send(self, producer: Producer, messages: list[Outgoing], batch_delay: int | None) -> Metrics:
+        return self._broker.send(
+            producer.queue,
+            messages,
+            source=self._worker,
+            batch_delay_seconds=batch_delay,
+            producer_delay_seconds=producer.delivery_delay,
+        )
+
+
+class _Connection(asyncio.Protocol):
+    """One connection of workerd's. The methods without a doc string are those of asyncio and httptools."""
+
+    __slots__ = ("_body", "_connections", "_headers", "_parser", "_service", "_transport", "_url")
+
+    def __init__(self, service: QueueService, connections: set[_Connection]) -> None:
+        self._service = service
+        self._connections = connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.close()
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        url, self._url = self._url, b""
+        headers, self._headers = self._headers, {}
+        body, self._body = self._body, []
+        assert self._transport is not None
+        path = url.decode("latin-1")
+        self._transport.write(self._service.answer(path, headers, body[0] if len(body) == 1 else b"".join(body)))
+
+
+def _content_type(name: str) -> ContentType:
+    if name not in CONTENT_TYPES:
+        raise QueueError(QueueErrorCode.MESSAGE_METADATA_INVALID, f"there is no content type {name!r}")
+    return cast("ContentType", name)
+
+
+def _delay(value: bytes | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _metrics(metrics: Metrics) -> bytes:
+    oldest = metrics.oldest_message_timestamp
+    return b'{"backlogCount":%d,"backlogBytes":%d,"oldestMessageTimestamp":%d}' % (
+        metrics.backlog_count,
+        metrics.backlog_bytes,
+        0 if oldest is None else round(oldest * 1000),
+    )
+
+
+def _answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def _refusal(error: QueueError) -> bytes:
+    """An answer whose cause and code workerd puts into the error that it throws; its status line says the cause too,
+    which is what workers without error codes are shown."""
+    cause = " ".join(error.cause.split()).encode("ascii", "replace")
+    return (
+        b"HTTP/1.1 400 %b\r\nCF-Queues-Error-Code: %d\r\nCF-Queues-Error-Cause: %b\r\nContent-Length: 0\r\n\r\n"
+    ) % (cause, int(error.code), cause)

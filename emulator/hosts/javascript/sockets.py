@@ -1,0 +1,74 @@
+"""The private directory of a session in which its JavaScript workers listen and find each other."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from emulator.config.model import Service
+
+_ROOT: Final = Path("/tmp")
+"""Where the directory is made: the system's choice may be too long for the path of a Unix socket, of which there are
+hardly more than 100 characters."""
+
+
+class SocketDirectory:
+    """A directory that exists while any host uses it, and that only this user can look into."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._users: set[str] = set()
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._made = 0
+        self.entrypoints: dict[str, set[str]] = {}
+        """Which entrypoints of each worker others bind to; the empty one is the default export."""
+        self.workers: set[str] = set()
+        """The session's JavaScript workers."""
+
+    def join(self, worker: str, services: Iterable[Service]) -> None:
+        """`worker` is one of the session's, and binds to `services`."""
+        self.workers.add(worker)
+        self.entrypoints.setdefault(worker, {""})
+        for service in services:
+            self.entrypoints.setdefault(service.service, {""}).add(service.entrypoint or "")
+
+    def enter(self, worker: str) -> None:
+        """The host of `worker` uses the directory, until it leaves."""
+        if self._path is None:
+            root = _ROOT if _ROOT.is_dir() else None
+            self._path = Path(tempfile.mkdtemp(prefix="emulator-", dir=root))
+        self._users.add(worker)
+
+    def leave(self, worker: str) -> None:
+        """The host of `worker` is done; the last to leave removes the directory."""
+        self._users.discard(worker)
+        if not self._users and self._path is not None:
+            shutil.rmtree(self._path, ignore_errors=True)
+            self._path = None
+
+    @property
+    def path(self) -> Path:
+        """The directory itself. Only for those who have entered."""
+        assert self._path is not None
+        return self._path
+
+    def make_process_directory(self) -> Path:
+        """A new directory for the files of one process."""
+        self._made += 1
+        directory = self.path / f"p{self._made}"
+        directory.mkdir()
+        return directory
+
+    def service(self, worker: str, entrypoint: str) -> Path:
+        """Where others reach an entrypoint of `worker` (empty: its default export), whichever process runs it."""
+        return self.path / f"s{self._number(worker, entrypoint)}"
+
+    def queues(self, worker: str) -> Path:
+        """Where the queue bindings of `worker` are answered."""
+        return self.path / f"q{self._number(worker, '')}"
+
+    def _number(self, worker: str, entrypoint: str) -> int:
+        return self._numbers.setdefault((worker, entrypoint), len(self._numbers))

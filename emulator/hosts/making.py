@@ -1,0 +1,50 @@
+"""Chooses the host for a worker, by the language that it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from emulator.broker.broker import Broker
+from emulator.config.model import WorkerConfig
+from emulator.events import Bus
+from emulator.hosts.base import Host
+from emulator.hosts.python import PythonHost
+
+if TYPE_CHECKING:
+    from emulator.hosts.javascript.sockets import SocketDirectory
+    from emulator.runtime.workers.request import Request
+    from emulator.runtime.workers.response import Response
+
+
+class HostMaker:
+    """Makes the hosts of one session.
+
+    `make_env` makes the `env` of a Python worker, and `outbound` carries out its `fetch()`; the bindings of a
+    JavaScript worker reach `broker` by themselves.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        bus: Bus,
+        make_env: Callable[[WorkerConfig], Any],
+        outbound: Callable[[Request], Awaitable[Response]],
+    ) -> None:
+        self._broker = broker
+        self._bus = bus
+        self._make_env = make_env
+        self._outbound = outbound
+        self._sockets: SocketDirectory | None = None
+
+    def __call__(self, config: WorkerConfig) -> Host:
+        """A host for the worker that `config` describes."""
+        if not config.is_javascript:
+            return PythonHost(config, make_env=self._make_env, outbound=self._outbound, bus=self._bus)
+        # What only JavaScript needs is imported for it alone: start-up time is a feature.
+        from emulator.hosts.javascript.sockets import SocketDirectory
+        from emulator.hosts.workerd import WorkerdHost
+
+        if self._sockets is None:
+            self._sockets = SocketDirectory()
+        return WorkerdHost(config, broker=self._broker, sockets=self._sockets, bus=self._bus)
