@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench import load, table
 from bench.control import OWN_MEASURES, OwnMeasure
 from bench.measures import FULL, QUICK, SERVER_MEASURES, Effort
-from bench.rows import MEASURES, OWN_ROWS, ROWS, SUITE_ROWS
-from bench.sides import EMULATOR, BenchError, Side, emulator_side, install, node_sides, running
+from bench.rows import JAVASCRIPT_ROWS, MEASURES, OWN_ROWS, ROWS, SUITE_ROWS
+from bench.sides import EMULATOR, EMULATOR_JAVASCRIPT, BenchError, Side, emulator_side, install, node_sides, running
 from bench.suites import SUITE_MEASURES, VITEST, SuiteMeasure, vitest_title
 
 
@@ -90,6 +90,10 @@ class Benchmark:
             self.failures.append(sentence)
 
 
+def _without(titles: Mapping[str, str], side: str) -> dict[str, str]:
+    return {name: title for name, title in titles.items() if name != side}
+
+
 def _progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -129,7 +133,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     file = table.save(benchmark.samples, servers | runners, load.generator(), benchmark.failures)
     own = {EMULATOR: servers[EMULATOR]}
     tables = (
-        table.render(benchmark.samples, ROWS, servers),
+        table.render(benchmark.samples, ROWS, _without(servers, EMULATOR_JAVASCRIPT)),
+        table.render(benchmark.samples, JAVASCRIPT_ROWS, _without(servers, EMULATOR)) if len(sides) > 1 else "",
         table.render(benchmark.samples, OWN_ROWS, own),
         table.render(benchmark.samples, SUITE_ROWS, runners),
     )

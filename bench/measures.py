@@ -13,6 +13,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,21 +87,23 @@ def idle_memory(server: Server, _: Effort) -> float:
     client.get("/ok")
     client.close()
     time.sleep(2)
-    return sum(_pss_bytes(process) for process in _processes_of_session(server.pid)) / 1e6
+    return sum(_pss_bytes(process) for process in _processes_of(server.pid)) / 1e6
 
 
-def _processes_of_session(leader: int) -> list[Path]:
-    """The processes of the session that `leader` began: it, and all that it started."""
-    processes = []
+def _processes_of(leader: int) -> list[Path]:
+    """A process and all that it started, directly or not. One that is no child of it any more counts while it is in
+    the session that `leader` began."""
+    parents: dict[int, int] = {}
+    members = {leader}
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
-        try:
-            if os.getsid(int(entry.name)) == leader:
-                processes.append(entry)
-        except (ProcessLookupError, PermissionError):
-            continue
-    return processes
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if os.getsid(int(entry.name)) == leader:
+                    members.add(int(entry.name))
+    while more := {process for process, parent in parents.items() if parent in members} - members:
+        members |= more
+    return [Path("/proc") / str(process) for process in sorted(members & parents.keys())]
 
 
 def _pss_bytes(process: Path) -> int:

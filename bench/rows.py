@@ -7,10 +7,10 @@ in `sides.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from bench.sides import EMULATOR, MINIFLARE, WRANGLER
+from bench.sides import EMULATOR, EMULATOR_JAVASCRIPT, MINIFLARE, WRANGLER
 from bench.suites import VITEST
 
 Medians = Mapping[str, float]
@@ -34,7 +34,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table. Several rows may come from one `measure`, which is the name that `--only` takes."""
+    """A row of the table. Several rows may come from one `measure`, which is the name that `--only` takes. Its targets
+    are for the side `ours`."""
 
     name: str
     measure: str
@@ -43,30 +44,31 @@ class Row:
     higher_is_better: bool
     targets: tuple[Target, ...]
     write: Callable[[float], str]
+    ours: str = EMULATOR
 
     def times_better(self, medians: Medians, side: str) -> float | None:
-        """How many times better the emulator is than `side`; None when one of the two has no value."""
-        if EMULATOR not in medians or side not in medians:
+        """How many times better ours is than `side`; None when one of the two has no value."""
+        if self.ours not in medians or side not in medians:
             return None
-        ours, theirs = medians[EMULATOR], medians[side]
+        ours, theirs = medians[self.ours], medians[side]
         if self.higher_is_better:
             return ours / theirs if theirs else None
         return theirs / ours if ours else None
 
     def met(self, target: Target, medians: Medians) -> bool | None:
         """Whether a target is reached; None when a value that it needs is missing."""
-        if EMULATOR not in medians:
+        if self.ours not in medians:
             return None
         match target.comparison:
             case "times better than":
                 factor = self.times_better(medians, target.side)
                 return None if factor is None else factor >= target.amount
             case "at least":
-                return medians[EMULATOR] >= target.amount
+                return medians[self.ours] >= target.amount
             case "at most":
-                return medians[EMULATOR] <= target.amount
+                return medians[self.ours] <= target.amount
             case "below":
-                return None if target.side not in medians else medians[EMULATOR] < medians[target.side]
+                return None if target.side not in medians else medians[self.ours] < medians[target.side]
 
 
 def _whole(value: float) -> str:
@@ -206,6 +208,22 @@ OWN_ROWS: Final = (
     ),
 )
 """The rows about the control plane and the journal."""
+
+JAVASCRIPT_ROWS: Final = tuple(
+    replace(row, ours=EMULATOR_JAVASCRIPT, targets=targets)
+    for name, targets in (
+        ("ok", (Target("times better than", 6, WRANGLER), Target("times better than", 2.5, MINIFLARE))),
+        ("send", (Target("times better than", 6, WRANGLER), Target("times better than", 2, MINIFLARE))),
+        ("flood", ()),
+        ("latency", (Target("below", side=MINIFLARE),)),
+        ("start", (Target("times better than", 3, WRANGLER),)),
+        ("reload", (Target("times better than", 2.5, WRANGLER),)),
+        ("memory", (Target("times better than", 1.5, WRANGLER),)),
+    )
+    for row in ROWS
+    if row.name == name
+)
+"""The rows about JavaScript workers, the same file on all sides."""
 
 SUITE_ROWS: Final = (
     Row(

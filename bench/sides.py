@@ -17,12 +17,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from emulator.errors import EmulatorError
+from emulator.hosts.javascript.tools import find_esbuild, find_workerd
+
 EMULATOR: Final = "emulator"
+EMULATOR_JAVASCRIPT: Final = "emulator-javascript"
 MINIFLARE: Final = "miniflare"
 WRANGLER: Final = "wrangler"
 
@@ -71,15 +75,17 @@ class Server:
 def emulator_side() -> Side:
     """The emulator of this checkout, with its default settings."""
 
-    def command(directory: Path, port: int, _: int) -> Sequence[str]:
-        program = Path(sys.executable).with_name("emulator")
-        return [str(program), "dev", "-c", str(directory / "wrangler.jsonc"), "-p", str(port)]
+    return Side(EMULATOR, "emulator", HERE / "workers/python", "entry.py", True, _emulator)
 
-    return Side(EMULATOR, "emulator", HERE / "workers/python", "entry.py", True, command)
+
+def _emulator(directory: Path, port: int, _: int) -> Sequence[str]:
+    program = Path(sys.executable).with_name("emulator")
+    return [str(program), "dev", "-c", str(directory / "wrangler.jsonc"), "-p", str(port)]
 
 
 def node_sides() -> tuple[Side, ...]:
-    """Miniflare and wrangler dev, at the versions of `package.json`, which `install` puts in place."""
+    """The emulator with a JavaScript worker, Miniflare and wrangler dev, on the workerd and at the versions of
+    `package.json`, which `install` puts in place."""
 
     def miniflare(directory: Path, port: int, _: int) -> Sequence[str]:
         return ["node", str(HERE / "miniflare.mjs"), str(directory), str(port)]
@@ -93,6 +99,7 @@ def node_sides() -> tuple[Side, ...]:
     versions = json.loads((HERE / "package.json").read_text())["devDependencies"]
     worker = HERE / "workers/javascript"
     return (
+        Side(EMULATOR_JAVASCRIPT, "emulator, JavaScript", worker, "index.js", True, _emulator),
         Side(MINIFLARE, f"Miniflare {versions['miniflare']}", worker, "index.js", False, miniflare),
         Side(WRANGLER, f"wrangler dev {versions['wrangler']}", worker, "index.js", True, wrangler),
     )
@@ -149,6 +156,10 @@ def environment(scratch: Path) -> dict[str, str]:
     Wrangler is kept from the network and from the user's home. Python may cache its bytecode, as it does by default.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    programs = {"EMULATOR_WORKERD": find_workerd, "EMULATOR_ESBUILD": find_esbuild}
+    for variable, find in programs.items():
+        with suppress(EmulatorError):
+            inherited[variable] = str(find(HERE))
     return inherited | {
         "CI": "1",
         "NO_COLOR": "1",

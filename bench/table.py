@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.rows import OWN_ROWS, ROWS, SUITE_ROWS, Medians, Row, Target
-from bench.sides import EMULATOR, HERE
+from bench.sides import HERE
 
 Samples = Mapping[str, Mapping[str, Sequence[float]]]
 """What was measured: by the name of the row and the name of the side, one value a run."""
@@ -63,7 +63,7 @@ def _target(row: Row, target: Target) -> str:
 
 def _reached(row: Row, target: Target, values: Medians) -> str:
     if target.comparison in {"at least", "at most"}:
-        return row.write(values[EMULATOR]) if EMULATOR in values else "?"
+        return row.write(values[row.ours]) if row.ours in values else "?"
     factor = row.times_better(values, target.side)
     return "?" if factor is None else f"{factor:.1f} x"
 
