@@ -34,6 +34,8 @@ status=$?
 test -n "$order" || rm -rf -- "$files"
 exit "$status"
 """
+_DOES_NOT_RUN: Final = frozenset({2, 126, 127})
+"""What a shell's status is where a program is not one, or not one for this machine; workerd's own is 1."""
 _READ_BYTES: Final = 65_536
 _EXIT_SECONDS: Final = 5.0
 
@@ -54,6 +56,7 @@ class WorkerdProcess:
         self._on_exit = on_exit
         self._guard: subprocess.Popen[bytes] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._workerd: Path | None = None
         self._partial = b""
         self._awaited: set[str] = set()
         self._listening: asyncio.Future[None] | None = None
@@ -72,6 +75,7 @@ class WorkerdProcess:
         Raises WorkerdStartError when it ends before, or takes too long.
         """
         self._loop = asyncio.get_running_loop()
+        self._workerd = workerd
         self._awaited = set(sockets)
         self._listening = self._loop.create_future()
         self._ended = self._loop.create_future()
@@ -153,8 +157,8 @@ class WorkerdProcess:
             record = msgspec.json.decode(line)
         except msgspec.DecodeError:
             record = None
-        if not isinstance(record, dict):
-            record = {"level": "warn", "message": line.decode("utf-8", "replace")}
+        if not isinstance(record, dict):  # of the shell, or of V8 in its last moments
+            record = {"level": "error", "message": line.decode("utf-8", "replace")}
         if record.get("event") == "listen" and "level" not in record:
             self._awaited.discard(str(record.get("socket")))
             if not self._awaited and self._listening is not None and not self._listening.done():
@@ -179,7 +183,9 @@ class WorkerdProcess:
         self._order_end(guard)
         guard.wait()  # the shell has nothing left to do but to tell how workerd ended
         if self._listening is not None and not self._listening.done():
-            said = "\n".join(self._said) or f"workerd {self.exit_text()} before it listened"
+            said = "\n".join(self._said)
+            if guard.returncode in _DOES_NOT_RUN or not said:
+                said = f"{self._workerd} does not run on this machine: it {self.exit_text()} ({said or 'said nothing'})"
             self._listening.set_exception(WorkerdStartError(said))
         elif not self._killed:
             self._on_exit()
