@@ -928,3 +928,24 @@ def test_requests_wait_for_a_workerd_that_is_started_again(workers: Workers) -> 
         assert "started again in 0.1 s" in workers.notices[-1].text
 
     workers.run(test)
+
+
+def test_what_workerd_cannot_be_started_for_is_tried_again_while_messages_wait(
+    workers: Workers, workerd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers.add(
+        'export default { queue(batch) { console.log("attempt", batch.messages[0].attempts); } };', **consumer()
+    )
+
+    async def test(host: WorkerdHost) -> None:
+        monkeypatch.setenv("EMULATOR_WORKERD", "/nowhere/workerd")
+        (pid,) = workerd_of(os.getpid())
+        os.kill(pid, signal.SIGKILL)
+        await workers.until(lambda: [notice for notice in workers.notices if "does not start" in notice.text])
+        assert host.failure is not None
+        send(workers, b"1")
+        monkeypatch.setenv("EMULATOR_WORKERD", workerd)
+        await workers.until_line("attempt 1")
+        assert host.failure is None
+
+    workers.run(test)

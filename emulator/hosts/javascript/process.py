@@ -107,21 +107,21 @@ class WorkerdProcess:
 
     def read_output(self) -> None:
         """Take in what workerd has written by now."""
-        if self._guard is None or self._guard.stdout is None or self._guard.stdout.closed:
-            return
-        try:
-            data = self._guard.stdout.read(_READ_BYTES)
-        except OSError:
-            data = b""
-        if data is None:  # nothing at the moment
-            return
-        if not data:
-            self._end()
-            return
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        for line in lines:
-            if line:
+        while self._guard is not None and self._guard.stdout is not None and not self._guard.stdout.closed:
+            try:
+                data = self._guard.stdout.read(_READ_BYTES)
+            except OSError:
+                data = b""
+            if data is None:  # nothing at the moment
+                return
+            if not data:
+                self._end()
+                return
+            *lines, self._partial = (self._partial + data).split(b"\n")
+            for line in lines:
                 self._take(line)
+            if len(data) < _READ_BYTES:
+                return
 
     async def kill(self) -> None:
         """End the process, and return when it has. `on_exit` is not called."""
@@ -153,6 +153,8 @@ class WorkerdProcess:
         return f"exited with status {status}"
 
     def _take(self, line: bytes) -> None:
+        if not line:
+            return
         try:
             record = msgspec.json.decode(line)
         except msgspec.DecodeError:
@@ -180,6 +182,8 @@ class WorkerdProcess:
         self._ended.set_result(None)
         loop.remove_reader(guard.stdout.fileno())
         guard.stdout.close()
+        self._take(self._partial)
+        self._partial = b""
         self._order_end(guard)
         guard.wait()  # the shell has nothing left to do but to tell how workerd ended
         if self._listening is not None and not self._listening.done():
