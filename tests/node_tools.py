@@ -13,6 +13,8 @@ import pytest
 
 NODE_MODULES = Path(__file__).parent / "npm/node_modules"
 WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
+WORKERD = next(NODE_MODULES.glob("@cloudflare/workerd-*/bin/workerd"), NODE_MODULES / "@cloudflare/workerd")
+ESBUILD = next(NODE_MODULES.glob("@esbuild/*/bin/esbuild"), NODE_MODULES / "@esbuild")
 
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or shutil.which("npm") is None, reason="there is no node with npm here"
@@ -24,3 +26,10 @@ def tool(path: Path) -> Path:
     if not path.exists():
         pytest.fail(f"{path.relative_to(NODE_MODULES.parent)} is missing: `make test` installs it")
     return path
+
+
+@pytest.fixture
+def javascript(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets JavaScript workers be bundled and run by what is installed for the tests."""
+    monkeypatch.setenv("EMULATOR_WORKERD", str(tool(WORKERD)))
+    monkeypatch.setenv("EMULATOR_ESBUILD", str(tool(ESBUILD)))

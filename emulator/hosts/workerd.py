@@ -29,9 +29,9 @@ from emulator.failure import Failure
 from emulator.hosts.base import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.javascript.batches import batch_of
 from emulator.hosts.javascript.bundle import BuildError, read_source
-from emulator.hosts.javascript.client import Answer, AnswerStream, Client, ConnectionLostError, request_head
+from emulator.hosts.javascript.client import Answer, Client, ConnectionLostError, request_head
 from emulator.hosts.javascript.configuration import Settings, Sockets, write_configuration
-from emulator.hosts.javascript.failures import not_started, readable, thrown
+from emulator.hosts.javascript.failures import not_started, readable, simple_failure, thrown
 from emulator.hosts.javascript.process import WorkerdProcess, WorkerdStartError
 from emulator.hosts.javascript.queue_service import QueueService
 from emulator.hosts.javascript.sockets import SocketDirectory
@@ -73,6 +73,16 @@ _incoming_cf: Final[dict[str, bytes]] = {}
 _SMALL_BYTES: Final = 16_384
 """An upload of at most this size is read before it is sent on, which saves a connection."""
 
+_OLD_CODE_SECONDS: Final = 0.2
+"""How long a reload waits for the old process to end, where other workers may be connected to it."""
+
+_UNCAUGHT_SECONDS: Final = 0.1
+"""How long an error that workerd has logged is kept for the failure that it may be the reason of."""
+
+_UNCAUGHT: Final = "Uncaught exception: "
+_REFUSED: Final = b"Internal Server Error"
+"""The body, without a content type, of workerd's answer where the handler could not be run to its end."""
+
 _LOST_SECONDS: Final = 1.0
 """How long after a connection the process that it led to may be found dead, in which case that is the reason."""
 
@@ -99,8 +109,11 @@ class _Result(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Version:
-    """A process, how to speak to it, and what runs on it: `active` holds what it was called with, and `last` what ended
-    last. Both are for telling to what a line of output belongs."""
+    """A process, how to speak to it, and what runs on it.
+
+    `active` holds what it was called with, and `last` what ended last: they tell to what a line of output belongs.
+    `uncaught` are errors that workerd has logged a moment ago, and that may be the reason of a failure yet to be seen.
+    """
 
     __slots__ = (
         "active",
@@ -116,6 +129,7 @@ class _Version:
         "source",
         "started_at",
         "token",
+        "uncaught",
     )
 
     def __init__(self, process: WorkerdProcess, source: Source, directory: Path, settings: Settings) -> None:
@@ -130,6 +144,7 @@ class _Version:
         self.handlers: frozenset[str] = frozenset()
         self.active: dict[int, Any] = {}
         self.last: Any = None
+        self.uncaught: list[str] = []
         self.idle: asyncio.Future[None] | None = None
         self.started_at = 0.0
 
@@ -227,6 +242,9 @@ class WorkerdHost:
         built = await self._build(config)
         self._deaths = 0
         self._adopt(built)
+        if config.name in self._sockets.called and self._retiring:
+            # Other workers keep their connections, and so call the old code for as long as it is there.
+            await asyncio.wait(self._retiring.values(), timeout=_OLD_CODE_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
         """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then end it."""
@@ -235,7 +253,7 @@ class WorkerdHost:
             self._retire(self._version)
             self._version = None
         if self.failure is None:
-            self.failure = Failure("", "the worker has been stopped", (), "the worker has been stopped")
+            self.failure = simple_failure("the worker has been stopped")
         retiring = list(self._retiring.values())
         if retiring:
             await asyncio.wait(retiring, timeout=grace_seconds)
@@ -268,7 +286,7 @@ class WorkerdHost:
         except BuildError as error:
             return error.failure
         except EmulatorError as error:
-            return Failure("", str(error), (), str(error))
+            return simple_failure(str(error))
         finally:
             self._starting -= 1
 
@@ -435,16 +453,10 @@ class WorkerdHost:
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(_WATCH_SECONDS, self._sweep)
         version.begin(request)
-        streams = False
+        response: FetchResponse | None = None
         try:
-            answer = await self._send(version, request)
-            if answer.status == 500 and find(answer.headers, _FAILURE_HEADER) == version.token:
-                raise self._failed(thrown(json.loads(await answer.read()), version.source, self._root), request)
-            body = answer.body
-            if isinstance(body, AnswerStream):
-                streams = True
-                return self._streamed(version, request, answer, body)
-            return _response(answer, body)
+            response = await self._answered(version, request, await self._send(version, request))
+            return response
         except ConnectionLostError as error:
             raise self._failed(await self._lost(version, error), request) from error
         except asyncio.CancelledError:
@@ -456,8 +468,29 @@ class WorkerdHost:
             del self._waiting[request]
             if waiting.watcher is not None:
                 waiting.watcher.cancel()
-            if not streams:
+            if response is None or not response.is_streaming:
                 version.end(request)
+
+    async def _answered(self, version: _Version, request: Request, answer: Answer) -> FetchResponse:
+        """What the worker's answer is to the caller. Raises HandlerError where it tells of a failure."""
+        if answer.status == 500:
+            if find(answer.headers, _FAILURE_HEADER) == version.token:
+                raise self._failed(thrown(json.loads(await answer.read()), version.source, self._root), request)
+            if await _is_refusal(answer):
+                failure = self._uncaught(version) or simple_failure("workerd could not run the handler")
+                raise self._failed(failure, request)
+        body = answer.body
+        if isinstance(body, bytes):
+            return _response(answer, body)
+
+        def ended(broke_off: bool) -> None:
+            version.end(request)
+            if broke_off:
+                self._failed(self._uncaught(version) or simple_failure("the answer broke off"), request)
+
+        response = _response(answer, ReadableStream(body))
+        body.when_ended(ended)
+        return response
 
     async def _send(self, version: _Version, request: Request) -> Answer:
         method = request._method_text()
@@ -477,18 +510,6 @@ class WorkerdHost:
             body = await read_all(body)
         extra = (cf,) if length is not None else (cf, (b"content-length", b"%d" % len(body)))
         return await version.fetches.send(request_head(method, request.url, raw, *extra), body, is_head=is_head)
-
-    def _streamed(self, version: _Version, request: Request, answer: Answer, body: AnswerStream) -> FetchResponse:
-        """An answer whose body keeps its version open."""
-
-        def ended(broke_off: bool) -> None:
-            version.end(request)
-            if broke_off:
-                text = "the answer broke off"
-                self._failed(Failure("", text, (), text), request)
-
-        body.on_end = ended
-        return _response(answer, ReadableStream(body))
 
     async def queue(self, delivery: Delivery) -> DeliveryResult:
         """Run the `queue` entrypoint and tell what it decided. A handler that throws is an outcome, not an exception.
@@ -512,7 +533,7 @@ class WorkerdHost:
         finally:
             version.end(delivery)
         if answer.status != 200:
-            failure = _plain_failure(content)
+            failure = simple_failure(content.decode("utf-8", "replace"))
             self._failed(failure, delivery)
             return DeliveryResult("exception", error=failure.summary, traceback=failure.text)
         said = msgspec.json.decode(content, type=_Result)
@@ -548,7 +569,7 @@ class WorkerdHost:
         finally:
             version.end(controller)
         if answer.status != 200:
-            raise self._failed(_plain_failure(content), controller)
+            raise self._failed(simple_failure(content.decode("utf-8", "replace")), controller)
         said = msgspec.json.decode(content, type=_Result)
         if said.outcome != "ok":
             raise self._failed(self._failure_of(version, said.failure, said.outcome), controller)
@@ -579,22 +600,34 @@ class WorkerdHost:
         level = _LEVELS.get(str(record.get("level")), "info")
         if "source" in record:
             text = readable(text)
+            if version is not None and text.startswith(_UNCAUGHT):
+                version.uncaught.append(text.removeprefix(_UNCAUGHT))
+                asyncio.get_running_loop().call_later(_UNCAUGHT_SECONDS, self._forget_uncaught, version)
+                return
         trigger = "" if version is None else version.trigger()
         for line in text.split("\n"):
             self._bus.publish(WorkerOutput(self.config.name, trigger, level, line))
 
+    def _uncaught(self, version: _Version) -> Failure | None:
+        """The error that workerd has just logged, if any."""
+        version.process.read_output()
+        return simple_failure(version.uncaught.pop()) if version.uncaught else None
+
+    def _forget_uncaught(self, version: _Version) -> None:
+        """Nothing that failed has claimed an error: it is a line of output."""
+        uncaught, version.uncaught = version.uncaught, []
+        for text in uncaught:
+            self._bus.publish(WorkerOutput(self.config.name, "", "error", text))
+
     async def _lost(self, version: _Version, error: ConnectionLostError) -> Failure:
         """Why a connection was lost."""
         if await version.process.has_ended(_LOST_SECONDS):
-            text = f"workerd {version.process.exit_text()} while it ran the handler"
-        else:
-            text = str(error)
-        return Failure("", text, (), text)
+            return simple_failure(f"workerd {version.process.exit_text()} while it ran the handler")
+        return simple_failure(str(error))
 
     def _failure_of(self, version: _Version, described: dict[str, Any] | None, outcome: str) -> Failure:
         if described is None:
-            text = f"the handler ended with the outcome {outcome}"
-            return Failure("", text, (), text)
+            return simple_failure(f"the handler ended with the outcome {outcome}")
         return thrown(described, version.source, self._root)
 
     def _failed(self, failure: Failure, trigger: Any) -> HandlerError:
@@ -613,8 +646,7 @@ class WorkerdHost:
         self._bus.publish(Notice(level, text, self.config.name))
 
     def _not_loaded(self) -> NotLoaded:
-        text = "the worker has not been started"
-        return NotLoaded(self.failure or Failure("", text, (), text))
+        return NotLoaded(self.failure or simple_failure("the worker has not been started"))
 
     def _missing(self, version: _Version, event: str) -> str:
         article = "n" if event[0] in "aeiou" else ""
@@ -630,6 +662,15 @@ async def _cancel_when_gone(request: Request, waiting: _Waiting) -> None:
     waiting.gone = True
     if waiting.task is not None:
         waiting.task.cancel()
+
+
+async def _is_refusal(answer: Answer) -> bool:
+    """Whether this is workerd's own answer to a request that it could not have answered by the worker."""
+    headers = answer.headers
+    if find(headers, b"content-type") is not None or find(headers, b"content-length") != b"%d" % len(_REFUSED):
+        return False
+    answer.body = await answer.read()
+    return answer.body == _REFUSED
 
 
 def _response(answer: Answer, body: bytes | ReadableStream) -> FetchResponse:
@@ -649,15 +690,8 @@ def _cf(request: Request) -> bytes:
     return known
 
 
-def _plain_failure(content: bytes) -> Failure:
-    """What the delivery module itself could not do, such as to read a body."""
-    text = content.decode("utf-8", "replace")
-    return Failure("", text.partition("\n")[0], (), text)
-
-
 def _no_handlers(config: WorkerConfig) -> Failure:
-    text = (
+    return simple_failure(
         f"{config.main.name}: the default export has no handler; "
         "it needs a fetch, a queue or a scheduled method: export default { async fetch(request, env, ctx) { ... } }"
     )
-    return Failure("", text, (), text)

@@ -10,7 +10,6 @@ from config_project import assert_errors, assert_warnings, load, wrap
 from emulator.broker.settings import ConsumerSettings
 from emulator.config import Consumer, Producer
 
-JAVASCRIPT = '"index.js" is JavaScript; this version runs Python workers only, JavaScript workers not yet'
 TOP = """\
 {
   "name": "demo",
@@ -106,7 +105,7 @@ def test_errors_of_the_chosen_environment_have_its_key_path(tmp_path: Path) -> N
         text.replace('▶"brwoser"', '"brwoser"'),
         [
             "env.staging.limits.cpu_ms: must be a whole number from 1 to 300,000, not 0",
-            f"env.staging.main: {JAVASCRIPT}",
+            f'env.staging.main: "index.js": there is no such file\nLooked for {tmp_path}/index.js.',
         ],
         environment="staging",
     )

@@ -67,15 +67,15 @@ ONE_ERROR = {
     "main empty": ('{"name": "demo", "main": ▶""}', 'main: must be a string that is not empty, not ""'),
     "main is a directory": (
         '{"name": "demo", "main": ▶"src"}',
-        'main: "src" is a directory; it must be a Python file',
+        'main: "src" is a directory; it must be a Python or JavaScript file',
     ),
-    "main in JavaScript": (
-        '{"name": "demo", "main": ▶"src/index.ts"}',
-        'main: "src/index.ts" is JavaScript; this version runs Python workers only, JavaScript workers not yet',
+    "a service without a worker": (
+        '{"name": "demo", "main": "src/entry.py", "services": [▶{"binding": "AUTH"}]}',
+        f"services[0].service: is missing; it must be {WORKER_NAME}",
     ),
     "main with another ending": (
         '{"name": "demo", "main": ▶"src/entry.rs"}',
-        'main: must be a Python file, ending in .py, not "src/entry.rs"',
+        'main: must be a Python file, ending in .py, or one in JavaScript or TypeScript, not "src/entry.rs"',
     ),
     "compatibility_date": (
         '{"name": "demo", "main": "src/entry.py", "compatibility_date": ▶"2026-02-30"}',

@@ -48,7 +48,7 @@ _NODE_MODULES: Final = (
 """Modules of Node.js that may be imported without `node:` with the flag nodejs_compat."""
 
 _IMPORT: Final = re.compile(
-    r"""^[ \t]*(?:import|export)\b[^;'"`]*?(?:\bfrom\s*)?["'](?P<module>[^"'\n]+)["']""", re.MULTILINE
+    r"""^[ \t]*(?:import[ \t]*|(?:import|export)\b[^;'"`]*?\bfrom\s*)["'](?P<module>[^"'\n]+)["']""", re.MULTILINE
 )
 _DOUBTFUL: Final = re.compile(r"\bimport\b|\brequire\s*\(|<[A-Za-z>]|\bexport\b[^;'\"`{(]*\bfrom\b")
 _ERROR: Final = re.compile(r"^✘ \[ERROR\] (?P<message>.*?)(?: \[[\w-]+\])?$", re.MULTILINE)

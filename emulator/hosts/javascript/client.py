@@ -62,12 +62,12 @@ class Answer:
 
 class AnswerStream:
     """The rest of an answer's body. Closing it before its end closes the connection, which workerd takes for a client
-    that has gone away. `on_end` is called when nothing more comes, with whether the answer broke off."""
+    that has gone away."""
 
-    __slots__ = ("__weakref__", "_buffered", "_chunks", "_connection", "_lost", "_waiting", "on_end")
+    __slots__ = ("__weakref__", "_buffered", "_chunks", "_connection", "_lost", "_on_end", "_waiting")
 
     def __init__(self, connection: _Connection, chunks: list[bytes]) -> None:
-        self.on_end: Callable[[bool], None] | None = None
+        self._on_end: Callable[[bool], None] | None = None
         self._connection: _Connection | None = connection
         self._chunks = deque(chunks)
         self._buffered = sum(map(len, chunks))
@@ -97,6 +97,13 @@ class AnswerStream:
     def __del__(self) -> None:
         self._abandon()
 
+    def when_ended(self, callback: Callable[[bool], None]) -> None:
+        """Call `callback` when nothing more comes, or now if that is so, with whether the answer broke off."""
+        if self._connection is None:
+            callback(self._lost)
+        else:
+            self._on_end = callback
+
     def add(self, chunk: bytes) -> bool:
         """More of the body came. Returns whether that is enough for now."""
         self._chunks.append(chunk)
@@ -109,7 +116,7 @@ class AnswerStream:
         self._connection = None
         self._lost = lost
         self._wake()
-        on_end, self.on_end = self.on_end, None
+        on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end(lost and wanted)
 

@@ -17,7 +17,7 @@ _FRAME: Final = re.compile(
 )
 _SERVICE: Final = re.compile(r"^service \S+: ")
 _UNCAUGHT: Final = re.compile(r"^Uncaught (?:\(in \w+\) )?")
-_TYPED: Final = re.compile(r"^(?P<type>[A-Z]\w*(?:Error|Exception)): (?P<message>.*)$", re.DOTALL)
+_TYPED: Final = re.compile(r"^(?P<type>(?:[A-Z]\w*)?(?:Error|Exception)): (?P<message>.*)$", re.DOTALL)
 _ADDRESSES: Final = re.compile(r"\nstack: [^\n]*")
 _PREFIXES: Final = re.compile(
     r"[\w./+-]+\.(?:c\+\+|h):\d+: |(?:failed|overloaded|disconnected): |(?:remote|broken\.\w+|jsg)\."
@@ -39,6 +39,14 @@ def thrown(described: Mapping[str, Any], source: Source, root: Path) -> Failure:
     return Failure(kind, message, tuple(reversed(frames)), text)
 
 
+def simple_failure(text: str) -> Failure:
+    """A failure of which there is no more than what workerd, or we, say: `TypeError: message`, or a sentence."""
+    typed = _TYPED.match(text)
+    if typed is not None:
+        return Failure(typed["type"], typed["message"], (), text)
+    return Failure("", text, (), text)
+
+
 def not_started(said: str, source: Source, main: Path, config_file: str) -> Failure:
     """The failure of a worker that workerd does not start, as it said why."""
     root = main.parent
@@ -50,13 +58,13 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
             f"{_relative(main, root)} has no default export; a worker exports its handlers: "
             "export default { async fetch(request, env, ctx) { ... } }"
         )
-        return Failure("", message, (), message)
+        return simple_failure(message)
     if flag is not None:
         message = f"{config_file}: compatibility_flags: workerd knows no flag {flag['flag']!r}"
-        return Failure("", message, (), message)
+        return simple_failure(message)
     if first.startswith(("Compatibility ", "This Worker requires compatibility")):
         message = f"{config_file}: {first}"
-        return Failure("", message, (), message)
+        return simple_failure(message)
     frames: list[Frame] = []
     text = _shown_stack("\n".join([first, *(f"    {line.strip()}" for line in lines[1:])]), source, root, frames)
     importer = _IMPORTED_FROM.search(said)
@@ -64,9 +72,8 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
         located = source.locate(importer["module"], 1, 1)
         if located is not None:
             text = f"{first}\n    imported from {_relative(located[0], root)}"
-    typed = _TYPED.match(first)
-    kind, message = (typed["type"], typed["message"]) if typed else ("", first)
-    return Failure(kind, message, tuple(reversed(frames)), text)
+    failure = simple_failure(first)
+    return Failure(failure.type, failure.message, tuple(reversed(frames)), text)
 
 
 def readable(text: str) -> str:

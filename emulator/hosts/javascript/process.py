@@ -34,6 +34,8 @@ status=$?
 test -n "$order" || rm -rf -- "$files"
 exit "$status"
 """
+_DOES_NOT_RUN: Final = frozenset({2, 126, 127})
+"""What a shell's status is where a program is not one, or not one for this machine; workerd's own is 1."""
 _READ_BYTES: Final = 65_536
 _EXIT_SECONDS: Final = 5.0
 
@@ -54,6 +56,7 @@ class WorkerdProcess:
         self._on_exit = on_exit
         self._guard: subprocess.Popen[bytes] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._workerd: Path | None = None
         self._partial = b""
         self._awaited: set[str] = set()
         self._listening: asyncio.Future[None] | None = None
@@ -72,6 +75,7 @@ class WorkerdProcess:
         Raises WorkerdStartError when it ends before, or takes too long.
         """
         self._loop = asyncio.get_running_loop()
+        self._workerd = workerd
         self._awaited = set(sockets)
         self._listening = self._loop.create_future()
         self._ended = self._loop.create_future()
@@ -103,21 +107,21 @@ class WorkerdProcess:
 
     def read_output(self) -> None:
         """Take in what workerd has written by now."""
-        if self._guard is None or self._guard.stdout is None or self._guard.stdout.closed:
-            return
-        try:
-            data = self._guard.stdout.read(_READ_BYTES)
-        except OSError:
-            data = b""
-        if data is None:  # nothing at the moment
-            return
-        if not data:
-            self._end()
-            return
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        for line in lines:
-            if line:
+        while self._guard is not None and self._guard.stdout is not None and not self._guard.stdout.closed:
+            try:
+                data = self._guard.stdout.read(_READ_BYTES)
+            except OSError:
+                data = b""
+            if data is None:  # nothing at the moment
+                return
+            if not data:
+                self._end()
+                return
+            *lines, self._partial = (self._partial + data).split(b"\n")
+            for line in lines:
                 self._take(line)
+            if len(data) < _READ_BYTES:
+                return
 
     async def kill(self) -> None:
         """End the process, and return when it has. `on_exit` is not called."""
@@ -149,12 +153,14 @@ class WorkerdProcess:
         return f"exited with status {status}"
 
     def _take(self, line: bytes) -> None:
+        if not line:
+            return
         try:
             record = msgspec.json.decode(line)
         except msgspec.DecodeError:
             record = None
-        if not isinstance(record, dict):
-            record = {"level": "warn", "message": line.decode("utf-8", "replace")}
+        if not isinstance(record, dict):  # of the shell, or of V8 in its last moments
+            record = {"level": "error", "message": line.decode("utf-8", "replace")}
         if record.get("event") == "listen" and "level" not in record:
             self._awaited.discard(str(record.get("socket")))
             if not self._awaited and self._listening is not None and not self._listening.done():
@@ -176,10 +182,14 @@ class WorkerdProcess:
         self._ended.set_result(None)
         loop.remove_reader(guard.stdout.fileno())
         guard.stdout.close()
+        self._take(self._partial)
+        self._partial = b""
         self._order_end(guard)
         guard.wait()  # the shell has nothing left to do but to tell how workerd ended
         if self._listening is not None and not self._listening.done():
-            said = "\n".join(self._said) or f"workerd {self.exit_text()} before it listened"
+            said = "\n".join(self._said)
+            if guard.returncode in _DOES_NOT_RUN or not said:
+                said = f"{self._workerd} does not run on this machine: it {self.exit_text()} ({said or 'said nothing'})"
             self._listening.set_exception(WorkerdStartError(said))
         elif not self._killed:
             self._on_exit()

@@ -27,6 +27,8 @@ class SocketDirectory:
         """Which entrypoints of each worker others bind to; the empty one is the default export."""
         self.workers: set[str] = set()
         """The session's JavaScript workers."""
+        self.called: set[str] = set()
+        """The workers that others bind to."""
 
     def join(self, worker: str, services: Iterable[Service]) -> None:
         """`worker` is one of the session's, and binds to `services`."""
@@ -34,6 +36,7 @@ class SocketDirectory:
         self.entrypoints.setdefault(worker, {""})
         for service in services:
             self.entrypoints.setdefault(service.service, {""}).add(service.entrypoint or "")
+            self.called.add(service.service)
 
     def enter(self, worker: str) -> None:
         """The host of `worker` uses the directory, until it leaves."""

@@ -13,12 +13,11 @@ const main = worker.default;
 if (main === undefined || main === null) {
   throw new TypeError("EMULATOR_TOKEN no default export");
 }
-export default main;
 
 const isClass = typeof main === "function";
 const report = console.error.bind(console);
 
-/** How often work of `waitUntil` has begun and not ended. */
+/** How many calls of other workers, and pieces of work of `waitUntil`, have begun and not ended. */
 let pending = 0;
 /** Failures of `queue` and `scheduled`, by what they were called with, until the delivery module asks for them. */
 const failures = new Map();
@@ -64,6 +63,35 @@ function watch(ctx, failed) {
     );
   };
 }
+
+/** What other workers call: the default export as it is, with a `fetch` that counts. */
+async function counted(ctx, call) {
+  watch(ctx, reportLate("waitUntil"));
+  pending += 1;
+  try {
+    return await call();
+  } finally {
+    pending -= 1;
+  }
+}
+
+function forOthers() {
+  if (!handler("fetch")) {
+    return main;
+  }
+  if (isClass) {
+    return class extends main {
+      fetch(request) {
+        return counted(this.ctx, () => super.fetch(request));
+      }
+    };
+  }
+  return Object.create(main, {
+    fetch: { value: (request, env, ctx) => counted(ctx, () => main.fetch(request, env, ctx)), enumerable: true },
+  });
+}
+
+export default forOthers();
 
 function reportLate(trigger) {
   return (error) => report(TOKEN + JSON.stringify({ trigger, ...described(error) }));
