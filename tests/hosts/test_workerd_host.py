@@ -769,6 +769,27 @@ def test_acks_and_retries_settle_as_the_handler_asked(workers: Workers) -> None:
     workers.run(test)
 
 
+def test_a_call_that_comes_too_late_has_no_effect_and_workerd_says_so(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          queue(batch) {
+            batch.ackAll();
+            batch.messages[0].retry();
+            batch.retryAll();
+          },
+        };
+    """, **consumer())  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        send(workers, b"1")
+        delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
+        assert len(delivered.settlement.acked) == 1
+        await workers.until_line("retryAll() after ackAll()")
+        assert [(event.level, event.trigger) for event in workers.output] == [("warning", "QUEUE jobs")] * 2
+
+    workers.run(test)
+
+
 def test_an_acked_message_stays_acked_when_the_handler_throws(workers: Workers) -> None:
     config = workers.add("""\
         export default {
