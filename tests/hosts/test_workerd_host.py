@@ -769,6 +769,27 @@ def test_acks_and_retries_settle_as_the_handler_asked(workers: Workers) -> None:
     workers.run(test)
 
 
+def test_a_call_that_comes_too_late_has_no_effect_and_workerd_says_so(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          queue(batch) {
+            batch.ackAll();
+            batch.messages[0].retry();
+            batch.retryAll();
+          },
+        };
+    """, **consumer())  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        send(workers, b"1")
+        delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
+        assert len(delivered.settlement.acked) == 1
+        await workers.until_line("retryAll() after ackAll()")
+        assert [(event.level, event.trigger) for event in workers.output] == [("warning", "QUEUE jobs")] * 2
+
+    workers.run(test)
+
+
 def test_an_acked_message_stays_acked_when_the_handler_throws(workers: Workers) -> None:
     config = workers.add("""\
         export default {
@@ -838,6 +859,47 @@ def test_a_reload_lets_what_runs_finish_on_the_old_code(workers: Workers) -> Non
 
     workers.run(test)
     assert "work of new is done" in workers.lines()  # stopping waits for it too
+
+
+def test_old_code_that_does_not_give_way_is_ended(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.hosts.javascript.version.STUCK_SECONDS", 0.2)
+    workers.add('export default { fetch() { console.log("began"); while (true); } };')
+
+    async def test(host: WorkerdHost) -> None:
+        stuck = asyncio.ensure_future(text(host))
+        await workers.until_line("began")
+        workers.write(OK)
+        await workers.session.reload(0)
+        assert await text(host) == "ok"
+        with pytest.raises(HandlerError, match="workerd was killed by SIGKILL while it ran the handler"):
+            await stuck
+        (notice,) = workers.notices
+        assert notice.text == "the old code did not give way, and its process was ended"
+
+    workers.run(test)
+
+
+def test_old_code_that_waits_for_long_is_left_to_finish(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.hosts.javascript.version.STUCK_SECONDS", 0.05)
+    workers.add("""
+        export default {
+          async fetch() {
+            console.log("began");
+            await scheduler.wait(500);
+            return new Response("finished");
+          },
+        };
+    """)
+
+    async def test(host: WorkerdHost) -> None:
+        before = asyncio.ensure_future(text(host))
+        await workers.until_line("began")
+        workers.write(OK)
+        await workers.session.reload(0)
+        assert await before == "finished"
+        assert workers.notices == []
+
+    workers.run(test)
 
 
 def test_messages_wait_while_the_code_does_not_load(workers: Workers) -> None:

@@ -159,13 +159,14 @@ class WorkerdProcess:
             record = msgspec.json.decode(line)
         except msgspec.DecodeError:
             record = None
-        if not isinstance(record, dict):  # of the shell, or of V8 in its last moments
-            record = {"level": "error", "message": line.decode("utf-8", "replace")}
+        is_starting = self._listening is not None and not self._listening.done()
+        if not isinstance(record, dict):  # a warning of workerd's; before it listens, the shell's or V8's last words
+            record = {"level": "error" if is_starting else "warn", "message": line.decode("utf-8", "replace")}
         if record.get("event") == "listen" and "level" not in record:
             self._awaited.discard(str(record.get("socket")))
             if not self._awaited and self._listening is not None and not self._listening.done():
                 self._listening.set_result(None)
-        elif self._listening is not None and not self._listening.done() and record.get("level") in ("error", "fatal"):
+        elif is_starting and record.get("level") in ("error", "fatal"):
             self._said.append(str(record.get("message", "")))
         else:
             self._on_line(record)
