@@ -14,7 +14,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from emulator.bindings.env import Env, build_env
-from emulator.bindings.outbound import HttpOutbound
 from emulator.broker.broker import Broker
 from emulator.broker.clock import Clock
 from emulator.broker.driver import Deliver
@@ -62,11 +61,9 @@ class Session:
         self.configs = list(configs)
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
-        self._network = HttpOutbound()
-        self._outbound = outbound or self._network
         self._bindings = bindings or {}
         self._around_delivery = around_delivery
-        self._make_host = HostMaker(self.broker, bus, self._make_env, self._outbound)
+        self._make_host = HostMaker(self.broker, bus, self._make_env, outbound)
         self.hosts: list[Host] = [self._make_host(config) for config in self.configs]
 
     # Life
@@ -91,7 +88,18 @@ class Session:
         await self.broker.close(grace_seconds)
         for host in self.hosts:
             await host.stop(max(0.0, deadline - perf_counter()))
-        await self._network.close()
+        await self._make_host.close()
+
+    # Other processes
+
+    @property
+    def calls_under_way(self) -> int:
+        """How much another process is being waited for at the moment, by all hosts together."""
+        return sum(host.calls_under_way for host in self.hosts)
+
+    def owns(self, descriptor: int) -> bool:
+        """Whether a file descriptor is of a connection with a process that runs a worker's code."""
+        return self._make_host.owns(descriptor)
 
     # Changes
 

@@ -19,6 +19,10 @@ class HandlerError(Exception):
         self.failure = failure
 
 
+class JavaScriptError(Exception):
+    """What JavaScript code threw, as the cause of a HandlerError: its stack, as JavaScript shows it."""
+
+
 class HandlerMissing(Exception):  # noqa: N818 - it states a fact about the worker
     """The worker has no entrypoint for this event. The text says what it has instead."""
 
@@ -50,6 +54,10 @@ class Host(Protocol):
     def handlers(self) -> frozenset[str]:
         """Which of `fetch`, `queue` and `scheduled` the worker has; empty while it is not loaded."""
 
+    @property
+    def calls_under_way(self) -> int:
+        """How much another process is being waited for at the moment; 0 where the code runs in this one."""
+
     async def start(self) -> None:
         """Load the code. Does not raise when it does not load: `failure` is set."""
 
@@ -58,6 +66,10 @@ class Host(Protocol):
 
     async def stop(self, grace_seconds: float) -> None:
         """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then cancel it."""
+
+    async def rest(self) -> None:
+        """Wait until `waitUntil` work has ended that another process runs. What runs in this one needs no such wait:
+        whoever drives the event loop sees to it."""
 
     async def fetch(self, request: Request) -> FetchResponse:
         """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""

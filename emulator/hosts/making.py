@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from emulator.bindings.outbound import HttpOutbound
 from emulator.broker.broker import Broker
 from emulator.config.model import WorkerConfig
 from emulator.events import Bus
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class HostMaker:
     """Makes the hosts of one session.
 
-    `make_env` makes the `env` of a Python worker, and `outbound` carries out its `fetch()`; the bindings of a
-    JavaScript worker reach `broker` by themselves.
+    `make_env` makes the `env` of a Python worker; the bindings of a JavaScript worker reach `broker` by themselves.
+    `outbound` carries out the `fetch()` of both; None is the network.
     """
 
     def __init__(
@@ -29,22 +30,31 @@ class HostMaker:
         broker: Broker,
         bus: Bus,
         make_env: Callable[[WorkerConfig], Any],
-        outbound: Callable[[Request], Awaitable[Response]],
+        outbound: Callable[[Request], Awaitable[Response]] | None,
     ) -> None:
         self._broker = broker
         self._bus = bus
         self._make_env = make_env
         self._outbound = outbound
+        self._network = HttpOutbound()
         self._sockets: SocketDirectory | None = None
+
+    async def close(self) -> None:
+        """Let go of what the hosts shared, once they have stopped."""
+        await self._network.close()
+
+    def owns(self, descriptor: int) -> bool:
+        """Whether a file descriptor is of a connection with a process that runs JavaScript."""
+        return self._sockets is not None and self._sockets.has(descriptor)
 
     def __call__(self, config: WorkerConfig) -> Host:
         """A host for the worker that `config` describes."""
         if not config.is_javascript:
-            return PythonHost(config, make_env=self._make_env, outbound=self._outbound, bus=self._bus)
+            return PythonHost(config, make_env=self._make_env, outbound=self._outbound or self._network, bus=self._bus)
         # What only JavaScript needs is imported for it alone: start-up time is a feature.
         from emulator.hosts.javascript.sockets import SocketDirectory
         from emulator.hosts.workerd import WorkerdHost
 
         if self._sockets is None:
             self._sockets = SocketDirectory()
-        return WorkerdHost(config, broker=self._broker, sockets=self._sockets, bus=self._bus)
+        return WorkerdHost(config, broker=self._broker, sockets=self._sockets, bus=self._bus, outbound=self._outbound)

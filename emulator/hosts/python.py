@@ -121,6 +121,11 @@ class PythonHost:
 
     # Life
 
+    @property
+    def calls_under_way(self) -> int:
+        """None: the code runs in this process."""
+        return 0
+
     async def start(self) -> None:
         """Load the code. Does not raise when it does not load: `failure` is set."""
         await self.reload(self.config)
@@ -218,6 +223,9 @@ class PythonHost:
         self._retired.discard(version)
 
     # Events
+
+    async def rest(self) -> None:
+        """Nothing to wait for: `waitUntil` work runs on this event loop."""
 
     async def fetch(self, request: Request) -> Response:
         """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""

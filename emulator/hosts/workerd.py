@@ -20,13 +20,14 @@ from emulator.config.model import WorkerConfig
 from emulator.errors import EmulatorError
 from emulator.events import Bus, HandlerFailed, Level, Notice, WorkerOutput
 from emulator.failure import Failure
-from emulator.hosts.base import HandlerError, HandlerMissing, NotLoaded
+from emulator.hosts.base import HandlerError, HandlerMissing, JavaScriptError, NotLoaded
 from emulator.hosts.javascript.batches import batch_of
 from emulator.hosts.javascript.bundle import BuildError, read_source
 from emulator.hosts.javascript.client import Answer, ConnectionLostError
 from emulator.hosts.javascript.departures import Departures
 from emulator.hosts.javascript.exchange import is_refusal, response_of, send_request
 from emulator.hosts.javascript.failures import readable, simple_failure, thrown
+from emulator.hosts.javascript.outbound_service import Outbound, OutboundService
 from emulator.hosts.javascript.queue_service import QueueService
 from emulator.hosts.javascript.results import read_result
 from emulator.hosts.javascript.sockets import SocketDirectory
@@ -66,10 +67,19 @@ class WorkerdHost:
     """A host for a worker whose `main` is JavaScript.
 
     `broker` is what its queue bindings send to, `sockets` where it meets the other JavaScript workers of its session.
-    Failures, warnings and what worker code prints are published on `bus`. Used on the event loop's thread only.
+    `outbound` carries out its `fetch()` in place of the network. Failures, warnings and what worker code prints are
+    published on `bus`. Used on the event loop's thread only.
     """
 
-    def __init__(self, config: WorkerConfig, *, broker: Broker, sockets: SocketDirectory, bus: Bus) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        *,
+        broker: Broker,
+        sockets: SocketDirectory,
+        bus: Bus,
+        outbound: Outbound | None = None,
+    ) -> None:
         self.config = config
         self.failure: Failure | None = None
         self._broker = broker
@@ -80,12 +90,16 @@ class WorkerdHost:
         self._retiring: dict[Version, asyncio.Task[None]] = {}
         self._restarting: asyncio.Task[None] | None = None
         self._deaths = 0
+        self._outbound = OutboundService(outbound) if outbound is not None else None
         self._starting = 0
+        self._resting = 0
         self._source: Source | None = None
         self._departures = Departures()
         self._settled = asyncio.Event()
         """Clear while the first process, or the next one after a death, is on its way."""
-        self._starter = Starter(sockets, on_line=self._on_line, on_exit=self._on_exit, warn=self._warn)
+        self._starter = Starter(
+            sockets, on_line=self._on_line, on_exit=self._on_exit, warn=self._warn, has_outbound=outbound is not None
+        )
         sockets.join(config.name, config.services)
 
     @property
@@ -100,9 +114,9 @@ class WorkerdHost:
 
     @property
     def calls_under_way(self) -> int:
-        """How much workerd is being waited for at the moment: starts, requests, deliveries."""
+        """How much workerd is being waited for at the moment: starts, requests, deliveries, ends."""
         running = len(self._version.active) if self._version is not None else 0
-        return self._starting + running + sum(len(version.active) for version in self._retiring)
+        return self._starting + self._resting + running + len(self._retiring)
 
     # Life
 
@@ -122,7 +136,7 @@ class WorkerdHost:
                     f"env.{service.binding} leads to the worker {service.service}, which is no JavaScript worker of "
                     "this session; name its configuration with -c too"
                 )
-        await self._serve_queues(config)
+        await self._serve(config)
         try:
             built = await self._build(config)
             self._deaths = 0
@@ -151,14 +165,19 @@ class WorkerdHost:
         if self._queue_service is not None:
             self._queue_service.close()
             self._queue_service = None
+            if self._outbound is not None:
+                self._outbound.close()
         self._departures.close()
         self._sockets.leave(self.config.name)
 
-    async def _serve_queues(self, config: WorkerConfig) -> None:
-        """Answer the queue bindings of `config`; those of an older process that are gone fail from here on."""
+    async def _serve(self, config: WorkerConfig) -> None:
+        """Answer what the worker fetches, and the queue bindings of `config`; those of an older process that are
+        gone fail from here on."""
         if self._queue_service is None:
             self._queue_service = QueueService(self._broker, config.name)
             await self._queue_service.start(self._sockets.queues(config.name))
+            if self._outbound is not None:
+                await self._outbound.start(self._sockets.outbound(config.name))
         self._queue_service.set_producers(config.producers)
 
     async def _build(self, config: WorkerConfig) -> Version | Failure:
@@ -245,6 +264,15 @@ class WorkerdHost:
         return self._version
 
     # Events
+
+    async def rest(self) -> None:
+        """Wait until `waitUntil` work has ended."""
+        if self._version is not None:
+            self._resting += 1
+            try:
+                await self._version.rest()
+            finally:
+                self._resting -= 1
 
     async def fetch(self, request: Request) -> FetchResponse:
         """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded.
@@ -398,7 +426,9 @@ class WorkerdHost:
     def _failed(self, failure: Failure, trigger: Any) -> HandlerError:
         """Tell the world that a handler failed."""
         self._bus.publish(HandlerFailed(self.config.name, trigger_text(trigger), failure))
-        return HandlerError(failure)
+        error = HandlerError(failure)
+        error.__cause__ = JavaScriptError(failure.text)
+        return error
 
     @property
     def _root(self) -> Path:

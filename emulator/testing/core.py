@@ -24,7 +24,7 @@ from emulator.broker.queue import Queue
 from emulator.config.model import WorkerConfig
 from emulator.errors import EmulatorError, WorkerLoadError
 from emulator.events import BatchDelivered, Bus, Notice, ScheduledFinished
-from emulator.hosts.base import HandlerError, HandlerMissing, Host
+from emulator.hosts.base import HandlerError, HandlerMissing, Host, JavaScriptError
 from emulator.hosts.loader import OwnSource
 from emulator.hosts.output import attach as attach_output
 from emulator.hosts.output import redirected
@@ -90,7 +90,8 @@ class Core:
         configs = settings.configs()
         self.bus = Bus()
         self.outbound = Outbound()
-        self.loop = RealLoop() if settings.real_time else VirtualLoop(lambda: self.outbound.requests_outside)
+        self._session: Session | None = None
+        self.loop = RealLoop() if settings.real_time else VirtualLoop(self._is_busy_outside, self._is_accounted_for)
         self.clock = LoopClock(self.loop)
         self.deliveries: list[Delivery] = []
         self.timeline = Timeline(self.bus, self.loop.time)
@@ -106,7 +107,6 @@ class Core:
         self._disturber: Disturber | None = None
         self._detach_output = attach_output(self.bus, echo=True)
         self.bus.subscribe(BatchDelivered, self._delivered)
-        self._session: Session | None = None
         try:
             self._session = Session(
                 configs,
@@ -120,6 +120,11 @@ class Core:
                 self.set_chaos(settings.chaos)
             with redirected():
                 self.loop.complete(self.session.load())
+            if settings.bindings and not self.session.envs:
+                raise EmulatorError(
+                    "bindings= puts Python objects into env, and no worker here is written in Python",
+                    hint="Give vars=, secrets= and queues=, and answer fetch() by outbound.",
+                )
             for host in self.session.hosts:
                 if host.failure is not None:
                     text = f"worker {host.config.name} does not load: {host.failure.summary}"
@@ -138,6 +143,14 @@ class Core:
         """What is run."""
         assert self._session is not None
         return self._session
+
+    def _is_busy_outside(self) -> object:
+        """Whether the network, or another process that runs worker code, is being waited for."""
+        return self.outbound.requests_outside or (self._session is not None and self._session.calls_under_way)
+
+    def _is_accounted_for(self, descriptor: int) -> bool:
+        """Whether a connection is with such a process: the calls tell whether there is anything to wait for."""
+        return self._session is not None and self._session.owns(descriptor)
 
     def _make_control(self) -> Any:
         from emulator.server.api import make_api  # few tests ask for what is under /cdn-cgi/
@@ -182,7 +195,7 @@ class Core:
         try:
             self.check_ready()
             with redirected():
-                result = self.loop.complete(main)
+                result = self.loop.complete(self._then_rest(main))
                 self.loop.advance_to(self.loop.time())
         except StuckError:
             text = "worker code waits for something that can never happen: no timer is set, nothing else is under way"
@@ -190,6 +203,8 @@ class Core:
         except EndlessError:
             raise self._endless() from None
         except Exception as error:
+            if isinstance(error, JavaScriptError):
+                self.check_fetches()  # what JavaScript sees of it is only that its fetch() failed
             if error in self.outbound.failures:
                 self.outbound.failures.clear()
             error.__traceback__ = user_frames(error)
@@ -198,6 +213,13 @@ class Core:
             main.close()
         if check:
             self.check_fetches()
+        return result
+
+    async def _then_rest(self, main: Coroutine[Any, Any, T]) -> T:
+        __tracebackhide__ = True
+        result = await main
+        for host in self.session.hosts:
+            await host.rest()
         return result
 
     def advance(self, seconds: float) -> list[Delivery]:
@@ -481,6 +503,11 @@ class Core:
         __tracebackhide__ = True
         self.check_open()
         names = [self._host(worker).config.name] if worker is not None else list(self.session.envs)
+        if not names or names[0] not in self.session.envs:
+            raise EmulatorError(
+                f"the env of {worker or 'a JavaScript worker'} cannot be changed: its code runs in another process",
+                hint="Give vars=, secrets= and queues= when the emulator is made, and answer fetch() by outbound.",
+            )
         for name in names:
             vars(self.session.envs[name]).update({key: to_record(value) for key, value in bindings.items()})
 

@@ -48,9 +48,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop that is run by `complete` and `advance_to` only.
 
     `is_busy_outside` tells whether something is under way on the network, as far as its owner knows; time waits for it.
+    `is_accounted_for` tells of a file descriptor that it is among what that owner knows of: that it is open says
+    nothing.
     """
 
-    def __init__(self, is_busy_outside: Callable[[], object] = bool) -> None:
+    def __init__(
+        self,
+        is_busy_outside: Callable[[], object] = bool,
+        is_accounted_for: Callable[[int], bool] = lambda _descriptor: False,
+    ) -> None:
         self._virtual_time = EPOCH
         self._limit = EPOCH
         self._threads = 0
@@ -60,7 +66,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._timers: list[asyncio.TimerHandle] = []
         self._most_timers = 64
         self._is_busy_outside = is_busy_outside
-        self._files = _Selector(self)
+        self._files = _Selector(self, is_accounted_for)
         super().__init__(self._files)
         self._files.hold_for_good()
         # Timers within this of now are due. The default is finer than what a float can say of a time in this century.
@@ -242,15 +248,16 @@ async def _end(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]]) -
 class _Selector(selectors.DefaultSelector):
     """Where the loop would wait, time jumps instead."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, is_accounted_for: Callable[[int], bool]) -> None:
         super().__init__()
         self._loop = loop
+        self._is_accounted_for = is_accounted_for
         self._own: set[int] = set()
         self._is_quiet = False
 
     def hold_for_good(self) -> None:
         """What is registered by now is the loop's own, and no connection."""
-        self._own = {key.fd for key in self.get_map().values()}
+        self._own |= {key.fd for key in self.get_map().values()}
 
     @property
     def is_sending(self) -> bool:
@@ -263,8 +270,17 @@ class _Selector(selectors.DefaultSelector):
         return not self._is_quiet and len(self.get_map()) > len(self._own)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        self._is_quiet = False
-        return super().register(fileobj, events, data)
+        key = super().register(fileobj, events, data)
+        if self._is_accounted_for(key.fd):
+            self._own.add(key.fd)
+        else:
+            self._is_quiet = False
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        key = super().unregister(fileobj)
+        self._own.discard(key.fd)
+        return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         self._is_quiet = False

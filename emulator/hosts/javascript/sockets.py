@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
+import stat
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +62,20 @@ class SocketDirectory:
         assert self._path is not None
         return self._path
 
+    def has(self, descriptor: int) -> bool:
+        """Whether a file descriptor is of a socket in the directory, or connected to one, or of a pipe, as what a
+        process writes comes over one."""
+        mode = os.fstat(descriptor).st_mode
+        if self._path is None or not stat.S_ISSOCK(mode):
+            return self._path is not None and stat.S_ISFIFO(mode)
+        with socket.socket(fileno=os.dup(descriptor)) as each:
+            if each.family != socket.AF_UNIX:
+                return False
+            names = [each.getsockname()]
+            with suppress(OSError):
+                names.append(each.getpeername())
+        return any(isinstance(name, str) and name.startswith(f"{self._path}/") for name in names)
+
     def make_process_directory(self) -> Path:
         """A new directory for the files of one process."""
         self._made += 1
@@ -72,6 +90,10 @@ class SocketDirectory:
     def queues(self, worker: str) -> Path:
         """Where the queue bindings of `worker` are answered."""
         return self.path / f"q{self._number(worker, '')}"
+
+    def outbound(self, worker: str) -> Path:
+        """Where what `worker` fetches is answered when the network is not to."""
+        return self.path / f"o{self._number(worker, '')}"
 
     def _number(self, worker: str, entrypoint: str) -> int:
         return self._numbers.setdefault((worker, entrypoint), len(self._numbers))

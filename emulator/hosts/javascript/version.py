@@ -116,6 +116,10 @@ class Version:
         while self.active:
             self.idle = asyncio.get_running_loop().create_future()
             await self.idle
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Return when no `waitUntil` work runs any more, or the process has ended."""
         with suppress(ConnectionLostError):
             await self.control.send(_IDLE)
 
@@ -141,7 +145,7 @@ class Version:
 
 class Starter:
     """Starts versions of one worker. `on_line` is called with every line that a process writes, `on_exit` when one ends
-    by itself, and `warn` with a sentence."""
+    by itself, and `warn` with a sentence. With `has_outbound`, `fetch()` goes to the socket for that."""
 
     def __init__(
         self,
@@ -150,8 +154,10 @@ class Starter:
         on_line: Callable[[Version, Mapping[str, Any]], None],
         on_exit: Callable[[Version], None],
         warn: Callable[[str], None],
+        has_outbound: bool,
     ) -> None:
         self._sockets = sockets
+        self._has_outbound = has_outbound
         self._on_line = on_line
         self._on_exit = on_exit
         self._warn = warn
@@ -214,6 +220,7 @@ class Starter:
             sockets=Sockets(directory / "fetch", directory / "control", listening),
             cf_header=f"x-cf-{token_hex(8)}",
             token=token_hex(16),
+            outbound=self._sockets.outbound(config.name) if self._has_outbound else None,
         )
 
 
