@@ -41,16 +41,19 @@ def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str |
         options = Options(config_paths=config_paths, environment=environment)
         session = Session(options.read_all(), bus)
         terminal.introduce(session.configs, session.hosts)
-        run(_load(session, terminal))
-        broken = [host for host in session.hosts if host.failure is not None]
+        broken: list[str] = []
+        run(_load(session, terminal, broken))
     finally:
         terminal.close()
     ctx.exit(1 if broken else 0)
 
 
-async def _load(session: Session, terminal: Terminal) -> None:
+async def _load(session: Session, terminal: Terminal, broken: list[str]) -> None:
+    """Load the workers, print them, and add to `broken` the names of those that do not load."""
     try:
         await session.load()
         terminal.print_workers()
+        # Here, as a worker that has been stopped has a failure too.
+        broken += [host.config.name for host in session.hosts if host.failure is not None]
     finally:
         await session.stop(0.0)

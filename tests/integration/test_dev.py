@@ -218,3 +218,11 @@ def test_a_configuration_that_cannot_be_used_is_a_sentence_and_exit_2(
     assert emulator.wait() == 2
     assert expected in emulator.output
     assert "Traceback" not in emulator.output
+
+
+@pytest.mark.parametrize(("code", "status"), [("async def on_fetch(request): ...", 0), ("raise ValueError", 1)])
+def test_check_exits_with_whether_the_worker_loads(tmp_path: Path, start: Start, code: str, status: int) -> None:
+    write_worker(tmp_path, code)
+    running = start("check", cwd=tmp_path)
+    assert running.wait() == status
+    assert "shop" in running.output

@@ -190,3 +190,13 @@ def test_a_python_session_imports_nothing_of_it(start: Callable[..., Running], t
     path = write(tmp_path, "app", "entry.py", source)
     running = start("dev", "-p", "0", cwd=path.parent).ready()
     assert httpx.get(running.url).json() == []
+
+
+@pytest.mark.parametrize(("source", "status"), [(SENDER, 0), ("export default {", 1)])
+def test_check_exits_with_whether_the_javascript_loads(
+    start_javascript: Callable[..., Running], tmp_path: Path, source: str, status: int
+) -> None:
+    path = write(tmp_path, "app", "index.js", source, queues=producer("jobs"))
+    running = start_javascript("check", cwd=path.parent)
+    assert running.wait() == status
+    assert ("fetch" if status == 0 else "SyntaxError") in running.output
