@@ -40,7 +40,7 @@ def template_names() -> list[str]:
     metavar="TEMPLATE",
     default=_DEFAULT_TEMPLATE,
     show_default=True,
-    help="python-queue: a page, a producer and a consumer. python-fetch: a small router.",
+    help="python-queue, javascript-queue, typescript-queue: a producer and a consumer. python-fetch: a small router.",
 )
 def init(directory: str, template: str) -> None:
     """Make a worker in the directory NAME, which must be new or empty, and name it after the directory.
@@ -49,6 +49,8 @@ def init(directory: str, template: str) -> None:
     Examples:
       emulator init my-app                           a sign-up page whose e-mail goes through a queue
       emulator init my-api --template python-fetch   a small HTTP API
+      emulator init my-app --template typescript-queue
+                                                     the sign-up in TypeScript
       emulator init .                                in this directory
     """
     if template not in template_names():

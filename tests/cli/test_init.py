@@ -28,7 +28,7 @@ def everything(directory: Path) -> dict[str, bytes]:
 
 
 def test_the_templates_are_those_that_the_help_names() -> None:
-    assert template_names() == ["python-fetch", "python-queue"]
+    assert template_names() == ["javascript-queue", "python-fetch", "python-queue", "typescript-queue"]
     text = init("--help").output
     assert all(name in text for name in template_names())
 
@@ -46,7 +46,8 @@ def test_a_new_worker_has_its_name_and_loads(template: str, tmp_path: Path) -> N
     assert config.warnings == ()
     assert config.main.is_file()
     made = everything(tmp_path / "my-app")
-    assert {"README.md", ".gitignore", "src/entry.py", "wrangler.jsonc"} <= made.keys()
+    main = str(config.main.relative_to(tmp_path / "my-app"))
+    assert {"README.md", ".gitignore", main, "wrangler.jsonc"} <= made.keys()
     assert "gitignore" not in made
     assert all(name in result.output for name in made)
     assert not [path for path in made if "__pycache__" in path]
@@ -110,7 +111,7 @@ def test_a_path_through_a_file_is_an_error(tmp_path: Path) -> None:
 def test_an_unknown_template_lists_those_that_there_are(tmp_path: Path) -> None:
     result = init("my-app", "--template", "rust")
     assert result.exit_code == 2
-    assert "there is no template 'rust'\n  Templates: python-fetch, python-queue." in result.output
+    assert "there is no template 'rust'\n  Templates: javascript-queue, python-fetch, python-queue, " in result.output
     assert names(tmp_path) == []
 
 
