@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from emulator.broker.message import Delivery, DeliveryResult
@@ -43,6 +45,15 @@ class CpuLimitExceeded(BaseException):
         super().__init__(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """Where a connection goes on that is to become a WebSocket: to the Unix socket `path`, with `head` as the request.
+    A reload ends it, as a new version does in production."""
+
+    path: Path
+    head: bytes
+
+
 class Host(Protocol):
     """Runs one worker's code. A host is started once, reloaded any number of times, and stopped once."""
 
@@ -57,6 +68,13 @@ class Host(Protocol):
     @property
     def calls_under_way(self) -> int:
         """How much another process is being waited for at the moment; 0 where the code runs in this one."""
+
+    @property
+    def takes_websockets(self) -> bool:
+        """Whether a request for a WebSocket may be given to `tunnel`. Otherwise it is a request as any other."""
+
+    def tunnel(self, request: Request) -> Tunnel | None:
+        """Begin a connection that becomes a WebSocket if the worker says so; None where that is not to be had."""
 
     async def start(self) -> None:
         """Load the code. Does not raise when it does not load: `failure` is set."""

@@ -21,7 +21,7 @@ from emulator.broker.message import Delivery, DeliveryResult
 from emulator.config.model import WorkerConfig
 from emulator.events import Bus, HandlerFailed, Notice
 from emulator.failure import Failure, Frame, plain_name
-from emulator.hosts.base import CpuLimitExceeded, HandlerError, HandlerMissing, NotLoaded
+from emulator.hosts.base import CpuLimitExceeded, HandlerError, HandlerMissing, NotLoaded, Tunnel
 from emulator.hosts.entrypoints import Event, Handler, find_handlers, ignored_functions, shown_path
 from emulator.hosts.loader import WorkerModules, WorkerPackages, WorkerScope
 from emulator.hosts.logs import forget_logging, own_logging
@@ -125,6 +125,15 @@ class PythonHost:
     def calls_under_way(self) -> int:
         """None: the code runs in this process."""
         return 0
+
+    @property
+    def takes_websockets(self) -> bool:
+        """Not yet."""
+        return False
+
+    def tunnel(self, _request: Request) -> Tunnel | None:
+        """There is none."""
+        return None
 
     async def start(self) -> None:
         """Load the code. Does not raise when it does not load: `failure` is set."""

@@ -20,12 +20,12 @@ from emulator.config.model import WorkerConfig
 from emulator.errors import EmulatorError
 from emulator.events import Bus, HandlerFailed, Level, Notice, WorkerOutput
 from emulator.failure import Failure
-from emulator.hosts.base import HandlerError, HandlerMissing, JavaScriptError, NotLoaded
+from emulator.hosts.base import HandlerError, HandlerMissing, JavaScriptError, NotLoaded, Tunnel
 from emulator.hosts.javascript.batches import batch_of
 from emulator.hosts.javascript.bundle import BuildError, read_source
 from emulator.hosts.javascript.client import Answer, ConnectionLostError
 from emulator.hosts.javascript.departures import Departures
-from emulator.hosts.javascript.exchange import is_refusal, response_of, send_request
+from emulator.hosts.javascript.exchange import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.javascript.failures import readable, simple_failure, thrown
 from emulator.hosts.javascript.outbound_service import Outbound, OutboundService
 from emulator.hosts.javascript.queue_service import QueueService
@@ -119,6 +119,18 @@ class WorkerdHost:
         return self._starting + self._resting + running + len(self._retiring)
 
     # Life
+
+    @property
+    def takes_websockets(self) -> bool:
+        """Whether there is a process that may answer."""
+        return self._version is not None and "fetch" in self._version.handlers
+
+    def tunnel(self, request: Request) -> Tunnel | None:
+        """Begin a connection that becomes a WebSocket if the worker says so; None while there is no process."""
+        version = self._version
+        if version is None:
+            return None
+        return Tunnel(version.fetches.path, upgrade_head(request, version.cf_header))
 
     async def start(self) -> None:
         """Load the code. Does not raise when it does not load: `failure` is set."""

@@ -37,16 +37,22 @@ class App:
         self._bound_host = bound_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await _refuse(scope, receive, send)
-        elif scope["path"].startswith(CONTROL_PREFIX):
+        if scope["path"].startswith(CONTROL_PREFIX):
             await self._answer_control(scope, receive, send)
         elif self._several:
-            await self._gateway(scope)(scope, receive, send)
+            await self.gateway(scope)(scope, receive, send)
         else:
             await self._primary(scope, receive, send)
 
-    def _gateway(self, scope: Scope) -> Gateway:
+    def takes_websocket(self, scope: Scope, target: bytes) -> bool:
+        """Whether a request for a WebSocket, of which nothing but the headers is in `scope` yet, is for a worker that
+        may accept it."""
+        return not target.startswith(CONTROL_PREFIX.encode()) and self.gateway(scope).host.takes_websockets
+
+    def gateway(self, scope: Scope) -> Gateway:
+        """The gateway of the worker that a request is for, by its `Host`."""
+        if not self._several:
+            return self._primary
         host = _host_header(scope)
         gateway = self._by_host.get(host)
         if gateway is None:
@@ -69,7 +75,7 @@ class App:
             return
         if self._control is None:
             self._control = self._make_control()
-        scope["emulator.worker"] = self._gateway(scope).host
+        scope["emulator.worker"] = self.gateway(scope).host
         await self._control(scope, receive, send)
 
 
@@ -78,10 +84,3 @@ def _host_header(scope: Scope) -> bytes:
         if name == b"host":
             return value  # type: ignore[no-any-return]
     return b""
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    """Turn a WebSocket away: workers cannot take one yet."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1011, "reason": "WebSockets are not emulated yet"})

@@ -64,15 +64,18 @@ class Gateway:
             status = CLIENT_CLOSED_REQUEST
         else:
             await send_response(response, send, head=head)
+        self.report(scope, status, self._timer() - started)
+        if broken is not None:
+            raise broken if self._raise_errors else AnswerBrokenError
+
+    def report(self, scope: Scope, status: int, duration: float) -> None:
+        """Tell of a request that was answered, `duration` seconds after it came."""
         if self._bus.wants(RequestFinished):
             path: str = scope["path"]
             query: bytes = scope["query_string"]
             if query:
                 path = f"{path}?{query.decode('latin-1')}"
-            duration = self._timer() - started
             self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
-        if broken is not None:
-            raise broken if self._raise_errors else AnswerBrokenError
 
 
 def _explain(request: Request, error: HandlerError | NotLoaded | HandlerMissing) -> Response:

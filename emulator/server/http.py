@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from emulator.errors import ServerError
 from emulator.server.app import App
 from emulator.server.gateway import AnswerBrokenError
+from emulator.server.websocket import WebSocketTunnel
 
 SMALL_BYTES: Final = 16_384
 """Below this, two pieces are cheaper to copy together than to send apart."""
@@ -132,6 +133,13 @@ class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", _JoinedWrites(transport, self.loop)))
 
+    def _should_upgrade_to_ws(self) -> bool:
+        app = cast("App", self.config.app)
+        return app.takes_websocket(cast("dict[str, Any]", self.scope), self.url)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Such a request is answered as any other, and the log has it."""
+
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a log record of uvicorn tells something that has not been told."""
@@ -155,7 +163,7 @@ class HttpServer:
             uvicorn.Config(
                 app,
                 http=_Protocol,
-                ws="none",
+                ws=WebSocketTunnel,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

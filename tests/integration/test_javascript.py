@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,9 +198,128 @@ def test_a_python_session_imports_nothing_of_it(start: Callable[..., Running], t
 
 @pytest.mark.parametrize(("source", "status"), [(SENDER, 0), ("export default {", 1)])
 def test_check_exits_with_whether_the_javascript_loads(
-    start_javascript: Callable[..., Running], tmp_path: Path, source: str, status: int
+    start: Callable[..., Running], tmp_path: Path, source: str, status: int
 ) -> None:
     path = write(tmp_path, "app", "index.js", source, queues=producer("jobs"))
-    running = start_javascript("check", cwd=path.parent)
+    running = start("check", cwd=path.parent)
     assert running.wait() == status
     assert ("fetch" if status == 0 else "SyntaxError") in running.output
+
+
+WEBSOCKET = """
+    export default {
+      async fetch(request) {
+        const { search, pathname } = new URL(request.url);
+        if (request.headers.get("upgrade") !== "websocket" || pathname === "/refuse") {
+          return new Response("no WebSocket", { status: 426 });
+        }
+        const [client, server] = Object.values(new WebSocketPair());
+        server.accept();
+        server.addEventListener("message", (event) => server.send(`VERSION ${event.data} ${search}`));
+        return new Response(null, { status: 101, webSocket: client });
+      },
+    };
+"""
+
+
+class WebSocket:
+    """A WebSocket, as far as the tests need one: short texts."""
+
+    def __init__(self, url: str, path: str, **headers: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=DEADLINE_SECONDS)
+        lines = [
+            f"GET {path} HTTP/1.1",
+            f"Host: {headers.get('host', 'localhost')}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ]
+        self.socket.sendall("\r\n".join((*lines, "", "")).encode())
+        self.answer = self.socket.recv(4_096).decode()
+
+    def send(self, text: str) -> None:
+        mask = b"mask"
+        masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(text.encode()))
+        self.socket.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
+
+    def receive(self) -> str:
+        frame = self.socket.recv(4_096)
+        return frame[2 : 2 + frame[1]].decode() if frame else ""
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., WebSocket]]:
+    """Asks for a WebSocket."""
+    with ExitStack() as opened:
+
+        def connect_to(url: str, path: str, **headers: str) -> WebSocket:
+            channel = WebSocket(url, path, **headers)
+            opened.callback(channel.socket.close)
+            return channel
+
+        yield connect_to
+
+
+def test_websockets_are_let_through(
+    start: Callable[..., Running], connect: Callable[..., WebSocket], tmp_path: Path
+) -> None:
+    config = write(tmp_path, "chat", "index.js", WEBSOCKET)
+    running = start("dev", "-c", str(config), "-p", "0", cwd=tmp_path).ready()
+    channel = connect(running.url, "/chat?room=1")
+    assert channel.answer.startswith("HTTP/1.1 101 ")
+    assert "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in channel.answer
+    for text in ("hello", "again"):
+        channel.send(text)
+        assert channel.receive() == f"VERSION {text} ?room=1"
+    assert "426" in connect(running.url, "/refuse").answer.partition("\r\n")[0]
+    assert httpx.get(running.url).status_code == 426
+    assert "403" in connect(running.url, "/cdn-cgi/handler/scheduled", host="evil.example").answer
+
+    source = tmp_path / "chat/index.js"
+    source.write_text(source.read_text().replace("VERSION", "new"))
+    running.wait_for("Reloaded chat")
+    assert channel.receive() == ""  # as a new version does in production
+    running.wait_for(re.escape("GET /chat?room=1 101 Switching Protocols"))
+    channel = connect(running.url, "/chat?room=2")
+    channel.send("hello")
+    assert channel.receive() == "new hello ?room=2"
+    assert running.end() == 0
+
+
+def test_python_workers_take_no_websocket_yet(
+    start: Callable[..., Running], connect: Callable[..., WebSocket], tmp_path: Path
+) -> None:
+    config = write(
+        tmp_path, "plain", "entry.py", "from workers import Response\nasync def fetch(r): return Response('hi')\n"
+    )
+    running = start("dev", "-c", str(config), "-p", "0", cwd=tmp_path).ready()
+    assert connect(running.url, "/").answer.startswith("HTTP/1.1 200 ")
+
+
+def test_a_reload_under_load_fails_no_request(start: Callable[..., Running], tmp_path: Path) -> None:
+    config = write(tmp_path, "busy", "index.js", SENDER, queues=producer("jobs"))
+    running = start("dev", "-c", str(config), "-p", "0", "--log-level", "warning", cwd=tmp_path).ready()
+    statuses: list[int] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(timeout=DEADLINE_SECONDS) as client:
+            while not stop.is_set():
+                statuses.append(client.get(f"{running.url}/send").status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    source = tmp_path / "busy/index.js"
+    for number in range(5):
+        source.write_text(textwrap.dedent(SENDER).replace("VERSION", f"version {number}"))
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while httpx.get(running.url).text != f"version {number}":
+            assert time.monotonic() < deadline
+    stop.set()
+    for thread in threads:
+        thread.join(DEADLINE_SECONDS)
+    assert len(statuses) > 50
+    assert set(statuses) == {200}

@@ -23,6 +23,12 @@ _REFUSED: Final = b"Internal Server Error"
 """The body, without a content type, of workerd's answer where the handler could not be run to its end."""
 
 
+def upgrade_head(request: Request, cf_header: bytes) -> bytes:
+    """The head of a request that asks for a WebSocket, on a connection of its own."""
+    extra = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"), (cf_header, _cf(request)))
+    return request_head(request._method_text(), request.url, request._get_raw(), *extra)
+
+
 async def send_request(client: Client, request: Request, cf_header: bytes) -> Answer:
     """Send `request` to the worker, with `request.cf` in the header `cf_header`. Raises ConnectionLostError."""
     method = request._method_text()
