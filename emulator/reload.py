@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +60,18 @@ class _Scan:
 
 
 class Watcher:
-    """Sees what changes from the moment it is made. `configs` gives the configurations in force. What is in the
-    directories `ignored` is none of its business: the emulator itself writes there, all the time."""
+    """Sees what changes from the moment it is made. `configs` gives the configurations in force, and `files` those that
+    a worker's code was made of, wherever they are. What is in the directories `ignored` is none of its business: the
+    emulator itself writes there, all the time."""
 
-    def __init__(self, configs: Callable[[], Sequence[WorkerConfig]], ignored: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        configs: Callable[[], Sequence[WorkerConfig]],
+        ignored: Sequence[Path] = (),
+        files: Callable[[WorkerConfig], Collection[Path]] = lambda _config: (),
+    ) -> None:
         self._configs = configs
+        self._files = files
         self._ignored = frozenset(path.resolve() for path in ignored)
         self._seen = self._scan()
 
@@ -99,21 +106,27 @@ class Watcher:
         """What differs from the last look."""
         before, self._seen = self._seen, self._scan()
         changed = {path for path, _ in before.files.items() ^ self._seen.files.items()}
-        return [change for config in self._configs() if (change := _concerns(config, changed))] if changed else []
+        if not changed:
+            return []
+        concerned = (_concerns(config, changed, self._files(config)) for config in self._configs())
+        return [change for change in concerned if change]
 
     def _scan(self) -> _Scan:
-        return _scan(self._configs(), self._ignored)
+        configs = self._configs()
+        return _scan(configs, self._ignored, {path for config in configs for path in self._files(config)})
 
 
-def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path]) -> _Scan:
+def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Collection[Path]) -> _Scan:
     files: dict[Path, tuple[int, int, int]] = {}
     directories: set[Path] = set()
+    named = [path for config in configs for path in config.watched]
+    named += [path for path in others if not IGNORED_DIRECTORIES.intersection(path.parts)]
+    for path in named:
+        if path.parent.is_dir():
+            directories.add(path.parent)
+        with suppress(OSError):
+            files[path] = _version(path.stat())
     for config in configs:
-        for path in config.watched:
-            if path.parent.is_dir():
-                directories.add(path.parent)
-            with suppress(OSError):
-                files[path] = _version(path.stat())
         waiting = [config.directory]
         while waiting:
             directory = waiting.pop()
@@ -143,9 +156,9 @@ def _is_code(name: str) -> bool:
     return os.path.splitext(name)[1] in RELOADING_SUFFIXES and not name.startswith((".", "#"))  # noqa: PTH122 - a name
 
 
-def _concerns(config: WorkerConfig, changed: set[Path]) -> Change | None:
+def _concerns(config: WorkerConfig, changed: set[Path], files: Collection[Path]) -> Change | None:
     configuration = changed & set(config.watched)
-    code = {path for path in changed if path.is_relative_to(config.directory)} - set(config.watched)
+    code = {path for path in changed if path.is_relative_to(config.directory) or path in files} - set(config.watched)
     if not configuration and not code:
         return None
     return Change(config, sorted(configuration | code), bool(configuration))

@@ -74,7 +74,7 @@ async def serve(session: Session, options: Options) -> None:
     server = HttpServer(app, sockets)
     signals = _Signals(session.bus)
     kept = [] if session.journal is None else [session.journal.directory]
-    watcher = Watcher(lambda: session.configs, kept) if options.reload else None
+    watcher = Watcher(lambda: session.configs, kept, session.files_of) if options.reload else None
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:

@@ -90,6 +90,10 @@ class Session:
             await host.stop(max(0.0, deadline - perf_counter()))
         await self._make_host.close()
 
+    def files_of(self, config: WorkerConfig) -> frozenset[Path]:
+        """The files that a worker's code was made of, where those are known."""
+        return self._hosts_by_name()[config.name].files
+
     # Other processes
 
     @property

@@ -91,6 +91,21 @@ DEPLOYMENT: Final = frozenset(
 )
 """Keys that only concern deployment or the bundling of JavaScript: they need no word."""
 
+BUNDLING: Final = frozenset(
+    {
+        "alias",
+        "base_dir",
+        "find_additional_modules",
+        "jsx_factory",
+        "jsx_fragment",
+        "no_bundle",
+        "preserve_file_names",
+        "rules",
+        "tsconfig",
+    }
+)
+"""Of these, the keys that change how a JavaScript worker is bundled."""
+
 TOP_LEVEL_ONLY: Final = frozenset(
     {
         "$schema",

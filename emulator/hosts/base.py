@@ -66,6 +66,11 @@ class Host(Protocol):
         """Which of `fetch`, `queue` and `scheduled` the worker has; empty while it is not loaded."""
 
     @property
+    def files(self) -> frozenset[Path]:
+        """The files that the code was made of, where those are known; a change of one means to load it again, as does a
+        change in the worker's directory."""
+
+    @property
     def calls_under_way(self) -> int:
         """How much another process is being waited for at the moment; 0 where the code runs in this one."""
 

@@ -323,3 +323,18 @@ def test_a_reload_under_load_fails_no_request(start: Callable[..., Running], tmp
         thread.join(DEADLINE_SECONDS)
     assert len(statuses) > 50
     assert set(statuses) == {200}
+
+
+def test_a_module_outside_of_the_directory_of_main_is_watched_too(
+    start: Callable[..., Running], client: httpx.Client, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared/text.ts"
+    shared.parent.mkdir()
+    shared.write_text('export const text: string = "one";')
+    source = 'import { text } from "../shared/text";\nexport default { fetch: () => new Response(text) };'
+    config = write(tmp_path, "app", "index.ts", source)
+    running = start("dev", "-c", str(config), "-p", "0", cwd=tmp_path).ready()
+    assert client.get(running.url).text == "one"
+    shared.write_text('export const text: string = "two";')
+    running.wait_for("Reloaded app")
+    assert client.get(running.url).text == "two"
