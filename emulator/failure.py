@@ -57,13 +57,14 @@ class Failure:
 
     `type` is the exception's name with its module where that is not the worker's own, and empty where `message` says it
     all; `frames` go from the outermost call to the innermost; `text` is the trimmed traceback as Python prints it,
-    causes included.
+    causes included. With `verbatim` it has the code in it, and all there is to say: it is shown in place of the frames.
     """
 
     type: str
     message: str
     frames: tuple[Frame, ...]
     text: str
+    verbatim: bool = False
 
     @classmethod
     def from_exception(cls, error: BaseException, root: Path | None = None) -> Failure:

@@ -217,6 +217,9 @@ class TextLines:
             lines.append(style.dim(f"  as above, at {self._name(failure.location)}"))
             return "\n".join(lines) + "\n"
         self._last_failure = failure
+        if failure.verbatim:
+            lines += [f"  {clean(line)}".rstrip() for line in failure.text.splitlines()]
+            return "\n".join(lines) + "\n"
         own = [frame for frame in reversed(failure.frames) if frame.is_user]
         library = [frame for frame in reversed(failure.frames) if not frame.is_user]
         for frame in own:

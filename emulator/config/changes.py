@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Final
 
 from emulator.broker.settings import ConsumerSettings
-from emulator.config.model import WorkerConfig
+from emulator.config.model import Bundling, WorkerConfig
 
 _PLAIN: Final = (
     ("name", "name"),
@@ -28,6 +28,7 @@ def describe_changes(old: WorkerConfig, new: WorkerConfig) -> list[str]:
 def _changes(old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
     for attribute, key in _PLAIN:
         yield from _difference(key, getattr(old, attribute), getattr(new, attribute))
+    yield from _bundling_changes(old.bundling, new.bundling)
     yield from _set_changes("compatibility flag", sorted(old.compatibility_flags), sorted(new.compatibility_flags))
     yield from _mapping_changes("var", old.vars, new.vars)
     yield from _mapping_changes("secret", old.secrets, new.secrets)
@@ -62,6 +63,12 @@ def _changes(old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
                     getattr(settings, setting.name),
                 )
     yield from _set_changes("cron", old.crons, new.crons)
+
+
+def _bundling_changes(old: Bundling, new: Bundling) -> Iterator[str]:
+    for setting in fields(old):
+        if getattr(old, setting.name) != getattr(new, setting.name):
+            yield f"{setting.name} changed"
 
 
 def _difference(what: str, old: object, new: object) -> Iterator[str]:

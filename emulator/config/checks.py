@@ -76,6 +76,7 @@ def is_identifier(name: str) -> bool:
 
 OBJECT: Final = Check("an object", lambda value: isinstance(value, dict))
 ARRAY: Final = Check("an array", lambda value: isinstance(value, list))
+BOOLEAN: Final = Check("true or false", lambda value: isinstance(value, bool))
 STRING: Final = Check("a string", lambda value: isinstance(value, str))
 TEXT: Final = Check("a string that is not empty", lambda value: isinstance(value, str) and value != "")
 WORKER_NAME: Final = _matching(
@@ -88,6 +89,9 @@ QUEUE_NAME: Final = _matching(
 BINDING: Final = _matching("a JavaScript identifier, such as MY_QUEUE", _IDENTIFIER)
 DATE: Final = Check('a date in quotes, such as "2026-01-31"', _is_date)
 CONSUMER_TYPE: Final = _one_of("worker", "http_pull")
+MODULE_KIND: Final = _one_of(
+    "ESModule", "CommonJS", "CompiledWasm", "Text", "Data", "PythonModule", "PythonRequirement"
+)
 BATCH_SIZE: Final = _whole(MAX_BATCH_SIZE)
 BATCH_TIMEOUT: Final = _whole(MAX_BATCH_TIMEOUT_SECONDS)
 RETRIES: Final = _whole(MAX_RETRIES)

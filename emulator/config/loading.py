@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from emulator.config import checks, jsonc, wrangler_keys
+from emulator.config import checks, jsonc
 from emulator.config.checks import found
 from emulator.config.document import (
     Document,
@@ -19,7 +19,7 @@ from emulator.config.document import (
     line_and_column,
 )
 from emulator.config.env_files import EnvFiles, read_env_files
-from emulator.config.model import DEFAULT_CPU_MS, JAVASCRIPT_SUFFIXES, WorkerConfig
+from emulator.config.model import DEFAULT_CPU_MS, JAVASCRIPT_SUFFIXES, Bundling, WorkerConfig
 from emulator.config.reading import Section, read_settings
 from emulator.errors import ConfigError, EmulatorError, Problem
 
@@ -81,8 +81,8 @@ def load_config(
         )
     if section.compatibility_date is None and not findings.errors:
         findings.warn(("compatibility_date",), "is missing: the newest behaviour is assumed")
-    if main is not None:
-        (_warn_of_bundling if main.suffix in JAVASCRIPT_SUFFIXES else _leave_services)(findings, section)
+    if main is not None and main.suffix not in JAVASCRIPT_SUFFIXES:
+        _leave_services(findings, section)
     secrets = read_env_files(path.parent, environment, _shown)
     overrides = overrides or {}
     _check_hidden(findings, section, secrets, overrides)
@@ -100,6 +100,7 @@ def load_config(
         producers=tuple(section.producers),
         consumers=tuple(section.consumers),
         services=tuple(section.services),
+        bundling=Bundling(**section.bundling),
         crons=section.crons or (),
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
         dev_port=settings.dev_port,
@@ -175,13 +176,6 @@ def _main(findings: Findings, directory: Path, section: Section) -> Path | None:
     else:
         return main
     return None
-
-
-def _warn_of_bundling(findings: Findings, _section: Section) -> None:
-    """Keys that change how a JavaScript worker is bundled in production, and not here."""
-    for key in sorted(wrangler_keys.BUNDLING):
-        if findings.document.has((key,)):
-            findings.warn((key,), "is not emulated yet: the worker is bundled with wrangler's defaults")
 
 
 def _leave_services(findings: Findings, section: Section) -> None:

@@ -58,6 +58,35 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class ModuleRule:
+    """What a file becomes that JavaScript imports and that matches one of `globs`: `kind` in wrangler's words, such as
+    `Text`. Without `fallthrough`, later rules of its kind do not count, wrangler's own included."""
+
+    kind: str
+    globs: tuple[str, ...]
+    fallthrough: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bundling:
+    """How JavaScript is bundled, in the words of wrangler's keys. `define` maps expressions to the code that replaces
+    them, `alias` modules to those that are taken instead; `tsconfig` and
+    `base_dir` are relative to the configuration; empty, they are the `tsconfig.json` nearest to the code, and the
+    directory of `main`."""
+
+    rules: tuple[ModuleRule, ...] = ()
+    define: Mapping[str, str] = field(default_factory=dict)
+    alias: Mapping[str, str] = field(default_factory=dict)
+    no_bundle: bool = False
+    base_dir: str = ""
+    minify: bool = False
+    keep_names: bool = True
+    tsconfig: str = ""
+    jsx_factory: str = "React.createElement"
+    jsx_fragment: str = "React.Fragment"
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerConfig:
     """One worker's settings.
 
@@ -78,6 +107,8 @@ class WorkerConfig:
     consumers: tuple[Consumer, ...] = ()
     services: tuple[Service, ...] = ()
     """Bindings to other workers, of a JavaScript worker; of a Python worker they are among `unsupported_bindings`."""
+    bundling: Bundling = field(default_factory=Bundling)
+    """How its code is bundled; for JavaScript only."""
     crons: tuple[str, ...] = ()
     cpu_ms: int = DEFAULT_CPU_MS
     dev_port: int | None = None

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from emulator.broker.settings import ConsumerSettings
 from emulator.config import checks, wrangler_keys
+from emulator.config.bundling import BUNDLING_KEYS, inherited, read_bundling
 from emulator.config.checks import Check, found
 from emulator.config.document import Findings, KeyPath, format_path
 from emulator.config.model import JSON, Consumer, Producer, Service
@@ -27,6 +28,7 @@ SECTION_KEYS: Final[Mapping[str, Check]] = {
     "services": checks.ARRAY,
     "triggers": checks.OBJECT,
     "limits": checks.OBJECT,
+    **BUNDLING_KEYS,
 }
 TOP_LEVEL_KEYS: Final[Mapping[str, Check]] = {**SECTION_KEYS, "dev": checks.OBJECT, "env": checks.OBJECT}
 QUEUES_KEYS: Final[Mapping[str, Check]] = {"producers": checks.ARRAY, "consumers": checks.ARRAY}
@@ -81,6 +83,7 @@ class Section:
         self.consumers: list[Consumer] = []
         self.services: list[Service] = []
         self.services_path: KeyPath = (*path, "services")
+        self.bundling: dict[str, Any] = {}
         self.unsupported: dict[str, str] = {}
         self.bindings: dict[str, KeyPath] = {}
 
@@ -146,8 +149,9 @@ def _inherit(top: Section, chosen: Section, environment: str) -> Section:
         chosen.crons = top.crons
     if "limits" not in chosen.given:
         chosen.cpu_ms = top.cpu_ms
-    inherited = {name: key for name, key in top.unsupported.items() if key not in chosen.given}
-    chosen.unsupported = inherited | chosen.unsupported
+    chosen.bundling = inherited(top.bundling) | chosen.bundling
+    unsupported = {name: key for name, key in top.unsupported.items() if key not in chosen.given}
+    chosen.unsupported = unsupported | chosen.unsupported
     return chosen
 
 
@@ -241,6 +245,7 @@ def _section(
         section.cpu_ms = _keys(findings, limits_path, keys["limits"], LIMITS_KEYS, quiet=("subrequests",)).get("cpu_ms")
         if "subrequests" in keys["limits"]:
             findings.warn((*limits_path, "subrequests"), "is not emulated yet: subrequests are not counted")
+    section.bundling = read_bundling(findings, path, keys)
     _read_vars(findings, (*path, "vars"), keys.get("vars", {}), section)
     _read_queues(findings, (*path, "queues"), keys.get("queues", {}), section)
     for index, item in _items(keys.get("services", [])):

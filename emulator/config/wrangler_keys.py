@@ -47,7 +47,7 @@ BINDINGS: Final[dict[str, tuple[str, str]]] = {
 field of one that names it; without such a field the bindings are the keys of an object."""
 
 NOT_EMULATED: Final = frozenset(
-    {"build", "cloudchamber", "containers", "define", "exports", "migrations", "pages_build_output_dir", "site"}
+    {"build", "cloudchamber", "containers", "exports", "migrations", "pages_build_output_dir", "site"}
 )
 """Other keys whose absence a worker would notice: one warning each."""
 
@@ -55,20 +55,12 @@ DEPLOYMENT: Final = frozenset(
     {
         "$schema",
         "account_id",
-        "alias",
-        "base_dir",
         "cache",
         "compliance_region",
-        "find_additional_modules",
         "first_party_worker",
-        "jsx_factory",
-        "jsx_fragment",
-        "keep_names",
         "keep_vars",
         "legacy_env",
         "logpush",
-        "minify",
-        "no_bundle",
         "node_compat",
         "observability",
         "placement",
@@ -78,33 +70,16 @@ DEPLOYMENT: Final = frozenset(
         "python_modules",
         "route",
         "routes",
-        "rules",
         "secrets",
         "send_metrics",
         "streaming_tail_consumers",
         "tail_consumers",
-        "tsconfig",
         "upload_source_maps",
         "usage_model",
         "workers_dev",
     }
 )
-"""Keys that only concern deployment or the bundling of JavaScript: they need no word."""
-
-BUNDLING: Final = frozenset(
-    {
-        "alias",
-        "base_dir",
-        "find_additional_modules",
-        "jsx_factory",
-        "jsx_fragment",
-        "no_bundle",
-        "preserve_file_names",
-        "rules",
-        "tsconfig",
-    }
-)
-"""Of these, the keys that change how a JavaScript worker is bundled."""
+"""Keys that only concern deployment: they need no word."""
 
 TOP_LEVEL_ONLY: Final = frozenset(
     {

@@ -22,9 +22,10 @@ from emulator.events import Bus, HandlerFailed, Level, Notice, WorkerOutput
 from emulator.failure import Failure
 from emulator.hosts.base import HandlerError, HandlerMissing, JavaScriptError, NotLoaded, Tunnel
 from emulator.hosts.javascript.batches import batch_of
-from emulator.hosts.javascript.bundle import BuildError, read_source
+from emulator.hosts.javascript.bundle import read_source
 from emulator.hosts.javascript.client import Answer, ConnectionLostError
 from emulator.hosts.javascript.departures import Departures
+from emulator.hosts.javascript.diagnostics import BuildError
 from emulator.hosts.javascript.exchange import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.javascript.failures import readable, simple_failure, thrown
 from emulator.hosts.javascript.outbound_service import Outbound, OutboundService
@@ -94,6 +95,7 @@ class WorkerdHost:
         self._starting = 0
         self._resting = 0
         self._source: Source | None = None
+        self._wrong_files = frozenset[Path]()
         self._departures = Departures()
         self._settled = asyncio.Event()
         """Clear while the first process, or the next one after a death, is on its way."""
@@ -110,7 +112,7 @@ class WorkerdHost:
     @property
     def files(self) -> frozenset[Path]:
         """The worker's own files, as far as they are known."""
-        return frozenset[Path]() if self._source is None else self._source.inputs
+        return self._wrong_files if self._source is None else self._source.inputs | self._wrong_files
 
     @property
     def calls_under_way(self) -> int:
@@ -198,9 +200,15 @@ class WorkerdHost:
         try:
             root = config.path.resolve().parent
             workerd = find_workerd(root)
-            source = self._source = await read_source(config.main, root, config.compatibility_flags)
+            known = self._source.warnings if self._source is not None else ()
+            source = self._source = await read_source(config, root)
+            self._wrong_files = frozenset()
+            for warning in source.warnings:
+                if warning not in known:
+                    self._warn(warning)
             return await self._starter.start(config, workerd, source)
         except BuildError as error:
+            self._wrong_files = error.files
             return error.failure
         except EmulatorError as error:
             return simple_failure(str(error))

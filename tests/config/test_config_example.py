@@ -10,6 +10,7 @@ from typing import Any
 
 from emulator.broker.settings import ConsumerSettings
 from emulator.config import Producer, WorkerConfig, jsonc, load_config, reading
+from emulator.config.model import Bundling
 
 EXAMPLE = Path(__file__).parents[2] / "wrangler.jsonc.example"
 
@@ -66,3 +67,4 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     assert push == ConsumerSettings(dead_letter_queue="signups-dead")
     assert pull == ConsumerSettings(type="http_pull")
     assert config.cpu_ms == 30_000
+    assert dataclasses.replace(config.bundling, rules=(), tsconfig="", base_dir="") == Bundling()

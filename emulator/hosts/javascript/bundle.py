@@ -7,143 +7,189 @@ workerd.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import Final
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
+from emulator.config.model import WorkerConfig
 from emulator.errors import EmulatorError
-from emulator.failure import Failure, Frame
-from emulator.hosts.javascript.source import Module, ModuleKind, Source
+from emulator.hosts.javascript.diagnostics import (
+    Diagnostic,
+    build_error,
+    code_frame,
+    one_line,
+    read_diagnostics,
+)
+from emulator.hosts.javascript.esbuild import build_arguments, run
+from emulator.hosts.javascript.nodejs import NodeCompat, import_hint, is_node_module, node_compat
+from emulator.hosts.javascript.rules import Endings, endings
+from emulator.hosts.javascript.source import Module, Source
 from emulator.hosts.javascript.sourcemap import SourceMap
 from emulator.hosts.javascript.tools import find_esbuild
+from emulator.hosts.javascript.unbundled import as_it_is, need_of_bundling, with_its_modules
 
-_KINDS: Final[dict[str, ModuleKind]] = {
-    ".wasm": "wasm",
-    ".txt": "text",
-    ".html": "text",
-    ".sql": "text",
-    ".bin": "data",
-}
-"""What a file becomes that is imported and is no code: wrangler's default rules."""
-
-_PROVIDED: Final = ("cloudflare:", "node:", "workerd:")
-"""Modules that workerd has itself."""
-
-# fmt: off
-_NODE_MODULES: Final = (
-    "assert", "assert/strict", "async_hooks", "buffer", "child_process", "cluster", "console", "constants", "crypto",
-    "dgram", "diagnostics_channel", "dns", "dns/promises", "domain", "events", "fs", "fs/promises", "http", "http2",
-    "https", "inspector", "module", "net", "os", "path", "path/posix", "path/win32", "perf_hooks", "process",
-    "punycode", "querystring", "readline", "repl", "stream", "stream/consumers", "stream/promises", "stream/web",
-    "string_decoder", "sys", "timers", "timers/promises", "tls", "trace_events", "tty", "url", "util", "util/types",
-    "v8", "vm", "wasi", "worker_threads", "zlib",
-)
-# fmt: on
-"""Modules of Node.js that may be imported without `node:` with the flag nodejs_compat."""
-
-_IMPORT: Final = re.compile(
-    r"""^[ \t]*(?:import[ \t]*|(?:import|export)\b[^;'"`]*?\bfrom\s*)["'](?P<module>[^"'\n]+)["']""", re.MULTILINE
-)
-_DOUBTFUL: Final = re.compile(r"\bimport\b|\brequire\s*\(|<[A-Za-z>]|\bexport\b[^;'\"`{(]*\bfrom\b")
-_ERROR: Final = re.compile(r"^✘ \[ERROR\] (?P<message>.*?)(?: \[[\w-]+\])?$", re.MULTILINE)
-_PLACE: Final = re.compile(r"^    (?P<file>.+?):(?P<line>\d+):(?P<column>\d+):$", re.MULTILINE)
-_MOST_ERRORS: Final = 10
+_UNRESOLVED: Final = re.compile(r'Could not resolve "(?P<name>.*)"')
+_NO_LOADER: Final = re.compile(r'No loader is configured for "(?P<ending>\.[^"]*)" files')
+_AS_EXTERNAL: Final = "You can mark the path"
 
 
-class BuildError(Exception):
-    """The code of a worker cannot be bundled; `failure` says why, as esbuild does."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.summary)
-        self.failure = failure
-
-
-async def read_source(main: Path, root: Path, compatibility_flags: Collection[str] = ()) -> Source:
-    """The worker whose main module is the file `main`, in a project at `root` (both absolute).
+async def read_source(config: WorkerConfig, root: Path) -> Source:
+    """The code of a worker whose project is at `root` (absolute).
 
     Raises BuildError for code that cannot be bundled, EmulatorError when it cannot be read, or has to be bundled and
     there is no esbuild.
     """
     try:
-        content = main.read_bytes()  # noqa: ASYNC240 - a small local file
+        content = config.main.read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise EmulatorError(f"cannot be read: {reason}", where=str(main)) from None
-    need = _need_of_bundling(main, content)
+        raise EmulatorError(f"cannot be read: {_reason(error)}", where=str(config.main)) from None
+    if config.bundling.no_bundle:
+        return with_its_modules(config, content, root)
+    need = need_of_bundling(config, content)
     if need == "none":
-        return _as_it_is(main, content)
+        return as_it_is(config.main, content)
     try:
         esbuild = find_esbuild(root)
     except EmulatorError:
         if need == "doubtful":
-            return _as_it_is(main, content)
+            return as_it_is(config.main, content)
         raise
-    return await _bundle(esbuild, main, root, compatibility_flags)
+    return await _Bundling(config, root).run(esbuild)
 
 
-def _need_of_bundling(main: Path, content: bytes) -> str:
-    """Whether a file has to be bundled: `none`, `certain`, or `doubtful` where only a parser could tell."""
-    if main.suffix not in {".js", ".mjs"}:
-        return "certain"
-    text = content.decode("utf-8", "replace")
-    modules = [match["module"] for match in _IMPORT.finditer(text)]
-    if not all(module.startswith(_PROVIDED) for module in modules):
-        return "certain"
-    return "doubtful" if _DOUBTFUL.search(_IMPORT.sub("", text)) else "none"
+class _Bundling:
+    """One run of esbuild."""
 
+    def __init__(self, config: WorkerConfig, root: Path) -> None:
+        self._config = config
+        self._root = root
+        self._endings: Endings = endings(config.bundling.rules)
+        self._compat: NodeCompat = node_compat(config.compatibility_date, config.compatibility_flags)
 
-def _as_it_is(main: Path, content: bytes) -> Source:
-    def locate(module: str, line: int, column: int) -> tuple[Path, int, int] | None:
-        return (main, line, column) if module == main.name else None
+    async def run(self, esbuild: Path) -> Source:
+        with tempfile.TemporaryDirectory(prefix="emulator-bundle-") as name:
+            out = Path(os.path.realpath(name))  # noqa: ASYNC240 - of a directory that was just made
+            arguments = build_arguments(self._config, self._compat, self._endings.all, out)
+            status, said = await run(esbuild, arguments, self._root)
+            diagnostics = read_diagnostics(said, self._root, self._hint)
+            if status:
+                raise build_error([each for each in diagnostics if each.is_error], said, self._root)
+            return self._read(out, [one_line(each) for each in diagnostics])
 
-    return Source((Module(main.name, "esm", content),), frozenset({main}), locate)
+    # What esbuild has made
 
+    def _read(self, out: Path, warnings: list[str]) -> Source:
+        described: dict[str, Any] = json.loads((out / "meta.json").read_bytes())
+        warnings += self._check_imports(described["inputs"])
+        name = f"{self._config.main.stem}.js"
+        code = (out / name).read_bytes()
+        modules = [Module(name, "esm", code), *self._copied(out, described)]
+        inputs = {
+            Path(os.path.normpath(self._root / path.partition("?")[0]))
+            for path in described["inputs"]
+            if not _is_no_file(path)
+        }
+        warnings += [
+            f"{self._config.path.name}: rules: {glob!r} is about no file ending, and so has no effect here"
+            for glob in self._endings.unusable
+        ]
+        locate = _Origin(name, (out / f"{name}.map").read_bytes(), out).locate
+        return Source(tuple(modules), frozenset(inputs | self._tsconfig()), tuple(warnings), locate)
 
-async def _bundle(esbuild: Path, main: Path, root: Path, compatibility_flags: Collection[str]) -> Source:
-    with tempfile.TemporaryDirectory(prefix="emulator-bundle-") as name:
-        out = Path(os.path.realpath(name))  # noqa: ASYNC240 - of a directory that was just made
-        process = await asyncio.create_subprocess_exec(
-            *_command(esbuild, main, out, compatibility_flags),
-            cwd=root,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+    def _copied(self, out: Path, described: Mapping[str, Any]) -> Iterator[Module]:
+        """The files that the bundle imports, under every name by which it does: with `?module`, too."""
+        queries = {query for path in described["inputs"] for query in [path.partition("?")[1:]] if query[0]}
+        for path, output in described["outputs"].items():
+            if len(output["inputs"]) != 1 or "entryPoint" in output:
+                continue
+            kind = self._endings.kind(next(iter(output["inputs"])).partition("?")[0])
+            if kind is None:
+                continue
+            name = PurePosixPath(path).name
+            content = (out / name).read_bytes()
+            yield Module(name, kind, content)
+            for mark, query in sorted(queries):
+                yield Module(name + mark + query, kind, content)
+
+    def _tsconfig(self) -> set[Path]:
+        """The `tsconfig.json` that the main module is read with."""
+        if self._config.bundling.tsconfig:
+            return {Path(os.path.normpath(self._root / self._config.bundling.tsconfig))}
+        places = (
+            directory / "tsconfig.json" for directory in (self._config.directory, *self._config.directory.parents)
         )
-        _, said = await process.communicate()
-        if process.returncode:
-            raise BuildError(_failure(said.decode("utf-8", "replace"), root, process.returncode))
-        return _read_bundle(out, main, root)
+        return set(next(([place] for place in places if place.is_file()), []))
 
+    def _check_imports(self, inputs: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a warning for each import that fails when the code that asks for it runs. Raises BuildError for those
+        without which the worker does not even start."""
+        errors: list[Diagnostic] = []
+        for file, described in inputs.items():
+            for imported in described["imports"]:
+                path = imported["path"]
+                if imported.get("external"):
+                    if not self._lacks(path):
+                        continue
+                    missing = self._refused(file, path, f'Could not resolve "{path}"', import_hint(path, self._compat))
+                    if imported["kind"] != "import-statement":
+                        yield f"{one_line(missing)}. {missing.hint}"
+                        continue
+                elif ending := self._endings.ignored_ending(path.partition("?")[0]):
+                    missing = self._refused(
+                        file, imported["original"], f"A rule that does not count is about {path}", self._unused(ending)
+                    )
+                else:
+                    continue
+                errors.append(missing)
+        if errors:
+            raise build_error(errors, "", self._root)
 
-def _command(esbuild: Path, main: Path, out: Path, compatibility_flags: Collection[str]) -> Iterator[str]:
-    yield from (str(esbuild), str(main), "--bundle", "--format=esm", "--platform=browser", "--target=es2024")
-    yield from (f"--outdir={out}", f"--metafile={out / 'meta.json'}", "--sourcemap=external", "--sources-content=false")
-    yield from ("--entry-names=[name]", "--asset-names=[name]-[hash]", "--conditions=workerd,worker,browser")
-    yield from ("--log-level=error", f"--log-limit={_MOST_ERRORS}", "--color=false")
-    yield from (f"--external:{prefix}*" for prefix in _PROVIDED)
-    yield from (f"--loader:{suffix}=jsx" for suffix in (".js", ".mjs", ".cjs"))
-    yield from (f"--loader:{suffix}=copy" for suffix in _KINDS)
-    yield from ('--define:process.env.NODE_ENV="development"', '--define:navigator.userAgent="Cloudflare-Workers"')
-    if any(flag.startswith("nodejs_compat") for flag in compatibility_flags):
-        yield from (f"--alias:{module}=node:{module}" for module in _NODE_MODULES)
+    def _lacks(self, name: str) -> bool:
+        """Whether workerd surely has no module of this name."""
+        if self._compat == "als" and name == "node:async_hooks":
+            return False
+        return self._compat in ("none", "als") and name.startswith("node:")
 
+    def _refused(self, file: str, name: str, text: str, hint: str) -> Diagnostic:
+        """An error about the import of `name` in an input."""
+        path = self._root / file.partition("?")[0]
+        content = path.read_bytes().decode("utf-8", "replace")
+        match = re.search(rf"""["'`]{re.escape(name)}["'`]""", content)
+        if match is None:
+            return Diagnostic(True, text, "", file, 1, 1, hint)
+        line = content.count("\n", 0, match.start()) + 1
+        column = match.start() - content.rfind("\n", 0, match.start())
+        frame = code_frame(self._root, file, line, column, len(match[0]))
+        return Diagnostic(True, text, frame, file, line, column, hint)
 
-def _read_bundle(out: Path, main: Path, root: Path) -> Source:
-    described = json.loads((out / "meta.json").read_bytes())
-    code = out / f"{main.stem}.js"
-    modules = [Module(code.name, "esm", code.read_bytes())]
-    for file in sorted(out.iterdir()):
-        kind = _KINDS.get(file.suffix)
-        if kind is not None:
-            modules.append(Module(file.name, kind, file.read_bytes()))
-    inputs = frozenset((root / path.partition("?")[0]).resolve() for path in described["inputs"] if ":" not in path)
-    return Source(tuple(modules), inputs, _Origin(code.name, (out / f"{code.name}.map").read_bytes(), out).locate)
+    # What is said about errors
+
+    def _hint(self, said: Diagnostic) -> str:
+        config = self._config.path.name
+        unresolved = _UNRESOLVED.fullmatch(said.text)
+        if unresolved is not None:
+            name = unresolved["name"]
+            if is_node_module(name):
+                return import_hint(name, self._compat)
+            if _AS_EXTERNAL in said.detail:
+                package = "/".join(name.split("/")[: 2 if name.startswith("@") else 1])
+                return f"Install it with `npm install {package}`, or name what stands for it as an alias in {config}."
+        no_loader = _NO_LOADER.match(said.text)
+        if no_loader is not None:
+            ending = no_loader["ending"]
+            return f'To import it as text, add {{"type": "Text", "globs": ["**/*{ending}"]}} to rules in {config}.'
+        return ""
+
+    def _unused(self, ending: str) -> str:
+        return (
+            f'A rule of the same type comes before the one for "**/*{ending}" and is the last of it: '
+            f'give it "fallthrough": true in {self._config.path.name}.'
+        )
 
 
 class _Origin:
@@ -162,24 +208,10 @@ class _Origin:
         return self._map.locate(line, column) if module == self._module else None
 
 
-def _failure(said: str, root: Path, status: int) -> Failure:
-    """What esbuild said, which has the code and a mark below it, without its ornament."""
-    errors = list(_ERROR.finditer(said))
-    if not errors:
-        text = said.strip() or f"esbuild ended with status {status}"
-        return Failure("BuildError", text.partition("\n")[0], (), text)
-    place = _PLACE.search(said, errors[0].end(), errors[1].start() if len(errors) > 1 else len(said))
-    frames: tuple[Frame, ...] = ()
-    if place is not None:
-        frames = (_frame(root / place["file"], int(place["line"])),)
-    text = _ERROR.sub(lambda match: f"Error: {match['message']}", said).strip()
-    return Failure("BuildError", errors[0]["message"], frames, text)
+def _is_no_file(path: str) -> bool:
+    """Whether an input is something of esbuild's, such as `(disabled):fs` or `<define:X>`."""
+    return path.startswith(("(", "<"))
 
 
-def _frame(file: Path, line: int) -> Frame:
-    try:
-        lines = file.read_text("utf-8", "replace").splitlines(keepends=True)
-    except OSError:
-        lines = []
-    code = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-    return Frame(str(file), line, "<module>", code, True, lines)
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

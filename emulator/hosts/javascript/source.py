@@ -24,9 +24,10 @@ class Source:
     """A worker as it is run. The first module is its main one. `inputs` are the files that it was made of.
 
     `locate` tells where a line and a column (both counted from 1) of a module come from, as the user wrote it; None
-    where nobody knows.
+    where nobody knows. `warnings` are sentences about the code that ask for no answer.
     """
 
     modules: tuple[Module, ...]
     inputs: frozenset[Path] = field(default=frozenset())
+    warnings: tuple[str, ...] = ()
     locate: Callable[[str, int, int], tuple[Path, int, int] | None] = lambda _module, _line, _column: None

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+_Segment: TypeAlias = tuple[int, ...]
+"""A column of the bundle and, where it has a source, that one's number, line and column; all counted from 0."""
 
 _DIGITS: Final = {
     character: value
@@ -17,59 +22,79 @@ _DIGITS: Final = {
 class SourceMap:
     """A source map of version 3, as JSON. `base` is the directory that its sources are relative to.
 
-    Raises ValueError when it is none.
+    It is decoded as far as it is asked for. Raises ValueError when it is none.
     """
 
     def __init__(self, content: bytes, base: Path) -> None:
         described: Any = json.loads(content)
         if not isinstance(described, dict) or described.get("version") != 3:
             raise ValueError("it is no source map of version 3")
-        root = str(described.get("sourceRoot") or "")
-        self._sources = [(base / root / str(source)).resolve() for source in described["sources"]]
-        self._lines = [list(line) for line in _decode(described["mappings"])]
+        sources, mappings = described.get("sources"), described.get("mappings")
+        if not isinstance(sources, list) or not isinstance(mappings, str):
+            raise ValueError("it has no sources or no mappings")
+        self._base = base / str(described.get("sourceRoot") or "")
+        self._sources = sources
+        self._lines: list[list[_Segment]] = []
+        self._rest = _decode(mappings)
 
     def locate(self, line: int, column: int) -> tuple[Path, int, int] | None:
         """The file, line and column that a line and a column of the bundle come from, all counted from 1; None where
-        nobody knows."""
-        if not 0 < line <= len(self._lines):
-            return None
-        segments = self._lines[line - 1]
+        nobody knows. Raises ValueError where the map is broken."""
+        while len(self._lines) < line:
+            following = next(self._rest, None)
+            if following is None:
+                return None
+            self._lines.append(following)
+        segments = self._lines[line - 1] if line > 0 else []
         index = bisect_right(segments, column - 1, key=_generated_column) - 1
         if index < 0 or len(segments[index]) < 4:
             return None
-        _, source, source_line, source_column = segments[index][:4]
-        return self._sources[source], source_line + 1, source_column + 1
+        _, source, source_line, source_column = segments[index]
+        if not 0 <= source < len(self._sources):
+            raise ValueError(f"it has no source {source}")
+        return self._file(source), source_line + 1, source_column + 1
+
+    def _file(self, source: int) -> Path:
+        return Path(os.path.normpath(self._base / str(self._sources[source])))
 
 
-def _generated_column(segment: Sequence[int]) -> int:
+def _generated_column(segment: _Segment) -> int:
     return segment[0]
 
 
-def _decode(mappings: str) -> Iterator[Iterator[tuple[int, ...]]]:
-    """The segments of each line of the bundle: its column and, where it has a source, that one's number, line and
-    column; all counted from 0."""
-    state = [0, 0, 0, 0]
+def _decode(mappings: str) -> Iterator[list[_Segment]]:
+    """The segments of each line of the bundle. Each number is the difference to the last one of its kind."""
+    numbers = cache(_numbers)  # a bundle has few different ones
+    source = source_line = source_column = 0
     for line in mappings.split(";"):
-        state[0] = 0
-        yield iter([_segment(state, text) for text in line.split(",") if text])
+        column = 0
+        segments: list[_Segment] = []
+        for text in line.split(",") if line else ():
+            differences = numbers(text)
+            column += differences[0]
+            if len(differences) < 4:
+                segments.append((column,))
+                continue
+            source += differences[1]
+            source_line += differences[2]
+            source_column += differences[3]
+            segments.append((column, source, source_line, source_column))
+        yield segments
 
 
-def _segment(state: list[int], text: str) -> tuple[int, ...]:
-    """Each number of a segment is the difference to the last one of its kind."""
-    count = 0
-    for count, difference in enumerate(_numbers(text), 1):
-        if count <= 4:
-            state[count - 1] += difference
-    return tuple(state) if count >= 4 else (state[0],)
-
-
-def _numbers(text: str) -> Iterator[int]:
+def _numbers(text: str) -> tuple[int, ...]:
     """Base 64, five bits a character, the lowest first; the sixth says that more follow, the first bit is the sign."""
+    numbers: list[int] = []
     value = shift = 0
     for character in text:
-        digit = _DIGITS[character]
+        digit = _DIGITS.get(character)
+        if digit is None:
+            raise ValueError(f"it has {character!r} among its mappings")
         value |= (digit & 31) << shift
         shift += 5
         if not digit & 32:
-            yield -(value >> 1) if value & 1 else value >> 1
+            numbers.append(-(value >> 1) if value & 1 else value >> 1)
             value = shift = 0
+    if not numbers or shift:
+        raise ValueError(f"it has the mapping {text!r}, which is not whole")
+    return tuple(numbers)
