@@ -218,8 +218,8 @@ class TextLines:
             return "\n".join(lines) + "\n"
         self._last_failure = failure
         if failure.verbatim:
-            lines += [f"  {clean(line)}".rstrip() for line in failure.text.splitlines()]
-            return "\n".join(lines) + "\n"
+            said = (f"  {clean(line)}".rstrip() for line in failure.text.splitlines())
+            return "\n".join([style.red(head), *said]) + "\n"
         own = [frame for frame in reversed(failure.frames) if frame.is_user]
         library = [frame for frame in reversed(failure.frames) if not frame.is_user]
         for frame in own:

@@ -62,6 +62,8 @@ def _rule(findings: Findings, path: KeyPath, value: object) -> ModuleRule | None
         findings.error(path, f"must be {checks.OBJECT.allowed}, not {found(value)}")
         return None
     is_sound = True
+    for key in value.keys() - _RULE_KEYS.keys():
+        findings.warn((*path, key), "is not a key that wrangler knows")
     for key, check in _RULE_KEYS.items():
         if key in value and not check.accepts(value[key]):
             findings.error((*path, key), f"must be {check.allowed}, not {found(value[key])}")

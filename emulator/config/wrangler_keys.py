@@ -47,7 +47,16 @@ BINDINGS: Final[dict[str, tuple[str, str]]] = {
 field of one that names it; without such a field the bindings are the keys of an object."""
 
 NOT_EMULATED: Final = frozenset(
-    {"build", "cloudchamber", "containers", "exports", "migrations", "pages_build_output_dir", "site"}
+    {
+        "build",
+        "cloudchamber",
+        "containers",
+        "exports",
+        "find_additional_modules",
+        "migrations",
+        "pages_build_output_dir",
+        "site",
+    }
 )
 """Other keys whose absence a worker would notice: one warning each."""
 
@@ -100,7 +109,7 @@ TOP_LEVEL_ONLY: Final = frozenset(
 """Keys that have no effect inside an environment."""
 
 INHERITED_UNREAD: Final = frozenset(
-    {"assets", "build", "exports", "logfwdr", "migrations"} | (TOP_LEVEL_ONLY - {"env"})
+    {"assets", "build", "exports", "find_additional_modules", "logfwdr", "migrations"} | (TOP_LEVEL_ONLY - {"env"})
 )
 """Of the keys above that deserve a warning, those that an environment takes from the top level."""
 

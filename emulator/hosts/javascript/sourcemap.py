@@ -95,6 +95,6 @@ def _numbers(text: str) -> tuple[int, ...]:
         if not digit & 32:
             numbers.append(-(value >> 1) if value & 1 else value >> 1)
             value = shift = 0
-    if not numbers or shift:
+    if shift or len(numbers) not in (1, 4, 5):
         raise ValueError(f"it has the mapping {text!r}, which is not whole")
     return tuple(numbers)

@@ -1,0 +1,129 @@
+"""The keys that say how JavaScript is bundled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.config import WorkerConfig, describe_changes, load_config
+from emulator.config.model import Bundling, ModuleRule
+from emulator.errors import ConfigError
+
+
+def load(directory: Path, environment: str | None = None, **settings: Any) -> WorkerConfig:
+    (directory / "index.ts").touch()
+    path = directory / "wrangler.json"
+    given = {"name": "app", "main": "index.ts", "compatibility_date": "2026-01-31", **settings}
+    path.write_text(json.dumps(given))
+    return load_config(path, environment=environment)
+
+
+def problems(directory: Path, **settings: Any) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        load(directory, **settings)
+    return [f"{problem.key}: {problem.message}" for problem in raised.value.problems]
+
+
+def test_without_any_of_them_bundling_is_as_in_wrangler(tmp_path: Path) -> None:
+    assert load(tmp_path).bundling == Bundling()
+
+
+def test_all_of_them_are_read(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        rules=[{"type": "Text", "globs": ["**/*.md"], "fallthrough": True}, {"type": "Data", "globs": ["**/*.dat"]}],
+        define={"VERSION": "'1'"},
+        alias={"a": "./b.ts"},
+        no_bundle=True,
+        base_dir="src",
+        minify=True,
+        keep_names=False,
+        tsconfig="other.json",
+        jsx_factory="h",
+        jsx_fragment="F",
+    )
+    assert config.warnings == ()
+    assert config.bundling == Bundling(
+        rules=(ModuleRule("Text", ("**/*.md",), True), ModuleRule("Data", ("**/*.dat",))),
+        define={"VERSION": "'1'"},
+        alias={"a": "./b.ts"},
+        no_bundle=True,
+        base_dir="src",
+        minify=True,
+        keep_names=False,
+        tsconfig="other.json",
+        jsx_factory="h",
+        jsx_fragment="F",
+    )
+
+
+def test_an_environment_inherits_them_but_for_define(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        "staging",
+        define={"A": "1"},
+        alias={"a": "b"},
+        minify=True,
+        tsconfig="top.json",
+        env={"staging": {"tsconfig": "staging.json"}},
+    )
+    assert config.bundling == Bundling(alias={"a": "b"}, minify=True, tsconfig="staging.json")
+    assert [warning.key for warning in config.warnings] == ["env.staging"]
+    assert "`define` stands at the top level but not here" in config.warnings[0].message
+
+
+def test_alias_counts_at_the_top_level_only(tmp_path: Path) -> None:
+    config = load(tmp_path, "staging", env={"staging": {"alias": {"a": "b"}}})
+    assert config.bundling == Bundling()
+    assert [warning.key for warning in config.warnings] == ["env.staging.alias"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"rules": {}}, "rules: must be an array, not an object"),
+        ({"rules": ["x"]}, 'rules[0]: must be an object, not "x"'),
+        ({"rules": [{"type": "Text"}]}, "rules[0].globs: is missing; it must be an array"),
+        ({"rules": [{"globs": []}]}, 'rules[0].type: is missing; it must be "ESModule" or "CommonJS" or '),
+        ({"rules": [{"type": "text", "globs": []}]}, 'rules[0].type: must be "ESModule" or '),
+        (
+            {"rules": [{"type": "Text", "globs": ["a", 1]}]},
+            "rules[0].globs[1]: must be a string that is not empty, not 1",
+        ),
+        (
+            {"rules": [{"type": "Text", "globs": [], "fallthrough": "yes"}]},
+            'rules[0].fallthrough: must be true or false, not "yes"',
+        ),
+        ({"define": {"A": 1}}, "define.A: must be a string, not 1"),
+        ({"alias": {"a": None}}, "alias.a: must be a string, not null"),
+        ({"minify": 1}, "minify: must be true or false, not 1"),
+        ({"tsconfig": ""}, 'tsconfig: must be a string that is not empty, not ""'),
+    ],
+)
+def test_what_they_may_be(tmp_path: Path, settings: dict[str, Any], expected: str) -> None:
+    found = problems(tmp_path, **settings)
+    assert len(found) == 1
+    assert found[0].startswith(expected)
+
+
+def test_a_key_that_a_rule_does_not_have_is_a_warning(tmp_path: Path) -> None:
+    config = load(tmp_path, rules=[{"type": "Text", "globs": [], "fallthru": True}])
+    assert [warning.key for warning in config.warnings] == ["rules[0].fallthru"]
+
+
+def test_additional_modules_are_not_emulated_where_there_is_a_bundle(tmp_path: Path) -> None:
+    config = load(tmp_path, find_additional_modules=True)
+    assert [f"{warning.key} {warning.message}" for warning in config.warnings] == [
+        "find_additional_modules is not emulated yet and has no effect here"
+    ]
+
+
+def test_a_change_of_them_is_named(tmp_path: Path) -> None:
+    before = load(tmp_path, define={"A": "1"})
+    assert describe_changes(before, load(tmp_path, define={"A": "2"}, minify=True)) == [
+        "define changed",
+        "minify changed",
+    ]
