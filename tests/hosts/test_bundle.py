@@ -403,6 +403,30 @@ def test_a_package_in_place_of_a_module_of_nodejs_is_not_taken(project: Project)
     assert "of the package" in code(project.read())
 
 
+def test_a_file_of_a_package_with_the_name_of_a_module_of_nodejs_is_found(project: Project) -> None:
+    project.write(
+        index_ts="""
+            import process from "process/browser";
+            import { Buffer } from "buffer";
+            export default { process, Buffer };
+        """,
+        node_modules__process__browser_js='module.exports = "of the package";',
+    )
+    text = code(project.read("index.ts", "nodejs_compat"))
+    assert "of the package" in text
+    assert '"node:buffer"' in text
+
+
+def test_an_import_that_comes_to_nothing_is_no_error(project: Project) -> None:
+    project.write(
+        index_ts='import { used } from "pkg"; export default { used };',
+        node_modules__pkg__package_json='{"name": "pkg", "sideEffects": false, "main": "index.js"}',
+        node_modules__pkg__index_js='export const used = 1; export { readFileSync } from "./node.js";',
+        node_modules__pkg__node_js='export { readFileSync } from "node:fs";',
+    )
+    assert "node:fs" not in code(project.read())
+
+
 # Settings
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -26,7 +26,7 @@ from emulator.hosts.javascript.diagnostics import (
     read_diagnostics,
 )
 from emulator.hosts.javascript.esbuild import build_arguments, run
-from emulator.hosts.javascript.nodejs import NodeCompat, import_hint, is_node_module, node_compat
+from emulator.hosts.javascript.nodejs import NodeCompat, import_hint, is_node_module, misnamed_packages, node_compat
 from emulator.hosts.javascript.rules import Endings, endings
 from emulator.hosts.javascript.source import Module, Source
 from emulator.hosts.javascript.sourcemap import SourceMap
@@ -74,18 +74,28 @@ class _Bundling:
     async def run(self, esbuild: Path) -> Source:
         with tempfile.TemporaryDirectory(prefix="emulator-bundle-") as name:
             out = Path(os.path.realpath(name))  # noqa: ASYNC240 - of a directory that was just made
-            arguments = build_arguments(self._config, self._compat, self._endings.all, out)
-            status, said = await run(esbuild, arguments, self._root)
-            diagnostics = read_diagnostics(said, self._root, self._hint)
-            if status:
-                raise build_error([each for each in diagnostics if each.is_error], said, self._root)
-            return self._read(out, [one_line(each) for each in diagnostics])
+            described, diagnostics = await self._build(esbuild, out)
+            packages = misnamed_packages(_imported(described))
+            if packages:
+                described, diagnostics = await self._build(esbuild, out, packages)
+            return self._read(out, described, [one_line(each) for each in diagnostics])
+
+    async def _build(
+        self, esbuild: Path, out: Path, packages: Collection[str] = ()
+    ) -> tuple[dict[str, Any], list[Diagnostic]]:
+        """Make the bundle, and return what esbuild tells of its files and of the code. `packages` have the names of
+        modules of Node.js and are none."""
+        arguments = build_arguments(self._config, self._compat, self._endings.all, packages, out)
+        status, said = await run(esbuild, arguments, self._root)
+        diagnostics = read_diagnostics(said, self._root, self._hint)
+        if status:
+            raise build_error([each for each in diagnostics if each.is_error], said, self._root)
+        return json.loads((out / "meta.json").read_bytes()), diagnostics
 
     # What esbuild has made
 
-    def _read(self, out: Path, warnings: list[str]) -> Source:
-        described: dict[str, Any] = json.loads((out / "meta.json").read_bytes())
-        warnings += self._check_imports(described["inputs"])
+    def _read(self, out: Path, described: Mapping[str, Any], warnings: list[str]) -> Source:
+        warnings += self._check_imports(described["inputs"], _imported(described))
         name = f"{self._config.main.stem}.js"
         code = (out / name).read_bytes()
         modules = [Module(name, "esm", code), *self._copied(out, described)]
@@ -125,7 +135,7 @@ class _Bundling:
         )
         return set(next(([place] for place in places if place.is_file()), []))
 
-    def _check_imports(self, inputs: Mapping[str, Any]) -> Iterator[str]:
+    def _check_imports(self, inputs: Mapping[str, Any], imported_at_all: Collection[str]) -> Iterator[str]:
         """Yield a warning for each import that fails when the code that asks for it runs. Raises BuildError for those
         without which the worker does not even start."""
         errors: list[Diagnostic] = []
@@ -133,7 +143,7 @@ class _Bundling:
             for imported in described["imports"]:
                 path = imported["path"]
                 if imported.get("external"):
-                    if not self._lacks(path):
+                    if not self._lacks(path) or path not in imported_at_all:
                         continue
                     missing = self._refused(file, path, f'Could not resolve "{path}"', import_hint(path, self._compat))
                     if imported["kind"] != "import-statement":
@@ -206,6 +216,12 @@ class _Origin:
 
     def locate(self, module: str, line: int, column: int) -> tuple[Path, int, int] | None:
         return self._map.locate(line, column) if module == self._module else None
+
+
+def _imported(described: Mapping[str, Any]) -> frozenset[str]:
+    """What the bundle imports. Files that came to nothing in it may import more."""
+    outputs = described["outputs"].values()
+    return frozenset(imported["path"] for output in outputs for imported in output["imports"])
 
 
 def _is_no_file(path: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +22,11 @@ _MOST_ERRORS: Final = 10
 _NAVIGATOR_DATE: Final = "2022-03-21"
 
 
-def build_arguments(config: WorkerConfig, compat: NodeCompat, copied: Iterable[str], out: Path) -> Iterator[str]:
+def build_arguments(
+    config: WorkerConfig, compat: NodeCompat, copied: Iterable[str], packages: Collection[str], out: Path
+) -> Iterator[str]:
     """How to bundle a worker into the directory `out`: its code and a map, a `meta.json`, and a copy of each file that
-    is imported and has an ending in `copied`."""
+    is imported and has an ending in `copied`. `packages` have the names of modules of Node.js and are none."""
     yield from (str(config.main), "--bundle", "--format=esm", "--platform=browser", "--target=es2024")
     yield from (f"--outdir={out}", f"--metafile={out / 'meta.json'}")
     yield from ("--sourcemap=external", "--sources-content=false", "--supported:import-source=true")
@@ -35,7 +37,7 @@ def build_arguments(config: WorkerConfig, compat: NodeCompat, copied: Iterable[s
     yield from (f"--loader:{suffix}=jsx" for suffix in (".js", ".mjs", ".cjs"))
     yield from (f"--loader:{ending}=copy" for ending in copied)
     yield from (f"--define:{name}={code}" for name, code in _defines(config).items())
-    yield from (f"--alias:{name}={other}" for name, other in _aliases(config, compat).items())
+    yield from (f"--alias:{name}={other}" for name, other in _aliases(config, compat, packages).items())
     if compat == "v2":
         yield f"--banner:js={REQUIRE}"
     yield from _options(config)
@@ -94,6 +96,7 @@ def _has_navigator(config: WorkerConfig) -> bool:
     return is_recent and "no_global_navigator" not in config.compatibility_flags
 
 
-def _aliases(config: WorkerConfig, compat: NodeCompat) -> Mapping[str, str]:
-    bare = {name: f"node:{name}" for name in sorted(MODULES)} if compat == "v2" else {}
+def _aliases(config: WorkerConfig, compat: NodeCompat, packages: Collection[str]) -> Mapping[str, str]:
+    names = sorted(MODULES.difference(packages)) if compat == "v2" else ()
+    bare = {name: f"node:{name}" for name in names}
     return {**bare, **config.bundling.alias}

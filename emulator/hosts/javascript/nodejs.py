@@ -57,3 +57,11 @@ def import_hint(name: str, compat: NodeCompat) -> str:
     if compat == "v1" and not name.startswith("node:"):
         return f'It is a module of Node.js: import "node:{name}", or set compatibility_date to {_V2_DATE} or later.'
     return ""
+
+
+def misnamed_packages(imported: Collection[str]) -> frozenset[str]:
+    """Packages that have the name of a module of Node.js and files of their own, such as `process/browser`, where they
+    were taken for that module: `node:process/browser`."""
+    names = (name.removeprefix("node:") for name in imported if name.startswith("node:"))
+    below = (name.partition("/")[0] for name in names if "/" in name and name not in MODULES)
+    return MODULES.intersection(below)
