@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from node_tools import needs_node
 
 import emulator.cli.text
 import emulator.testing.core
@@ -34,7 +35,13 @@ SENDS = """
 # Templates
 
 
-@pytest.mark.parametrize("template", template_names())
+JAVASCRIPT = (needs_node, pytest.mark.usefixtures("javascript"))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [pytest.param(name, marks=() if name.startswith("python") else JAVASCRIPT) for name in template_names()],
+)
 def test_the_tests_of_a_template_pass(template: str, pytester: pytest.Pytester) -> None:
     create(pytester.path, template, "shop")
     result = pytester.runpytest_inprocess("-W", "error", "--strict-markers")
