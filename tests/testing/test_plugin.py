@@ -35,14 +35,13 @@ SENDS = """
 # Templates
 
 
-JAVASCRIPT = (needs_node, pytest.mark.usefixtures("javascript"))
-
-
 @pytest.mark.parametrize(
     "template",
-    [pytest.param(name, marks=() if name.startswith("python") else JAVASCRIPT) for name in template_names()],
+    [pytest.param(name, marks=() if name.startswith("python") else needs_node) for name in template_names()],
 )
-def test_the_tests_of_a_template_pass(template: str, pytester: pytest.Pytester) -> None:
+def test_the_tests_of_a_template_pass(template: str, pytester: pytest.Pytester, request: pytest.FixtureRequest) -> None:
+    if not template.startswith("python"):
+        request.getfixturevalue("javascript")
     create(pytester.path, template, "shop")
     result = pytester.runpytest_inprocess("-W", "error", "--strict-markers")
     outcomes = result.parseoutcomes()
