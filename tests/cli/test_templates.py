@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from node_tools import needs_node
 
 from emulator import events
 from emulator.broker.clock import VirtualClock
@@ -170,13 +167,3 @@ def test_running_a_template_in_place_leaves_nothing_that_a_new_worker_would_get(
         "tests/test_sign_up.py",
         "wrangler.jsonc",
     ]
-
-
-@needs_node
-@pytest.mark.usefixtures("javascript")
-@pytest.mark.parametrize("template", ["javascript-queue", "typescript-queue"])
-def test_the_tests_of_a_javascript_template_pass(template: str, tmp_path: Path) -> None:
-    create(tmp_path / "new", template, "new")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=tmp_path / "new", capture_output=True, text=True, check=False, timeout=60)
-    assert "3 passed" in done.stdout, done.stdout + done.stderr

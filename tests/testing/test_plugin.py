@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from node_tools import needs_node
 
 import emulator.cli.text
 import emulator.testing.core
@@ -34,8 +35,13 @@ SENDS = """
 # Templates
 
 
-@pytest.mark.parametrize("template", template_names())
-def test_the_tests_of_a_template_pass(template: str, pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    "template",
+    [pytest.param(name, marks=() if name.startswith("python") else needs_node) for name in template_names()],
+)
+def test_the_tests_of_a_template_pass(template: str, pytester: pytest.Pytester, request: pytest.FixtureRequest) -> None:
+    if not template.startswith("python"):
+        request.getfixturevalue("javascript")
     create(pytester.path, template, "shop")
     result = pytester.runpytest_inprocess("-W", "error", "--strict-markers")
     outcomes = result.parseoutcomes()

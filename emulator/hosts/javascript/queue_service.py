@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, cast
 
-import httptools
 import msgspec
 
 from emulator.broker.broker import Broker
@@ -21,6 +20,7 @@ from emulator.broker.errors import QueueError, QueueErrorCode
 from emulator.broker.message import ContentType, Metrics, Outgoing
 from emulator.config.model import Producer
 from emulator.hosts.javascript.configuration import BINDING_HEADER
+from emulator.hosts.javascript.connection import Connection, Headers
 
 _BINDING: Final = BINDING_HEADER.encode()
 _DEFAULT_TYPE: Final = "v8"
@@ -47,7 +47,7 @@ class QueueService:
         self._worker = worker
         self._producers: dict[str, Producer] = {}
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
 
     def set_producers(self, producers: Iterable[Producer]) -> None:
         """What the worker's bindings are from now on."""
@@ -56,7 +56,7 @@ class QueueService:
     async def start(self, path: Path) -> None:
         """Listen on the Unix socket `path`."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: _Connection(self, self._connections), str(path))
+        self._server = await loop.create_unix_server(lambda: Connection(self._requested, self._connections), str(path))
 
     def close(self) -> None:
         """Stop listening, and drop what is connected."""
@@ -64,6 +64,9 @@ class QueueService:
             self._server.close()
         for connection in list(self._connections):
             connection.close()
+
+    def _requested(self, connection: Connection, url: str, headers: Headers, body: bytes) -> None:
+        connection.transport.write(self.answer(url, {name.lower(): value for name, value in headers}, body))
 
     def answer(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
         """The whole answer to one request."""
@@ -96,56 +99,6 @@ class QueueService:
             batch_delay_seconds=batch_delay,
             producer_delay_seconds=producer.delivery_delay,
         )
-
-
-class _Connection(asyncio.Protocol):
-    """One connection of workerd's. The methods without a doc string are those of asyncio and httptools."""
-
-    __slots__ = ("_body", "_connections", "_headers", "_parser", "_service", "_transport", "_url")
-
-    def __init__(self, service: QueueService, connections: set[_Connection]) -> None:
-        self._service = service
-        self._connections = connections
-        self._parser = httptools.HttpRequestParser(self)
-        self._transport: asyncio.Transport | None = None
-        self._url = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._connections.add(self)
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        self._connections.discard(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.close()
-
-    def close(self) -> None:
-        """Drop the connection."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value
-
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        url, self._url = self._url, b""
-        headers, self._headers = self._headers, {}
-        body, self._body = self._body, []
-        assert self._transport is not None
-        path = url.decode("latin-1")
-        self._transport.write(self._service.answer(path, headers, body[0] if len(body) == 1 else b"".join(body)))
 
 
 def _content_type(name: str) -> ContentType:

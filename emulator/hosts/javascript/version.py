@@ -161,24 +161,30 @@ class Starter:
         self._on_line = on_line
         self._on_exit = on_exit
         self._warn = warn
+        self._warned_of = ""
 
     async def start(self, config: WorkerConfig, workerd: Path, source: Source) -> Version | Failure:
         """A version that runs `source`, or what is wrong with it."""
         started = await self._try(config, workerd, source)
         if isinstance(started, str) and (newest := _NEWEST_DATE.search(started)) and workerd not in _newest_dates:
             _newest_dates[workerd] = newest[1]
-            if config.compatibility_date:
-                self._warn(
-                    f"compatibility_date {config.compatibility_date} is newer than this workerd, "
-                    f"which runs the worker as of {newest[1]}; a newer workerd comes with `npm update workerd`"
-                )
             started = await self._try(config, workerd, source)
+        self._warn_of_date(config.compatibility_date, _newest_dates.get(workerd, ""))
         if isinstance(started, str):
             return not_started(started, source, config.main, config.path.name)
         if not started.handlers:
             await started.end_process()
             return _no_handlers(config)
         return started
+
+    def _warn_of_date(self, date: str, newest: str) -> None:
+        """Say once that a compatibility date is one that workerd does not know yet."""
+        if newest and date > newest and date != self._warned_of:
+            self._warned_of = date
+            self._warn(
+                f"compatibility_date {date} is newer than this workerd, "
+                f"which runs the worker as of {newest}; a newer workerd comes with `npm update workerd`"
+            )
 
     async def _try(self, config: WorkerConfig, workerd: Path, source: Source) -> Version | str:
         """A version that runs, or what workerd said why it does not."""
