@@ -14,6 +14,7 @@ from node_tools import needs_node
 from workerd_support import Workers
 
 from emulator.config.model import Bundling, ModuleRule
+from emulator.failure import Failure
 from emulator.hosts.base import HandlerError
 from emulator.hosts.workerd import WorkerdHost
 from emulator.runtime.workers.request import Request
@@ -196,3 +197,40 @@ def test_a_file_elsewhere_that_is_wrong_is_watched(workers: Workers) -> None:
         assert host.failure is None
 
     workers.run(mended)
+
+
+def test_a_module_of_nodejs_that_workerd_does_not_have_yet_is_named_where_it_is_imported(workers: Workers) -> None:
+    workers.add(
+        """
+        const answer: string = "ok";
+        import { createServer } from "http";
+        export default { fetch: () => Response.json([answer, createServer]) };
+        """,
+        suffix=".ts",
+        compatibility_date="2024-10-01",
+        compatibility_flags=frozenset({"nodejs_compat"}),
+    )
+
+    async def failure(host: WorkerdHost) -> Failure | None:
+        return host.failure
+
+    found = workers.run(failure)
+    assert found is not None
+    assert found.summary == 'Error: No such module "node:http"'
+    assert found.location == f"{workers.directory / 'app/index.ts'}:3"
+    assert "at a later compatibility_date" in found.text
+
+
+def test_a_file_that_no_rule_names_is_missing_without_a_bundle(workers: Workers) -> None:
+    workers.add(
+        'import { a } from "./a.js";\nexport default { fetch: () => Response.json(a) };',
+        bundling=Bundling(no_bundle=True),
+    )
+    write(workers.directory / "app", {"a.js": "export const a = 1;"})
+
+    async def failure(host: WorkerdHost) -> Failure | None:
+        return host.failure
+
+    found = workers.run(failure)
+    assert found is not None
+    assert "only files that rules in wrangler.jsonc name can be imported" in found.text

@@ -21,7 +21,7 @@ from emulator.errors import EmulatorError
 from emulator.hosts.javascript.diagnostics import (
     Diagnostic,
     build_error,
-    code_frame,
+    import_error,
     one_line,
     read_diagnostics,
 )
@@ -167,15 +167,9 @@ class _Bundling:
 
     def _refused(self, file: str, name: str, text: str, hint: str) -> Diagnostic:
         """An error about the import of `name` in an input."""
-        path = self._root / file.partition("?")[0]
-        content = path.read_bytes().decode("utf-8", "replace")
-        match = re.search(rf"""["'`]{re.escape(name)}["'`]""", content)
-        if match is None:
-            return Diagnostic(True, text, "", file, 1, 1, hint)
-        line = content.count("\n", 0, match.start()) + 1
-        column = match.start() - content.rfind("\n", 0, match.start())
-        frame = code_frame(self._root, file, line, column, len(match[0]))
-        return Diagnostic(True, text, frame, file, line, column, hint)
+        return import_error(self._root, file.partition("?")[0], (name,), text, hint) or Diagnostic(
+            True, text, "", file, 1, 1, hint
+        )
 
     # What is said about errors
 

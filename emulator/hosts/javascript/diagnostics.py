@@ -83,14 +83,26 @@ def one_line(diagnostic: Diagnostic) -> str:
     return f"{diagnostic.place}: {diagnostic.text}" if diagnostic.file else diagnostic.text
 
 
-def code_frame(root: Path, file: str, line: int, column: int, width: int) -> str:
-    """A line of code with `width` characters of it marked, in the form that esbuild gives it."""
+def import_error(root: Path, file: str, names: Sequence[str], text: str, hint: str) -> Diagnostic | None:
+    """An error about the import of one of `names` in a file, in the form that esbuild gives to its own. None where the
+    file has no such import, or cannot be read."""
     lines = _lines(root / file)
-    code = lines[line - 1] if 0 < line <= len(lines) else ""
+    quoted = "|".join(map(re.escape, names))
+    pattern = re.compile(rf"""(["'`])(?:{quoted})\1""")
+    for number, line in enumerate(lines, 1):
+        match = pattern.search(line)
+        if match is not None:
+            column = match.start() + 1
+            frame = _code_frame(file, number, column, line, len(match[0]))
+            return Diagnostic(True, text, frame, file, number, column, hint)
+    return None
+
+
+def _code_frame(file: str, line: int, column: int, code: str, width: int) -> str:
+    """A line of code with `width` characters of it marked."""
     shown, before = code.replace("\t", "  "), code[: column - 1].replace("\t", "  ")
     margin = " " * (len(str(line)) + 6)
-    mark = "~" * width if width > 1 else "^"
-    return f"    {file}:{line}:{column}:\n      {line} │ {shown}\n{margin} ╵ {' ' * len(before)}{mark}"
+    return f"    {file}:{line}:{column}:\n      {line} │ {shown}\n{margin} ╵ {' ' * len(before)}{'~' * width}"
 
 
 def _diagnostic(head: re.Match[str], rest: str, root: Path, hint: Callable[[Diagnostic], str]) -> Diagnostic:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import linecache
+import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from emulator.failure import Failure, Frame
 from emulator.hosts.javascript.configuration import MAIN_NAME
+from emulator.hosts.javascript.diagnostics import build_error, import_error
 from emulator.hosts.javascript.source import Source
 
 _FRAME: Final = re.compile(
@@ -23,6 +26,7 @@ _PREFIXES: Final = re.compile(
     r"[\w./+-]+\.(?:c\+\+|h):\d+: |(?:failed|overloaded|disconnected): |(?:remote|broken\.\w+|jsg)\."
 )
 _NO_SUCH_EXPORT: Final = "no default export"
+_NO_SUCH_MODULE: Final = re.compile(r'No such module "(?P<name>[^"]+)"')
 _NO_SUCH_FLAG: Final = re.compile(r"No such compatibility flag: (?P<flag>\S+)")
 _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
 
@@ -65,6 +69,9 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
     if first.startswith(("Compatibility ", "This Worker requires compatibility")):
         message = f"{config_file}: {first}"
         return simple_failure(message)
+    missing = _NO_SUCH_MODULE.search(first)
+    if missing is not None and (found := _missing_module(missing["name"], source, root, config_file)):
+        return found
     frames: list[Frame] = []
     text = _shown_stack("\n".join([first, *(f"    {line.strip()}" for line in lines[1:])]), source, root, frames)
     importer = _IMPORTED_FROM.search(said)
@@ -74,6 +81,22 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
             text = f"{first}\n    imported from {_relative(located[0], root)}"
     failure = simple_failure(first)
     return Failure(failure.type, failure.message, tuple(reversed(frames)), text)
+
+
+def _missing_module(name: str, source: Source, root: Path, config_file: str) -> Failure | None:
+    """The failure of a worker whose code imports a module that workerd has not; None where nobody knows which file it
+    is. The user's own files are looked at first."""
+    if name.startswith("node:"):
+        hint = "workerd has this module of Node.js at a later compatibility_date, or not at all."
+    else:
+        hint = f"Without a bundle, only files that rules in {config_file} name can be imported."
+    names = (name, name.removeprefix("node:"), f"./{name}")
+    for file in sorted(source.inputs, key=lambda file: ("node_modules" in file.parts, file)):
+        shown = Path(os.path.relpath(file, root)).as_posix()
+        error = import_error(root, shown, names, f'No such module "{name}"', hint)
+        if error is not None:
+            return replace(build_error([error], "", root).failure, type="Error")
+    return None
 
 
 def readable(text: str) -> str:
