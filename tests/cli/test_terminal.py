@@ -185,6 +185,15 @@ def test_the_same_failure_again_is_short() -> None:
     assert again == "Error in QUEUE q: ConnectionError: refused\n  as above, at /app/src/mail.py:6\n"
 
 
+def test_a_failure_that_says_all_there_is_to_say_is_shown_as_it_is() -> None:
+    said = "Error: Unexpected\n\n    a.ts:1:2:\n      1 │ (;\n        ╵  ^"
+    failure = Failure("BuildError", "Unexpected", FAILURE.frames, said, verbatim=True)
+    assert show(events.WorkerReloaded("app", ["a.ts"], 0.0, failure)) == (
+        "Error: app does not load, and what is for it waits:\n"
+        "  Error: Unexpected\n\n      a.ts:1:2:\n        1 │ (;\n          ╵  ^\n"
+    )
+
+
 def test_debug_adds_sent_messages_and_whole_tracebacks() -> None:
     sent = events.MessagesSent("q", [message(1)], "sign-up")
     assert show(sent) == ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from emulator.failure import Failure
@@ -34,3 +35,10 @@ def test_what_comes_from_outside_is_escaped(tmp_path: Path) -> None:
 def test_the_innermost_frame_comes_first(tmp_path: Path) -> None:
     page = render_error_page(_failure(tmp_path), "heading", "GET /")
     assert page.index("entry.py:3") < page.index("entry.py:5")
+
+
+def test_what_says_all_there_is_to_say_comes_first(tmp_path: Path) -> None:
+    failure = replace(_failure(tmp_path), text="esbuild says <so>", verbatim=True)
+    page = render_error_page(failure, "heading", "GET /")
+    assert page.index('<pre class="said">esbuild says &lt;so&gt;</pre>') < page.index('class="source"')
+    assert "Traceback as text" not in page

@@ -113,7 +113,7 @@ class _Bundling:
 
     def _copied(self, out: Path, described: Mapping[str, Any]) -> Iterator[Module]:
         """The files that the bundle imports, under every name by which it does: with `?module`, too."""
-        queries = {query for path in described["inputs"] for query in [path.partition("?")[1:]] if query[0]}
+        queries = sorted({path[path.index("?") :] for path in described["inputs"] if "?" in path})
         for path, output in described["outputs"].items():
             if len(output["inputs"]) != 1 or "entryPoint" in output:
                 continue
@@ -123,17 +123,16 @@ class _Bundling:
             name = PurePosixPath(path).name
             content = (out / name).read_bytes()
             yield Module(name, kind, content)
-            for mark, query in sorted(queries):
-                yield Module(name + mark + query, kind, content)
+            for query in queries:
+                yield Module(name + query, kind, content)
 
     def _tsconfig(self) -> set[Path]:
         """The `tsconfig.json` that the main module is read with."""
         if self._config.bundling.tsconfig:
             return {Path(os.path.normpath(self._root / self._config.bundling.tsconfig))}
-        places = (
-            directory / "tsconfig.json" for directory in (self._config.directory, *self._config.directory.parents)
-        )
-        return set(next(([place] for place in places if place.is_file()), []))
+        directories = (self._config.directory, *self._config.directory.parents)
+        nearest = next((path for path in (each / "tsconfig.json" for each in directories) if path.is_file()), None)
+        return set() if nearest is None else {nearest}
 
     def _check_imports(self, inputs: Mapping[str, Any], imported_at_all: Collection[str]) -> Iterator[str]:
         """Yield a warning for each import that fails when the code that asks for it runs. Raises BuildError for those
@@ -145,17 +144,16 @@ class _Bundling:
                 if imported.get("external"):
                     if not self._lacks(path) or path not in imported_at_all:
                         continue
-                    missing = self._refused(file, path, f'Could not resolve "{path}"', import_hint(path, self._compat))
-                    if imported["kind"] != "import-statement":
-                        yield f"{one_line(missing)}. {missing.hint}"
-                        continue
+                    hint = import_hint(path, self._compat)
+                    refused = self._refused(file, path, f'Could not resolve "{path}"', hint)
+                    if imported["kind"] == "import-statement":
+                        errors.append(refused)
+                    else:
+                        yield f"{one_line(refused)}. {hint}"
                 elif ending := self._endings.ignored_ending(path.partition("?")[0]):
-                    missing = self._refused(
-                        file, imported["original"], f"A rule that does not count is about {path}", self._unused(ending)
-                    )
-                else:
-                    continue
-                errors.append(missing)
+                    written = imported.get("original", path)
+                    text = f"A rule that does not count is about {path}"
+                    errors.append(self._refused(file, written, text, self._unused(ending)))
         if errors:
             raise build_error(errors, "", self._root)
 
