@@ -141,12 +141,12 @@ class Peers:
 
     def _go_on(self, name: str, owner: _Owner) -> None:
         known = self._owners.get(name)
-        if known is not None and known.session.pid == owner.session.pid and self._broker.is_forwarding(name):
+        if known is not None and known.session.pid == owner.session.pid and self._broker.forwarded_to(name):
             return
         if known is None:
             self._say(f"queue {name}: messages go to {owner}")
         self._owners[name] = owner
-        self._broker.forward(name, partial(self._deliver, owner.session))
+        self._broker.forward(name, partial(self._deliver, owner.session), str(owner))
 
     def _wait(self, name: str, why: str) -> None:
         self._broker.forward(name, None)

@@ -6,6 +6,7 @@ session by itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -77,9 +78,7 @@ class Session:
         for host in self.hosts:
             self._connect(host, host.config, recovered=recovered)
         self._reconnect(recovered)
-        for host in self.hosts:
-            await host.start()
-            self.broker.hold(host.config.name, held=host.failure is not None)
+        await asyncio.gather(*(self._start(host) for host in self.hosts))
 
     async def stop(self, grace_seconds: float) -> None:
         """Let deliveries, handlers and `waitUntil` work under way finish for at most `grace_seconds`, then cancel
@@ -193,6 +192,10 @@ class Session:
 
         env = self.envs[config.name] = build_env(config, self.broker, warn, self._bindings)
         return env
+
+    async def _start(self, host: Host) -> None:
+        await host.start()
+        self.broker.hold(host.config.name, held=host.failure is not None)
 
     def _introduce(self, journal: Journal) -> None:
         """Say where messages are kept, what was there, and what of it was damaged."""

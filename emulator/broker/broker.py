@@ -193,17 +193,19 @@ class Broker:
         )
         driver.deliver = None
 
-    def forward(self, name: str, deliver: Deliver | None) -> None:
-        """While a queue has no consumer here, let `deliver` take its messages to where it has one; None: they wait.
-        Raises QueueError 10104 when there is no such queue."""
+    def forward(self, name: str, deliver: Deliver | None, to: str = "") -> None:
+        """While a queue has no consumer here, let `deliver` take its messages to where it has one, described by `to`;
+        None: they wait. Raises QueueError 10104 when there is no such queue."""
         driver = self._driver(name)
         driver.forward = deliver
+        driver.forwarded_to = to
         self._apply(driver.state)
 
-    def is_forwarding(self, name: str) -> bool:
-        """Whether the messages of a queue go to another session. Raises QueueError 10104 when there is no such
-        queue."""
-        return self._driver(name).queue.consumer is FORWARDING
+    def forwarded_to(self, name: str) -> str:
+        """Where the messages of a queue go that has no consumer here; empty where they wait. Raises QueueError 10104
+        when there is no such queue."""
+        driver = self._driver(name)
+        return driver.forwarded_to if driver.queue.consumer is FORWARDING else ""
 
     def accept(self, name: str, messages: Sequence[StoredMessage]) -> None:
         """Take over messages that another session has forwarded: at once, with the same ids, attempts fresh. Raises

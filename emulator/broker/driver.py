@@ -24,8 +24,9 @@ Expired = Callable[["Driver", Sequence[Message]], None]
 class Driver:
     """A queue, its `state`, and what delivers its messages: None where nothing does.
 
-    `forward` takes them to where there is a consumer for them, while there is none here. `settled` and `expired` are
-    told what happened. `running` has the deliveries under way, by the id of their lease.
+    `forward` takes them to where there is a consumer for them, while there is none here; `forwarded_to` says where that
+    is. `settled` and `expired` are told what happened. `running` has the deliveries under way, by the id of their
+    lease.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Driver:
         "_timer_at",
         "deliver",
         "forward",
+        "forwarded_to",
         "queue",
         "running",
         "state",
@@ -48,6 +50,7 @@ class Driver:
         self.state = state
         self.deliver: Deliver | None = None
         self.forward: Deliver | None = None
+        self.forwarded_to = ""
         self.running: dict[int, tuple[asyncio.Task[None], Delivery]] = {}
         self.stopped = False
         self._clock = clock

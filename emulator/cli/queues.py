@@ -399,7 +399,8 @@ def _consumer(queue: dict[str, Any]) -> str:
         who = "pulled over HTTP" if consumer["type"] == "http_pull" else consumer["script"]
         letters = f", then {consumer['dead_letter_queue']}" if consumer["dead_letter_queue"] else ""
         return f"{who}{letters}{paused}"
-    return f"none{paused}"
+    elsewhere = queue.get("emulator", {}).get("forwarded_to")
+    return f"{elsewhere or 'none'}{paused}"
 
 
 def _oldest(metrics: dict[str, int]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -92,6 +94,9 @@ def test_the_producer_comes_first(producer: Path, consumer: Path, dev: Dev, clie
     client.get(f"{web.url}/3")
     jobs.wait_for(re.escape("GOT [3] of jobs 1"))
     assert backlog(web, client, "jobs") == 0
+    command = [sys.executable, "-m", "emulator", "queues", "list", "--url", web.url]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"jobs +0 +worker jobs of the session at {jobs.url}", listed)
 
 
 def test_the_consumer_comes_first(producer: Path, consumer: Path, dev: Dev, client: httpx.Client) -> None:

@@ -34,6 +34,12 @@ async def fetch(self, request):
 """
 
 
+@pytest.fixture(autouse=True)
+def own_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests leave in the system's, while they run, is none of this one's business."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 def state() -> dict[str, Any]:
     """What the process has that an emulator may have changed."""
     return {

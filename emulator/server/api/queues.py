@@ -99,7 +99,8 @@ def _shape(call: Call, queue: Queue) -> dict[str, Any]:
     producers = [{"type": "worker", "script": worker} for worker in session.producers_of(queue.name)]
     consumers = consumer_shapes(session, queue)
     settings = queue.settings
-    return {
+    forwarded_to = session.broker.forwarded_to(queue.name)
+    shape = {
         "queue_id": queue_id(queue.name),
         "queue_name": queue.name,
         "created_on": iso(times.created_at),
@@ -114,3 +115,4 @@ def _shape(call: Call, queue: Queue) -> dict[str, Any]:
             "message_retention_period": settings.message_retention_period,
         },
     }
+    return shape | {"emulator": {"forwarded_to": forwarded_to}} if forwarded_to else shape
