@@ -4,7 +4,7 @@ PORT ?= 8787
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-EXAMPLE := emulator/templates/python-queue/wrangler.jsonc
+EXAMPLE := templates/python-queue/wrangler.jsonc
 
 # Where pip is told what to install: a change of either installs again. The stamps say when that was last done.
 SOURCES := pyproject.toml requirements-dev.txt

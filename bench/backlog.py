@@ -13,11 +13,11 @@ import sys
 import time
 from pathlib import Path
 
-from emulator.broker.broker import Broker
-from emulator.broker.clock import VirtualClock
-from emulator.broker.message import DeliveryResult, Outgoing
-from emulator.broker.settings import ConsumerSettings
-from emulator.events import Bus
+from emulator.base.bus import Bus
+from emulator.base.clock import VirtualClock
+from emulator.queues.memory.broker import Broker
+from emulator.queues.message import DeliveryResult, Outgoing
+from emulator.queues.settings import ConsumerSettings
 
 BATCH = 100
 

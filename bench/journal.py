@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emulator.broker.broker import Broker
-from emulator.broker.clock import VirtualClock
-from emulator.broker.journal import Journal
-from emulator.broker.message import Outgoing
-from emulator.broker.settings import ConsumerSettings
-from emulator.events import Bus
+from emulator.base.bus import Bus
+from emulator.base.clock import VirtualClock
+from emulator.queues.memory.broker import Broker
+from emulator.queues.memory.journal import Journal
+from emulator.queues.message import Outgoing
+from emulator.queues.settings import ConsumerSettings
 
 BATCH = 100
 BODY = b"x" * 100

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emulator.errors import EmulatorError
-from emulator.hosts.javascript.tools import find_esbuild, find_workerd
+from emulator.base.errors import EmulatorError
+from emulator.hosts.workerd.tools import find_esbuild, find_workerd
 
 EMULATOR: Final = "emulator"
 EMULATOR_JAVASCRIPT: Final = "emulator-javascript"

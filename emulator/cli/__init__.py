@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from emulator.cli.style import Style, wants_color
-from emulator.errors import EmulatorError
+from emulator.base.errors import EmulatorError
+from emulator.log.style import Style, wants_color
 
 __all__ = ["main"]
 

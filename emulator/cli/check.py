@@ -10,8 +10,8 @@ import click
 from emulator.cli.options import config_option, environment_option
 
 if TYPE_CHECKING:
-    from emulator.cli.terminal import Terminal
-    from emulator.session import Session
+    from emulator.log.terminal import Terminal
+    from emulator.session.session import Session
 
 
 @click.command(short_help="Validate the configuration and load the worker.")
@@ -30,10 +30,10 @@ def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str |
       emulator check -e production              with the settings of an environment
       emulator check -c web/wrangler.jsonc -c jobs/wrangler.jsonc
     """
-    from emulator.cli.terminal import Terminal
-    from emulator.events import Bus
-    from emulator.serving import Options, run
-    from emulator.session import Session
+    from emulator.base.bus import Bus
+    from emulator.log.terminal import Terminal
+    from emulator.server.serving import Options, run
+    from emulator.session.session import Session
 
     bus = Bus()
     terminal = Terminal(bus)

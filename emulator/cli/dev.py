@@ -10,8 +10,8 @@ import click
 from emulator.cli.options import config_option, environment_option
 
 if TYPE_CHECKING:
-    from emulator.broker.journal import Journal
-    from emulator.events import Level
+    from emulator.base.bus import Level
+    from emulator.queues.memory.journal import Journal
 
 
 def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -103,10 +103,10 @@ def dev(  # noqa: PLR0917 - click passes its options by name
       emulator dev --persist-to .emulator       messages that are there again after a restart
       emulator dev --log-format json > log      lines for a program to read
     """
-    from emulator.cli.terminal import Terminal
-    from emulator.events import Bus
-    from emulator.serving import Options, run, serve
-    from emulator.session import Session
+    from emulator.base.bus import Bus
+    from emulator.log.terminal import Terminal
+    from emulator.server.serving import Options, run, serve
+    from emulator.session.session import Session
 
     bus = Bus()
     journal: Journal | None = None
@@ -122,7 +122,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
         )
         configs = options.read_all()
         if persist_to is not None:
-            from emulator.broker.journal import Journal
+            from emulator.queues.memory.journal import Journal
 
             journal = Journal(persist_to)
         session = Session(configs, bus, journal=journal)

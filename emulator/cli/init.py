@@ -12,10 +12,8 @@ from pathlib import Path
 
 import click
 
-from emulator.errors import EmulatorError
-
-TEMPLATES = Path(__file__).parent.parent / "templates"
-"""Each directory below it is a worker that runs as it is."""
+from emulator.base.errors import EmulatorError
+from emulator.cli.templates import template_names, templates_directory
 
 _DEFAULT_TEMPLATE = "python-queue"
 _MAX_NAME = 63
@@ -26,11 +24,6 @@ _LEFT_OUT = frozenset({"__pycache__", ".dev.vars", ".pytest_cache", ".ruff_cache
 _RENAMED = {"gitignore": ".gitignore"}
 """Templates keep it under another name, because packaging tools obey, or leave out, a `.gitignore` that they meet."""
 _NAME_IN_CONFIGURATION = re.compile(r'("name"\s*:\s*)"[^"]*"')
-
-
-def template_names() -> list[str]:
-    """The templates that there are."""
-    return sorted(path.parent.name for path in TEMPLATES.glob("*/wrangler.jsonc"))
 
 
 @click.command(short_help="Make a worker from a template.")
@@ -139,7 +132,7 @@ def _staging(base: Path) -> Iterator[Path]:
 
 def _fill(tree: Path, template: str, name: str) -> None:
     """Write the files of `template` below `tree`, as new files: those of an installed package may be read-only."""
-    source = TEMPLATES / template
+    source = templates_directory() / template
     for path in source.rglob("*"):
         inner = path.relative_to(source)
         if path.is_file() and not _LEFT_OUT.intersection(inner.parts):

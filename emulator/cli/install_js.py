@@ -12,12 +12,12 @@ from typing import Final
 
 import click
 
-from emulator.errors import EmulatorError
-from emulator.hosts.javascript.tools import ESBUILD_VERSION, WORKERD_VERSION, cache_directory, installed_in
+from emulator.base.errors import EmulatorError
+from emulator.hosts.workerd.tools import ESBUILD_VERSION, WORKERD_VERSION, cache_directory, installed_in
 
 _TIMEOUT_SECONDS: Final = 600
 _LOCKED: Final = ("package.json", "package-lock.json")
-"""What to install, and the checksums of it; in `emulator/hosts/javascript/npm`."""
+"""What to install, and the checksums of it; in `emulator/hosts/workerd/npm`."""
 
 
 @click.command(short_help="Install what runs JavaScript workers.")
@@ -53,7 +53,7 @@ def _install(npm: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="install-", dir=target.parent) as name:
         draft = Path(name) / "whole"
         draft.mkdir()
-        locked = files("emulator.hosts.javascript") / "npm"
+        locked = files("emulator.hosts.workerd") / "npm"
         for file in _LOCKED:
             (draft / file).write_bytes((locked / file).read_bytes())
         _run_npm(npm, draft)

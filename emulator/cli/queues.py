@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import click
 
+from emulator.base.errors import EmulatorError
 from emulator.cli.running import Rest, find, token_option, url_option
-from emulator.cli.style import Style, wants_color
-from emulator.errors import EmulatorError
+from emulator.log.style import Style, wants_color
 
 _MOST_MESSAGES = 100
 _MAX_BODY = 400
@@ -332,7 +332,7 @@ def _json_body(message: dict[str, Any]) -> Any:
 
 
 def _shown_body(message: dict[str, Any]) -> str:
-    from emulator.broker.codec import decode
+    from emulator.wire.codec import decode
 
     kind, body = message["metadata"]["CF-Content-Type"], message["body"]
     if kind == "json":
@@ -384,7 +384,7 @@ def _style() -> Style:
 
 
 def _clean(text: str) -> str:
-    from emulator.cli.text import clean
+    from emulator.log.text import clean
 
     return clean(text)
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from emulator.errors import EmulatorError
-from emulator.registry import Running, choose, running_sessions
+from emulator.base.errors import EmulatorError
 from emulator.server.addresses import API_PREFIX, queue_id
+from emulator.session.running import Running, choose, running_sessions
 
 ACCOUNT_ID = "local"
 """Any will do."""

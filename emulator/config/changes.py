@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from typing import Final
 
-from emulator.broker.settings import ConsumerSettings
 from emulator.config.model import Bundling, WorkerConfig
+from emulator.queues.settings import ConsumerSettings
 
 _PLAIN: Final = (
     ("name", "name"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Final, NamedTuple
 
-from emulator.broker.settings import (
+from emulator.queues.settings import (
     DELAY_SECONDS,
     MAX_BATCH_SIZE,
     MAX_BATCH_TIMEOUT_SECONDS,

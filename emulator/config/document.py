@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+from emulator.base.errors import Problem
 from emulator.config.model import Place
-from emulator.errors import Problem
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from emulator.errors import Problem
+from emulator.base.errors import Problem
 
 
 class EnvFiles:

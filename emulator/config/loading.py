@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from emulator.base.errors import ConfigError, EmulatorError, Problem
 from emulator.config import checks, jsonc
 from emulator.config.checks import found
 from emulator.config.document import (
@@ -21,7 +22,6 @@ from emulator.config.document import (
 from emulator.config.env_files import EnvFiles, read_env_files
 from emulator.config.model import DEFAULT_CPU_MS, JAVASCRIPT_SUFFIXES, Bundling, WorkerConfig
 from emulator.config.reading import Section, read_settings
-from emulator.errors import ConfigError, EmulatorError, Problem
 
 CONFIG_NAMES: Final = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 

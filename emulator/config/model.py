@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
-from emulator.broker.settings import ConsumerSettings
-from emulator.errors import Problem
+from emulator.base.errors import Problem
+from emulator.queues.settings import ConsumerSettings
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 

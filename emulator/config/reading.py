@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date, time
 from typing import Any, Final, NamedTuple, cast
 
-from emulator.broker.settings import ConsumerSettings
 from emulator.config import checks, wrangler_keys
 from emulator.config.bundling import BUNDLING_KEYS, inherited, read_bundling
 from emulator.config.checks import Check, found
 from emulator.config.document import Findings, KeyPath, format_path
 from emulator.config.model import JSON, Consumer, Producer, Service
+from emulator.queues.settings import ConsumerSettings
 
 SECTION_KEYS: Final[Mapping[str, Check]] = {
     "name": checks.WORKER_NAME,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from emulator.base.errors import ConfigError, Problem
 from emulator.config.document import problem_at
 from emulator.config.model import Place, WorkerConfig
-from emulator.errors import ConfigError, Problem
 
 
 def check_together(configs: Sequence[WorkerConfig]) -> None:

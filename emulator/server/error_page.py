@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 if TYPE_CHECKING:
-    from emulator.failure import Failure
+    from emulator.base.failure import Failure
 
 
 @cache

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from emulator.events import Bus, RequestFinished
-from emulator.hosts.base import HandlerError, HandlerMissing, Host, NotLoaded
-from emulator.runtime.http import request_from_scope, send_response
-from emulator.runtime.workers.response import FetchResponse, Response
+from emulator_runtime.http import request_from_scope, send_response
+from emulator_runtime.workers.response import FetchResponse, Response
+
+from emulator.base.bus import Bus
+from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
+from emulator.server.events import RequestFinished
 
 if TYPE_CHECKING:
-    from emulator.failure import Failure
-    from emulator.runtime.workers.request import Request
+    from emulator_runtime.workers.request import Request
+
+    from emulator.base.failure import Failure
     from emulator.server.app import Receive, Scope, Send
 
 CLIENT_CLOSED_REQUEST: Final = 499

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from emulator.errors import ServerError
+from emulator.base.errors import ServerError
 from emulator.server.app import App
 from emulator.server.gateway import AnswerBrokenError
 from emulator.server.websocket import WebSocketTunnel

@@ -10,7 +10,8 @@ import asyncio
 from time import perf_counter
 from typing import Any, Final, cast
 
-from emulator.runtime.http import request_from_scope
+from emulator_runtime.http import request_from_scope
+
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emulator.runtime.workers.response import Response
+    from emulator_runtime.workers.response import Response
+
     from emulator.testing.chaos import Chaos
     from emulator.testing.emulators import AsyncEmulator, Emulator
     from emulator.testing.outbound import Outbound, OutboundCall

@@ -12,8 +12,8 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from emulator.broker.driver import Deliver
-from emulator.broker.message import Delivery, DeliveryResult, Message
+from emulator.queues.memory.driver import Deliver
+from emulator.queues.message import Delivery, DeliveryResult, Message
 
 LATEST_SECONDS: Final = 30.0
 LOST_ACK: Final = "chaos: the ack was lost after the handler ran"

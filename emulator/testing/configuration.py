@@ -11,9 +11,9 @@ from tempfile import TemporaryDirectory
 from textwrap import dedent
 from typing import Any, Final
 
+from emulator.base.errors import ConfigError, EmulatorError, Problem
 from emulator.config import find_config, load_config
 from emulator.config.model import JSON, WorkerConfig
-from emulator.errors import ConfigError, EmulatorError, Problem
 
 _HINT: Final = (
     'Name one: Emulator("path/wrangler.jsonc"), or for the fixture `emulator_config` in the settings of pytest;\n'

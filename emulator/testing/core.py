@@ -14,24 +14,27 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from emulator.broker.driver import Deliver
-from emulator.broker.errors import QueueError
-from emulator.broker.message import ContentType, DeliveryResult
-from emulator.broker.message import Delivery as BrokerDelivery
-from emulator.broker.message import Message as StoredMessage
-from emulator.broker.message import Metrics as BrokerMetrics
-from emulator.broker.queue import Queue
+from emulator_runtime.values import to_record
+
+from emulator.base.bus import Bus, Notice
+from emulator.base.errors import EmulatorError, WorkerLoadError
 from emulator.config.model import WorkerConfig
-from emulator.errors import EmulatorError, WorkerLoadError
-from emulator.events import BatchDelivered, Bus, Notice, ScheduledFinished
-from emulator.hosts.base import HandlerError, HandlerMissing, Host, JavaScriptError
-from emulator.hosts.loader import OwnSource
-from emulator.hosts.output import attach as attach_output
-from emulator.hosts.output import redirected
-from emulator.runtime.values import to_record
+from emulator.hosts.events import ScheduledFinished
+from emulator.hosts.host import HandlerError, HandlerMissing, Host, JavaScriptError
+from emulator.hosts.python.loader import OwnSource
+from emulator.hosts.python.output import attach as attach_output
+from emulator.hosts.python.output import redirected
+from emulator.queues.errors import QueueError
+from emulator.queues.events import BatchDelivered
+from emulator.queues.memory.driver import Deliver
+from emulator.queues.memory.queue import Queue
+from emulator.queues.message import Delivery as BrokerDelivery
+from emulator.queues.message import DeliveryResult
+from emulator.queues.message import Message as StoredMessage
+from emulator.queues.message import Metrics as BrokerMetrics
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
-from emulator.session import Session
+from emulator.session.session import Session
 from emulator.testing.chaos import Chaos, Disturber
 from emulator.testing.loop import EPOCH, EndlessError, LoopClock, RealLoop, StuckError, VirtualLoop
 from emulator.testing.outbound import Outbound, UnmatchedFetchError
@@ -46,10 +49,11 @@ from emulator.testing.records import (
     to_dispatch,
 )
 from emulator.testing.timeline import Timeline
+from emulator.wire.codec import ContentType
 
 if TYPE_CHECKING:
-    from emulator.runtime.workers.request import Request
-    from emulator.runtime.workers.response import Response
+    from emulator_runtime.workers.request import Request
+    from emulator_runtime.workers.response import Response
 
 T = TypeVar("T")
 
@@ -153,8 +157,8 @@ class Core:
         return self._session is not None and self._session.owns(descriptor)
 
     def _make_control(self) -> Any:
-        from emulator.server.api import make_api  # few tests ask for what is under /cdn-cgi/
-        from emulator.server.control import make_control
+        from emulator.server.control.api import make_api  # few tests ask for what is under /cdn-cgi/
+        from emulator.server.control.app import make_control
 
         return make_control(self.bus, make_api(self.session))
 
@@ -551,7 +555,7 @@ def keep_sources(error: BaseException) -> None:
         link = link.__cause__ or link.__context__
 
 
-_IN_BETWEEN: Final = frozenset({"anyio", "asyncio", "contextlib", "emulator", "httpx"})
+_IN_BETWEEN: Final = frozenset({"anyio", "asyncio", "contextlib", "emulator", "emulator_runtime", "httpx"})
 
 
 def _top_module(traceback: TracebackType) -> str:

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from emulator.broker.codec import encode
-from emulator.broker.message import ContentType, Outgoing
-from emulator.errors import EmulatorError
+from emulator.base.errors import EmulatorError
+from emulator.queues.message import Outgoing
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
 from emulator.testing.core import IDLE_LIMIT, Core, Settings, keep_sources, random_seed, user_frames
 from emulator.testing.outbound import Outbound
 from emulator.testing.records import Delivery, Message, Metrics, QueueResult, at_time
+from emulator.wire.codec import ContentType, encode
 
 if TYPE_CHECKING:
     from types import TracebackType

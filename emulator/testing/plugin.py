@@ -82,7 +82,7 @@ def async_emulator(request: pytest.FixtureRequest) -> Iterator[AsyncEmulator]:
 
 def _opened(stack: ExitStack, make: Callable[[], AbstractContextManager[T]]) -> T:
     """An emulator that `stack` closes, or the end of the test with what is wrong."""
-    from emulator.errors import EmulatorError
+    from emulator.base.errors import EmulatorError
 
     try:
         return stack.enter_context(make())

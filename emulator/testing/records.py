@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from emulator.broker.codec import decode, encode
-from emulator.broker.message import Attempt, ContentType, DeadLetter, Outcome
-from emulator.broker.message import Message as StoredMessage
+from emulator.queues.message import Attempt, DeadLetter, Outcome
+from emulator.queues.message import Message as StoredMessage
+from emulator.wire.codec import ContentType, decode, encode
 
 NOW: Final = float("-inf")
 """The timestamp of a message that is to get the time at which it is dispatched."""

@@ -17,12 +17,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator import events
-from emulator.broker.codec import decode
-from emulator.broker.message import Message
+from emulator.base.bus import Bus, Notice
+from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesSent
+from emulator.queues.message import Message
+from emulator.server.events import RequestFinished
+from emulator.session.events import WorkerReloaded
+from emulator.wire.codec import decode
 
 if TYPE_CHECKING:
-    from emulator.cli.text import TextLines
+    from emulator.log.text import TextLines
     from emulator.testing.chaos import Chaos
 
 MOST_ENTRIES: Final = 100
@@ -51,7 +55,7 @@ recent: deque[Timeline] = deque(maxlen=16)
 class Timeline:
     """Collects the events of `bus`. `now` tells the time in seconds since the epoch."""
 
-    def __init__(self, bus: events.Bus, now: Callable[[], float]) -> None:
+    def __init__(self, bus: Bus, now: Callable[[], float]) -> None:
         self.chaos: Chaos | None = None
         self.closed = False
         """Whether its emulator is closed."""
@@ -77,7 +81,7 @@ class Timeline:
 
     def _add(self, event: Any) -> None:
         # A message changes with each of its attempts; an entry tells how it was.
-        if type(event) is events.BatchDelivered:
+        if type(event) is BatchDelivered:
             messages = [copy(message) for message in event.lease.messages]
         else:
             messages = [copy(message) for message in getattr(event, "messages", ())]
@@ -87,8 +91,8 @@ class Timeline:
     def render(self, directory: Path | None = None) -> str:
         """The timeline as text, a line or more an entry, each with the seconds since the start. Empty when nothing
         happened. Files below `directory` (that where pytest or the program was started) are named from there."""
-        from emulator.cli.style import Style
-        from emulator.cli.text import TextLines
+        from emulator.log.style import Style
+        from emulator.log.text import TextLines
 
         words = _Words(TextLines(Style(enabled=False), directory or Path.cwd()))
         words.name_workers(event for _, event, _ in self._entries)
@@ -155,17 +159,17 @@ class _Words:
     def _whose(self, worker: str) -> str:
         return f" ({worker})" if len(self._workers) > 1 else ""
 
-    def request(self, _at: float, event: events.RequestFinished, _messages: Sequence[Message]) -> tuple[str, str]:
+    def request(self, _at: float, event: RequestFinished, _messages: Sequence[Message]) -> tuple[str, str]:
         text = self._lines.request(event).rpartition(" (")[0]
         return "request", f"{text}{_after(event.duration)}{self._whose(event.worker)}"
 
-    def failed(self, _at: float, event: events.HandlerFailed, _messages: Sequence[Message]) -> tuple[str, str]:
+    def failed(self, _at: float, event: HandlerFailed, _messages: Sequence[Message]) -> tuple[str, str]:
         self._told = event.failure.summary
         text = self._lines.handler_failed(event).removeprefix("Error ").replace("\n  ", "\n").rstrip("\n")
         first, _, rest = text.partition("\n")
         return "error", f"{first} ({rest})" if rest.startswith("as above") else text
 
-    def sent(self, at: float, event: events.MessagesSent, messages: Sequence[Message]) -> tuple[str, str] | None:
+    def sent(self, at: float, event: MessagesSent, messages: Sequence[Message]) -> tuple[str, str] | None:
         if event.source == "dead letter":
             return None  # its batch has told
         where = f"to {event.queue} by {'the test' if event.source == 'test' else event.source}"
@@ -176,7 +180,7 @@ class _Words:
             bodies.append(f"and {len(messages) - MOST_BODIES} more")
         return "sent", "\n".join([f"{len(messages)} messages {where}", *bodies])
 
-    def batch(self, _at: float, event: events.BatchDelivered, messages: Sequence[Message]) -> tuple[str, str]:
+    def batch(self, _at: float, event: BatchDelivered, messages: Sequence[Message]) -> tuple[str, str]:
         settled, attempts = event.settlement, {message.id: message.attempts for message in messages}
 
         def group(words: str, those: Sequence[Message], where: str = "", *, acked: bool = False) -> list[str]:
@@ -206,40 +210,40 @@ class _Words:
         to = f" to {event.worker}" if len(self._workers) > 1 else ""
         return "batch", f"{event.queue}{to}: {'; '.join(parts)}{why}{_after(event.duration)}"
 
-    def dropped(self, _at: float, event: events.MessagesDropped, messages: Sequence[Message]) -> tuple[str, str] | None:
+    def dropped(self, _at: float, event: MessagesDropped, messages: Sequence[Message]) -> tuple[str, str] | None:
         if event.reason == "retries":
             return None  # its batch has told
         why = "purged" if event.reason == "purged" else "older than the queue's retention period"
         return "dropped", f"{_ids(messages)} of {event.queue}: {why}"
 
-    def scheduled(self, _at: float, event: events.ScheduledFinished, _messages: Sequence[Message]) -> tuple[str, str]:
+    def scheduled(self, _at: float, event: ScheduledFinished, _messages: Sequence[Message]) -> tuple[str, str]:
         return "scheduled", f"{event.cron} {event.outcome}{self._whose(event.worker)}"
 
-    def reloaded(self, _at: float, event: events.WorkerReloaded, _messages: Sequence[Message]) -> tuple[str, str]:
+    def reloaded(self, _at: float, event: WorkerReloaded, _messages: Sequence[Message]) -> tuple[str, str]:
         return "reload", self._lines.reloaded(event)
 
-    def output(self, _at: float, event: events.WorkerOutput, _messages: Sequence[Message]) -> tuple[str, str]:
+    def output(self, _at: float, event: WorkerOutput, _messages: Sequence[Message]) -> tuple[str, str]:
         kind, text = "print", event.text.rstrip("\n")
         if event.logger or event.level != "info":
             kind, text = "log", f"{event.level.upper()} {event.logger + ': ' if event.logger else ''}{text}"
         return kind, f"{text}{self._whose(event.worker)}"
 
-    def notice(self, _at: float, event: events.Notice, _messages: Sequence[Message]) -> tuple[str, str]:
+    def notice(self, _at: float, event: Notice, _messages: Sequence[Message]) -> tuple[str, str]:
         if event.text.startswith("CHAOS "):
             return "chaos", event.text.removeprefix("CHAOS ")
         return event.level, f"{event.text}{self._whose(event.worker)}"
 
 
 _WORDS: Final[dict[type[Any], Callable[..., tuple[str, str] | None]]] = {
-    events.RequestFinished: _Words.request,
-    events.HandlerFailed: _Words.failed,
-    events.MessagesSent: _Words.sent,
-    events.BatchDelivered: _Words.batch,
-    events.MessagesDropped: _Words.dropped,
-    events.ScheduledFinished: _Words.scheduled,
-    events.WorkerReloaded: _Words.reloaded,
-    events.WorkerOutput: _Words.output,
-    events.Notice: _Words.notice,
+    RequestFinished: _Words.request,
+    HandlerFailed: _Words.failed,
+    MessagesSent: _Words.sent,
+    BatchDelivered: _Words.batch,
+    MessagesDropped: _Words.dropped,
+    ScheduledFinished: _Words.scheduled,
+    WorkerReloaded: _Words.reloaded,
+    WorkerOutput: _Words.output,
+    Notice: _Words.notice,
 }
 
 

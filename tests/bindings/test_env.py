@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emulator_runtime.errors import NotEmulatedError
 
+from emulator.base.bus import Bus
+from emulator.base.clock import VirtualClock
 from emulator.bindings.env import Env, build_env
-from emulator.bindings.queue import QueueBinding
-from emulator.broker.broker import Broker
-from emulator.broker.clock import VirtualClock
-from emulator.broker.errors import QueueError
+from emulator.bindings.queue.python import QueueBinding
 from emulator.config.model import Producer, WorkerConfig
-from emulator.events import Bus
-from emulator.runtime.errors import NotEmulatedError
+from emulator.queues.errors import QueueError
+from emulator.queues.memory.broker import Broker
 
 ORDERS = (Producer("ORDERS", "orders"),)
 

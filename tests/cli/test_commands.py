@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from emulator import events
+from emulator.base.bus import Bus
+from emulator.base.errors import ConfigError, Problem, ServerError
+from emulator.base.failure import Failure, Frame
 from emulator.cli import cli
 from emulator.config.model import WorkerConfig
-from emulator.errors import ConfigError, Problem, ServerError
-from emulator.failure import Failure, Frame
+from emulator.server.events import ServerReady
 
 ROOT = Path(__file__).parents[2]
 FAILURE = Failure("SyntaxError", "bad", (Frame("/app/entry.py", 3, "<module>", "def", is_user=True),), "")
@@ -40,7 +41,7 @@ class FakeSession:
     error: BaseException | None = None
     failure: Failure | None = None
 
-    def __init__(self, _configs: object, bus: events.Bus, journal: object = None) -> None:
+    def __init__(self, _configs: object, bus: Bus, journal: object = None) -> None:
         self.bus = bus
         self.hosts = [FakeHost(self.failure)]
         self.configs = [host.config for host in self.hosts]
@@ -58,7 +59,7 @@ async def serve(session: FakeSession, options: dict[str, Any]) -> None:
     assert options is session.read[-1]
     if session.error is not None:
         raise session.error
-    session.bus.publish(events.ServerReady("http://127.0.0.1:8787"))
+    session.bus.publish(ServerReady("http://127.0.0.1:8787"))
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -81,8 +82,8 @@ def session(monkeypatch: pytest.MonkeyPatch) -> type[FakeSession]:
             return []
 
     for name, contents in (
-        ("emulator.session", {"Session": Fake}),
-        ("emulator.serving", {"Options": Options, "serve": serve, "run": run}),
+        ("emulator.session.session", {"Session": Fake}),
+        ("emulator.server.serving", {"Options": Options, "serve": serve, "run": run}),
     ):
         module = ModuleType(name)
         module.__dict__.update(contents)
@@ -203,7 +204,7 @@ def test_an_unknown_command_is_refused() -> None:
 
 
 def test_starting_imports_no_more_than_it_needs() -> None:
-    code = "import sys, emulator.cli.dev, emulator.cli.terminal; print(*sys.modules)"
+    code = "import sys, emulator.cli.dev, emulator.log.terminal; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     needless = {"rich", "httpx", "jinja2", "json5", "starlette", "importlib.metadata", "tempfile", "emulator.cli.init"}
     assert needless.isdisjoint(output.split())

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from emulator.base.errors import EmulatorError
 from emulator.cli import cli
-from emulator.cli.init import TEMPLATES, template_names, worker_name
+from emulator.cli.init import worker_name
+from emulator.cli.templates import template_names, templates_directory
 from emulator.config import load_config
-from emulator.errors import EmulatorError
 
 
 @pytest.fixture(autouse=True)
@@ -157,5 +158,5 @@ def test_a_failure_half_way_leaves_nothing_behind(target: str, tmp_path: Path, m
 
 
 def test_templates_name_no_resource_from_elsewhere() -> None:
-    for path in TEMPLATES.rglob("*.py"):
+    for path in templates_directory().rglob("*.py"):
         assert not re.search(r"(src|href|url\()=?[\"'(]?https?:", path.read_text()), path

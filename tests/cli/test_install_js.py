@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from node_tools import needs_node
 
 from emulator.cli import cli
-from emulator.hosts.javascript import tools
-from emulator.hosts.javascript.tools import (
+from emulator.hosts.workerd import tools
+from emulator.hosts.workerd.tools import (
     ESBUILD_VERSION,
     WORKERD_VERSION,
     cache_directory,
     find_workerd,
     installed_in,
 )
+from tests.support.node_tools import needs_node
 
 INSTALLS = """#!/bin/sh
 for name in @cloudflare/workerd-linux-64/bin/workerd @esbuild/linux-x64/bin/esbuild; do

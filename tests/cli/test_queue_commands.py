@@ -17,19 +17,19 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from emulator.broker.clock import VirtualClock
-from emulator.broker.codec import encode
-from emulator.broker.message import Outgoing
-from emulator.broker.settings import ConsumerSettings
+from emulator.base.bus import Bus
+from emulator.base.clock import VirtualClock
 from emulator.cli import cli
 from emulator.config import load_config
-from emulator.events import Bus
-from emulator.registry import Running, register
-from emulator.server.api import make_api
+from emulator.queues.message import Outgoing
+from emulator.queues.settings import ConsumerSettings
 from emulator.server.app import App
-from emulator.server.control import make_control
+from emulator.server.control.api import make_api
+from emulator.server.control.app import make_control
 from emulator.server.gateway import Gateway
-from emulator.session import Session
+from emulator.session.running import Running, register
+from emulator.session.session import Session
+from emulator.wire.codec import encode
 
 URL = "http://127.0.0.1:8787"
 WORKER = """
@@ -314,7 +314,7 @@ def test_an_address_where_no_emulator_answers_is_told(registry: None, monkeypatc
 def test_help_does_not_import_what_only_a_request_needs() -> None:
     code = "import sys, emulator.cli.queues, emulator.cli.env; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert {"httpx", "starlette", "tempfile", "emulator.broker.broker"}.isdisjoint(output.split())
+    assert {"httpx", "starlette", "tempfile", "emulator.queues.memory.broker"}.isdisjoint(output.split())
 
 
 @pytest.mark.parametrize("command", ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive"])

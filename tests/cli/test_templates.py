@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emulator_runtime.workers import Request
 
-from emulator import events
-from emulator.broker.clock import VirtualClock
-from emulator.cli.init import TEMPLATES, create
+from emulator.base.bus import Bus
+from emulator.base.clock import VirtualClock
+from emulator.cli.init import create
+from emulator.cli.templates import templates_directory
 from emulator.config import load_config
-from emulator.runtime.workers import Request
-from emulator.session import Session
+from emulator.queues.events import BatchDelivered, MessagesDeadLettered
+from emulator.session.session import Session
 
 
 class Running:
@@ -23,10 +25,10 @@ class Running:
 
     def __init__(self, template: str) -> None:
         self.clock = VirtualClock()
-        self.bus = events.Bus()
-        self.batches: asyncio.Queue[events.BatchDelivered] = asyncio.Queue()
-        self.bus.subscribe(events.BatchDelivered, self.batches.put_nowait)
-        configuration = TEMPLATES / template / "wrangler.jsonc"
+        self.bus = Bus()
+        self.batches: asyncio.Queue[BatchDelivered] = asyncio.Queue()
+        self.bus.subscribe(BatchDelivered, self.batches.put_nowait)
+        configuration = templates_directory() / template / "wrangler.jsonc"
         self.session = Session([load_config(configuration)], self.bus, clock=self.clock)
         self.host = self.session.hosts[0]
 
@@ -35,7 +37,7 @@ class Running:
         response = await self.host.fetch(request)
         return response.status, await response.text()
 
-    async def next_batch(self) -> events.BatchDelivered:
+    async def next_batch(self) -> BatchDelivered:
         """Move the clock to what is due next, until a batch has been settled."""
         while self.batches.empty():
             due = self.clock.next_timer()
@@ -126,8 +128,8 @@ def test_json_without_an_address_is_refused(body: str) -> None:
 
 def test_an_address_that_fails_is_tried_four_times_and_then_kept_with_its_reason() -> None:
     async def conversation(running: Running) -> None:
-        moved: list[events.MessagesDeadLettered] = []
-        running.bus.subscribe(events.MessagesDeadLettered, moved.append)
+        moved: list[MessagesDeadLettered] = []
+        running.bus.subscribe(MessagesDeadLettered, moved.append)
         await running.fetch("/signup?email=nobody@fail.example")
         outcomes = [await running.next_batch() for _ in range(4)]
         assert [len(batch.settlement.retried) for batch in outcomes] == [1, 1, 1, 0]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from emulator.base.errors import ConfigError
 from emulator.config import WorkerConfig, describe_changes, load_config
 from emulator.config.model import Bundling, ModuleRule
-from emulator.errors import ConfigError
 
 
 def load(directory: Path, environment: str | None = None, **settings: Any) -> WorkerConfig:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from config_project import assert_errors, assert_warnings, load, wrap
 
-from emulator.broker.settings import ConsumerSettings
 from emulator.config import Consumer, Producer
+from emulator.queues.settings import ConsumerSettings
+from tests.config.project import assert_errors, assert_warnings, load, wrap
 
 TOP = """\
 {

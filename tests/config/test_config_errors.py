@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from config_project import assert_errors, wrap, write
 
+from emulator.base.errors import ConfigError, EmulatorError
 from emulator.config import find_config, load_config
-from emulator.errors import ConfigError, EmulatorError
+from tests.config.project import assert_errors, wrap, write
 
 QUEUE_NAME = "a queue name: 1 to 63 lowercase letters, digits and hyphens, with no hyphen at either end"
 WORKER_NAME = "a name of 1 to 63 lowercase letters, digits, hyphens and underscores that does not begin with a hyphen"

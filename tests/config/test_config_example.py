@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emulator.broker.settings import ConsumerSettings
 from emulator.config import Producer, WorkerConfig, jsonc, load_config, reading
 from emulator.config.model import Bundling
+from emulator.queues.settings import ConsumerSettings
 
 EXAMPLE = Path(__file__).parents[2] / "wrangler.jsonc.example"
 
@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / "wrangler.jsonc.example"
 def load_example(directory: Path, environment: str | None = None) -> WorkerConfig:
     path = directory / "wrangler.jsonc"
     shutil.copy(EXAMPLE, path)
-    main = directory / "emulator/templates/python-queue/src/entry.py"
+    main = directory / "templates/python-queue/src/entry.py"
     main.parent.mkdir(parents=True)
     main.touch()
     return load_config(path, environment=environment)

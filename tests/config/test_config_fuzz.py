@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from config_project import write
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.base.errors import ConfigError
 from emulator.config import load_config, reading, wrangler_keys
-from emulator.errors import ConfigError
+from tests.config.project import write
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from config_project import wrap, write
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.base.errors import ConfigError
 from emulator.config import load_config
 from emulator.config.dotenv import parse_env
-from emulator.errors import ConfigError
+from tests.config.project import wrap, write
 
 CONFIG = wrap('"vars": {"A": "var", "KEPT": 1}, "env": {"staging": {"vars": {"A": "staging var"}}}')
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from config_project import load, wrap, write
 
-from emulator.broker.settings import ConsumerSettings
+from emulator.base.errors import ConfigError
 from emulator.config import Consumer, Producer, WorkerConfig, check_together, describe_changes, load_config
-from emulator.errors import ConfigError
+from emulator.queues.settings import ConsumerSettings
+from tests.config.project import load, wrap, write
 
 CONFIG = WorkerConfig(
     name="demo",

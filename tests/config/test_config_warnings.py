@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from config_project import assert_warnings, load, wrap
 
 from emulator.config import reading, wrangler_keys
+from tests.config.project import assert_warnings, load, wrap
 
 UNKNOWN = "is not a key that wrangler knows"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_tools import needs_node
 
 from emulator.testing import Emulator
+from tests.support.node_tools import needs_node
 
 PYTHON = """
 from workers import WorkerEntrypoint

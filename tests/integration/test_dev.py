@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Running, write_worker
+
+from tests.integration.conftest import Running, write_worker
 
 SIGN_UP = """
     from workers import Response, WorkerEntrypoint

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from conftest import Running, write_worker
+
+from tests.integration.conftest import Running, write_worker
 
 WORKER = """
     import asyncio

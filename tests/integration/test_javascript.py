@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from node_tools import needs_node
+
+from tests.support.node_tools import needs_node
 
 if TYPE_CHECKING:
-    from conftest import Running
+    from tests.integration.conftest import Running
 
 DEADLINE_SECONDS = 20.0
 

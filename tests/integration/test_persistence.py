@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Running, write_worker
+
+from tests.integration.conftest import Running, write_worker
 
 WORKER = """
     import os

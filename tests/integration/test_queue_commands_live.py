@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE_SECONDS, Running, write_worker
+
+from tests.integration.conftest import DEADLINE_SECONDS, Running, write_worker
 
 WORKER = """
     from workers import WorkerEntrypoint

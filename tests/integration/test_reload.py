@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Running, write_worker
 
 from emulator.config import load_config
-from emulator.reload import Watcher
+from emulator.session.watch import Watcher
+from tests.integration.conftest import Running, write_worker
 
 Dev = Callable[..., Running]
 

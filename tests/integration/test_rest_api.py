@@ -19,8 +19,9 @@ import pytest
 from cloudflare import Cloudflare
 from cloudflare.types.queues.consumer import MqHTTPConsumerResponse, MqWorkerConsumerResponse
 from cloudflare.types.queues.queue import Queue
-from conftest import Running, write_worker
-from node_tools import WRANGLER, needs_node, tool
+
+from tests.integration.conftest import Running, write_worker
+from tests.support.node_tools import WRANGLER, needs_node, tool
 
 WORKER = """
     from workers import Response, WorkerEntrypoint

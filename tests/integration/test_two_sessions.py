@@ -17,10 +17,10 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from conftest import Running, write_worker
 
-from emulator.broker.stored import StoredMessage
-from emulator.peers import CONTENT_TYPE, FORWARD_PATH
+from emulator.queues.memory.records import StoredMessage
+from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH
+from tests.integration.conftest import Running, write_worker
 
 PRODUCER = """
     from workers import Response, WorkerEntrypoint

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from emulator.runtime.http import request_from_scope
-from emulator.runtime.workers.request import Request
+from emulator_runtime.http import request_from_scope
+from emulator_runtime.workers.request import Request
 
 Message = MutableMapping[str, Any]
 

@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from asgi_calls import Sent, incoming
+from emulator_runtime import asgi, invocation
+from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.http import send_response
+from emulator_runtime.invocation import Invocation, Scope
+from emulator_runtime.workers import Context, Request, Response
 from fastapi import BackgroundTasks, FastAPI, HTTPException, UploadFile
 from fastapi import Request as FastAPIRequest
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from emulator.runtime import asgi, invocation
-from emulator.runtime.errors import NotEmulatedError
-from emulator.runtime.http import send_response
-from emulator.runtime.invocation import Invocation, Scope
-from emulator.runtime.workers import Context, Request, Response
+from tests.runtime.asgi_calls import Sent, incoming
 
 ENV = {"GREETING": "hello"}
 
@@ -156,7 +156,7 @@ def test_a_request_that_the_worker_made() -> None:
 
 
 def test_a_file_upload() -> None:
-    from emulator.runtime.workers import File, FormData
+    from emulator_runtime.workers import File, FormData
 
     form = FormData({"file": File(b"x" * 100_000, "a.bin")})
     request = Request("https://example.com/upload", method="POST", body=form)

@@ -8,10 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from emulator.runtime import invocation, workers
-from emulator.runtime.errors import NotEmulatedError
-from emulator.runtime.invocation import Invocation, Scope
+from emulator_runtime import invocation, workers
+from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.invocation import Invocation, Scope
 
 
 class Env:

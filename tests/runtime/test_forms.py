@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from asgi_calls import incoming
+from emulator_runtime.workers import Blob, File, FormData, Request, Response
 
-from emulator.runtime.workers import Blob, File, FormData, Request, Response
+from tests.runtime.asgi_calls import incoming
 
 BOUNDARY = b"----WebKitFormBoundary7MA4YWxkTrZu0gW"
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from emulator.runtime.js import URL, Headers, URLSearchParams
+from emulator_runtime.js import URL, Headers, URLSearchParams
 
 
 def test_headers_have_no_case_and_join_values() -> None:

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from asgi_calls import Sent
+from emulator_runtime.http import send_response
+from emulator_runtime.streams import Pipe, ReadableStream, TransformStream
+from emulator_runtime.workers import Response
 
-from emulator.runtime.http import send_response
-from emulator.runtime.streams import Pipe, ReadableStream, TransformStream
-from emulator.runtime.workers import Response
+from tests.runtime.asgi_calls import Sent
 
 
 def sent(response: Response, *, head: bool = False) -> Sent:

@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-
-from emulator.runtime import invocation, js, workers
-from emulator.runtime.errors import NotEmulatedError
-from emulator.runtime.pyodide import ffi
-from emulator.runtime.pyodide import http as pyodide_http
-from emulator.runtime.workers.headers import Headers
+from emulator_runtime import invocation, js, workers
+from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.pyodide import ffi
+from emulator_runtime.pyodide import http as pyodide_http
+from emulator_runtime.workers.headers import Headers
 
 
 def test_a_response_is_made_as_in_javascript() -> None:
@@ -151,7 +150,7 @@ def test_timers() -> None:
 
 @pytest.mark.parametrize("name", ["WebSocketPair", "HTMLRewriter", "caches", "connect", "AbortController"])
 def test_well_known_names_can_be_imported_and_say_what_is_missing_when_used(name: str) -> None:
-    missing: Any = getattr(importlib.import_module("emulator.runtime.js"), name)
+    missing: Any = getattr(importlib.import_module("emulator_runtime.js"), name)
     with pytest.raises(NotEmulatedError, match=f"js.{name} is not emulated yet"):
         missing.new()
     with pytest.raises(NotEmulatedError, match=f"js.{name} is not emulated yet"):
@@ -161,7 +160,7 @@ def test_well_known_names_can_be_imported_and_say_what_is_missing_when_used(name
 
 def test_an_unknown_name_of_js_says_what_is_there() -> None:
     with pytest.raises(NotEmulatedError, match=r"js.document is not emulated yet; js has JSON, URL"):
-        from emulator.runtime.js import document  # noqa: F401
+        from emulator_runtime.js import document  # noqa: F401
 
 
 def test_to_js_copies_containers_and_passes_the_rest() -> None:
@@ -201,7 +200,7 @@ def test_run_sync_says_why_it_cannot() -> None:
 
 
 def test_pyodide_has_a_version() -> None:
-    from emulator.runtime import pyodide
+    from emulator_runtime import pyodide
 
     assert pyodide.__version__.count(".") == 2
     with pytest.raises(NotEmulatedError, match=r"pyodide.code"):

@@ -8,11 +8,11 @@ from http import HTTPMethod
 from typing import Any
 
 import pytest
-from asgi_calls import http_scope, incoming, playing
+from emulator_runtime.http import request_from_scope
+from emulator_runtime.workers import Headers, Request
+from emulator_runtime.workers.formdata import FormData
 
-from emulator.runtime.http import request_from_scope
-from emulator.runtime.workers import Headers, Request
-from emulator.runtime.workers.formdata import FormData
+from tests.runtime.asgi_calls import http_scope, incoming, playing
 
 
 def test_the_url_is_the_host_header_the_path_as_it_was_sent_and_the_query() -> None:

@@ -6,11 +6,10 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-
-from emulator.runtime import invocation
-from emulator.runtime.errors import NotEmulatedError
-from emulator.runtime.streams import ReadableStream
-from emulator.runtime.workers import Blob, FetchResponse, FormData, Headers, Request, Response
+from emulator_runtime import invocation
+from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.streams import ReadableStream
+from emulator_runtime.workers import Blob, FetchResponse, FormData, Headers, Request, Response
 
 
 async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:

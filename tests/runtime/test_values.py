@@ -5,8 +5,7 @@ import json
 import pickle
 
 import pytest
-
-from emulator.runtime.values import Record, to_record
+from emulator_runtime.values import Record, to_record
 
 
 def test_keys_are_attributes_at_every_depth() -> None:

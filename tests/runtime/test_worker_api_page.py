@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from emulator.runtime import asgi, js, pyodide, workers
-from emulator.runtime.pyodide import ffi
+from emulator_runtime import asgi, js, pyodide, workers
+from emulator_runtime.pyodide import ffi
 
 PAGE = (Path(__file__).parents[2] / "docs" / "worker-api.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)

@@ -9,15 +9,15 @@ from typing import Any
 
 import httpx
 
-from emulator.broker.clock import VirtualClock
+from emulator.base.bus import Bus, Notice
+from emulator.base.clock import VirtualClock
 from emulator.config import load_config
-from emulator.events import Bus, Notice
 from emulator.server.addresses import API_PREFIX
-from emulator.server.api import make_api
 from emulator.server.app import App
-from emulator.server.control import make_control
+from emulator.server.control.api import make_api
+from emulator.server.control.app import make_control
 from emulator.server.gateway import Gateway
-from emulator.session import Session
+from emulator.session.session import Session
 
 WORKER = """
 from workers import Response, WorkerEntrypoint

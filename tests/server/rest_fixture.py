@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rest_client import Rest
+
+from tests.server.rest_client import Rest
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from rest_client import Rest
 
-pytest_plugins = ["rest_fixture"]
+from tests.server.rest_client import Rest
+
+pytest_plugins = ["tests.server.rest_fixture"]
 
 WORKER = {"type": "worker", "script_name": "shop"}
 

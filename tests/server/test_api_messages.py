@@ -6,13 +6,13 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
-from rest_client import Rest
 
-from emulator.broker.codec import encode
-from emulator.broker.message import Outgoing
+from emulator.queues.message import Outgoing
 from emulator.server.addresses import API_PREFIX
+from emulator.wire.codec import encode
+from tests.server.rest_client import Rest
 
-pytest_plugins = ["rest_fixture"]
+pytest_plugins = ["tests.server.rest_fixture"]
 
 
 def pull(rest: Rest, path: str, **body: Any) -> list[dict[str, Any]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from rest_client import QUEUES, Rest
 
-pytest_plugins = ["rest_fixture"]
+from tests.server.rest_client import QUEUES, Rest
+
+pytest_plugins = ["tests.server.rest_fixture"]
 
 NO_QUEUES: dict[str, list[object]] = {}
 

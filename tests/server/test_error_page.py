@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from emulator.failure import Failure
+from emulator.base.failure import Failure
 from emulator.server.error_page import render_error_page
 
 

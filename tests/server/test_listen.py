@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from emulator.errors import ServerError
+from emulator.base.errors import ServerError
 from emulator.server.http import listen
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import emulator.cli.text
+import emulator.log.text
 import emulator.testing.core
 import emulator.testing.transport  # noqa: F401 - loaded here once, so that pytester does not load it for each run
 from emulator.cli.init import create

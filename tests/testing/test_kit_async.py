@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from kit_workers import ACKS, FAILS, SENDS, worker
 
-from emulator.errors import EmulatorError
+from emulator.base.errors import EmulatorError
 from emulator.testing import AsyncEmulator, Emulator
 from emulator.testing.outbound import UnmatchedFetchError
+from tests.testing.kit_workers import ACKS, FAILS, SENDS, worker
 
 STREAM = """
 async def fetch(self, request):

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit_workers import ACKS, QUEUES, worker
 
-from emulator.errors import ConfigError, EmulatorError, WorkerLoadError
+from emulator.base.errors import ConfigError, EmulatorError, WorkerLoadError
 from emulator.testing import Emulator
+from tests.testing.kit_workers import ACKS, QUEUES, worker
 
 
 def opening(**arguments: Any) -> str:

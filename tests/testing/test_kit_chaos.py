@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kit_workers import worker
 
 from emulator.testing import Chaos, Emulator
+from tests.testing.kit_workers import worker
 
 COUNTS = """
 async def queue(self, batch):

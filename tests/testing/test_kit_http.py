@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kit_workers import worker
 
 from emulator.testing import Emulator
+from tests.testing.kit_workers import worker
 
 ECHO = """
 async def fetch(self, request):

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kit_workers import ACKS, SENDS, worker
 
-from emulator.errors import EmulatorError
-from emulator.failure import OWN_DIRECTORY
+from emulator.base.errors import EmulatorError
+from emulator.base.failure import is_own
 from emulator.testing import Emulator
+from tests.testing.kit_workers import ACKS, SENDS, worker
 
 TALKS = """
 async def fetch(self, request):
@@ -49,9 +49,7 @@ def state() -> dict[str, Any]:
         "finders": list(sys.meta_path),
         "import": importlib.import_module,
         "modules": {name for name in sys.modules if "@" in name},
-        "lines": {
-            name for name in linecache.cache if not name.startswith(OWN_DIRECTORY)
-        },  # its own may be read for a report
+        "lines": {name for name in linecache.cache if not is_own(name)},  # its own may be read for a report
         "files": len(list(Path("/dev/fd").iterdir())),
         "directories": {each.name for each in Path(tempfile.gettempdir()).glob("emulator-*")},
     }

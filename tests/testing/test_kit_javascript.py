@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_tools import needs_node
 
-from emulator.errors import EmulatorError, WorkerLoadError
-from emulator.hosts.base import JavaScriptError
+from emulator.base.errors import EmulatorError, WorkerLoadError
+from emulator.hosts.host import JavaScriptError
 from emulator.testing import Emulator
 from emulator.testing.outbound import UnmatchedFetchError
+from tests.support.node_tools import needs_node
 
 pytestmark = [needs_node, pytest.mark.usefixtures("javascript")]
 

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import pytest
-from kit_workers import worker
+from emulator_runtime.workers.response import Response
 
-from emulator.runtime.workers.response import Response
 from emulator.testing import Emulator, OutboundCall
 from emulator.testing.outbound import UnmatchedFetchError
+from tests.testing.kit_workers import worker
 
 ASKS = """
 async def fetch(self, request):

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kit_workers import ACKS, FAILS, SENDS, worker
 
-from emulator.broker.errors import QueueError
-from emulator.errors import EmulatorError
+from emulator.base.errors import EmulatorError
+from emulator.queues.errors import QueueError
 from emulator.testing import Emulator, Metrics, message
+from tests.testing.kit_workers import ACKS, FAILS, SENDS, worker
 
 START = datetime(2027, 1, 15, 8, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from kit_workers import ACKS, FAILS, SENDS, worker
 
-from emulator.errors import EmulatorError
+from emulator.base.errors import EmulatorError
 from emulator.testing import Emulator
+from tests.testing.kit_workers import ACKS, FAILS, SENDS, worker
 
 START = datetime(2027, 1, 15, 8, tzinfo=UTC)
 

@@ -6,12 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from node_tools import needs_node
 
-import emulator.cli.text
+import emulator.log.text
 import emulator.testing.core
 import emulator.testing.transport  # noqa: F401 - loaded here once, so that pytester does not load it for each run
-from emulator.cli.init import create, template_names
+from emulator.cli.init import create
+from emulator.cli.templates import template_names
+from tests.support.node_tools import needs_node
 
 pytest_plugins = ["pytester"]
 

@@ -1,0 +1,53 @@
+"""The bus that carries events: things that happened, each defined beside what publishes it.
+
+The terminal log, the testing kit's timeline and whatever else wants to know subscribe here; nobody keeps a second book.
+An event is published once, on the event loop's thread. `Bus.wants` lets a hot path skip the making of an event that
+nobody listens to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+E = TypeVar("E")
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(slots=True)
+class Notice:
+    """Something that the emulator itself has to say."""
+
+    level: Level
+    text: str
+    worker: str = ""
+
+
+class Bus:
+    """Delivers each event to those who subscribed to its type, in the order of subscription."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[type[Any], list[Callable[[Any], None]]] = {}
+
+    def subscribe(self, event_type: type[E], callback: Callable[[E], None]) -> Callable[[], None]:
+        """Call `callback` with every event of exactly this type. Returns what ends the subscription."""
+        self._subscribers.setdefault(event_type, []).append(callback)
+
+        def unsubscribe() -> None:
+            callbacks = self._subscribers.get(event_type, [])
+            if callback in callbacks:
+                callbacks.remove(callback)
+            if not callbacks:
+                self._subscribers.pop(event_type, None)
+
+        return unsubscribe
+
+    def wants(self, event_type: type[Any]) -> bool:
+        """Whether anybody subscribed to this type."""
+        return event_type in self._subscribers
+
+    def publish(self, event: object) -> None:
+        """Hand `event` to its subscribers, here and now."""
+        for callback in self._subscribers.get(type(event), ()):
+            callback(event)

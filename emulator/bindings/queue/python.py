@@ -1,0 +1,151 @@
+"""A queue producer binding: `env.QUEUE`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from emulator_runtime.values import Record
+
+from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.queues.memory.broker import Broker
+from emulator.queues.message import Metrics, Outgoing
+from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
+
+_MISSING: Final = object()
+_NONE: Final[Mapping[str, Any]] = {}
+
+
+class QueueBinding:
+    """Sends to one queue, as `env.<binding>` of one worker.
+
+    `content_type` is what `send` assumes (`json`, or `v8` before compatibility date 2024-03-18), `delivery_delay` the
+    producer's own delay in seconds. With `expose_error_codes`, errors of the service end with their code.
+    """
+
+    __slots__ = ("_broker", "_content_type", "_delay", "_expose", "_queue", "_warn", "_worker")
+
+    def __init__(
+        self,
+        broker: Broker,
+        queue: str,
+        *,
+        worker: str,
+        delivery_delay: int | None = None,
+        content_type: ContentType = "json",
+        expose_error_codes: bool = True,
+        on_warning: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._broker = broker
+        self._queue = queue
+        self._worker = worker
+        self._delay = delivery_delay
+        self._content_type = content_type
+        self._expose = expose_error_codes
+        self._warn = on_warning
+
+    async def send(self, body: Any = _MISSING, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> Record:
+        """Send one message: `send(body, contentType="json", delaySeconds=0)`, or the options as a dict.
+
+        When it returns, the message is accepted. Raises TypeError for a body that does not fit its content type, and an
+        error with a code for what the service refuses. Returns the backlog, `metadata.metrics`.
+        """
+        if keywords or options:
+            given = {**(options or _NONE), **keywords}
+            body = given.pop("body", body)
+            outgoing = self._outgoing(body, given, "send()")
+        else:
+            outgoing = Outgoing(encode(_present(body), self._content_type), self._content_type)
+        return self._send((outgoing,), None, "send")
+
+    async def sendBatch(  # noqa: N802 - production's name
+        self, messages: Iterable[Mapping[str, Any]], options: Mapping[str, Any] | None = None, /, **keywords: Any
+    ) -> Record:
+        """Send 1 to 100 messages, `{"body": ..., "contentType": ..., "delaySeconds": ...}` each, all or none.
+
+        `delaySeconds` given beside them is the delay of those that have none. Raises as `send` does.
+        """
+        given = {**(options or _NONE), **keywords}
+        batch_delay = self._delay_of(given, QueueErrorCode.BATCH_DELAY_INVALID, "sendBatch")
+        self._unknown(given, "sendBatch()", "delaySeconds")
+        outgoing = [self._entry(message) for message in messages]
+        if not outgoing:
+            raise TypeError("sendBatch() requires at least one message")
+        return self._send(outgoing, batch_delay, "sendBatch")
+
+    async def metrics(self) -> Record:
+        """The backlog of the queue: `backlogCount`, `backlogBytes`, `oldestMessageTimestamp`."""
+        try:
+            return _metrics(self._broker.metrics(self._queue))
+        except QueueError as error:
+            raise self._shown(error, "metrics") from None
+
+    def __repr__(self) -> str:
+        return f"<Queue {self._queue}>"
+
+    def _send(self, outgoing: Any, batch_delay: int | None, call: str) -> Record:
+        try:
+            metrics = self._broker.send(
+                self._queue,
+                outgoing,
+                source=self._worker,
+                batch_delay_seconds=batch_delay,
+                producer_delay_seconds=self._delay,
+            )
+        except QueueError as error:
+            raise self._shown(error, call) from None
+        return Record(metadata=Record(metrics=_metrics(metrics)))
+
+    def _entry(self, message: Any) -> Outgoing:
+        if not isinstance(message, Mapping):
+            raise TypeError(f'sendBatch() takes messages such as {{"body": ...}}, not {type(message).__name__}')
+        if len(message) == 1 and "body" in message:
+            return Outgoing(encode(message["body"], self._content_type), self._content_type)
+        given = dict(message)
+        return self._outgoing(given.pop("body", _MISSING), given, "sendBatch()")
+
+    def _outgoing(self, body: Any, given: dict[str, Any], call: str) -> Outgoing:
+        content_type = given.pop("contentType", None)
+        if content_type is None:
+            content_type = self._content_type
+        elif not isinstance(content_type, str) or (content_type := content_type.lower()) not in CONTENT_TYPES:
+            known = ", ".join(CONTENT_TYPES)
+            raise TypeError(f"Unsupported queue message content type: {content_type} (there are {known})")
+        delay = self._delay_of(given, QueueErrorCode.MESSAGE_METADATA_INVALID, call.removesuffix("()"))
+        self._unknown(given, call, "contentType and delaySeconds")
+        known_type = cast("ContentType", content_type)
+        return Outgoing(encode(_present(body), known_type), known_type, delay)
+
+    def _delay_of(self, given: dict[str, Any], code: QueueErrorCode, call: str) -> int | None:
+        delay = given.pop("delaySeconds", None)
+        if delay is None or (isinstance(delay, int) and not isinstance(delay, bool)):
+            return delay
+        if isinstance(delay, float) and delay.is_integer():
+            return int(delay)
+        raise self._shown(QueueError(code, f"delaySeconds must be a whole number of seconds, not {delay!r}"), call)
+
+    def _shown(self, error: QueueError, call: str) -> QueueError:
+        """The error as the worker's compatibility flags show it."""
+        if not self._expose:
+            error.args = (f"Queue {call} failed: {error.cause}",)
+        return error
+
+    def _unknown(self, given: Mapping[str, Any], call: str, known: str) -> None:
+        for name in given:
+            self._warn(f"{call} ignores the option {name!r}; it knows {known}")
+
+
+def _present(body: Any) -> Any:
+    if body is _MISSING:
+        raise TypeError("Message body cannot be undefined")
+    return body
+
+
+def _metrics(metrics: Metrics) -> Record:
+    oldest = metrics.oldest_message_timestamp
+    return Record(
+        backlogCount=metrics.backlog_count,
+        backlogBytes=metrics.backlog_bytes,
+        oldestMessageTimestamp=None if oldest is None else datetime.fromtimestamp(oldest, UTC),
+    )

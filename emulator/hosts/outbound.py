@@ -1,0 +1,89 @@
+"""The way out: `fetch()` of worker code, over httpx, which is imported when the first worker calls it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import NULL_BODY_STATUSES, Response
+
+if TYPE_CHECKING:
+    import httpx
+
+_OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+"""What httpx says itself about the request that it sends."""
+
+_ENCODING_HEADERS: Final = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"connection"})
+"""What described the encoded form of a body that is decoded as it is read."""
+
+
+class HttpOutbound:
+    """Answers `fetch()` from the network. One connection pool serves all workers of a session."""
+
+    def __init__(self) -> None:
+        self._client: httpx.AsyncClient | None = None
+
+    async def __call__(self, request: Request) -> Response:
+        """Send `request`; returns when the headers of the answer are there. Raises OSError when there is no answer."""
+        import httpx
+
+        if self._client is None:
+            # Workers have no time limit on a subrequest; a local service that is stuck should still be noticed.
+            self._client = httpx.AsyncClient(timeout=httpx.Timeout(60.0, read=None), max_redirects=20)
+        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS]
+        content: Any = None
+        if (body := request.body) is not None:
+            # A body that is in memory can be sent again after a redirect; a stream cannot.
+            content = aiter(body) if body.size is None else await request.bytes()
+        try:
+            outgoing = self._client.build_request(str(request.method), request.url, headers=headers, content=content)
+            answer = await self._client.send(outgoing, stream=True, follow_redirects=request.redirect == "follow")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = str(error) or type(error).__name__
+            raise OSError(f"fetch failed: {request.method} {request.url}: {reason}") from error
+        if request.redirect == "error" and answer.is_redirect:
+            await answer.aclose()
+            raise OSError(f'fetch failed: {request.url} redirects, and redirect is "error"')
+        kept = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in answer.headers.raw
+            if name.lower() not in _ENCODING_HEADERS
+        ]
+        has_body = answer.status_code not in NULL_BODY_STATUSES
+        if not has_body:
+            await answer.aclose()
+        response = Response(
+            _Body(answer) if has_body else None,
+            status=answer.status_code,
+            status_text=answer.reason_phrase,
+            headers=kept,
+        )
+        response.url = str(answer.url)
+        response.redirected = bool(answer.history)
+        return response
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+
+class _Body:
+    """The body of an answer as an async iterator of bytes that frees its connection when it ends or is closed."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self._answer = answer
+        self._chunks: AsyncIterator[bytes] | None = None
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = self._answer.aiter_bytes()
+        return await anext(self._chunks)
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()

@@ -1,0 +1,1 @@
+"""Runs workers written in Python in this process."""

@@ -1,0 +1,227 @@
+"""Finds the entrypoints of a loaded module, and decides once how each of them is called.
+
+Three forms are known: methods of `class Default(WorkerEntrypoint)`, functions `on_fetch`, `on_queue` and
+`on_scheduled`, and functions `fetch`, `queue` and `scheduled` that the module itself defines (an imported `fetch` is
+the client). The class wins over functions. A handler is given as many of its three arguments as it declares.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any, Final, Literal
+
+from emulator_runtime.invocation import Context
+from emulator_runtime.workers import WorkerEntrypoint
+
+from emulator.base.errors import WorkerLoadError
+
+Event = Literal["fetch", "queue", "scheduled"]
+Call = Callable[[Any, Context], Any]
+
+EVENTS: Final[tuple[Event, ...]] = ("fetch", "queue", "scheduled")
+_ARGUMENTS: Final[Mapping[Event, str]] = {
+    "fetch": "request, env, ctx",
+    "queue": "batch, env, ctx",
+    "scheduled": "controller, env, ctx",
+}
+_MOST: Final = 3
+_SIMILAR: Final = frozenset({"default", "defaults", "worker", *EVENTS, *(f"on{event}" for event in EVENTS)})
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """An entrypoint. `call(trigger, ctx)` calls it, and gives what it returns, which may have to be awaited.
+
+    `name` is how the user wrote it (`Default.fetch`, `on_fetch`); `file` and `line` are where.
+    """
+
+    call: Call
+    name: str
+    file: str
+    line: int
+
+
+def find_handlers(module: ModuleType, env: Any, root: Path) -> dict[Event, Handler]:
+    """The handlers of `module`, at least one. Paths in errors are shown relative to `root`.
+
+    Raises WorkerLoadError when there is none, or when one of them cannot be called with what it is given.
+    """
+    default = getattr(module, "Default", None)
+    handlers: dict[Event, Handler] = {}
+    for event in EVENTS:
+        if _is_entrypoint_class(default):
+            handler = _method(default, event, env, root)
+        else:
+            handler = _function(module, event, env, root)
+        if handler is not None:
+            handlers[event] = handler
+    if not handlers:
+        raise _no_entrypoint(module, root)
+    return handlers
+
+
+def ignored_functions(module: ModuleType) -> list[str]:
+    """Entrypoint functions that are never called, because the module has a class `Default`."""
+    if not _is_entrypoint_class(getattr(module, "Default", None)):
+        return []
+    return [name for event in EVENTS for name, _ in _candidates(module, event)]
+
+
+def shown_path(file: str, root: Path) -> str:
+    """`file` as a person wants to read it: relative to `root` when it is below."""
+    path = Path(file)
+    return str(path.relative_to(root)) if path.is_relative_to(root) else file
+
+
+def _is_entrypoint_class(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, WorkerEntrypoint)
+
+
+def _method(cls: Any, event: Event, env: Any, root: Path) -> Handler | None:
+    static = inspect.getattr_static(cls, event, None)
+    if static is None:
+        return None
+    name = f"{cls.__name__}.{event}"
+    has_self = not isinstance(static, staticmethod)
+    function = static.__func__ if isinstance(static, (staticmethod, classmethod)) else static
+    if not callable(function):
+        raise WorkerLoadError(
+            f"{name} must be a method, not {type(static).__name__}",
+            where=_where(cls, root),
+            hint=_expected(event, name),
+        )
+    file, line = _place(function, fallback=cls)
+    count = _count(function, event, name, has_self, f"{shown_path(file, root)}:{line}")
+    plain = isinstance(static, FunctionType)
+    return Handler(_call_method(cls, event, static if plain else None, count, env), name, file, line)
+
+
+def _call_method(cls: Any, event: Event, function: Callable[..., Any] | None, count: int, env: Any) -> Call:
+    """How to call a method of a new instance. A plain function is called as such, without a bound method in between."""
+    if function is None:
+
+        def call_attribute(trigger: Any, ctx: Context) -> Any:
+            return getattr(cls(ctx, env), event)(*(trigger, env, ctx)[:count])
+
+        return call_attribute
+    if count == 0:
+        return lambda _trigger, ctx: function(cls(ctx, env))
+    if count == 1:
+        return lambda trigger, ctx: function(cls(ctx, env), trigger)
+    if count == 2:
+        return lambda trigger, ctx: function(cls(ctx, env), trigger, env)
+    return lambda trigger, ctx: function(cls(ctx, env), trigger, env, ctx)
+
+
+def _function(module: ModuleType, event: Event, env: Any, root: Path) -> Handler | None:
+    for name, function in _candidates(module, event):
+        file, line = _place(function, fallback=module)
+        count = _count(function, event, name, False, f"{shown_path(file, root)}:{line}")
+        return Handler(_call_function(function, count, env), name, file, line)
+    return None
+
+
+def _candidates(module: ModuleType, event: Event) -> Iterator[tuple[str, Callable[..., Any]]]:
+    function = getattr(module, f"on_{event}", None)
+    if callable(function):
+        yield f"on_{event}", function
+    function = getattr(module, event, None)
+    if callable(function) and not isinstance(function, type) and function.__module__ == module.__name__:
+        yield event, function
+
+
+def _call_function(function: Callable[..., Any], count: int, env: Any) -> Call:
+    if count == 0:
+        return lambda _trigger, _ctx: function()
+    if count == 1:
+        return lambda trigger, _ctx: function(trigger)
+    if count == 2:
+        return lambda trigger, _ctx: function(trigger, env)
+    return lambda trigger, ctx: function(trigger, env, ctx)
+
+
+def _count(function: Callable[..., Any], event: Event, name: str, has_self: bool, where: str) -> int:
+    """How many of the three arguments the handler takes."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a callable that does not tell, such as one written in C
+        return _MOST
+    parameters = list(signature.parameters.values())
+    if has_self:
+        if not parameters or parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+            raise WorkerLoadError(
+                f"{name}{signature} has no self: it is a method", where=where, hint=_expected(event, name)
+            )
+        if parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+            del parameters[0]
+    count = 0
+    for parameter in parameters:
+        required = parameter.default is inspect.Parameter.empty
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            return _MOST
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and required:
+            raise WorkerLoadError(
+                f"{name}{signature} needs the keyword argument {parameter.name!r}, and handlers are called without any",
+                where=where,
+                hint=_expected(event, name),
+            )
+        if parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+            if count == _MOST and required:
+                raise WorkerLoadError(
+                    f"{name}{signature} needs more than three arguments", where=where, hint=_expected(event, name)
+                )
+            count = min(count + 1, _MOST)
+    return count
+
+
+def _expected(event: Event, name: str) -> str:
+    arguments = f"self, {_ARGUMENTS[event]}" if "." in name else _ARGUMENTS[event]
+    return f"expected {name}({arguments}), or fewer of these, in this order"
+
+
+def _place(function: Any, fallback: Any) -> tuple[str, int]:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is not None:
+        return code.co_filename, code.co_firstlineno
+    try:
+        return inspect.getsourcefile(fallback) or "", inspect.getsourcelines(fallback)[1] or 1
+    except (OSError, TypeError):
+        return "", 1
+
+
+def _where(value: Any, root: Path) -> str:
+    file, line = _place(value, value)
+    return f"{shown_path(file, root)}:{line}"
+
+
+def _no_entrypoint(module: ModuleType, root: Path) -> WorkerLoadError:
+    found = list(_near_misses(module, root))
+    return WorkerLoadError(
+        "the module has no entrypoint" + "".join(f"; {text}" for text in found),
+        where=shown_path(str(module.__file__), root),
+        hint="define class Default(WorkerEntrypoint) with a method fetch, queue or scheduled (or several of them), "
+        "or functions on_fetch, on_queue or on_scheduled",
+    )
+
+
+def _near_misses(module: ModuleType, root: Path) -> Iterator[str]:
+    """What the module has that looks as if an entrypoint was meant, in words."""
+    for name, value in vars(module).items():
+        own = getattr(value, "__module__", None) == module.__name__
+        line = f"line {_place(value, value)[1]}"
+        if _is_entrypoint_class(value):
+            if name == "Default":
+                yield f"class Default ({_where(value, root)}) has none of the methods fetch, queue and scheduled"
+            elif own:
+                yield f"class {name} ({line}) is a named entrypoint, the one that is served must be called Default"
+        elif not own:
+            continue
+        elif isinstance(value, type) and name == "Default":
+            yield f"class Default ({line}) must be a subclass of WorkerEntrypoint"
+        elif callable(value) and name.lower().replace("_", "") in _SIMILAR:
+            kind = "class" if isinstance(value, type) else "function"
+            yield f"{kind} {name} ({line}) is not one of the names that are looked for"

@@ -1,0 +1,431 @@
+"""Loads the modules of workers so that no two workers, and no two versions of one, ever share a module.
+
+A worker's own module `utils` is kept in `sys.modules` as `utils@sign-up#3`: the name, the worker, and a number that is
+never used twice in this process. The suffix is on the top-level name only, so that `package@sign-up#3.module` has its
+parent where the standard import machinery looks for it, and relative imports, circular imports, `pickle`,
+`typing.get_type_hints` and `inspect` work without knowing of any of this.
+
+What makes the plain name work is an `__import__` of the worker's own: a function looks `import` up in the builtins of
+the module that it was defined in, so the modules of a version are given a copy of the builtins with another
+`__import__` in it, which also holds for the lazy imports inside handlers. A name is, in this order, one of the
+runtime's (`workers`, `js`, ...), a built-in module, a module beside `main`, one in `python_modules/` beside `main`, or
+what it is for everybody else. Nothing changes for code outside the workers, except that `importlib.import_module` finds
+a worker's modules while that worker runs: frameworks import what a setting names with it.
+
+What is in `python_modules/` is third-party code. It is isolated between workers and kept over reloads, in a space of
+its own; a space is a suffix, some directories, and what their names mean.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import itertools
+import linecache
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from importlib.machinery import (
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    PathFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from emulator_runtime.invocation import Scope, current
+
+from emulator.base.errors import WorkerLoadError
+
+if TYPE_CHECKING:
+    from emulator_runtime.invocation import Outbound
+
+    from emulator.base.bus import Bus
+
+RUNTIME_MODULES: Final[Mapping[str, str]] = {
+    "asgi": "emulator_runtime.asgi",
+    "js": "emulator_runtime.js",
+    "pyodide": "emulator_runtime.pyodide",
+    "workers": "emulator_runtime.workers",
+}
+"""What worker code calls them -> what they are. They win over everything else, also over an installed SDK."""
+
+PYTHON_MODULES: Final = "python_modules"
+
+_BUILT_IN: Final = frozenset(sys.builtin_module_names)
+_import = builtins.__import__
+_serial = itertools.count(1)
+_spaces: dict[str, _Space] = {}
+
+
+class WorkerModules:
+    """One version of one worker's modules. `main` is the file to load, anywhere and of any name; `packages` are the
+    worker's third-party modules, which outlive the version.
+
+    `cpu_ms` is the worker's CPU limit in milliseconds, for who finds the version by one of its frames. Close it when
+    its last invocation has ended.
+    """
+
+    def __init__(self, worker: str, main: Path, packages: WorkerPackages, *, cpu_ms: int = 30_000) -> None:
+        self.worker = worker
+        self.main = main
+        self.cpu_ms = cpu_ms
+        self._sources: dict[str, OwnSource] = {}
+        self.space = _Space(worker, [str(main.parent)], self._loader, packages.space, self)
+        self._main_name = main.stem.replace(".", "_") + self.space.suffix
+
+    @property
+    def suffix(self) -> str:
+        """What the top-level names of this version's modules end with, such as `@sign-up#3`."""
+        return self.space.suffix
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """The worker's own files that have been loaded so far; a lazy import adds to them."""
+        return frozenset(map(Path, self._sources))
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.space.is_closed
+
+    def load(self) -> ModuleType:
+        """Import `main` and return it.
+
+        Raises WorkerLoadError when there is no such file, and whatever the worker's code raises while it is imported.
+        """
+        if not self.main.is_file():
+            raise WorkerLoadError("the file does not exist", where=str(self.main), hint='"main" names the file to load')
+        _forget_listings(self.main.parent)
+        loader = OwnSource(self._main_name, str(self.main), self.space, self._sources)
+        spec = spec_from_file_location(self._main_name, self.main, loader=loader)
+        assert spec is not None
+        module = module_from_spec(spec)
+        sys.modules[self._main_name] = module
+        self.space.loaded.add(self._main_name)
+        try:
+            loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(self._main_name, None)
+            raise
+        return sys.modules[self._main_name]
+
+    def resolve(self, name: str) -> str:
+        """What the module that worker code calls `name` is called in `sys.modules`."""
+        return self.space.resolve(name)
+
+    def close(self) -> None:
+        """Take the version's modules out of `sys.modules`. Code that still runs keeps what it has, but imports no
+        more of them."""
+        self.space.close()
+        for file, source in self._sources.items():
+            entry = linecache.cache.get(file)
+            if entry is not None and len(entry) > 2 and entry[2] is source.lines:
+                del linecache.cache[file]
+
+    def _loader(self, name: str, path: str, space: _Space) -> OwnSource:
+        return OwnSource(name, path, space, self._sources)
+
+
+class WorkerPackages:
+    """The third-party modules of one worker: what is in `python_modules/` beside its `main`."""
+
+    def __init__(self, worker: str, directory: Path) -> None:
+        self.directory = directory
+        self.space = _Space(worker, [str(directory / PYTHON_MODULES)], _PackageSource, None, None)
+
+    def close(self) -> None:
+        """Take the modules out of `sys.modules`."""
+        self.space.close()
+
+
+class WorkerScope(Scope):
+    """A scope that also tells whose modules its invocations see, and which bus takes what they write."""
+
+    __slots__ = ("bus", "modules")
+
+    def __init__(
+        self,
+        env: Any,
+        outbound: Outbound,
+        on_warning: Callable[[str], None],
+        modules: WorkerModules,
+        bus: Bus | None = None,
+    ) -> None:
+        super().__init__(modules.worker, env, outbound, on_warning)
+        self.modules = modules
+        self.bus = bus
+
+
+def modules_of(module_name: str) -> WorkerModules | None:
+    """The version that a module belongs to, by its `__name__` in `sys.modules`; None for any other module."""
+    _, at, suffix = module_name.partition(".")[0].rpartition("@")
+    space = _spaces.get(suffix) if at else None
+    return space.version if space is not None else None
+
+
+class _Space:
+    """Some directories whose modules have names of their own."""
+
+    def __init__(
+        self,
+        worker: str,
+        directories: list[str],
+        make_loader: Callable[[str, str, _Space], SourceFileLoader],
+        fallback: _Space | None,
+        version: WorkerModules | None,
+    ) -> None:
+        self.key = f"{re.sub(r'[^A-Za-z0-9_-]', '_', worker)}#{next(_serial)}"
+        self.suffix = f"@{self.key}"
+        self.directories = directories
+        self.make_loader = make_loader
+        self.version = version
+        self.is_closed = False
+        self.loaded: set[str] = set()
+        """The names in `sys.modules` that may be this space's: every one that was looked for and found."""
+        self._fallback = fallback
+        self._names: dict[str, str] = dict(RUNTIME_MODULES)
+        self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import_module}
+        _open(self)
+
+    def resolve(self, name: str) -> str:
+        """The full name of a module that code of this space calls `name`."""
+        top, dot, rest = name.partition(".")
+        return self._resolve_top(top) + dot + rest
+
+    def close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            _close(self)
+            for name in self.loaded:
+                sys.modules.pop(name, None)
+
+    def _resolve_top(self, top: str) -> str:
+        target = self._names.get(top)
+        if target is None:
+            target = self._names[top] = self._look_up(top)
+        return target
+
+    def _look_up(self, top: str) -> str:
+        if top in _BUILT_IN or "@" in top or not top:
+            return top
+        own = top + self.suffix
+        if own in sys.modules:
+            return own
+        spec = PathFinder.find_spec(top, self.directories)
+        # A directory without an __init__.py is a module only where nothing else of that name is, as everywhere: a
+        # folder `email/` with templates in it must not hide the standard library's.
+        if spec is not None and (spec.loader is not None or not _exists_elsewhere(top)):
+            return own
+        return top if self._fallback is None else self._fallback.resolve(top)
+
+    def _import_module(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002 - the names of `__import__`
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        """`__import__` as code of this space sees it."""
+        # An empty list comes from the interpreter itself, as where `datetime.strptime` imports `_strptime`.
+        if level or (not fromlist and type(fromlist) is list):
+            return _import(name, globals, locals, fromlist or (), level)
+        top, dot, rest = name.partition(".")
+        target = self._resolve_top(top)
+        if target == top:
+            return _import(name, globals, locals, fromlist or (), 0)
+        module = _import(target + dot + rest, globals, locals, fromlist or (), 0)
+        return module if fromlist else sys.modules[target]
+
+
+class _PackageSource(SourceFileLoader):
+    """A module of `python_modules/`. It is compiled once and cached on disk, as third-party code is everywhere."""
+
+    def __init__(self, name: str, path: str, space: _Space) -> None:
+        super().__init__(name, path)
+        self._space = space
+
+    def exec_module(self, module: ModuleType) -> None:
+        _run(module, self.get_code(module.__name__), self._space)
+
+
+class _PackageBytecode(SourcelessFileLoader):
+    """A module of `python_modules/` that comes without its source."""
+
+    def __init__(self, name: str, path: str, space: _Space) -> None:
+        super().__init__(name, path)
+        self._space = space
+
+    def exec_module(self, module: ModuleType) -> None:
+        _run(module, self.get_code(module.__name__), self._space)
+
+
+class OwnSource(SourceFileLoader):
+    """A module of the worker's own.
+
+    Compiled from its source, never from a cache on disk: that tells versions apart by the second and the size of the
+    file, so two quick saves would run stale code. `lines` keeps the source that runs, so that a traceback never shows
+    lines of a later save.
+    """
+
+    def __init__(self, name: str, path: str, space: _Space, sources: dict[str, OwnSource]) -> None:
+        super().__init__(name, path)
+        self.lines: list[str] = []
+        self._space = space
+        self._sources = sources
+
+    def exec_module(self, module: ModuleType) -> None:
+        _run(module, self.get_code(module.__name__), self._space)
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
+        source = self.get_data(self.path)
+        self._sources[self.path] = self
+        self.lines = _decode(source).splitlines(keepends=True)
+        if self.lines and not self.lines[-1].endswith("\n"):
+            self.lines[-1] += "\n"
+        self.show_source()
+        return _compiled(source, self.path)
+
+    def get_source(self, fullname: str) -> str:  # noqa: ARG002
+        return "".join(self.lines)
+
+    def show_source(self) -> None:
+        """Let `linecache`, and so tracebacks and the debugger, show the source of this version."""
+        # Without a modification time the entry is never checked against the file on disk.
+        linecache.cache[self.path] = (len(self.lines), None, self.lines, self.path)
+
+
+class _Extension(ExtensionFileLoader):
+    """An extension module, whose initialisation function is called after its plain name."""
+
+    def __init__(self, plain: ModuleSpec) -> None:
+        super().__init__(plain.name, str(plain.origin))
+        self._plain = plain
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002
+        return super().create_module(self._plain)
+
+
+class _Finder:
+    """Finds the modules of spaces, by the names that they have in `sys.modules`; no other."""
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None = None, _target: ModuleType | None = None) -> ModuleSpec | None:
+        top, dot, rest = name.partition(".")
+        base, at, key = top.rpartition("@")
+        space = _spaces.get(key) if at else None
+        if space is None:
+            return None
+        found = PathFinder.find_spec(base + dot + rest, space.directories if path is None else path)
+        if found is None:
+            return None
+        space.loaded.add(name)
+        locations = found.submodule_search_locations
+        spec = ModuleSpec(name, None, origin=found.origin, is_package=locations is not None)
+        spec.has_location = found.has_location
+        if locations is not None:
+            spec.submodule_search_locations = list(locations)
+        if isinstance(found.loader, SourceFileLoader):
+            spec.loader = space.make_loader(name, str(found.origin), space)
+        elif isinstance(found.loader, SourcelessFileLoader):
+            spec.loader = _PackageBytecode(name, str(found.origin), space)
+        elif isinstance(found.loader, ExtensionFileLoader):
+            spec.loader = _Extension(found)
+        return spec
+
+
+class _ImportModule:
+    """`importlib.import_module` while there are workers: finds a worker's modules for what runs on its behalf."""
+
+    def __init__(self, original: Callable[[str, str | None], ModuleType]) -> None:
+        self.original = original
+
+    def __call__(self, name: str, package: str | None = None) -> ModuleType:
+        caller = sys._getframe(1)  # noqa: SLF001 - there is no other way to know who asks
+        space = _space_of_frame(caller) or _running_space(name)
+        if space is not None:
+            if not name.startswith("."):
+                name = space.resolve(name)
+            elif package is not None:
+                package = space.resolve(package)
+        return self.original(name, package)
+
+
+_finder = _Finder()
+
+
+def _run(module: ModuleType, code: CodeType | None, space: _Space) -> None:
+    """Run a module's code with the builtins of its space."""
+    assert code is not None
+    vars(module)["__builtins__"] = space.builtins
+    exec(code, vars(module))
+
+
+def _open(space: _Space) -> None:
+    if not _spaces:
+        sys.meta_path.insert(0, _finder)
+        importlib.import_module = _ImportModule(importlib.import_module)
+    _spaces[space.key] = space
+
+
+def _close(space: _Space) -> None:
+    del _spaces[space.key]
+    if not _spaces:
+        sys.meta_path.remove(_finder)
+        wrapper = importlib.import_module
+        if isinstance(wrapper, _ImportModule):
+            importlib.import_module = wrapper.original  # type: ignore[assignment]
+
+
+def _space_of_frame(frame: Any) -> _Space | None:
+    name = frame.f_globals.get("__name__")
+    return _spaces.get(name.partition(".")[0].rpartition("@")[2]) if isinstance(name, str) and "@" in name else None
+
+
+def _running_space(name: str) -> _Space | None:
+    """The space of the worker that runs at the moment, where a third-party module may mean one of its modules.
+
+    A library that asks for a standard module means that one, even if the worker has its own of the same name.
+    """
+    invocation = current.get(None)
+    if invocation is None or not isinstance(invocation.scope, WorkerScope):
+        return None
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    return invocation.scope.modules.space
+
+
+def _exists_elsewhere(top: str) -> bool:
+    try:
+        return top in sys.modules or find_spec(top) is not None
+    except ValueError:  # a module that has no spec
+        return True
+
+
+def _forget_listings(directory: Path) -> None:
+    """Forget which files the directories of a worker had: a file saved within the same tick would not be seen."""
+    prefix = str(directory)
+    for path, finder in sys.path_importer_cache.items():
+        if path.startswith(prefix) and isinstance(finder, FileFinder):
+            finder.invalidate_caches()
+
+
+@lru_cache(maxsize=64)
+def _compiled(source: bytes, path: str) -> CodeType:
+    """The code of a module; the same source is compiled once, as for each of a thousand tests of one worker."""
+    code: CodeType = compile(source, path, "exec", dont_inherit=True)
+    return code
+
+
+def _decode(source: bytes) -> str:
+    try:
+        return importlib.util.decode_source(source)
+    except (SyntaxError, UnicodeDecodeError):  # compiling it says what is wrong
+        return source.decode("utf-8", "replace")

@@ -1,0 +1,185 @@
+"""Notices worker code that keeps the event loop from running, and stops it when it goes on for too long.
+
+A thread asks the loop for a sign of life a few times a second. When none comes for a second it reports where worker
+code is stuck, once each place. When the loop's thread has meanwhile used more CPU time than the worker may have, an
+exception is raised inside the handler: time that passes in `time.sleep` or at a debugger's prompt does not count.
+
+On the main thread the exception comes from a signal handler, which Python runs between two instructions of whatever the
+main thread is doing; so it can see whether that is worker code, and never hits anything else. Where the loop runs on
+another thread, Python can only be asked to raise there soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import linecache
+import signal
+import sys
+import threading
+import time
+from _thread import interrupt_main
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from emulator.base.failure import is_own
+from emulator.hosts.host import CpuLimitExceeded
+from emulator.hosts.python.entrypoints import shown_path
+from emulator.hosts.python.loader import WorkerModules, modules_of
+from emulator.hosts.python.output import at_prompt
+
+Report = Callable[[str, str], None]
+"""Takes a sentence and the name of the worker that it is about. Called on the watchdog's own thread, as the event loop
+is busy at that moment."""
+
+_SIGNAL: Final = signal.SIGVTALRM if hasattr(signal, "SIGVTALRM") else signal.SIGINT
+_POLL_SECONDS: Final = 0.02
+
+
+class Watchdog:
+    """Watches `loop` from `start` to `stop`, both called on the loop's thread.
+
+    `blocked_after_seconds` is how long, by the clock on the wall, the loop may go without a sign of life. CPU limits
+    are those of the workers whose code is found running.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, report: Report, *, blocked_after_seconds: float = 1.0) -> None:
+        self._loop = loop
+        self._report = report
+        self._blocked_after = blocked_after_seconds
+        self._stopped = threading.Event()
+        self._alive = threading.Event()
+        self._reported: set[tuple[str, str, int]] = set()
+        self._thread: threading.Thread | None = None
+        self._watched = 0
+        self._previous_handler: Any = None
+        self._uses_signal = False
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._watched = threading.get_ident()
+        self._uses_signal = threading.current_thread() is threading.main_thread() and _SIGNAL != signal.SIGINT
+        if self._uses_signal:
+            self._previous_handler = signal.signal(_SIGNAL, self._interrupted)
+        self._stopped.clear()
+        self._thread = threading.Thread(target=self._watch, name="emulator-watchdog", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more. Does nothing when it was not started."""
+        if self._thread is None:
+            return
+        self._stopped.set()
+        self._alive.set()
+        self._thread.join()
+        self._thread = None
+        if self._uses_signal:
+            signal.signal(_SIGNAL, self._previous_handler)
+
+    def _watch(self) -> None:
+        cpu_seconds = _cpu_clock(self._watched)
+        while not self._stopped.wait(self._blocked_after / 4):
+            self._alive.clear()
+            asked, cpu = time.monotonic(), cpu_seconds()
+            try:
+                self._loop.call_soon_threadsafe(self._alive.set)
+            except RuntimeError:  # the loop is closed
+                return
+            has_reported = False
+            while not self._alive.wait(_POLL_SECONDS):
+                if self._stopped.is_set():
+                    return
+                frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - the documented name
+                if not has_reported and time.monotonic() - asked >= self._blocked_after:
+                    has_reported = self._report_blocked(frame)
+                self._check_limit(frame, cpu_seconds() - cpu)
+                del frame
+
+    def _report_blocked(self, frame: FrameType | None) -> bool:
+        """Say where worker code is stuck. Returns whether there was any to blame."""
+        worker_frame, modules = _innermost_worker_frame(frame)
+        if worker_frame is None or modules is None or at_prompt(frame):
+            return False
+        line = worker_frame.f_lineno
+        code = worker_frame.f_code
+        place = (worker_frame.f_globals["__name__"], code.co_qualname, line)
+        if place in self._reported:
+            return True
+        self._reported.add(place)
+        source = linecache.getline(code.co_filename, line).strip()
+        self._report(
+            f"blocks the event loop for more than {self._blocked_after:g} s, and nothing else runs meanwhile: "
+            f"{shown_path(code.co_filename, Path.cwd())}:{line} in {code.co_name}"
+            + (f"\n    {source}" if source else ""),
+            modules.worker,
+        )
+        return True
+
+    # The CPU limit
+
+    def _check_limit(self, frame: FrameType | None, cpu_seconds: float) -> None:
+        modules = _interruptible(frame)
+        if modules is None or cpu_seconds * 1000 < modules.cpu_ms:
+            return
+        if self._uses_signal:
+            interrupt_main(_SIGNAL)
+        else:
+            self._raise_soon()
+
+    def _interrupted(self, _number: int, frame: FrameType | None) -> None:
+        """The signal handler. The watchdog asks again as long as the loop is stuck, should this be a bad moment."""
+        modules = _interruptible(frame)
+        if modules is not None and not self._alive.is_set():
+            raise _limit_exceeded(modules)
+
+    def _raise_soon(self) -> None:
+        """Raise in the watched thread at its next instruction, and take it back if worker code has ended meanwhile."""
+        import ctypes  # only here, as few programs get so far
+
+        raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        identifier = ctypes.c_ulong(self._watched)
+        raise_in_thread(identifier, ctypes.py_object(CpuLimitExceeded))
+        if _interruptible(sys._current_frames().get(self._watched)) is None:  # noqa: SLF001
+            raise_in_thread(identifier, None)
+
+
+def _limit_exceeded(modules: WorkerModules) -> CpuLimitExceeded:
+    return CpuLimitExceeded(
+        f"the handler used more than {modules.cpu_ms:,} ms of CPU time without a pause (limits.cpu_ms)"
+    )
+
+
+def _interruptible(frame: FrameType | None) -> WorkerModules | None:
+    """The worker whose code is running at `frame`, or in the library that `frame` is in; None when it is the emulator's
+    own, which must not be interrupted, or nobody's."""
+    innermost = True
+    while frame is not None:
+        name = frame.f_globals.get("__name__")
+        if isinstance(name, str):
+            modules = modules_of(name)
+            if modules is not None:
+                return modules
+        if is_own(frame.f_code.co_filename) and (innermost or name != "emulator.hosts.python.loader"):
+            return None
+        innermost = False
+        frame = frame.f_back
+    return None
+
+
+def _innermost_worker_frame(frame: FrameType | None) -> tuple[FrameType | None, WorkerModules | None]:
+    while frame is not None:
+        name = frame.f_globals.get("__name__")
+        modules = modules_of(name) if isinstance(name, str) else None
+        if modules is not None:
+            return frame, modules
+        frame = frame.f_back
+    return None, None
+
+
+def _cpu_clock(thread: int) -> Callable[[], float]:
+    """A function that gives the CPU seconds of a thread; those of the process where the system keeps no more."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.process_time
+    clock = time.pthread_getcpuclockid(thread)
+    return lambda: time.clock_gettime(clock)

@@ -1,0 +1,408 @@
+"""HTTP to workerd, over kept-alive connections on a Unix socket.
+
+This is on the path of every request to a JavaScript worker, so that it does little more than it must: the head of a
+request is written as it was received, and an answer that comes in one piece is handed on in one piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, cast
+
+import httptools
+from emulator_runtime.raw_headers import RawHeaders
+from emulator_runtime.streams import as_bytes, close_source
+
+IDLE_SECONDS: Final = 4.0
+"""How long an idle connection is kept: less than the five seconds after which workerd closes it."""
+
+_BUFFERED_BYTES: Final = 262_144
+_MOST_IDLE: Final = 256
+_HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"expect",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+
+class ConnectionLostError(Exception):
+    """The connection to workerd ended before the answer did."""
+
+
+class Answer:
+    """The head of an answer, and its body: bytes where all of it is there, else a stream."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: RawHeaders, body: bytes | AnswerStream) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    async def read(self) -> bytes:
+        """The whole body. Raises ConnectionLostError when it breaks off."""
+        if isinstance(self.body, bytes):
+            return self.body
+        return b"".join([chunk async for chunk in self.body])
+
+
+class AnswerStream:
+    """The rest of an answer's body. Closing it before its end closes the connection, which workerd takes for a client
+    that has gone away."""
+
+    __slots__ = ("__weakref__", "_buffered", "_chunks", "_connection", "_lost", "_on_end", "_waiting")
+
+    def __init__(self, connection: _Connection, chunks: list[bytes]) -> None:
+        self._on_end: Callable[[bool], None] | None = None
+        self._connection: _Connection | None = connection
+        self._chunks = deque(chunks)
+        self._buffered = sum(map(len, chunks))
+        self._lost = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._lost:
+                raise ConnectionLostError("the answer broke off: workerd closed the connection")
+            if self._connection is None:
+                raise StopAsyncIteration
+            self._waiting = self._connection.loop.create_future()
+            await self._waiting
+        chunk = self._chunks.popleft()
+        self._buffered -= len(chunk)
+        if self._connection is not None and self._buffered < _BUFFERED_BYTES // 2:
+            self._connection.resume_reading()
+        return chunk
+
+    async def aclose(self) -> None:
+        self._abandon()
+
+    def __del__(self) -> None:
+        self._abandon()
+
+    def when_ended(self, callback: Callable[[bool], None]) -> None:
+        """Call `callback` when nothing more comes, or now if that is so, with whether the answer broke off."""
+        if self._connection is None:
+            callback(self._lost)
+        else:
+            self._on_end = callback
+
+    def add(self, chunk: bytes) -> bool:
+        """More of the body came. Returns whether that is enough for now."""
+        self._chunks.append(chunk)
+        self._buffered += len(chunk)
+        self._wake()
+        return self._buffered > _BUFFERED_BYTES
+
+    def end(self, *, lost: bool, wanted: bool = True) -> None:
+        """No more of it comes, as it is complete, the connection was lost, or it is not wanted."""
+        self._connection = None
+        self._lost = lost
+        self._wake()
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(lost and wanted)
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def _abandon(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            self.end(lost=True, wanted=False)
+            connection.abandon()
+
+
+class Client:
+    """Sends requests to the Unix socket at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.closed = False
+        self._idle: list[_Connection] = []
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    async def send(self, head: bytes, body: bytes = b"", *, is_head: bool = False) -> Answer:
+        """Send a request whose `head` ends with the empty line, and return the answer when its head is there.
+
+        Cancelling it closes the connection. Raises ConnectionLostError when there is no answer.
+        """
+        data = head + body if body else head
+        while True:
+            connection = self._idle.pop() if self._idle else None
+            reused = connection is not None
+            if connection is None:
+                connection = await self._connect()
+            try:
+                return await connection.exchange(data, is_head)
+            except ConnectionLostError:
+                # workerd may close an idle connection at the moment in which it is used again; then it has read nothing
+                if not reused or connection.has_read or self.closed:
+                    raise
+
+    async def send_stream(
+        self, head: bytes, source: AsyncIterator[bytes], *, chunked: bool, is_head: bool = False
+    ) -> Answer:
+        """As `send`, with a body that is sent as it comes."""
+        connection = await self._connect()
+        uploading = asyncio.ensure_future(connection.upload(source, chunked=chunked))
+        connection.uploading = uploading
+        try:
+            return await connection.exchange(head, is_head)
+        except BaseException:
+            uploading.cancel()
+            raise
+
+    def close(self) -> None:
+        """Close the idle connections, and the others when they are done."""
+        self.closed = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+    def put_back(self, connection: _Connection) -> None:
+        """Keep a connection whose answer is complete."""
+        if self.closed or len(self._idle) >= _MOST_IDLE:
+            connection.close()
+            return
+        loop = connection.loop
+        connection.idle_since = loop.time()
+        self._idle.append(connection)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(IDLE_SECONDS, self._sweep, loop)
+
+    def forget(self, connection: _Connection) -> None:
+        """A connection was lost."""
+        with suppress(ValueError):
+            self._idle.remove(connection)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close what has been idle for long. The last connection in is the first out, so the oldest are in front."""
+        self._sweeping = None
+        oldest = loop.time() - IDLE_SECONDS
+        kept = [connection for connection in self._idle if connection.idle_since > oldest]
+        for connection in self._idle:
+            if connection.idle_since <= oldest:
+                connection.close()
+        self._idle = kept
+        if kept:
+            self._sweeping = loop.call_at(kept[0].idle_since + IDLE_SECONDS, self._sweep, loop)
+
+    async def _connect(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            _, connection = await loop.create_unix_connection(lambda: _Connection(self, loop), str(self.path))
+        except OSError as error:
+            raise ConnectionLostError(f"workerd cannot be reached: {error.strerror or error}") from None
+        return connection
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one exchange at a time. The methods without a doc string are those of asyncio's protocols
+    and of httptools' parser."""
+
+    def __init__(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.idle_since = 0.0
+        self.has_read = False
+        self.uploading: asyncio.Future[None] | None = None
+        self._client = client
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._answered: asyncio.Future[Answer] | None = None
+        self._stream: AnswerStream | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._headers: RawHeaders = []
+        self._chunks: list[bytes] = []
+        self._is_head = False
+        self._has_head = False
+        self._complete = False
+        self._reusable = False
+        self._lost = False
+        self._paused = False
+
+    # An exchange
+
+    async def exchange(self, data: bytes, is_head: bool) -> Answer:
+        """Send a request and return its answer. Cancelling it ends the connection."""
+        if self._lost:
+            raise ConnectionLostError("workerd closed the connection")
+        assert self._transport is not None
+        answered: asyncio.Future[Answer] = self.loop.create_future()
+        self._answered = answered
+        self._is_head = is_head
+        self._has_head = self._complete = self._reusable = self.has_read = False
+        self._transport.write(data)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            if answered.cancelled():
+                self.abandon()
+            raise
+
+    async def upload(self, source: AsyncIterator[bytes], *, chunked: bool) -> None:
+        """Send a body as it comes. What stops it breaks the connection."""
+        transport = self._transport
+        assert transport is not None
+        try:
+            async for chunk in source:
+                if self._writable is not None:
+                    await self._writable
+                if transport.is_closing():
+                    return
+                if chunk:
+                    piece = as_bytes(chunk)
+                    transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+            if chunked and not transport.is_closing():
+                transport.write(b"0\r\n\r\n")
+        except BaseException:
+            self.abandon()
+            raise
+        finally:
+            await close_source(source)
+
+    def abandon(self) -> None:
+        """End an exchange whose answer nobody wants any more."""
+        if not self._complete and self._transport is not None:
+            self._stream = None
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close the connection, which is idle."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def resume_reading(self) -> None:
+        """There is room for more of the answer."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    # asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.has_read = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            assert self._transport is not None
+            self._transport.abort()
+            return
+        if self._has_head:
+            self._progress()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._lost = True
+        self._client.forget(self)
+        self._wake(self._writable)
+        if self.uploading is not None:
+            self.uploading.cancel()
+        answered = self._answered
+        if answered is not None and not answered.done():
+            answered.set_exception(ConnectionLostError("workerd closed the connection before it had answered"))
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.end(lost=not self._complete)
+
+    def pause_writing(self) -> None:
+        self._writable = self.loop.create_future()
+
+    def resume_writing(self) -> None:
+        self._wake(self._writable)
+        self._writable = None
+
+    # httptools
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name not in _HOP_BY_HOP:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._parser.get_status_code() < 200:
+            self._headers = []
+            return
+        self._has_head = True
+        if self._is_head:  # the parser does not know, and waits for a body
+            self._complete = True
+
+    def on_body(self, body: bytes) -> None:
+        stream = self._stream
+        if stream is None:
+            self._chunks.append(body)
+        elif stream.add(body) and not self._paused:
+            assert self._transport is not None
+            self._paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._has_head:
+            self._complete = True
+            self._reusable = self._parser.should_keep_alive() and not self._is_head
+
+    # How
+
+    def _progress(self) -> None:
+        """Hand on what has come in."""
+        answered, self._answered = self._answered, None
+        if answered is not None and not answered.done():
+            headers, self._headers = self._headers, []
+            chunks, self._chunks = self._chunks, []
+            body: bytes | AnswerStream
+            if self._complete:
+                body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            else:
+                body = self._stream = AnswerStream(self, chunks)
+            answered.set_result(Answer(self._parser.get_status_code(), headers, body))
+        if self._complete:
+            stream, self._stream = self._stream, None
+            if stream is not None:
+                stream.end(lost=False)
+            self._exchange_ended()
+
+    def _exchange_ended(self) -> None:
+        uploading, self.uploading = self.uploading, None
+        is_uploading = uploading is not None and not uploading.done()
+        if uploading is not None and is_uploading:
+            uploading.cancel()
+        if self._reusable and not is_uploading and not self._lost:
+            self._client.put_back(self)
+        else:
+            self.close()
+
+    @staticmethod
+    def _wake(waiting: asyncio.Future[None] | None) -> None:
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+
+def request_head(method: str, url: str, headers: RawHeaders, *extra: tuple[bytes, bytes]) -> bytes:
+    """The head of a request with a URL in its first line, without what concerned the connection it came over."""
+    parts = [f"{method} {url} HTTP/1.1\r\n".encode("latin-1", "replace")]
+    parts += [b"%b: %b\r\n" % header for header in headers if header[0] not in _HOP_BY_HOP]
+    parts += [b"%b: %b\r\n" % header for header in extra]
+    parts.append(b"\r\n")
+    return b"".join(parts)

@@ -1,0 +1,75 @@
+"""Cancels the work for clients that have gone away.
+
+Nearly every request is answered before that can be asked, so nothing is begun for one until it has taken a while.
+"""
+
+# ruff: noqa: SLF001 - whether a request came from a server is its own affair, and ours
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from emulator_runtime.workers.request import Request
+
+WATCH_SECONDS: Final = 0.05
+"""How often is looked for requests that have been waiting since the last time."""
+
+
+class Waiting:
+    """A request whose answer is waited for: the task that waits, and the one that looks whether the client does."""
+
+    __slots__ = ("is_old", "request", "task", "was_left", "watcher")
+
+    def __init__(self, request: Request, task: asyncio.Task[Any]) -> None:
+        self.request = request
+        self.task = task
+        self.watcher: asyncio.Task[None] | None = None
+        self.is_old = False
+        self.was_left = False
+        """Whether the task was cancelled because the client has gone."""
+
+    async def watch(self) -> None:
+        """Cancel the task when the client has gone away."""
+        await self.request.client_gone()
+        self.was_left = True
+        self.task.cancel()
+
+
+class Departures:
+    """Looks after the clients of the requests that are being answered."""
+
+    def __init__(self) -> None:
+        self._waiting: set[Waiting] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, request: Request) -> Waiting:
+        """The running task answers `request` from here on."""
+        task = asyncio.current_task()
+        assert task is not None
+        waiting = Waiting(request, task)
+        self._waiting.add(waiting)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._look)
+        return waiting
+
+    def end(self, waiting: Waiting) -> None:
+        """There is an answer, or none will come."""
+        self._waiting.discard(waiting)
+        if waiting.watcher is not None:
+            waiting.watcher.cancel()
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        for waiting in self._waiting:
+            if waiting.is_old and waiting.watcher is None and waiting.request._receive is not None:
+                waiting.watcher = asyncio.ensure_future(waiting.watch())
+            waiting.is_old = True
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._look)

@@ -1,0 +1,135 @@
+"""What goes wrong in JavaScript, as a `Failure`: the stack with our frames left out and the user's own files in it."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from emulator.base.failure import Failure, Frame
+from emulator.hosts.workerd.configuration import MAIN_NAME
+from emulator.hosts.workerd.diagnostics import build_error, import_error
+from emulator.hosts.workerd.source import Source
+
+_FRAME: Final = re.compile(
+    r"^ +at (?:(?P<function>.*?) \()?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?$"
+)
+_SERVICE: Final = re.compile(r"^service \S+: ")
+_UNCAUGHT: Final = re.compile(r"^Uncaught (?:\(in \w+\) )?")
+_TYPED: Final = re.compile(r"^(?P<type>(?:[A-Z]\w*)?(?:Error|Exception)): (?P<message>.*)$", re.DOTALL)
+_ADDRESSES: Final = re.compile(r"\nstack: [^\n]*")
+_PREFIXES: Final = re.compile(
+    r"[\w./+-]+\.(?:c\+\+|h):\d+: |(?:failed|overloaded|disconnected): |(?:remote|broken\.\w+|jsg)\."
+)
+_NO_SUCH_EXPORT: Final = "no default export"
+_NO_SUCH_MODULE: Final = re.compile(r'No such module "(?P<name>[^"]+)"')
+_NO_SUCH_FLAG: Final = re.compile(r"No such compatibility flag: (?P<flag>\S+)")
+_IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
+
+
+def thrown(described: Mapping[str, Any], source: Source, root: Path) -> Failure:
+    """The failure of a handler, as our main module described the error. Code below `root` counts as the user's."""
+    stack = str(described.get("stack", ""))
+    message = str(described.get("message", ""))
+    kind = str(described.get("type", ""))
+    frames: list[Frame] = []
+    text = _shown_stack(stack, source, root, frames) or (f"{kind}: {message}" if kind else message)
+    for cause in described.get("causes", ()):
+        text += f"\nCaused by: {_shown_stack(str(cause), source, root, [])}"
+    return Failure(kind, message, tuple(reversed(frames)), text)
+
+
+def simple_failure(text: str) -> Failure:
+    """A failure of which there is no more than what workerd, or we, say: `TypeError: message`, or a sentence."""
+    typed = _TYPED.match(text)
+    if typed is not None:
+        return Failure(typed["type"], typed["message"], (), text)
+    return Failure("", text, (), text)
+
+
+def not_started(said: str, source: Source, main: Path, config_file: str) -> Failure:
+    """The failure of a worker that workerd does not start, as it said why."""
+    root = main.parent
+    lines = [_UNCAUGHT.sub("", _SERVICE.sub("", line)) for line in said.split("\n")]
+    first = lines[0]
+    flag = _NO_SUCH_FLAG.search(first)
+    if _NO_SUCH_EXPORT in said:
+        message = (
+            f"{_relative(main, root)} has no default export; a worker exports its handlers: "
+            "export default { async fetch(request, env, ctx) { ... } }"
+        )
+        return simple_failure(message)
+    if flag is not None:
+        message = f"{config_file}: compatibility_flags: workerd knows no flag {flag['flag']!r}"
+        return simple_failure(message)
+    if first.startswith(("Compatibility ", "This Worker requires compatibility")):
+        message = f"{config_file}: {first}"
+        return simple_failure(message)
+    missing = _NO_SUCH_MODULE.search(first)
+    if missing is not None and (found := _missing_module(missing["name"], source, root, config_file)):
+        return found
+    frames: list[Frame] = []
+    text = _shown_stack("\n".join([first, *(f"    {line.strip()}" for line in lines[1:])]), source, root, frames)
+    importer = _IMPORTED_FROM.search(said)
+    if not frames and importer is not None:
+        located = source.locate(importer["module"], 1, 1)
+        if located is not None:
+            text = f"{first}\n    imported from {_relative(located[0], root)}"
+    failure = simple_failure(first)
+    return Failure(failure.type, failure.message, tuple(reversed(frames)), text)
+
+
+def _missing_module(name: str, source: Source, root: Path, config_file: str) -> Failure | None:
+    """The failure of a worker whose code imports a module that workerd has not; None where nobody knows which file it
+    is. The user's own files are looked at first."""
+    if name.startswith("node:"):
+        hint = "workerd has this module of Node.js at a later compatibility_date, or not at all."
+    else:
+        hint = f"Without a bundle, only files that rules in {config_file} name can be imported."
+    names = (name, name.removeprefix("node:"), f"./{name}")
+    for file in sorted(source.inputs, key=lambda file: ("node_modules" in file.parts, file)):
+        shown = Path(os.path.relpath(file, root)).as_posix()
+        error = import_error(root, shown, names, f'No such module "{name}"', hint)
+        if error is not None:
+            return replace(build_error([error], "", root).failure, type="Error")
+    return None
+
+
+def readable(text: str) -> str:
+    """What workerd itself logs, without the places in its own source and the addresses of its stack."""
+    text = _ADDRESSES.sub("", text)
+    return _PREFIXES.sub("", text)
+
+
+def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) -> str:
+    """`stack` with the user's files, and without ours. The frames go to `frames`, as JavaScript has them: innermost
+    first."""
+    shown = []
+    for line in stack.split("\n"):
+        match = _FRAME.match(line)
+        if match is None:
+            shown.append(line)
+            continue
+        module, function = match["module"], match["function"] or ""
+        if module == MAIN_NAME:
+            continue
+        located = source.locate(module, int(match["line"]), int(match["column"] or 1))
+        if located is None:
+            shown.append(line)
+            continue
+        file, number, column = located
+        lines = linecache.getlines(str(file))
+        code = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+        is_user = file.is_relative_to(root) and "node_modules" not in file.parts
+        frames.append(Frame(str(file), number, function or "<module>", code, is_user, lines))
+        place = f"{file}:{number}" + (f":{column}" if match["column"] else "")
+        shown.append(f"    at {function} ({place})" if function else f"    at {place}")
+    return "\n".join(shown).rstrip()
+
+
+def _relative(file: Path, root: Path) -> str:
+    return str(file.relative_to(root)) if file.is_relative_to(root) else str(file)

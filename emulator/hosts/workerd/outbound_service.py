@@ -1,0 +1,74 @@
+"""Where the `fetch()` of a JavaScript worker goes when something else than the network is to answer it, as in tests.
+
+workerd sends each request, with its whole URL, to a Unix socket. It is answered by the function that carries out the
+`fetch()` of Python workers too. Bodies are held in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import Response
+
+from emulator.hosts.workerd.connection import Connection, Headers
+
+Outbound = Callable[[Request], Awaitable[Response]]
+
+_BETWEEN_HOPS: Final = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding"})
+
+
+class OutboundService:
+    """Answers what workers fetch, by `outbound`. When that raises, the `fetch()` fails as for a lost connection."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._connections: set[Connection] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, path: Path) -> None:
+        """Listen on the Unix socket `path`."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(lambda: Connection(self._requested, self._connections), str(path))
+
+    def close(self) -> None:
+        """Stop listening, and drop what is connected."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._answering:
+            task.cancel()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _requested(self, connection: Connection, url: str, headers: Headers, body: bytes) -> None:
+        method = connection.parser.get_method().decode("latin-1")
+        kept = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in headers
+            if name.lower() not in _BETWEEN_HOPS
+        ]
+        request = Request(url, method=method, headers=kept, body=body or None)
+        task = asyncio.ensure_future(self._answer(connection, request))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _answer(self, connection: Connection, request: Request) -> None:
+        try:
+            response = await self._outbound(request)
+            body = b"" if request.method == "HEAD" else await response.bytes()
+        except Exception:  # whoever made `outbound` has told of it
+            connection.close()
+            return
+        lines = [f"HTTP/1.1 {response.status} {response.status_text}"]
+        lines += [
+            f"{name}: {value}"
+            for name, value in response.headers.items()
+            if name.lower().encode("latin-1") not in _BETWEEN_HOPS
+        ]
+        if response.status not in {204, 304}:
+            lines.append(f"content-length: {len(body)}")
+        connection.transport.write("\r\n".join((*lines, "", "")).encode("latin-1") + body)

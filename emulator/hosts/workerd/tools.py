@@ -1,0 +1,162 @@
+"""Finds the two programs that run JavaScript workers: workerd, and esbuild, which bundles them.
+
+Both come from npm, in packages that hold the program itself for one platform; what `node_modules/.bin` has is a script
+that needs node to start it, so it is passed over. They are looked for where EMULATOR_WORKERD and EMULATOR_ESBUILD say,
+in the `node_modules` beside the worker or above it (whoever uses wrangler has both), in the emulator's own cache, which
+`emulator install-js` fills, and on the PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from emulator.base.errors import EmulatorError
+
+WORKERD_VERSION: Final = "1.20260426.1"
+ESBUILD_VERSION: Final = "0.27.3"
+"""What `emulator install-js` installs: the versions of wrangler 4.86.0."""
+
+_INSTALL_HINT: Final = "Run `emulator install-js`, or `npm install --save-dev wrangler` beside the worker."
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """A program: the packages that hold it by platform, the scopes and folders around them, and what names another."""
+
+    name: str
+    purpose: str
+    variable: str
+    packages: Mapping[tuple[str, str], str]
+
+
+_WORKERD: Final = _Program(
+    "workerd",
+    "runs JavaScript workers",
+    "EMULATOR_WORKERD",
+    {
+        ("linux", "x86_64"): "@cloudflare/workerd-linux-64",
+        ("linux", "aarch64"): "@cloudflare/workerd-linux-arm64",
+        ("darwin", "x86_64"): "@cloudflare/workerd-darwin-64",
+        ("darwin", "aarch64"): "@cloudflare/workerd-darwin-arm64",
+    },
+)
+_ESBUILD: Final = _Program(
+    "esbuild",
+    "bundles JavaScript workers",
+    "EMULATOR_ESBUILD",
+    {
+        ("linux", "x86_64"): "@esbuild/linux-x64",
+        ("linux", "aarch64"): "@esbuild/linux-arm64",
+        ("darwin", "x86_64"): "@esbuild/darwin-x64",
+        ("darwin", "aarch64"): "@esbuild/darwin-arm64",
+    },
+)
+
+
+def find_workerd(directory: Path) -> Path:
+    """The workerd for a worker in `directory` (absolute). Raises EmulatorError when there is none."""
+    return _find(_WORKERD, directory)
+
+
+def find_esbuild(directory: Path) -> Path:
+    """The esbuild for a worker in `directory` (absolute). Raises EmulatorError when there is none."""
+    return _find(_ESBUILD, directory)
+
+
+def cache_directory() -> Path:
+    """Where `emulator install-js` puts what it installs: a directory of its own for each pair of versions."""
+    if sys.platform == "darwin":
+        base = Path.home() / "Library/Caches"
+    else:
+        given = os.environ.get("XDG_CACHE_HOME", "")
+        base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
+    return base / "emulator" / f"workerd-{WORKERD_VERSION}-esbuild-{ESBUILD_VERSION}"
+
+
+def installed_in(directory: Path) -> bool:
+    """Whether both programs, for this platform, are in the `node_modules` of `directory`."""
+    return all(_in_node_modules(program, directory / "node_modules") for program in (_WORKERD, _ESBUILD))
+
+
+def _find(program: _Program, directory: Path) -> Path:
+    named = os.environ.get(program.variable)
+    if named:
+        return _named(program, Path(named))
+    places = [parent / "node_modules" for parent in (directory, *directory.parents)]
+    for node_modules in (*places, cache_directory() / "node_modules"):
+        found = _in_node_modules(program, node_modules)
+        if found is not None:
+            return found
+    on_path = shutil.which(program.name)
+    if on_path is not None and not _is_script(Path(on_path)):
+        return Path(on_path)
+    raise EmulatorError(_not_found(program, places), hint=_INSTALL_HINT)
+
+
+def _named(program: _Program, path: Path) -> Path:
+    if not path.is_file():
+        raise EmulatorError(f"{program.variable} names {path}, and there is no such file")
+    if not os.access(path, os.X_OK):
+        raise EmulatorError(f"{program.variable} names {path}, which may not be executed")
+    return path.absolute()
+
+
+def _in_node_modules(program: _Program, node_modules: Path) -> Path | None:
+    """The program of this platform in a `node_modules`: at its top, below wrangler or its own launcher, or where pnpm
+    keeps it."""
+    package = program.packages.get(_platform())
+    if package is None or not node_modules.is_dir():
+        return None
+    for place in _places(node_modules, program, package):
+        path = place / package / "bin" / program.name
+        if path.is_file() and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def _places(node_modules: Path, program: _Program, package: str) -> Iterator[Path]:
+    yield node_modules
+    for parent in (program.name, "wrangler", "miniflare", "wrangler/node_modules/miniflare"):
+        yield node_modules / parent / "node_modules"
+    store = node_modules / ".pnpm"
+    if store.is_dir():
+        name = package.replace("/", "+")
+        newest_first = sorted(store.glob(f"{name}@*"), key=lambda path: _version_key(path.name), reverse=True)
+        yield from (path / "node_modules" for path in newest_first)
+
+
+def _version_key(name: str) -> tuple[int, ...]:
+    version = name.rpartition("@")[2]
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
+def _not_found(program: _Program, places: list[Path]) -> str:
+    system, machine = _platform()
+    if (system, machine) not in program.packages:
+        return f"{program.name}, which {program.purpose}, does not exist for {system} on {machine}"
+    for node_modules in places:
+        others = [name for name in program.packages.values() if (node_modules / name).is_dir()]
+        if others:
+            return (
+                f"{node_modules} has {program.name} for another platform only ({', '.join(others)}); "
+                f"this one needs {program.packages[system, machine]}"
+            )
+    return f"{program.name}, which {program.purpose}, is not installed"
+
+
+def _platform() -> tuple[str, str]:
+    machine = platform.machine().lower()
+    return sys.platform, {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+
+
+def _is_script(path: Path) -> bool:
+    """Whether a program is one that node would have to start."""
+    with path.open("rb") as file:
+        return file.read(2) == b"#!"

@@ -1,0 +1,237 @@
+"""One version of a JavaScript worker: the process that it runs in, how to speak to that, and what runs on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Final
+
+from emulator.base.failure import Failure
+from emulator.config.model import WorkerConfig
+from emulator.hosts.python.output import trigger_text
+from emulator.hosts.workerd.client import Client, ConnectionLostError
+from emulator.hosts.workerd.configuration import Settings, Sockets, write_configuration
+from emulator.hosts.workerd.failures import not_started, simple_failure
+from emulator.hosts.workerd.process import WorkerdProcess, WorkerdStartError
+from emulator.hosts.workerd.sockets import SocketDirectory
+from emulator.hosts.workerd.source import Source
+
+STUCK_SECONDS: Final = 5.0
+"""How long code that is being replaced may keep everything else in its process from running."""
+
+_HANDLERS: Final = b"GET /handlers HTTP/1.1\r\nHost: emulator\r\n\r\n"
+_IDLE: Final = b"GET /idle HTTP/1.1\r\nHost: emulator\r\n\r\n"
+_NEWEST_DATE: Final = re.compile(r'newest date supported by this server binary is "(\d{4}-\d\d-\d\d)"')
+_newest_dates: Final[dict[Path, str]] = {}
+"""The newest compatibility date of each workerd, once it has refused a newer one."""
+
+
+class Version:
+    """A process, how to speak to it, and what runs on it.
+
+    `active` holds what it was called with, and `last` what ended last: they tell to what a line of output belongs.
+    `uncaught` are errors that workerd has logged a moment ago, and that may be the reason of a failure yet to be seen.
+    """
+
+    __slots__ = (
+        "active",
+        "cf_header",
+        "control",
+        "directory",
+        "fetches",
+        "handlers",
+        "idle",
+        "last",
+        "process",
+        "services",
+        "source",
+        "started_at",
+        "token",
+        "uncaught",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        on_line: Callable[[Version, Mapping[str, Any]], None],
+        on_exit: Callable[[Version], None],
+    ) -> None:
+        self.process = WorkerdProcess(partial(on_line, self), partial(on_exit, self))
+        self.source = settings.source
+        self.directory = directory
+        self.token = settings.token
+        self.cf_header = settings.cf_header.encode()
+        self.fetches = Client(settings.sockets.fetch)
+        self.control = Client(settings.sockets.control)
+        self.services = settings.sockets.services
+        self.handlers: frozenset[str] = frozenset()
+        self.active: dict[int, Any] = {}
+        self.last: Any = None
+        self.uncaught: list[str] = []
+        self.idle: asyncio.Future[None] | None = None
+        self.started_at = 0.0
+
+    def trigger(self) -> str:
+        """What the line that the process has just written belongs to; empty where that cannot be told."""
+        if not self.active:
+            return trigger_text(self.last)
+        texts = {trigger_text(trigger) for trigger in self.active.values()}
+        return texts.pop() if len(texts) == 1 else ""
+
+    def begin(self, trigger: Any) -> None:
+        """A call with `trigger` begins."""
+        self.active[id(trigger)] = trigger
+
+    def end(self, trigger: Any) -> None:
+        """It has ended. What it wrote has been written by now."""
+        self.process.read_output()
+        del self.active[id(trigger)]
+        self.last = trigger
+        if not self.active and self.idle is not None and not self.idle.done():
+            self.idle.set_result(None)
+
+    async def finish(self) -> bool:
+        """Return when nothing runs any more, `waitUntil` work included, or as soon as it is plain that nothing will
+        come of it, because the code does not give way. Returns whether it has finished."""
+        finishing = asyncio.ensure_future(self._until_idle())
+        try:
+            while not finishing.done():
+                await asyncio.wait((finishing,), timeout=STUCK_SECONDS)
+                if not finishing.done() and not await self._responds():
+                    return False
+            return True
+        finally:
+            finishing.cancel()
+
+    async def _until_idle(self) -> None:
+        while self.active:
+            self.idle = asyncio.get_running_loop().create_future()
+            await self.idle
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Return when no `waitUntil` work runs any more, or the process has ended."""
+        with suppress(ConnectionLostError):
+            await self.control.send(_IDLE)
+
+    async def _responds(self) -> bool:
+        try:
+            await asyncio.wait_for(self.control.send(_HANDLERS), STUCK_SECONDS)
+        except (TimeoutError, ConnectionLostError):
+            return False
+        return True
+
+    async def end_process(self) -> None:
+        """End the process now, whatever runs on it."""
+        self.process.read_output()
+        await self.process.kill()
+        self.forget()
+
+    def forget(self) -> None:
+        """The process has ended: remove what there was for it."""
+        self.fetches.close()
+        self.control.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Starter:
+    """Starts versions of one worker. `on_line` is called with every line that a process writes, `on_exit` when one ends
+    by itself, and `warn` with a sentence. With `has_outbound`, `fetch()` goes to the socket for that."""
+
+    def __init__(
+        self,
+        sockets: SocketDirectory,
+        *,
+        on_line: Callable[[Version, Mapping[str, Any]], None],
+        on_exit: Callable[[Version], None],
+        warn: Callable[[str], None],
+        has_outbound: bool,
+    ) -> None:
+        self._sockets = sockets
+        self._has_outbound = has_outbound
+        self._on_line = on_line
+        self._on_exit = on_exit
+        self._warn = warn
+        self._warned_of = ""
+
+    async def start(self, config: WorkerConfig, workerd: Path, source: Source) -> Version | Failure:
+        """A version that runs `source`, or what is wrong with it."""
+        started = await self._try(config, workerd, source)
+        if isinstance(started, str) and (newest := _NEWEST_DATE.search(started)) and workerd not in _newest_dates:
+            _newest_dates[workerd] = newest[1]
+            started = await self._try(config, workerd, source)
+        self._warn_of_date(config.compatibility_date, _newest_dates.get(workerd, ""))
+        if isinstance(started, str):
+            return not_started(started, source, config.main, config.path.name)
+        if not started.handlers:
+            await started.end_process()
+            return _no_handlers(config)
+        return started
+
+    def _warn_of_date(self, date: str, newest: str) -> None:
+        """Say once that a compatibility date is one that workerd does not know yet."""
+        if newest and date > newest and date != self._warned_of:
+            self._warned_of = date
+            self._warn(
+                f"compatibility_date {date} is newer than this workerd, "
+                f"which runs the worker as of {newest}; a newer workerd comes with `npm update workerd`"
+            )
+
+    async def _try(self, config: WorkerConfig, workerd: Path, source: Source) -> Version | str:
+        """A version that runs, or what workerd said why it does not."""
+        directory = self._sockets.make_process_directory()
+        settings = self._settings(config, workerd, source, directory)
+        version = Version(settings, directory, self._on_line, self._on_exit)
+        try:
+            file = write_configuration(settings, directory)
+            await version.process.start(workerd, file, settings.sockets.names, self._sockets.path)
+            answer = await version.control.send(_HANDLERS)
+            version.handlers = frozenset(json.loads(await answer.read()))
+        except (WorkerdStartError, ConnectionLostError, ValueError) as error:
+            await version.end_process()
+            return str(error)
+        except BaseException:
+            await version.end_process()
+            raise
+        version.started_at = asyncio.get_running_loop().time()
+        return version
+
+    def _settings(self, config: WorkerConfig, workerd: Path, source: Source, directory: Path) -> Settings:
+        date = config.compatibility_date or datetime.now(UTC).date().isoformat()
+        entrypoints = sorted(self._sockets.entrypoints[config.name])
+        listening = {entrypoint: directory / f"service-{number}" for number, entrypoint in enumerate(entrypoints)}
+        plain = {name: var for name, var in config.vars.items() if name not in config.secrets}
+        texts = {name: var for name, var in plain.items() if isinstance(var, str)}
+        return Settings(
+            source=source,
+            compatibility_date=min(date, _newest_dates.get(workerd, date)),
+            compatibility_flags=sorted(config.compatibility_flags),
+            texts={**texts, **config.secrets},
+            values={name: var for name, var in plain.items() if name not in texts},
+            queues=[producer.binding for producer in config.producers],
+            queue_service=self._sockets.queues(config.name),
+            services={
+                service.binding: self._sockets.service(service.service, service.entrypoint or "")
+                for service in config.services
+            },
+            sockets=Sockets(directory / "fetch", directory / "control", listening),
+            cf_header=f"x-cf-{token_hex(8)}",
+            token=token_hex(16),
+            outbound=self._sockets.outbound(config.name) if self._has_outbound else None,
+        )
+
+
+def _no_handlers(config: WorkerConfig) -> Failure:
+    return simple_failure(
+        f"{config.main.name}: the default export has no handler; "
+        "it needs a fetch, a queue or a scheduled method: export default { async fetch(request, env, ctx) { ... } }"
+    )

@@ -1,0 +1,64 @@
+"""What the service refuses: messages, delays and numbers that are out of bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.queues.memory.queue import Queue
+from emulator.queues.message import Outgoing
+from emulator.queues.settings import DELAY_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_MESSAGE_BYTES, Range
+
+MAX_BACKLOG_BYTES: Final = 25_000_000_000
+
+
+def check_number(
+    name: str,
+    value: int,
+    allowed: Range,
+    code: QueueErrorCode = QueueErrorCode.JSON_REQUEST_BODY_INVALID,
+) -> None:
+    """Raises QueueError for a `value`, called `name`, that is not in the range `allowed`."""
+    if value not in allowed:
+        raise QueueError(code, f"{name} of {value!r} is invalid: it must be a whole number, {allowed}")
+
+
+def check_send(messages: Iterable[Outgoing], queue: Queue, batch_delay_seconds: int | None) -> None:
+    """Raises QueueError for messages that the service would not accept into `queue`. There is at least one."""
+    count = size = 0
+    for outgoing in messages:
+        count += 1
+        length = len(outgoing.body)
+        size += length
+        if length > MAX_MESSAGE_BYTES:
+            raise QueueError(
+                QueueErrorCode.MESSAGE_SIZE_OUT_OF_BOUNDS,
+                f"Message is {length:,} bytes long, over the limit of {MAX_MESSAGE_BYTES:,} bytes",
+            )
+        delay = outgoing.delay_seconds
+        if delay is not None and delay not in DELAY_SECONDS:
+            raise QueueError(
+                QueueErrorCode.MESSAGE_METADATA_INVALID,
+                f"Message delay of {delay!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
+            )
+    if count > MAX_BATCH_COUNT:
+        raise QueueError(
+            QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS,
+            f"Batch has {count:,} messages, over the limit of {MAX_BATCH_COUNT}",
+        )
+    if count > 1 and size > MAX_BATCH_BYTES:
+        raise QueueError(
+            QueueErrorCode.BATCH_SIZE_OUT_OF_BOUNDS,
+            f"Batch is {size:,} bytes long, over the limit of {MAX_BATCH_BYTES:,} bytes",
+        )
+    if batch_delay_seconds is not None and batch_delay_seconds not in DELAY_SECONDS:
+        raise QueueError(
+            QueueErrorCode.BATCH_DELAY_INVALID,
+            f"Batch delay of {batch_delay_seconds!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
+        )
+    if queue.backlog_bytes + size > MAX_BACKLOG_BYTES:
+        raise QueueError(
+            QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED,
+            f"Queue {queue.name} has a backlog over {MAX_BACKLOG_BYTES // 10**9} GB",
+        )

@@ -1,0 +1,65 @@
+"""What happens to messages, queues and their consumers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from emulator.queues.message import DeliveryResult, Lease, Message, Settlement
+
+
+@dataclass(slots=True)
+class MessagesSent:
+    """Messages entered a queue, by whatever road (`source`: a binding's worker name, `dead letter`, `redrive` or
+    `api`)."""
+
+    queue: str
+    messages: Sequence[Message]
+    source: str
+
+
+@dataclass(slots=True)
+class BatchDelivered:
+    """A batch was settled. `duration` is in seconds; `worker` is the consumer's name."""
+
+    queue: str
+    worker: str
+    lease: Lease
+    result: DeliveryResult
+    settlement: Settlement
+    duration: float
+
+
+@dataclass(slots=True)
+class MessagesDeadLettered:
+    """Messages moved from `queue` to the dead letter queue `to`."""
+
+    queue: str
+    to: str
+    messages: Sequence[Message]
+
+
+@dataclass(slots=True)
+class MessagesDropped:
+    """Messages of `queue` are gone without an ack: `retries` used up, `expired`, or `purged`."""
+
+    queue: str
+    messages: Sequence[Message]
+    reason: Literal["retries", "expired", "purged"]
+
+
+@dataclass(slots=True)
+class MessagesForwarded:
+    """Messages of a queue went to the session that consumes it. `duration` is in seconds."""
+
+    queue: str
+    messages: Sequence[Message]
+    duration: float
+
+
+@dataclass(slots=True)
+class ConsumerChanged:
+    """A queue has got another consumer, none any more, or other settings."""
+
+    queue: str

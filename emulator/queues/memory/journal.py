@@ -1,0 +1,408 @@
+"""What lets messages survive the process: every message, settlement, setting and consumer, written down as it happens.
+
+The broker writes before it acts: a message is in the journal when `send` returns, and a change of a queue when the call
+returns. A settlement has happened already and cannot be refused: where its record cannot be written (the disk is full),
+it goes out before the next one that can be, and until then the messages would come back after a crash, as at-least-once
+delivery allows. Leases are not written down. What was in flight when the process ended waits again after it, and that
+attempt does not count.
+
+The journal is a log of records (see `segments`). It is cleaned from its oldest segment on: what is still live of that
+is appended again, as it is by then, and the segment deleted. Only the oldest one ever goes, so that the record of a
+settlement is never deleted before the message that it settles. Cleaning is done in small steps, paid for by what is
+appended and settled; the log stays within twice the live messages and a little."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from emulator.queues.declarations import QueueState
+from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.queues.memory.records import StoredMessage, restore, store
+from emulator.queues.memory.segments import Log, Segment
+from emulator.queues.message import Attempt, Message
+
+SEGMENT_BYTES: Final = 4_000_000
+"""A segment that has grown to this gets a successor."""
+
+FREE_BYTES: Final = 8_000_000
+"""A log of up to this size is not cleaned."""
+
+_RECORD_BYTES: Final = 64
+"""What a message takes in the journal beside its body, about."""
+
+NOWHERE: Final = 0
+"""The segment of a message that has left; the first one is number 1."""
+
+PIECE: Final = 100
+"""How many messages are copied at a time."""
+
+_WRITTEN_CREDIT: Final = 4
+_SETTLED_CREDIT: Final = 2
+"""How many bytes may be copied for each one that is appended, and for each one of a message that leaves. A log over its
+bound is at least half dead, so that as much is freed as is copied: with less than that it would grow beyond."""
+
+_ID_BYTES: Final = 16
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
+Moves = Mapping[str, tuple[Sequence[Message], Sequence[Message]]]
+"""By the queue that they go to: messages as they were, and as they are there."""
+
+
+class _Retried(msgspec.Struct, array_like=True, gc=False):
+    """A message that waits again, after one more failure."""
+
+    id: bytes
+    ready_at: float
+    attempts: int
+    failures: tuple[Attempt, ...]
+
+
+class _Enqueued(msgspec.Struct, array_like=True, tag=1, gc=False):
+    queue: str
+    messages: list[StoredMessage]
+
+
+class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
+    """`gone` are ids of 16 bytes each. `letters` are in the queue `target` from now on."""
+
+    queue: str
+    gone: bytes
+    retried: list[_Retried] = []
+    target: str = ""
+    letters: list[StoredMessage] = []
+
+
+class _Changed(msgspec.Struct, array_like=True, tag=3, gc=False):
+    state: QueueState
+
+
+class _Deleted(msgspec.Struct, array_like=True, tag=4, gc=False):
+    queue: str
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Enqueued | _Settled | _Changed | _Deleted).decode
+
+
+class _Contents:
+    """What of a segment still lives: how many messages, and those that were put there, by queue, in pieces."""
+
+    __slots__ = ("live", "pieces")
+
+    def __init__(self) -> None:
+        self.live = 0
+        self.pieces: deque[tuple[str, Sequence[Message]]] = deque()
+
+
+class Journal:
+    """The journal in a directory, which it locks. What an earlier run left is in `take_recovered`, and `reports` says
+    what of it was damaged. `on_trouble` is told when settlements cannot be written, and when they can be again.
+
+    Raises EmulatorError when the directory is in use, cannot be used, or holds a journal of a newer emulator.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.on_trouble: Callable[[str], None] = lambda _text: None
+        self._log = Log(directory)
+        self.reports: list[str] = self._log.reports
+        self._states: dict[str, QueueState] = {}
+        self._contents = {segment.number: _Contents() for segment in self._log.segments}
+        self._live_bytes = 0
+        self._credit = 0
+        self._unwritten: list[bytes] = []
+        self._unwritten_letters = False
+        self._unsynced = False
+        self._recovered = self._recover()
+
+    @property
+    def directory(self) -> Path:
+        """Where it is."""
+        return self._log.directory
+
+    @property
+    def size(self) -> int:
+        """How large the files are together, in bytes."""
+        return self._log.size
+
+    @property
+    def live_bytes(self) -> int:
+        """What the messages that are in the queues take of that, about."""
+        return self._live_bytes
+
+    @property
+    def recovered_count(self) -> int:
+        """How many messages an earlier run has left; 0 once they were taken."""
+        return sum(len(messages) for _, messages in self._recovered)
+
+    def take_recovered(self) -> Sequence[tuple[QueueState, Sequence[Message]]]:
+        """The queues that an earlier run has left, each with its messages: all wait. Empty from the second call on."""
+        recovered, self._recovered = self._recovered, []
+        return recovered
+
+    # What happens
+
+    def enqueued(self, queue: str, messages: Sequence[Message]) -> None:
+        """Messages are about to enter a queue. Raises QueueError when they cannot be written, and has written none."""
+        self._write([_encode(_Enqueued(queue, [*map(store, messages)]))])
+        self._add(queue, messages)
+        self._clean()
+
+    def settled(
+        self,
+        queue: str,
+        gone: Sequence[Message],
+        retried: Sequence[Message] = (),
+        target: str = "",
+        letters: Sequence[Message] = (),
+    ) -> None:
+        """Messages have left a queue, or wait there again, and letters of those that left are about to enter `target`.
+        Never raises."""
+        again = [_Retried(_raw(each), each.ready_at, each.attempts, each.failures[-1:]) for each in retried]
+        record = _encode(_Settled(queue, _ids(gone), again, target, [*map(store, letters)]))
+        try:
+            self._append([record])
+        except OSError as error:
+            if not self._unwritten:
+                self.on_trouble(
+                    f"Settlements cannot be kept in {self.directory}: {_reason(error)}. They are written when they can "
+                    f"be; should the emulator be killed before that, their messages will be delivered again"
+                )
+            self._unwritten.append(record)
+            self._unwritten_letters = self._unwritten_letters or bool(letters)
+        self._remove(gone)
+        if letters:
+            self._add(target, letters)
+        self._clean()
+
+    def moved(self, queue: str, moves: Moves) -> None:
+        """Messages are about to leave a queue for others. Raises QueueError when that cannot be written."""
+        self._write(
+            [
+                _encode(_Settled(queue, _ids(old), [], target, [*map(store, new)]))
+                for target, (old, new) in moves.items()
+            ]
+        )
+        for target, (old, new) in moves.items():
+            self._remove(old)
+            self._add(target, new)
+        self._clean()
+
+    def changed(self, states: Sequence[QueueState]) -> None:
+        """Queues are about to be made or changed. Raises QueueError when that cannot be written."""
+        self._write([_encode(_Changed(state)) for state in states])
+        self._states.update({state.name: state for state in states})
+        self._clean()
+
+    def deleted(self, queue: str, messages: Sequence[Message]) -> None:
+        """A queue is about to be deleted with the messages in it. Raises QueueError when that cannot be written."""
+        self._write([_encode(_Deleted(queue))])
+        self._states.pop(queue, None)
+        self._remove(messages)
+        self._clean()
+
+    # The disk
+
+    @property
+    def is_unsynced(self) -> bool:
+        """Whether something was written that a loss of power could undo."""
+        return self._unsynced
+
+    def sync(self) -> None:
+        """Put what was written on the disk. May be called on another thread. Raises OSError."""
+        self._unsynced = False
+        self._log.sync()
+
+    def close(self) -> None:
+        """Write what could not be written before, if it can be now, and let others have the directory."""
+        with suppress(OSError):
+            if self._unwritten:
+                self._append([])
+        with suppress(OSError):
+            self._log.close()
+
+    # How
+
+    def _write(self, payloads: Sequence[bytes]) -> None:
+        try:
+            self._append(payloads)
+        except OSError as error:
+            code = (
+                QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED
+                if error.errno in _FULL
+                else QueueErrorCode.UNKNOWN_INTERNAL_ERROR
+            )
+            text = f"nothing was accepted, since it cannot be kept in {self.directory}: {_reason(error)}"
+            raise QueueError(code, text) from None
+
+    def _append(self, payloads: Sequence[bytes]) -> None:
+        """Write records, after those that could not be written before. Raises OSError, and has written none."""
+        if self._log.head.size >= SEGMENT_BYTES:
+            self._log.rotate([_encode(_Changed(state)) for state in self._states.values()])
+            self._contents[self._log.head.number] = _Contents()
+        self._credit += _WRITTEN_CREDIT * self._log.append([*self._unwritten, *payloads])
+        self._unsynced = True
+        if self._unwritten:
+            self._unwritten.clear()
+            self._unwritten_letters = False
+            self.on_trouble(f"Settlements are kept in {self.directory} again, the earlier ones too")
+
+    def _add(self, queue: str, messages: Sequence[Message]) -> None:
+        """Count messages as living in the newest segment."""
+        number = self._log.head.number
+        contents = self._contents[number]
+        weight = 0
+        for message in messages:
+            message.segment = number
+            weight += _weight(message)
+        self._live_bytes += weight
+        contents.live += len(messages)
+        if len(messages) <= PIECE:
+            contents.pieces.append((queue, messages))
+        else:
+            contents.pieces.extend((queue, messages[at : at + PIECE]) for at in range(0, len(messages), PIECE))
+
+    def _remove(self, messages: Iterable[Message]) -> None:
+        weight = 0
+        for message in messages:
+            self._contents[message.segment].live -= 1
+            message.segment = NOWHERE
+            weight += _weight(message)
+        self._live_bytes -= weight
+        self._credit += _SETTLED_CREDIT * weight
+
+    def _clean(self) -> None:
+        """Delete the oldest segments that nothing lives in, and, while the log is too large, copy what lives in the
+        oldest one, for as long as there is credit."""
+        log = self._log
+        while len(log.segments) > 1 and not self._unwritten_letters:
+            contents = self._contents[log.segments[0].number]
+            try:
+                if not contents.live:
+                    del self._contents[log.segments[0].number]
+                    log.drop_oldest()
+                elif log.size <= max(FREE_BYTES, 2 * self._live_bytes):
+                    self._credit = 0
+                    return
+                elif self._credit <= 0:
+                    return
+                else:
+                    self._copy(contents)
+            except OSError:
+                return  # the next one that is written tells, and this is tried again with it
+
+    def _copy(self, contents: _Contents) -> None:
+        queue, messages = contents.pieces[0]
+        oldest = self._log.segments[0].number
+        living = [message for message in messages if message.segment == oldest]
+        if living:
+            size = self._log.size
+            credit = self._credit
+            self._append([_encode(_Enqueued(queue, [*map(store, living)]))])
+            self._credit = credit - (self._log.size - size)
+            contents.live -= len(living)
+            self._live_bytes -= sum(map(_weight, living))
+            self._add(queue, living)
+        contents.pieces.popleft()
+
+    def _recover(self) -> list[tuple[QueueState, Sequence[Message]]]:
+        """Go through what is there, and count what lives."""
+        replay = _Replay(self.reports)
+        for segment in self._log.segments:
+            payloads, segment.payloads = segment.payloads, []
+            for payload in payloads:
+                replay.record(payload, segment)
+        self._states = replay.states
+        recovered: list[tuple[QueueState, Sequence[Message]]] = []
+        for state in replay.states.values():
+            messages = [*replay.messages.get(state.name, {}).values()]
+            for at in range(0, len(messages), PIECE):
+                for number, group in groupby(messages[at : at + PIECE], key=_segment_of):
+                    piece = [*group]
+                    contents = self._contents[number]
+                    contents.live += len(piece)
+                    contents.pieces.append((state.name, piece))
+                    self._live_bytes += sum(map(_weight, piece))
+            recovered.append((state, messages))
+        return recovered
+
+
+class _Replay:
+    """The queues and messages that records tell of, in their order."""
+
+    def __init__(self, reports: list[str]) -> None:
+        self.states: dict[str, QueueState] = {}
+        self.messages: dict[str, dict[bytes, Message]] = {}
+        self._reports = reports
+
+    def record(self, payload: bytes, segment: Segment) -> None:
+        try:
+            record = _decode(payload)
+        except (msgspec.MsgspecError, ValueError) as error:
+            self._reports.append(f"{segment.path} has a record that cannot be understood, and was left out: {error}")
+            return
+        match record:
+            case _Enqueued():
+                self._put(record.queue, record.messages, segment.number)
+            case _Settled():
+                self._settle(record, segment.number)
+            case _Changed():
+                self.states[record.state.name] = record.state
+            case _Deleted():
+                self.states.pop(record.queue, None)
+                self.messages.pop(record.queue, None)
+
+    def _put(self, queue: str, messages: Sequence[StoredMessage], number: int) -> None:
+        there = self.messages.setdefault(queue, {})
+        for each in messages:
+            there[each.id] = restore(each, segment=number)
+        if queue not in self.states and messages:
+            first = messages[0].enqueued_at or messages[0].timestamp
+            self.states[queue] = QueueState(queue, first, first)
+
+    def _settle(self, record: _Settled, number: int) -> None:
+        there = self.messages.get(record.queue, {})
+        gone = record.gone
+        for at in range(0, len(gone), _ID_BYTES):
+            there.pop(gone[at : at + _ID_BYTES], None)
+        for each in record.retried:
+            message = there.get(each.id)
+            if message is not None:
+                message.ready_at = each.ready_at
+                message.attempts = each.attempts
+                message.failures += each.failures
+        if record.letters:
+            self._put(record.target, record.letters, number)
+
+
+def _raw(message: Message) -> bytes:
+    return bytes.fromhex(message.id)
+
+
+def _ids(messages: Sequence[Message]) -> bytes:
+    return bytes.fromhex("".join([message.id for message in messages]))
+
+
+def _segment_of(message: Message) -> int:
+    return message.segment
+
+
+def _weight(message: Message) -> int:
+    """About what a message takes in the journal: the same for as long as it is in its queue."""
+    letter = message.dead_letter
+    if letter is None:
+        return _RECORD_BYTES + len(message.body)
+    told = sum(_RECORD_BYTES + len(each.error) + len(each.traceback) for each in letter.attempts)
+    return _RECORD_BYTES + len(message.body) + told
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -1,9 +1,0 @@
-"""Cloudflare's REST API for queues, on a running session: what wrangler and the official SDKs talk to.
-
-`routes` says what answers where, `guard` who may ask. `queues`, `consumers` and `messages` hold the calls: plain
-functions of a session and a decoded body, whose shapes are in `bodies`. `envelope` is what every answer comes in.
-"""
-
-from emulator.server.api.routes import make_api
-
-__all__ = ["make_api"]

@@ -1,0 +1,1 @@
+"""The control plane: what answers under `/cdn-cgi/`."""

@@ -1,0 +1,62 @@
+"""Takes the messages that other sessions have for queues that are consumed here; see `emulator.session.peers`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from emulator.queues.errors import QueueError
+from emulator.queues.settings import MAX_BATCH_COUNT, MAX_MESSAGE_BYTES
+from emulator.server.control.api.guard import Guard
+from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH, decode_messages
+from emulator.session.session import Session
+
+MAX_BODY_BYTES: Final = MAX_BATCH_COUNT * (MAX_MESSAGE_BYTES + 100_000)
+"""A batch of the largest messages, each with why it died."""
+
+
+def make_forwarding(session: Session, token: str) -> Route:
+    """The route for messages from other sessions. With a `token`, that is required of every request."""
+    guarded = Guard(_Endpoint(session), token)
+    return Route(f"{FORWARD_PATH}{{queue}}", guarded, methods=["POST"])
+
+
+class _Endpoint:
+    """An ASGI application (not a function, which Starlette would call with a request)."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await _take(self._session, Request(scope, receive))
+        await response(scope, receive, send)
+
+
+async def _take(session: Session, request: Request) -> Response:
+    name = request.path_params["queue"]
+    if request.headers.get("content-type") != CONTENT_TYPE:
+        return PlainTextResponse(f"Content-Type must be {CONTENT_TYPE}\n", 415)
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                return PlainTextResponse(f"the body is over the limit of {MAX_BODY_BYTES:,} bytes\n", 413)
+        messages = decode_messages(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return PlainTextResponse(f"the body is no list of messages: {error}\n", 400)
+    except ClientDisconnect:
+        return PlainTextResponse("the client went away\n", 400)
+    broker = session.broker
+    if not broker.has_queue(name) or broker.state_of(name).consumer is None:
+        return PlainTextResponse(f"queue {name} is not consumed here\n", 409)
+    try:
+        broker.accept(name, messages)
+    except QueueError as error:
+        return PlainTextResponse(f"{error}\n", 507)
+    return Response(status_code=204)

@@ -1,0 +1,26 @@
+"""What happens at the door: the server is ready, a request was answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class ServerReady:
+    """The server accepts connections at `url`, such as `http://127.0.0.1:8787`. `api_token` is what the REST API
+    requires where other machines can reach it; else it is empty."""
+
+    url: str
+    api_token: str = ""
+
+
+@dataclass(slots=True)
+class RequestFinished:
+    """A request was answered. `duration` is in seconds, from its arrival to the last byte of the answer. `status` is
+    499 when the client went away before there was one."""
+
+    worker: str
+    method: str
+    path: str
+    status: int
+    duration: float

@@ -1,0 +1,259 @@
+"""What `emulator dev` does: a session with an HTTP server in front and a watch on its files, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from os import getpid, urandom
+from pathlib import Path
+from time import perf_counter, time
+from typing import Any, Final
+
+from emulator.base.bus import Bus, Notice
+from emulator.base.errors import EmulatorError
+from emulator.config import find_config, load_config
+from emulator.config.model import WorkerConfig
+from emulator.hosts.python.output import install as install_output
+from emulator.hosts.python.watchdog import Watchdog
+from emulator.server.events import ServerReady
+from emulator.session.peers import Peers, consumed_by
+from emulator.session.running import Running, reachable, register
+from emulator.session.session import Session, shown_files
+from emulator.session.watch import Change, Watcher
+
+GRACE_SECONDS: Final = 10.0
+SYNC_SECONDS: Final = 1.0
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8787
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run, as the command line says it.
+
+    Without `config_paths` the configuration of the working directory is taken. `host` and `port` None leave it to the
+    first worker's `dev.ip` and `dev.port`, else 127.0.0.1 and 8787; port 0 takes a free one. `overrides` are vars.
+    """
+
+    config_paths: tuple[Path, ...] = ()
+    environment: str | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    host: str | None = None
+    port: int | None = None
+    reload: bool = True
+
+    def read(self, path: Path) -> WorkerConfig:
+        """The configuration at `path` with these options. Raises ConfigError."""
+        return load_config(path, environment=self.environment, overrides=self.overrides)
+
+    def read_all(self) -> list[WorkerConfig]:
+        """Every worker's configuration, in order. Raises ConfigError, or EmulatorError where there is none."""
+        return [self.read(path) for path in self.config_paths or (find_config(Path.cwd()),)]
+
+
+async def serve(session: Session, options: Options) -> None:
+    """Load a session, serve it over HTTP and reload it until SIGINT or SIGTERM.
+
+    The first signal lets what runs finish, for ten seconds at most; the second stops at once. Publishes ServerReady
+    when connections are accepted. Raises ServerError when it cannot listen.
+    """
+    from emulator.server.app import App
+    from emulator.server.gateway import Gateway
+    from emulator.server.hostname import is_local
+    from emulator.server.http import HttpServer, listen
+
+    primary = session.configs[0]
+    host = options.host or primary.dev_ip or DEFAULT_HOST
+    port = next((port for port in (options.port, primary.dev_port) if port is not None), DEFAULT_PORT)
+    sockets = listen(host, port)
+    api_token = "" if is_local(host) else urandom(24).hex()
+    app = App([Gateway(each, session.bus) for each in session.hosts], partial(_make_control, session, api_token), host)
+    server = HttpServer(app, sockets)
+    signals = _Signals(session.bus)
+    kept = [] if session.journal is None else [session.journal.directory]
+    watcher = Watcher(lambda: session.configs, kept, session.files_of) if options.reload else None
+    registered: Path | None = None
+    restore_output = install_output(session.bus)
+    try:
+        async with _watchdog(session.bus), _syncing(session):
+            await session.load()
+            await server.start()
+            name = f"[{host}]" if ":" in host else host
+            url = f"http://{name}:{sockets[0].getsockname()[1]}"
+            own = _describe(session, url, api_token)
+            registered = _register(session, own)
+            session.bus.publish(ServerReady(url, api_token))
+            peers = Peers(session, own if registered else None)
+            peers.start()
+            watching = asyncio.create_task(_reload_on_change(session, options, watcher)) if watcher else None
+            await signals.first.wait()
+            if watching is not None:
+                watching.cancel()
+                with suppress(asyncio.CancelledError):
+                    await watching
+            if registered is not None:
+                _unregister(registered)
+            await peers.stop()
+            await _stop(session, server, signals)
+            await peers.close()
+            _tell_what_is_lost(session)
+    finally:
+        if registered is not None:
+            _unregister(registered)
+        restore_output()
+        for each in sockets:
+            each.close()
+
+
+def _describe(session: Session, url: str, api_token: str) -> Running:
+    configs = tuple(str(config.path.resolve()) for config in session.configs)
+    return Running(reachable(url), getpid(), time(), configs, api_token, consumed_by(session))
+
+
+def _register(session: Session, running: Running) -> Path | None:
+    """Let other commands and sessions find this one. That they cannot is no reason not to run."""
+    try:
+        return register(running)
+    except OSError as error:
+        session.bus.publish(Notice("warning", f"Commands such as `emulator queues` need --url: {error}"))
+        return None
+
+
+def _unregister(registered: Path) -> None:
+    with suppress(OSError):  # a file that stays is found to be stale
+        registered.unlink(missing_ok=True)
+
+
+def _make_control(session: Session, api_token: str) -> Any:
+    from emulator.server.control.api import make_api  # Starlette costs time that start-up need not spend
+    from emulator.server.control.app import make_control
+    from emulator.server.control.forwarding import make_forwarding
+
+    return make_control(session.bus, make_api(session, api_token), [make_forwarding(session, api_token)])
+
+
+async def _stop(session: Session, server: Any, signals: _Signals) -> None:
+    """Let what runs finish until the second signal, or until the time is over."""
+
+    async def finish() -> None:
+        deadline = perf_counter() + GRACE_SECONDS
+        await server.stop(GRACE_SECONDS)
+        await session.stop(max(0.0, deadline - perf_counter()))
+
+    finishing = asyncio.create_task(finish())
+    at_once = asyncio.create_task(signals.second.wait())
+    await asyncio.wait((finishing, at_once), return_when=asyncio.FIRST_COMPLETED)
+    at_once.cancel()
+    if finishing.done():
+        finishing.result()
+        return
+    finishing.cancel()
+    with suppress(asyncio.CancelledError):
+        await finishing
+    await server.stop(0.0)
+    await session.stop(0.0)
+
+
+def _tell_what_is_lost(session: Session) -> None:
+    """Say how many messages go with the session, where nothing keeps them."""
+    left = {queue.name: len(queue) for queue in session.broker.queues if len(queue)}
+    if session.journal is None and left:
+        total = sum(left.values())
+        queues = ", ".join(f"{name} {number:,}" for name, number in left.items())
+        text = f"{total:,} {'message was' if total == 1 else 'messages were'} still queued ({queues}), and not kept"
+        session.bus.publish(Notice("info", f"{text}: --persist-to DIR keeps them over a restart"))
+
+
+class _Signals:
+    """Turns the first SIGINT or SIGTERM into `first`, and the next one into `second`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+        self._bus = bus
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._received)
+
+    def _received(self) -> None:
+        if self.first.is_set():
+            self.second.set()
+            return
+        self.first.set()
+        self._bus.publish(Notice("info", "Stopping: what runs may finish (press Ctrl-C again to stop at once)"))
+
+
+@asynccontextmanager
+async def _watchdog(bus: Bus) -> AsyncIterator[None]:
+    def report(text: str, worker: str) -> None:
+        bus.publish(Notice("warning", text, worker))
+
+    watchdog = Watchdog(asyncio.get_running_loop(), report)
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.stop()
+
+
+@asynccontextmanager
+async def _syncing(session: Session) -> AsyncIterator[None]:
+    """Put what the journal has written on the disk, once a second at most."""
+    journal = session.journal
+    if journal is None:
+        yield
+        return
+
+    async def sync() -> None:
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            if journal.is_unsynced:
+                try:
+                    await asyncio.to_thread(journal.sync)
+                except OSError as error:
+                    text = f"What is kept in {journal.directory} may be lost with the power: {error.strerror}"
+                    session.bus.publish(Notice("warning", text))
+
+    syncing = asyncio.create_task(sync())
+    try:
+        yield
+    finally:
+        syncing.cancel()
+
+
+async def _reload_on_change(session: Session, options: Options, watcher: Watcher) -> None:
+    try:
+        async for changes in watcher.changes():
+            for change in changes:
+                await _apply(session, options, change)
+    except OSError as error:
+        session.bus.publish(Notice("error", f"Changed files are not noticed any more: {error}"))
+
+
+async def _apply(session: Session, options: Options, change: Change) -> None:
+    """Reload what a change on disk concerns. A configuration that cannot be used leaves everything as it is."""
+    paths: Sequence[Path] = [config.path for config in session.configs]
+    index = paths.index(change.config.path)
+    if change.configuration:
+        try:
+            session.reconfigure(index, options.read(change.config.path))
+        except EmulatorError as error:
+            text = f"{error}\nThe configuration in force stays as it was."
+            session.bus.publish(Notice("error", text, change.config.name))
+            return
+    await session.reload(index, shown_files(change.files, change.config.path.parent))
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run `main` to its end, on uvloop where there is one."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main)

@@ -1,0 +1,218 @@
+"""Sessions that run beside each other: a queue is consumed in one of them, and the others send it their messages.
+
+A session whose queue has no consumer looks in the registry for the one that consumes it. While there is one, the queue
+delivers to it: in batches over loopback, by the same state machine that delivers to workers. A message is settled here
+once the other session has accepted it. When that is gone, or does not answer, messages wait here until it is back, or
+somebody else consumes the queue. A message may arrive twice where the other session ends between accepting a batch and
+saying so: at least once, as every delivery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import msgspec
+
+from emulator.base.bus import Notice
+from emulator.queues.events import ConsumerChanged
+from emulator.queues.memory.records import StoredMessage, store
+from emulator.queues.message import Delivery, DeliveryResult
+from emulator.session.events import ConfigurationChanged
+from emulator.session.running import Running, home, register, running_sessions
+from emulator.session.session import Session
+from emulator.session.watch import DEFER_SECONDS
+
+if TYPE_CHECKING:
+    import httpx
+
+FORWARD_PATH: Final = "/cdn-cgi/emulator/forward/"
+"""Where a session takes messages from others: `POST` with the name of the queue at the end."""
+
+CONTENT_TYPE: Final = "application/msgpack"
+"""Of what is posted: a list of StoredMessage. No web page can send that without asking first."""
+
+LOOK_MS: Final = 1_000
+"""How often to look who runs, beside when the registry changes: a process that was killed changes nothing there."""
+
+RETRY_SECONDS: Final = 0.5
+TIMEOUT_SECONDS: Final = 10.0
+
+encode_messages: Final = msgspec.msgpack.Encoder().encode
+decode_messages: Final = msgspec.msgpack.Decoder(list[StoredMessage]).decode
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """The session that consumes a queue, and by which worker; empty where clients pull."""
+
+    session: Running
+    worker: str
+
+    def __str__(self) -> str:
+        who = f"worker {self.worker} of" if self.worker else "clients that pull from"
+        return f"{who} the session at {self.session.url}"
+
+
+class Peers:
+    """Connects the queues of `session` with other sessions, from `start` to `stop`. `running` is how it is registered
+    itself, or None where it could not be."""
+
+    def __init__(self, session: Session, running: Running | None) -> None:
+        self._session = session
+        self._broker = session.broker
+        self._running = running
+        self._owners: dict[str, _Owner] = {}
+        self._doubly_consumed: set[tuple[str, str]] = set()
+        self._unreachable: set[str] = set()
+        self._look_again = asyncio.Event()
+        self._client: httpx.AsyncClient | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unsubscribe = [
+            session.bus.subscribe(ConsumerChanged, self._wake),
+            session.bus.subscribe(ConfigurationChanged, self._wake),
+        ]
+
+    def start(self) -> None:
+        """Look for others from now on."""
+        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._look_when_woken())]
+        self._look_again.set()
+
+    async def stop(self) -> None:
+        """Begin no other batch."""
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        for task in self._tasks:
+            task.cancel()
+        for name in self._owners:
+            if self._broker.has_queue(name):
+                self._broker.forward(name, None)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Let go of connections, once the batches that were under way have been settled."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    def _wake(self, _event: object = None) -> None:
+        self._look_again.set()
+
+    async def _watch(self) -> None:
+        """Wake the other task when the registry changes, and every now and then."""
+        await asyncio.sleep(DEFER_SECONDS)
+        from watchfiles import awatch
+
+        with suppress(OSError):  # where the registry cannot be written, nobody is found but those that are there now
+            directory = home()
+            directory.mkdir(mode=0o700, exist_ok=True)
+            async for _ in awatch(
+                directory, watch_filter=None, step=10, debounce=50, rust_timeout=LOOK_MS, yield_on_timeout=True
+            ):
+                self._wake()
+
+    async def _look_when_woken(self) -> None:
+        while True:
+            await self._look_again.wait()
+            self._look_again.clear()
+            self._look()
+
+    def _look(self) -> None:
+        """See who consumes what, and let each queue deliver accordingly."""
+        self._tell_what_is_consumed()
+        own_pid = None if self._running is None else self._running.pid
+        others = [each for each in running_sessions() if each.pid != own_pid]
+        found: dict[str, _Owner] = {}
+        for each in reversed(others):  # of two that consume a queue, the one that was there first
+            found.update({queue: _Owner(each, worker) for queue, worker in each.consumes.items()})
+        for queue in list(self._broker.queues):
+            name = queue.name
+            owner = found.get(name)
+            if self._broker.state_of(name).consumer is not None:
+                if owner is not None:
+                    self._warn_of_two(name, owner)
+                self._owners.pop(name, None)
+            elif owner is not None:
+                self._go_on(name, owner)
+            elif name in self._owners:
+                self._wait(name, f"{self._owners.pop(name)} does not run any more")
+
+    def _go_on(self, name: str, owner: _Owner) -> None:
+        known = self._owners.get(name)
+        if known is not None and known.session.pid == owner.session.pid and self._broker.forwarded_to(name):
+            return
+        if known is None:
+            self._say(f"queue {name}: messages go to {owner}")
+        self._owners[name] = owner
+        self._broker.forward(name, partial(self._deliver, owner.session), str(owner))
+
+    def _wait(self, name: str, why: str) -> None:
+        self._broker.forward(name, None)
+        self._say(f"queue {name}: {why}; messages wait here until it is back")
+
+    def _warn_of_two(self, name: str, owner: _Owner) -> None:
+        case = (name, owner.session.url)
+        if case not in self._doubly_consumed:
+            self._doubly_consumed.add(case)
+            text = (
+                f"queue {name} is consumed by {owner} too. In production a queue has one consumer; here each session "
+                f"delivers what it is sent itself"
+            )
+            self._session.bus.publish(Notice("warning", text))
+
+    async def _deliver(self, owner: Running, delivery: Delivery) -> DeliveryResult | None:
+        """Hand a batch over. None when it was not taken: it waits then, and another look comes soon."""
+        why = await self._post(owner, delivery)
+        if not why:
+            self._unreachable.discard(delivery.queue)
+            return DeliveryResult()
+        self._broker.forward(delivery.queue, None)
+        asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake)
+        if delivery.queue not in self._unreachable:
+            self._unreachable.add(delivery.queue)
+            self._say(f"queue {delivery.queue}: {owner.url} takes no messages at the moment ({why}); they wait here")
+        return None
+
+    async def _post(self, owner: Running, delivery: Delivery) -> str:
+        """Post a batch to the session that is to have it. Returns why that went wrong; empty when it did not."""
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
+        headers = {"content-type": CONTENT_TYPE}
+        if owner.api_token:
+            headers["authorization"] = f"Bearer {owner.api_token}"
+        body = encode_messages([store(message) for message in delivery.messages])
+        url = f"{owner.url}{FORWARD_PATH}{quote(delivery.queue, safe='')}"
+        try:
+            answer = await self._client.post(url, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return "" if answer.status_code == 204 else f"it answered {answer.status_code}: {answer.text[:200].strip()}"
+
+    def _tell_what_is_consumed(self) -> None:
+        """Let the registry say what this session consumes now."""
+        if self._running is None:
+            return
+        consumes = consumed_by(self._session)
+        if consumes != self._running.consumes:
+            self._running = msgspec.structs.replace(self._running, consumes=consumes)
+            with suppress(OSError):
+                register(self._running)
+
+    def _say(self, text: str) -> None:
+        self._session.bus.publish(Notice("info", text))
+
+
+def consumed_by(session: Session) -> Mapping[str, str]:
+    """The queues that a session consumes, each with the worker's name; empty where clients pull."""
+    states = (session.broker.state_of(queue.name) for queue in session.broker.queues)
+    return {
+        state.name: state.worker if state.consumer.type == "worker" else ""
+        for state in states
+        if state.consumer is not None
+    }

@@ -1,0 +1,150 @@
+"""Where the sessions that run on this machine are written down, so that other commands find them.
+
+Each has a file of its own, `PID.json`, in a directory that only its user may enter, because a session's API token is in
+it. The directory is `emulator` in the user's runtime directory, else one below the system's temporary directory. What a
+process left behind that ended without cleaning up is removed by whoever reads next.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from emulator.base.errors import EmulatorError
+
+_ANYWHERE: Final = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A session that is ready at `url`. `started_at` is in seconds since the epoch, `configs` are the absolute paths of
+    its configurations, and `api_token` is what its REST API requires; empty for none. `consumes` has the queues that it
+    consumes, each with the worker's name; empty where clients pull."""
+
+    url: str
+    pid: int
+    started_at: float
+    configs: tuple[str, ...] = ()
+    api_token: str = ""
+    consumes: Mapping[str, str] = {}
+
+
+def reachable(url: str) -> str:
+    """`url`, or where it is bound to every address, the loopback one."""
+    for bound, loopback in _ANYWHERE.items():
+        url = url.replace(bound, loopback, 1)
+    return url
+
+
+def register(running: Running) -> Path:
+    """Write a session down, in place of an earlier one of its process. Returns the file, to be removed at its end.
+    Raises OSError."""
+    directory = home()
+    _make_private(directory)
+    path = directory / f"{running.pid}.json"
+    draft = directory / f"{running.pid}.draft"
+    draft.unlink(missing_ok=True)
+    # Nobody can have put a link there: O_EXCL refuses one.
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(running))
+    draft.replace(path)
+    return path
+
+
+def home() -> Path:
+    """The directory that a session of this process is written down in."""
+    return next(iter(_directories()))
+
+
+def running_sessions() -> list[Running]:
+    """The user's sessions on this machine, oldest first. Files of processes that are gone are removed."""
+    found = []
+    for directory in _directories():
+        if not _is_private(directory):
+            continue
+        for path in directory.glob("*.json"):
+            session = _read(path)
+            if session is None:
+                continue
+            if _is_alive(session.pid):
+                found.append(session)
+            else:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+    return sorted(found, key=lambda session: session.started_at)
+
+
+def choose(sessions: Sequence[Running], directory: Path) -> Running:
+    """The session that a command in `directory` (absolute) means: the one whose configuration is there or nearest above
+    it, else the only one. Raises EmulatorError when there is none, or no telling."""
+    if not sessions:
+        raise EmulatorError(
+            "No emulator is running: start one with `emulator dev`, or say with --url where there is one"
+        )
+    depths = [_depth(session, directory) for session in sessions]
+    nearest = [session for session, depth in zip(sessions, depths, strict=True) if depth == max(depths)]
+    if len(nearest) == 1:
+        return nearest[0]
+    lines = [f"  {session.url}  {', '.join(session.configs)}" for session in nearest]
+    text = "\n".join([f"{len(nearest)} emulators are running, and any of them could be meant:", *lines])
+    raise EmulatorError(text, hint="Say which with --url.")
+
+
+def _depth(session: Running, directory: Path) -> int:
+    """How many directories down the nearest configuration of a session is that is in `directory` or above it; -1 where
+    none is."""
+    parents = (Path(config).parent for config in session.configs)
+    return max((len(parent.parts) for parent in parents if directory.is_relative_to(parent)), default=-1)
+
+
+def _directories() -> Iterator[Path]:
+    """Where files may be, the best place first. All are looked into: one terminal may lack the variable."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if Path(runtime).is_absolute() and Path(runtime).is_dir() and os.access(runtime, os.W_OK):
+        yield Path(runtime) / "emulator"
+    # What tempfile.gettempdir() would say, without the milliseconds that importing it takes at start-up.
+    yield Path(os.environ.get("TMPDIR") or "/tmp") / f"emulator-{os.getuid()}"
+
+
+def _make_private(directory: Path) -> None:
+    with suppress(FileExistsError):
+        directory.mkdir(0o700)
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(f"{directory} is not a directory of yours")
+    if stat.S_IMODE(status.st_mode) != 0o700:
+        directory.chmod(0o700)
+
+
+def _is_private(path: Path, kind: int = stat.S_IFDIR) -> bool:
+    """Whether `path` is of that kind (no link to one), the user's own, and closed to everybody else."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_IFMT(status.st_mode) == kind and status.st_uid == os.getuid() and not status.st_mode & 0o077
+
+
+def _read(path: Path) -> Running | None:
+    if not _is_private(path, stat.S_IFREG):
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Running)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process of this user has that id."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError):
+        return False  # PermissionError too: somebody else's process has got the id of one that was the user's
+    return True

@@ -1,0 +1,1 @@
+"""Bytes and values: how message bodies are encoded. Knows no engine and no host."""

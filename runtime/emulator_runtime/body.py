@@ -1,0 +1,159 @@
+"""Bodies of requests and responses: what may be one, and the methods that read one.
+
+A body is kept as bytes where it can be, as a `ReadableStream` otherwise, and as None when there is none. It can be read
+once.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from emulator_runtime.errors import BodyUsedError
+from emulator_runtime.raw_headers import RawHeaders, decode_value, find
+from emulator_runtime.streams import ArrayBuffer, ReadableStream, close_source, read_all
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from emulator_runtime.workers.blob import Blob
+    from emulator_runtime.workers.formdata import FormData
+
+TEXT_TYPE = b"text/plain;charset=UTF-8"
+_FORM_TYPE = b"application/x-www-form-urlencoded;charset=UTF-8"
+
+
+class Body:
+    """What `Request` and `Response` have in common: a body that can be read once, and headers that describe it."""
+
+    __slots__ = ("_body", "_raw", "_used")
+
+    _body: bytes | ReadableStream | None
+    _raw: RawHeaders
+    _used: bool
+
+    # Of a subclass that makes its body or its headers only when they are asked for.
+    def _get_body(self) -> bytes | ReadableStream | None:
+        return self._body
+
+    def _get_raw(self) -> RawHeaders:
+        return self._raw
+
+    @property
+    def body(self) -> ReadableStream | None:
+        """The body as a stream of bytes, or None when there is none. The stream and the reading methods share it."""
+        content = self._get_body()
+        if isinstance(content, bytes):
+            stream = ReadableStream(content)
+            if self._used:
+                stream.take()
+            self._body = content = stream
+        return content
+
+    @property
+    def body_used(self) -> bool:
+        """Whether the body has been read, or begun to be read."""
+        content = self._get_body()
+        if isinstance(content, ReadableStream):
+            return content.disturbed
+        return self._used
+
+    def _take(self) -> bytes | AsyncIterator[bytes]:
+        """The body, for someone who consumes all of it; from here on it counts as used."""
+        content = self._get_body()
+        if content is None:
+            return b""
+        if self._used:
+            raise BodyUsedError
+        if isinstance(content, bytes):
+            self._used = True
+            return content
+        if content.disturbed:
+            raise BodyUsedError
+        return content.take()
+
+    def _tee(self) -> bytes | ReadableStream | None:
+        """A second copy of the body, for `clone()`."""
+        if self.body_used:
+            raise BodyUsedError
+        content = self._get_body()
+        if isinstance(content, ReadableStream):
+            self._body, content = content.tee()
+        return content
+
+    async def discard_body(self) -> None:
+        """Drop a body that nobody is going to read, and close its source. Not part of production's interface."""
+        content = self._get_body()
+        self._used = True
+        if isinstance(content, ReadableStream):
+            await content.discard()
+        else:
+            await close_source(content)
+
+    async def bytes(self) -> bytes:
+        """The whole body."""
+        content = self._take()
+        return content if isinstance(content, bytes) else await read_all(content)
+
+    async def buffer(self) -> ArrayBuffer:
+        """The whole body as a buffer: bytes with `to_bytes()`."""
+        return ArrayBuffer(await self.bytes())
+
+    async def text(self) -> str:
+        """The whole body as text. It is UTF-8; what is not is replaced by U+FFFD."""
+        content = await self.bytes()
+        return content.decode("utf-8", "replace").removeprefix("\ufeff")
+
+    async def json(self, **options: Any) -> Any:
+        """The body parsed as JSON. `options` are those of `json.loads`, whose `JSONDecodeError` it raises."""
+        return json.loads(await self.text(), **options)
+
+    async def form_data(self) -> FormData:
+        """The entries of a form, urlencoded or multipart. `TypeError` when the body is neither."""
+        from emulator_runtime.workers.formdata import FormData
+
+        content_type = find(self._get_raw(), b"content-type")
+        return FormData.parse(await self.bytes(), None if content_type is None else decode_value(content_type))
+
+    async def blob(self) -> Blob:
+        """The whole body as a `Blob` with the content type of the headers."""
+        from emulator_runtime.workers.blob import Blob
+
+        content_type = find(self._get_raw(), b"content-type")
+        return Blob(await self.bytes(), "" if content_type is None else decode_value(content_type))
+
+
+def encode_body(body: Any, where: str) -> tuple[bytes | ReadableStream | None, bytes | None]:
+    """What is kept of a body that worker code gave, and the content type that it implies. `where` is for the text of
+    the `TypeError` about anything that is not a body."""
+    if body is None:
+        return None, None
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace"), TEXT_TYPE
+    if isinstance(body, bytes):
+        return body, None
+    if isinstance(body, ReadableStream):
+        if body.locked or body.disturbed:
+            raise TypeError(
+                "This ReadableStream is disturbed (has already been read from), and cannot be used as a body."
+            )
+        return body, None
+    return _encode_object(body, where)
+
+
+def _encode_object(body: Any, where: str) -> tuple[bytes | ReadableStream, bytes | None]:
+    from emulator_runtime.url import URLSearchParams
+    from emulator_runtime.workers.blob import Blob
+    from emulator_runtime.workers.formdata import FormData
+
+    if isinstance(body, FormData):
+        content, content_type = body.encode()
+        return content, content_type.encode("latin-1")
+    if isinstance(body, URLSearchParams):
+        return body.toString().encode(), _FORM_TYPE
+    if isinstance(body, Blob):
+        return body.content, body.content_type.encode("latin-1", "replace") or None
+    if hasattr(body, "__aiter__"):
+        return ReadableStream(body), None
+    hint = "; use Response.json(...) for it" if where == "Response" and isinstance(body, (dict, list)) else ""
+    raise TypeError(f"Unsupported type in {where}: {type(body).__name__}{hint}")

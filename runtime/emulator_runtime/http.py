@@ -1,0 +1,86 @@
+"""Between ASGI and the objects that worker code sees: a scope becomes a `Request`, a `Response` is sent.
+
+Both are on the path of every request.
+"""
+
+# ruff: noqa: SLF001 - the inside of the same package, and the hot path
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from emulator_runtime.errors import BodyUsedError
+from emulator_runtime.raw_headers import find
+from emulator_runtime.streams import ReadableStream, as_bytes, close_source
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse
+
+Message = MutableMapping[str, Any]
+
+request_from_scope: Callable[[MutableMapping[str, Any], Callable[[], Awaitable[Message]]], Request] = Request.from_asgi
+"""`request_from_scope(scope, receive)`: the request of an ASGI connection of type `http`. Nothing is parsed or read
+before worker code asks for it; the body is received chunk by chunk as it is read."""
+
+
+async def send_response(
+    response: FetchResponse, send: Callable[[Message], Awaitable[None]], *, head: bool = False
+) -> None:
+    """Send `response` over ASGI; with `head`, as the answer to a HEAD request: the headers alone.
+
+    A body in memory goes out in one message, with its length. A stream goes out chunk by chunk; when it fails midway,
+    the error is raised after the start has been sent, so that the server can abort the connection. `OSError` when the
+    body was read before.
+    """
+    body = response._body
+    status = response.status
+    if isinstance(body, ReadableStream):
+        await _send_stream(response, body, send, head)
+        return
+    if response._used:
+        raise BodyUsedError
+    # As in production a Response with a body answers one request; whoever keeps one to use it again learns it here.
+    response._used = body is not None
+    raw = response._raw
+    if status not in NULL_BODY_STATUSES:
+        content = body or b""
+        if find(raw, b"content-length") is None:
+            raw = [*raw, (b"content-length", b"%d" % len(content))]
+        if head:
+            content = b""
+    else:
+        content = b""
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": content})
+
+
+async def _send_stream(
+    response: FetchResponse, stream: ReadableStream, send: Callable[[Message], Awaitable[None]], head: bool
+) -> None:
+    raw = response.raw_headers
+    size = stream.size
+    if head or response.status in NULL_BODY_STATUSES:
+        if size is not None and response.status not in NULL_BODY_STATUSES and find(raw, b"content-length") is None:
+            raw = [*raw, (b"content-length", b"%d" % size)]
+        await stream.discard()
+        await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    if stream.disturbed:
+        raise BodyUsedError
+    source = stream.take()
+    if isinstance(source, bytes):
+        if find(raw, b"content-length") is None:
+            raw = [*raw, (b"content-length", b"%d" % len(source))]
+        await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        await send({"type": "http.response.body", "body": source})
+        return
+    try:
+        await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        async for chunk in source:
+            if chunk:
+                await send({"type": "http.response.body", "body": as_bytes(chunk), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        # At the end of the source this does nothing; after an error, or when the client has gone, it frees what is open
+        await close_source(source)

@@ -1,0 +1,88 @@
+"""The module `js` of worker code: the part of the JavaScript world that Python workers import.
+
+Of the names that are missing, the well-known ones can be imported and raise when they are used; any other name raises
+when it is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator_runtime.errors import NotEmulated, NotEmulatedError
+from emulator_runtime.js.date import Date
+from emulator_runtime.js.objects import JSON, Array, Object, console, crypto
+from emulator_runtime.js.timers import clearTimeout, queueMicrotask, setTimeout
+from emulator_runtime.js.web import Request, Response
+from emulator_runtime.streams import ArrayBuffer, ReadableStream, TransformStream, Uint8Array
+from emulator_runtime.url import URL, URLSearchParams
+from emulator_runtime.workers.blob import Blob, File
+from emulator_runtime.workers.formdata import FormData
+from emulator_runtime.workers.headers import Headers
+
+__all__ = [
+    "JSON",
+    "URL",
+    "Array",
+    "ArrayBuffer",
+    "Blob",
+    "Date",
+    "File",
+    "FormData",
+    "Headers",
+    "Object",
+    "ReadableStream",
+    "Request",
+    "Response",
+    "TransformStream",
+    "URLSearchParams",
+    "Uint8Array",
+    "clearTimeout",
+    "console",
+    "crypto",
+    "fetch",
+    "queueMicrotask",
+    "setTimeout",
+]
+
+_KNOWN = {
+    "AbortController": "asyncio.timeout() ends what takes too long",
+    "AbortSignal": "asyncio.timeout() ends what takes too long",
+    "CompressionStream": "gzip and zlib of Python compress",
+    "DecompressionStream": "gzip and zlib of Python decompress",
+    "DOMException": "",
+    "Env": "",
+    "Error": "raise an exception of Python",
+    "EventSource": "",
+    "ExecutionContext": "",
+    "HTMLRewriter": "html.parser of Python parses",
+    "Map": "a dict does the same",
+    "Math": "math of Python does the same",
+    "Promise": "asyncio.gather() and its like do the same",
+    "Set": "a set does the same",
+    "TextDecoder": "bytes.decode() does the same",
+    "TextEncoder": "str.encode() does the same",
+    "WebSocket": "",
+    "WebSocketPair": "",
+    "caches": "",
+    "connect": "",
+    "performance": "time.perf_counter() does the same",
+    "scheduler": "asyncio.sleep() does the same",
+    "setInterval": "",
+    "structuredClone": "copy.deepcopy() does the same",
+}
+
+
+async def fetch(resource: Any, options: Any = None, **keywords: Any) -> Response:
+    """`fetch(url, {"method": "POST", ...})`, or with the options as keywords."""
+    from emulator_runtime.workers.fetch import fetch as workers_fetch
+
+    request = Request.new(resource, options, **keywords) if options or keywords else resource
+    return Response.over(await workers_fetch(request))
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__") and name.endswith("__"):
+        raise AttributeError(f"module 'js' has no attribute {name!r}")
+    if name in _KNOWN:
+        return NotEmulated(f"js.{name}", _KNOWN[name])
+    raise NotEmulatedError.of(f"js.{name}", f"js has {', '.join(__all__)}")

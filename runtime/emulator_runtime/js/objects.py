@@ -1,0 +1,140 @@
+"""The built-in objects of JavaScript that Python workers import: `Object`, `JSON`, `Array`, `console`, `crypto`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from emulator_runtime.errors import NotEmulated
+from emulator_runtime.js.date import Date
+from emulator_runtime.url import URL, URLSearchParams
+from emulator_runtime.values import Record, to_record
+
+
+class Object:
+    """`Object.fromEntries(pairs)` and its like, on dicts."""
+
+    @staticmethod
+    def new() -> Record:
+        return Record()
+
+    @staticmethod
+    def fromEntries(entries: Iterable[Any]) -> Record:
+        """An object, which is a dict with attributes, of these pairs (or of a dict)."""
+        pairs = entries.items() if isinstance(entries, Mapping) else entries
+        return Record({str(key): to_record(value) for key, value in pairs})
+
+    @staticmethod
+    def keys(target: Mapping[str, Any]) -> list[str]:
+        return list(target)
+
+    @staticmethod
+    def values(target: Mapping[str, Any]) -> list[Any]:
+        return list(target.values())
+
+    @staticmethod
+    def entries(target: Mapping[str, Any]) -> list[list[Any]]:
+        return [[key, value] for key, value in target.items()]
+
+    @staticmethod
+    def assign(target: dict[str, Any], *sources: Mapping[str, Any]) -> dict[str, Any]:
+        for source in sources:
+            target.update(source)
+        return target
+
+
+class JSON:
+    """`JSON.parse(text)` and `JSON.stringify(value)`."""
+
+    @staticmethod
+    def parse(text: str) -> Any:
+        return to_record(json.loads(text))
+
+    @staticmethod
+    def stringify(value: Any, _replacer: None = None, space: int | str | None = None) -> str:
+        """Without spaces, as JavaScript writes it, unless `space` asks for lines."""
+        separators = (",", ":") if space is None else (",", ": ")
+        return json.dumps(value, ensure_ascii=False, separators=separators, indent=space, default=_to_json)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, (Date, URL)):
+        return value.toJSON()
+    if isinstance(value, datetime):
+        return Date(value).toISOString()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+class Array:
+    """`Array.new()` and `Array.from_(...)`, which are lists."""
+
+    @staticmethod
+    def new(*items: Any) -> list[Any]:
+        return list(items)
+
+    of = new
+
+    @staticmethod
+    def from_(items: Iterable[Any]) -> list[Any]:
+        return list(items)
+
+    @staticmethod
+    def isArray(value: object) -> bool:
+        return isinstance(value, list)
+
+
+# `from` is a keyword of Python, so that production too is asked for it by getattr.
+setattr(Array, "from", staticmethod(Array.from_))
+
+
+class console:  # noqa: N801 - JavaScript's name
+    """`console.log` and its like: to standard output; warnings and errors to standard error."""
+
+    @staticmethod
+    def log(*values: Any) -> None:
+        print(*map(_shown, values), file=sys.stdout)
+
+    info = debug = log
+
+    @staticmethod
+    def warn(*values: Any) -> None:
+        print(*map(_shown, values), file=sys.stderr)
+
+    error = warn
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        try:
+            return JSON.stringify(value)
+        except TypeError:
+            return str(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
+class crypto:  # noqa: N801 - JavaScript's name
+    """`crypto.randomUUID()` and `crypto.getRandomValues()`; for the rest there are `hashlib`, `hmac` and `secrets`."""
+
+    subtle = NotEmulated("crypto.subtle", "hashlib, hmac and secrets of Python do the same, also in production")
+
+    @staticmethod
+    def randomUUID() -> str:
+        return str(uuid.uuid4())
+
+    @staticmethod
+    def getRandomValues(array: Any) -> Any:
+        """Fills a bytearray, or gives as many random bytes as `array` has."""
+        if isinstance(array, bytearray):
+            array[:] = os.urandom(len(array))
+            return array
+        return type(array)(os.urandom(len(array)))
+
+
+__all__ = ["JSON", "URL", "Array", "Object", "URLSearchParams", "console", "crypto"]

@@ -1,0 +1,125 @@
+"""The module `pyodide.ffi` of worker code: conversions between Python and JavaScript. There is but one world here, so
+that values pass as they are, or as copies where production makes one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.streams import ArrayBuffer, Uint8Array
+from emulator_runtime.values import Record, to_record
+
+_T = TypeVar("_T")
+
+
+class JsProxy:
+    """Production's objects of the JavaScript world. Nothing here is one, so that `isinstance` checks are false."""
+
+
+class JsException(Exception):  # noqa: N818 - production's name
+    """Production's errors of the JavaScript world. The emulator raises Python's own types instead."""
+
+    def __init__(self, message: str = "", name: str = "Error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.name = name
+        self.stack = ""
+
+
+JsBuffer = ArrayBuffer
+JsArray = list
+JsMap = dict
+jsnull = None
+
+
+def to_js(
+    obj: Any,
+    /,
+    *,
+    depth: int = -1,
+    dict_converter: Callable[[Iterable[Any]], Any] | None = None,
+    default_converter: Callable[..., Any] | None = None,
+    **_options: Any,
+) -> Any:
+    """A copy of a dict, list or tuple, as deep as `depth` (-1: all the way down); other values pass as they are.
+
+    A dict becomes what `dict_converter` makes of its pairs, an object with attributes unless given (production makes a
+    Map without it). A tuple becomes a list, bytes become a `Uint8Array`.
+    """
+    if depth == 0:
+        return obj
+    if isinstance(obj, (dict, list, tuple)):
+
+        def convert(value: Any) -> Any:
+            return to_js(value, depth=depth - 1, dict_converter=dict_converter, default_converter=default_converter)
+
+        if not isinstance(obj, dict):
+            return [convert(item) for item in obj]
+        pairs = [(key, convert(value)) for key, value in obj.items()]
+        return Record(pairs) if dict_converter is None else dict_converter(pairs)
+    if type(obj) in (bytes, bytearray):
+        return Uint8Array(obj)
+    if default_converter is not None and not isinstance(obj, (str, int, float, type(None))):
+        return default_converter(obj, lambda value: value, lambda _key, _value: None)
+    return obj
+
+
+def to_py(obj: Any, **_options: Any) -> Any:
+    """The value itself, with attributes for the keys of dicts."""
+    return to_record(obj)
+
+
+def create_proxy(obj: _T, /, **_options: Any) -> _T:
+    """The object itself, with a `destroy()` where it can be given one; there is nothing to free."""
+    if not hasattr(obj, "destroy"):
+        try:
+            obj.destroy = destroy_nothing  # type: ignore[attr-defined]
+        except (AttributeError, TypeError):
+            return _Proxy(obj)  # type: ignore[return-value]
+    return obj
+
+
+def create_once_callable(obj: _T, /, **_options: Any) -> _T:
+    """The callable itself."""
+    return create_proxy(obj)
+
+
+def destroy_proxies(_proxies: Any) -> None:
+    """There is nothing to free."""
+
+
+def destroy_nothing() -> None:
+    """The `destroy()` of a proxy: there is nothing to free."""
+
+
+class _Proxy:
+    """Passes everything on to an object that takes no new attributes (a bound method, say), and adds `destroy()`."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._target(*arguments, **keywords)
+
+    def destroy(self) -> None:
+        """There is nothing to free."""
+
+
+def can_run_sync() -> bool:
+    """Never: see `run_sync`."""
+    return False
+
+
+def run_sync(awaitable: Coroutine[Any, Any, Any]) -> Any:
+    """Production suspends the caller until `awaitable` is done. Plain Python cannot do that while the event loop runs,
+    so that this raises `NotEmulatedError`; write `await` in an `async def` instead."""
+    if asyncio.iscoroutine(awaitable):
+        awaitable.close()
+    raise NotEmulatedError.of(
+        "run_sync()", "a running event loop cannot wait inside of a plain call: use await in an async def"
+    )

@@ -1,0 +1,66 @@
+"""The module `workers` of worker code, with the names that production's has."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.invocation import Context
+from emulator_runtime.workers.blob import Blob, BlobEnding, File
+from emulator_runtime.workers.entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint, handler
+from emulator_runtime.workers.env import env, patch_env, wait_until, waitUntil
+from emulator_runtime.workers.fetch import fetch
+from emulator_runtime.workers.formdata import FormData, FormDataValue
+from emulator_runtime.workers.headers import Headers
+from emulator_runtime.workers.queue import Message, MessageBatch
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import FetchResponse, Response
+from emulator_runtime.workers.rpc import import_from_javascript, python_from_rpc, python_to_rpc
+
+# Names that production exports for annotations; nothing is checked against them.
+BlobValue = Any
+Body = Any
+FetchKwargs = dict[str, Any]
+JSBody = Any
+RequestInitCfProperties = dict[str, Any]
+
+__all__ = [
+    "Blob",
+    "BlobEnding",
+    "BlobValue",
+    "Body",
+    "Context",
+    "DurableObject",
+    "FetchKwargs",
+    "FetchResponse",
+    "File",
+    "FormData",
+    "FormDataValue",
+    "Headers",
+    "JSBody",
+    "Message",
+    "MessageBatch",
+    "Request",
+    "RequestInitCfProperties",
+    "Response",
+    "WorkerEntrypoint",
+    "WorkflowEntrypoint",
+    "env",
+    "fetch",
+    "handler",
+    "import_from_javascript",
+    "patch_env",
+    "python_from_rpc",
+    "python_to_rpc",
+    "waitUntil",
+    "wait_until",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "asgi":  # imported when it is asked for: most workers do without
+        return importlib.import_module("emulator_runtime.workers.asgi")
+    if name == "wsgi":
+        raise NotEmulatedError.of("workers.wsgi", "workers.asgi runs ASGI applications")
+    raise AttributeError(f"module 'workers' has no attribute {name!r}")

@@ -1,0 +1,24 @@
+"""`fetch()`: a request to somewhere else. How it travels is the business of the scope that the worker runs in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator_runtime import invocation
+from emulator_runtime.url import URL
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import Response
+
+
+async def fetch(resource: Request | URL | str, **options: Any) -> Response:
+    """Send a request and return the response once its headers are there; its body streams.
+
+    `resource` is an absolute URL or a `Request`; `options` are those of `Request`. Any status is an answer; `OSError`
+    when there is none. Works only while a worker handles an event, not while its module is imported.
+    """
+    __tracebackhide__ = True  # what a test shows of an error ends in the code that called this
+    fetcher = options.pop("fetcher", None)
+    request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
+    if fetcher is not None:
+        return await fetcher(request)  # type: ignore[no-any-return]
+    return await invocation.require_current("fetch()").scope.outbound(request)

@@ -1,0 +1,281 @@
+"""`Response`: what a `fetch` handler returns, and what `fetch()` gives.
+
+Making one and sending it is on the path of every request, so that a response keeps its headers in the form in which the
+server wants them, and its body as bytes where it can.
+"""
+
+# ruff: noqa: SLF001 - the other ways to make a response fill in the private parts of one
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from types import AsyncGeneratorType
+from typing import TYPE_CHECKING, Any
+
+from emulator_runtime import invocation
+from emulator_runtime.body import TEXT_TYPE, Body, encode_body
+from emulator_runtime.errors import HttpStatusError, InvalidURLError, NotEmulatedError
+from emulator_runtime.raw_headers import RawHeaders, find, to_message
+from emulator_runtime.streams import ReadableStream
+from emulator_runtime.workers.headers import encode_headers
+
+if TYPE_CHECKING:
+    from http.client import HTTPMessage
+
+    from emulator_runtime.js.web import Response as JsResponse
+    from emulator_runtime.workers.formdata import FormData
+
+NULL_BODY_STATUSES = frozenset({101, 204, 205, 304})
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+_TEXT = (b"content-type", TEXT_TYPE)
+_JSON = (b"content-type", b"application/json")
+
+
+class FetchResponse(Body):
+    """Everything of a response but how it is made. `url` is where it came from, empty for one that a worker made;
+    `redirected` whether redirects led there."""
+
+    __slots__ = ("_status_text", "redirected", "status", "url")
+
+    status: int
+    url: str
+    redirected: bool
+    _status_text: str
+
+    def _fill(  # noqa: PLR0917
+        self,
+        body: bytes | ReadableStream | None,
+        raw: RawHeaders,
+        status: int,
+        status_text: str = "",
+        url: str = "",
+        redirected: bool = False,
+    ) -> None:
+        """Set everything, unchecked; for the other ways to make a response than calling the class."""
+        self._body = body
+        self._raw = raw
+        self._used = False
+        self._status_text = status_text
+        self.status = status
+        self.url = url
+        self.redirected = redirected
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 200 to 299."""
+        return 200 <= self.status < 300
+
+    @property
+    def status_text(self) -> str:
+        """The reason phrase; the usual one of the status unless one was given."""
+        if self._status_text:
+            return self._status_text
+        try:
+            return HTTPStatus(self.status).phrase
+        except ValueError:
+            return ""
+
+    @property
+    def type(self) -> str:
+        return "default"
+
+    @property
+    def headers(self) -> HTTPMessage:
+        """The headers, as a copy: to send other ones, make another response (or use `js_object.headers`)."""
+        return to_message(self._raw)
+
+    @property
+    def raw_headers(self) -> RawHeaders:
+        """The headers as ASGI has them; for servers. Not part of production's interface."""
+        return self._raw
+
+    @property
+    def js_object(self) -> JsResponse:
+        """The same response as the JavaScript world sees it, with headers that can be changed."""
+        from emulator_runtime.js.web import Response as JsResponse
+
+        return JsResponse.over(self)
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the body is not in memory as a whole; for servers. Not part of production's interface."""
+        return isinstance(self._body, ReadableStream) and self._body.size is None
+
+    def raise_for_status(self) -> None:
+        """`HttpStatusError`, an `OSError`, when the status is 400 to 599."""
+        if 400 <= self.status < 600:
+            raise HttpStatusError(self.status, self.status_text, self.url)
+
+    def json(self: Any, *arguments: Any, **options: Any) -> Any:
+        """On a response: the body parsed as JSON, to be awaited. On the class, `Response.json(data, ...)` is
+        `Response.from_json(data, ...)`."""
+        if isinstance(self, FetchResponse):
+            return Body.json(self, **options)
+        return Response.from_json(self, *arguments, **options)
+
+    async def string(self) -> str:
+        """The older name of `text()`."""
+        return await self.text()
+
+    async def memoryview(self) -> memoryview:
+        """The whole body as a memoryview."""
+        return memoryview(await self.bytes())
+
+    async def formData(self) -> FormData:
+        """The older name of `form_data()`."""
+        return await self.form_data()
+
+    def clone(self) -> Response:
+        """A second response with the same content, for reading the body twice. `OSError` when it was read before."""
+        copy = Response.__new__(Response)
+        copy._fill(self._tee(), list(self._raw), self.status, self._status_text, self.url, self.redirected)
+        return copy
+
+    def replace_body(self, body: Any) -> Response:
+        """A response with the same status and headers, and another body."""
+        content, content_type = encode_body(body, "Response")
+        if content is not None and self.status in NULL_BODY_STATUSES:
+            raise _null_body_error()
+        copy = Response.__new__(Response)
+        copy._fill(content, list(self._raw), self.status, self._status_text)
+        if content_type is not None and find(self._raw, b"content-type") is None:
+            copy._raw.append((b"content-type", content_type))
+        return copy
+
+    @staticmethod
+    def redirect(url: str, status: HTTPStatus | int = HTTPStatus.FOUND) -> Response:
+        """A redirect. `url` must be absolute; `status` is 301, 302, 303, 307 or 308. `ValueError` when not."""
+        code = int(status)
+        if code not in _REDIRECT_STATUSES:
+            raise ValueError(f"{code} is not a redirect status code. It must be one of: 301, 302, 303, 307, or 308.")
+        from emulator_runtime.url import URL
+
+        try:
+            location = URL(url).href
+        except InvalidURLError:
+            raise InvalidURLError(f"Unable to parse URL: {url}") from None
+        return Response(None, code, headers={"location": location})
+
+    @staticmethod
+    def from_json(
+        data: Any, status: HTTPStatus | int = HTTPStatus.OK, status_text: str = "", headers: Any = None
+    ) -> Response:
+        """`data` as JSON (by `json.dumps`), with the content type `application/json` unless `headers` has one."""
+        code = _check_status(status)
+        if code in NULL_BODY_STATUSES:
+            raise _null_body_error()
+        raw = encode_headers(headers) if headers else []
+        if find(raw, b"content-type") is None:
+            raw.append(_JSON)
+        response = Response.__new__(Response)
+        response._fill(json.dumps(data).encode(), raw, code, _check_status_text(status_text))
+        return response
+
+
+class Response(FetchResponse):
+    """A response to a request.
+
+    `body`: str (sent as UTF-8, with the content type `text/plain;charset=UTF-8`), bytes, FormData, a stream, or None;
+    `TypeError` for anything else. `status` is 200 to 599 (`ValueError`), 200 unless given; with 204, 205 and 304 there
+    is no body (`TypeError`). `headers`: a dict, a list of pairs (duplicates are kept), or `Headers`.
+
+    A stream is what `request.body`, `response.body` and `TransformStream.new().readable` are. Here an async iterator of
+    bytes is accepted too; its `aclose()`, when it has one, is called if the body is not read to its end.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        body: Any = None,
+        status: HTTPStatus | int | None = None,
+        status_text: str = "",
+        headers: Any = None,
+        web_socket: Any = None,
+    ) -> None:
+        if web_socket is not None:
+            raise NotEmulatedError.of("web_socket of Response")
+        self._used = False
+        self.url = ""
+        self.redirected = False
+        if type(body) is str and not headers:
+            self._body = body.encode("utf-8", "replace")
+            self._raw = [_TEXT]
+        elif isinstance(body, FetchResponse):
+            self._adopt(body, status, status_text, headers)
+            return
+        else:
+            self._body, content_type = encode_body(body, "Response")
+            self._raw = encode_headers(headers)
+            if content_type is not None and find(self._raw, b"content-type") is None:
+                self._raw.append((b"content-type", content_type))
+            if type(body) is AsyncGeneratorType:
+                _warn_of_generator()
+        self._status_text = _check_status_text(status_text) if status_text else ""
+        if not status:  # None, and 0 as in production
+            self.status = 200
+            return
+        self.status = _check_status(status)
+        if self.status in NULL_BODY_STATUSES and body is not None:
+            self._drop_empty_body()
+
+    def _adopt(self, other: FetchResponse, status: Any, status_text: str, headers: Any) -> None:
+        """Take over a response of the JavaScript world."""
+        if status is not None or status_text or headers is not None:
+            raise ValueError("Expected no options when constructing Response from a js.Response")
+        self._share(other)
+
+    def _share(self, other: FetchResponse) -> None:
+        """Be `other`: one body and one list of headers for both. The body has to be a stream for that."""
+        body = other.body
+        self._fill(body, other._raw, other.status, other._status_text, other.url, other.redirected)
+
+    def _drop_empty_body(self) -> None:
+        """Production lets an empty body pass with a status that takes none, and warns."""
+        if self._body != b"":
+            raise _null_body_error()
+        self._body = None
+        running = invocation.current.get(None)
+        if running is not None:
+            running.scope.on_warning(
+                f"a Response with status {self.status} takes no body; pass None instead of an empty one"
+            )
+
+    def __repr__(self) -> str:
+        shown = [f"status={self.status}"]
+        if self._status_text:
+            shown.append(f"status_text={self._status_text!r}")
+        content_type = find(self._raw, b"content-type")
+        if content_type is not None:
+            shown.append(f"content_type={content_type.decode('latin-1')!r}")
+        if self.url:
+            shown.append(f"url={self.url!r}")
+        return f"Response({', '.join(shown)})"
+
+
+def _check_status(status: HTTPStatus | int) -> int:
+    if isinstance(status, bool) or not isinstance(status, int):
+        raise TypeError(f"the status of a Response must be an int, not {type(status).__name__}")
+    if not 200 <= status <= 599:
+        raise ValueError("Responses may only be constructed with status codes in the range 200 to 599, inclusive.")
+    return int(status)
+
+
+def _check_status_text(text: str) -> str:
+    if any(character < " " for character in text):
+        raise TypeError("Invalid statusText")
+    return text
+
+
+def _null_body_error() -> TypeError:
+    return TypeError("Response with null body status (101, 204, 205, or 304) cannot have a body.")
+
+
+def _warn_of_generator() -> None:
+    running = invocation.current.get(None)
+    if running is not None:
+        running.scope.on_warning(
+            "Response(async generator) works only in the emulator: production takes a js.ReadableStream, such as the "
+            "readable of js.TransformStream.new()"
+        )

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from emulator_runtime.errors import BodyUsedError
+
+from emulator.base.errors import WorkerLoadError
+from emulator.base.failure import Failure, plain_name
+
+if TYPE_CHECKING:
+    from tests.hosts.python.support import Loading, WriteFiles
+
+pytest_plugins = ["tests.hosts.python.support"]
+
+CODE = """\
+import json
+
+class Broken(Exception):
+    def __str__(self):
+        raise ValueError
+
+class Own(Exception): ...
+
+def parse(text):
+    return json.loads(text)
+
+def chained():
+    try:
+        parse("{")
+    except ValueError as error:
+        raise Own("bad text") from error
+
+def group():
+    raise ExceptionGroup("several", [Own("one"), ValueError("two")])
+
+def unprintable():
+    raise Broken
+
+def compiled():
+    compile("x = (", "given.py", "exec")
+"""
+
+
+def failure_of(write: WriteFiles, loading: Loading, function: str, *arguments: str) -> tuple[Failure, Path]:
+    root = write({"entry.py": CODE})
+    module = loading.load(root / "entry.py")
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - what it is, is what the test looks at
+        getattr(module, function)(*arguments)
+    return Failure.from_exception(caught.value, root), root
+
+
+def test_frames_of_the_user_are_told_from_those_of_libraries(write: WriteFiles, loading: Loading) -> None:
+    failure, root = failure_of(write, loading, "parse", "{")
+    own = [frame for frame in failure.frames if frame.is_user]
+    assert [(frame.line, frame.function, frame.code) for frame in own] == [(10, "parse", "return json.loads(text)")]
+    assert failure.type == "json.decoder.JSONDecodeError"
+    assert failure.location == f"{root / 'entry.py'}:10"
+    assert failure.frames[-1].file.endswith("json/decoder.py")
+    assert own[0].context(1) == [(9, "def parse(text):"), (10, "    return json.loads(text)"), (11, "")]
+
+
+def test_an_exception_of_the_worker_is_named_as_it_wrote_it_and_causes_are_shown(
+    write: WriteFiles, loading: Loading
+) -> None:
+    failure, _ = failure_of(write, loading, "chained")
+    assert failure.summary == "Own: bad text"
+    assert failure.text.endswith("\nentry.Own: bad text")
+    assert "json.decoder.JSONDecodeError" in failure.text
+    assert "The above exception was the direct cause" in failure.text
+    assert "@" not in failure.text
+
+
+def test_frames_of_the_emulator_are_left_out(write: WriteFiles, loading: Loading) -> None:
+    root = write({"entry.py": "import other", "other.py": "import deep", "deep.py": "1 / 0"})
+    with pytest.raises(ZeroDivisionError) as caught:
+        loading.load(root / "entry.py")
+    failure = Failure.from_exception(caught.value, root)
+    assert [Path(frame.file).name for frame in failure.frames if frame.is_user] == ["entry.py", "other.py", "deep.py"]
+    assert "emulator/hosts" not in failure.text.replace("tests/hosts", "")
+
+
+def test_a_syntax_error_is_at_the_line_that_is_wrong(write: WriteFiles, loading: Loading) -> None:
+    root = write({"entry.py": "import other\n", "other.py": "x = 1\ny = (\n"})
+    with pytest.raises(SyntaxError) as caught:
+        loading.load(root / "entry.py")
+    failure = Failure.from_exception(caught.value, root)
+    assert failure.summary == "SyntaxError: '(' was never closed"
+    assert failure.location == f"{root / 'other.py'}:2"
+    assert failure.frames[-1].code == "y = ("
+
+
+def test_a_syntax_error_in_a_text_without_a_file_keeps_the_users_place(write: WriteFiles, loading: Loading) -> None:
+    failure, root = failure_of(write, loading, "compiled")
+    assert failure.location == f"{root / 'entry.py'}:25"
+
+
+def test_a_group_and_an_exception_that_cannot_be_printed_are_described(write: WriteFiles, loading: Loading) -> None:
+    failure, _ = failure_of(write, loading, "group")
+    assert failure.summary == "ExceptionGroup: several (2 sub-exceptions)"
+    assert "ValueError: two" in failure.text
+    failure, _ = failure_of(write, loading, "unprintable")
+    assert failure.summary == "Broken: <its __str__ raised ValueError>"
+
+
+def test_code_in_python_modules_is_not_the_users(write: WriteFiles, loading: Loading) -> None:
+    root = write({"entry.py": "import pkg\npkg.fail()", "python_modules/pkg.py": "def fail():\n    raise KeyError(1)"})
+    with pytest.raises(KeyError) as caught:
+        loading.load(root / "entry.py")
+    failure = Failure.from_exception(caught.value, root)
+    assert [(frame.is_user, frame.code) for frame in failure.frames[-2:]] == [
+        (True, "pkg.fail()"),
+        (False, "raise KeyError(1)"),
+    ]
+    assert failure.location.endswith("entry.py:2")
+
+
+def test_an_error_of_the_configuration_is_its_text() -> None:
+    failure = Failure.from_exception(WorkerLoadError("no entrypoint", where="entry.py", hint="add one"))
+    assert failure.summary == failure.text == "entry.py: no entrypoint\n  add one"
+    assert failure.location == ""
+
+
+def test_an_error_of_the_runtime_is_shown_without_the_module_that_it_is_from() -> None:
+    failure = Failure.from_exception(BodyUsedError())
+    assert (failure.summary, failure.text) == ("BodyUsedError: Body already used", "BodyUsedError: Body already used")
+
+
+def test_only_a_whole_suffix_is_taken_off_a_name() -> None:
+    assert plain_name("utils@sign-up#3.sub, 'a@b#12'") == "utils.sub, 'a'"
+    assert plain_name("me@example.com, #3, a@b#c") == "me@example.com, #3, a@b#c"

@@ -1,0 +1,236 @@
+"""Bundles on a real workerd: that the modules in them are what production makes of them, and that errors name the files
+that the user wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from emulator_runtime.workers.request import Request
+
+from emulator.base.failure import Failure
+from emulator.config.model import Bundling, ModuleRule
+from emulator.hosts.host import HandlerError
+from emulator.hosts.workerd.host import WorkerdHost
+from tests.hosts.workerd.support import Workers
+from tests.support.node_tools import needs_node
+
+pytest_plugins = ["tests.hosts.workerd.fixtures"]
+pytestmark = needs_node
+
+ADD_WASM = bytes.fromhex("0061736d0100000001070160027f7f017f030201000707010361646400000a09010700200020016a0b")
+"""A module that exports `add`, the sum of two numbers."""
+
+
+def write(directory: Path, files: Mapping[str, str | bytes]) -> None:
+    for name, content in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else dedent(content).encode())
+
+
+def answer(workers: Workers) -> Any:
+    """The JSON that the first worker answers."""
+
+    async def fetch(host: WorkerdHost) -> Any:
+        assert host.failure is None, host.failure
+        return json.loads(await (await host.fetch(Request("http://localhost/"))).text())
+
+    return workers.run(fetch)
+
+
+def test_wasm_text_data_and_json_are_what_they_are_in_production(workers: Workers) -> None:
+    workers.add(
+        """
+        import wasm from "./add.wasm";
+        import other from "./add.wasm?module";
+        import text from "./note.txt";
+        import data from "./data.bin";
+        import settings from "./settings.json";
+
+        export default {
+          async fetch() {
+            const { add } = new WebAssembly.Instance(wasm).exports as any;
+            return Response.json([
+              add(40, 2), other instanceof WebAssembly.Module, text, data instanceof ArrayBuffer,
+              Array.from(new Uint8Array(data)), settings.name,
+            ]);
+          },
+        };
+        """,
+        suffix=".ts",
+    )
+    files: Mapping[str, str | bytes] = {
+        "add.wasm": ADD_WASM,
+        "note.txt": "übung",
+        "data.bin": b"\x00\xff",
+        "settings.json": '{"name": "x"}',
+    }
+    write(workers.directory / "app", files)
+    assert answer(workers) == [42, True, "übung", True, [0, 255], "x"]
+
+
+def test_commonjs_packages_require_the_modules_of_nodejs(workers: Workers) -> None:
+    workers.add(
+        """
+        import pkg from "pkg";
+        export default { fetch: () => Response.json(pkg) };
+        """,
+        compatibility_date="2025-01-01",
+        compatibility_flags=frozenset({"nodejs_compat"}),
+    )
+    package = """
+        const Emitter = require("events");
+        const { join } = require("node:path");
+        let missing;
+        try { missing = require("node:child_process"); } catch (error) { missing = error.message; }
+        class Mine extends Emitter {}
+        module.exports = [new Mine() instanceof Emitter, join("a", "b"), missing];
+    """
+    write(workers.directory / "app", {"node_modules/pkg/index.js": package})
+    assert answer(workers) == [True, "a/b", 'Dynamic require of "node:child_process" is not supported']
+
+
+def test_a_dynamic_import_is_part_of_the_bundle(workers: Workers) -> None:
+    workers.add('export default { fetch: async () => Response.json((await import("./later.js")).default) };')
+    write(workers.directory / "app", {"later.js": 'export default "later";'})
+    assert answer(workers) == "later"
+
+
+def test_no_bundle_runs_the_files_as_they_are(workers: Workers) -> None:
+    rules = (ModuleRule("ESModule", ("**/*.js",)), ModuleRule("CommonJS", ("**/*.cjs",)))
+    workers.add(
+        """
+        import { name } from "./lib/name.js";
+        import old from "./lib/old.cjs";
+        import text from "./note.txt";
+        export default { fetch: () => Response.json([name, old, text]) };
+        """,
+        bundling=Bundling(no_bundle=True, rules=rules),
+    )
+    files = {
+        "lib/name.js": 'export { name } from "../deep/er/name.js";',
+        "deep/er/name.js": 'export const name = "name";',
+        "lib/old.cjs": 'module.exports = "old";',
+        "note.txt": "note",
+    }
+    write(workers.directory / "app", files)
+    assert answer(workers) == ["name", "old", "note"]
+
+
+@pytest.mark.parametrize("minify", [False, True])
+def test_an_error_names_the_lines_of_typescript(workers: Workers, minify: bool) -> None:
+    workers.add(
+        """
+        import { check } from "./lib/check";
+        import { run } from "pkg";
+
+        interface Body { name?: string }
+
+        export default {
+          async fetch(request: Request): Promise<Response> {
+            const body: Body = {};
+            return run(() => check(body.name));
+          },
+        };
+        """,
+        suffix=".ts",
+        bundling=Bundling(minify=minify),
+    )
+    check = """
+        type Name = string | undefined;
+
+        export function check(name: Name): Response {
+          if (name === undefined) throw new TypeError("a name is missing");
+          return new Response(name);
+        }
+    """
+    write(
+        workers.directory / "app",
+        {"lib/check.ts": check, "node_modules/pkg/index.js": "export const run = (f) => {\n  return f();\n};"},
+    )
+
+    async def failing(host: WorkerdHost) -> HandlerError:
+        with pytest.raises(HandlerError) as raised:
+            await host.fetch(Request("http://localhost/"))
+        return raised.value
+
+    failure = workers.run(failing).failure
+    app = workers.directory / "app"
+    assert failure.summary == "TypeError: a name is missing"
+    assert [(Path(frame.file).relative_to(app).as_posix(), frame.line, frame.is_user) for frame in failure.frames] == [
+        ("index.ts", 10, True),
+        ("node_modules/pkg/index.js", 2, False),
+        ("index.ts", 10, True),
+        ("lib/check.ts", 5, True),
+    ]
+    if not minify:
+        assert failure.frames[-1].function == "check"
+    assert failure.frames[-1].code.startswith("if (name === undefined) throw")
+    assert f"{app / 'lib/check.ts'}:5:33" in failure.text
+
+
+def test_a_warning_of_esbuild_is_said_once_for_as_long_as_it_stays(workers: Workers) -> None:
+    config = workers.add('export default { fetch: () => new Response("ok"), fetch: 1 as any };', suffix=".ts")
+
+    async def reloaded(host: WorkerdHost) -> None:
+        await host.reload(config)
+
+    workers.run(reloaded)
+    assert [notice.text for notice in workers.notices] == ['index.ts:1:51: Duplicate key "fetch" in object literal']
+
+
+def test_a_file_elsewhere_that_is_wrong_is_watched(workers: Workers) -> None:
+    config = workers.add('import "../shared"; export default { fetch: () => Response.json("ok") };')
+    write(workers.directory, {"shared.js": "let = ;"})
+
+    async def mended(host: WorkerdHost) -> None:
+        assert host.failure is not None
+        assert host.failure.location == f"{workers.directory / 'shared.js'}:1"
+        assert workers.directory / "shared.js" in host.files
+        write(workers.directory, {"shared.js": ""})
+        await host.reload(config)
+        assert host.failure is None
+
+    workers.run(mended)
+
+
+def test_a_module_of_nodejs_that_workerd_does_not_have_yet_is_named_where_it_is_imported(workers: Workers) -> None:
+    workers.add(
+        """
+        const answer: string = "ok";
+        import { createServer } from "http";
+        export default { fetch: () => Response.json([answer, createServer]) };
+        """,
+        suffix=".ts",
+        compatibility_date="2024-10-01",
+        compatibility_flags=frozenset({"nodejs_compat"}),
+    )
+
+    async def failure(host: WorkerdHost) -> Failure | None:
+        return host.failure
+
+    found = workers.run(failure)
+    assert found is not None
+    assert found.summary == 'Error: No such module "node:http"'
+    assert found.location == f"{workers.directory / 'app/index.ts'}:3"
+    assert "at a later compatibility_date" in found.text
+
+
+def test_a_file_that_no_rule_names_is_missing_without_a_bundle(workers: Workers) -> None:
+    workers.add(
+        'import { a } from "./a.js";\nexport default { fetch: () => Response.json(a) };',
+        bundling=Bundling(no_bundle=True),
+    )
+    write(workers.directory / "app", {"a.js": "export const a = 1;"})
+
+    async def failure(host: WorkerdHost) -> Failure | None:
+        return host.failure
+
+    found = workers.run(failure)
+    assert found is not None
+    assert "only files that rules in wrangler.jsonc name can be imported" in found.text

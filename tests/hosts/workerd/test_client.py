@@ -1,0 +1,222 @@
+"""The HTTP client for workerd, against servers that do what workerd does seldom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from emulator.hosts.workerd.client import AnswerStream, Client, ConnectionLostError, request_head
+
+T = TypeVar("T")
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+GET = request_head("GET", "http://localhost/", [(b"host", b"localhost"), (b"connection", b"close"), (b"x-a", b"1")])
+
+
+def with_server(directory: Path, serve: Serve, test: Callable[[Client], Awaitable[T]]) -> T:
+    """Run `test` with a client of a server that runs `serve` for each connection."""
+
+    async def main() -> T:
+        ended: set[asyncio.Task[None]] = set()
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            ended.add(task)
+            try:
+                await serve(reader, writer)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                pass
+            finally:
+                writer.close()
+
+        path = directory / "socket"
+        server = await asyncio.start_unix_server(connected, path)
+        client = Client(path)
+        try:
+            return await asyncio.wait_for(test(client), 10)
+        finally:
+            client.close()
+            server.close()
+            for task in ended:
+                task.cancel()
+            await asyncio.gather(*ended, return_exceptions=True)
+
+    return asyncio.run(main())
+
+
+async def request(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+def test_a_head_has_no_headers_of_the_connection() -> None:
+    assert GET == b"GET http://localhost/ HTTP/1.1\r\nhost: localhost\r\nx-a: 1\r\n\r\n"
+
+
+def test_one_connection_is_used_again(tmp_path: Path) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def test(client: Client) -> None:
+        for _ in range(5):
+            answer = await client.send(GET)
+            assert (answer.status, answer.headers, answer.body) == (200, [(b"content-length", b"2")], b"ok")
+
+    with_server(tmp_path, serve, test)
+    assert connections == 1
+
+
+def test_a_connection_that_was_closed_while_idle_is_replaced(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await request(reader)  # and closes the connection without an answer
+
+    async def test(client: Client) -> None:
+        for _ in range(3):
+            assert (await client.send(GET)).body == b"ok"
+
+    with_server(tmp_path, serve, test)
+
+
+def test_an_answer_that_is_not_http_is_a_lost_connection(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(b"hello\r\n\r\n")
+
+    async def test(client: Client) -> None:
+        with pytest.raises(ConnectionLostError):
+            await client.send(GET)
+
+    with_server(tmp_path, serve, test)
+
+
+def test_an_answer_that_never_comes_is_a_lost_connection(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+
+    async def test(client: Client) -> None:
+        with pytest.raises(ConnectionLostError):
+            await client.send(GET)
+
+    with_server(tmp_path, serve, test)
+
+
+def test_what_answers_before_the_answer_is_skipped(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx")
+        await reader.read()
+
+    async def test(client: Client) -> None:
+        answer = await client.send(GET)
+        assert (answer.status, answer.headers, answer.body) == (404, [(b"content-length", b"1")], b"x")
+
+    with_server(tmp_path, serve, test)
+
+
+def test_a_body_that_breaks_off_is_an_error_and_not_an_end(tmp_path: Path) -> None:
+    goes_on = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        await goes_on.wait()
+
+    async def test(client: Client) -> None:
+        answer = await client.send(GET)
+        assert isinstance(answer.body, AnswerStream)
+        ends: list[bool] = []
+        answer.body.when_ended(ends.append)
+        assert await anext(answer.body) == b"half"
+        goes_on.set()
+        with pytest.raises(ConnectionLostError):
+            await anext(answer.body)
+        assert ends == [True]
+
+    with_server(tmp_path, serve, test)
+
+
+def test_a_body_that_nobody_reads_stops_coming(tmp_path: Path) -> None:
+    written = 0
+    full = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        piece = b"10000\r\n" + b"x" * 65_536 + b"\r\n"
+        try:
+            while True:
+                writer.write(piece)
+                async with asyncio.timeout(0.2):
+                    await writer.drain()
+                written += 65_536
+        except TimeoutError:
+            full.set()
+            await writer.drain()
+            writer.write(b"0\r\n\r\n")
+            await reader.read()
+
+    async def test(client: Client) -> None:
+        answer = await client.send(GET)
+        await full.wait()
+        assert written < 8_000_000
+        assert isinstance(answer.body, AnswerStream)
+        assert sum([len(chunk) async for chunk in answer.body]) >= written
+
+    with_server(tmp_path, serve, test)
+
+
+def test_cancelling_a_request_closes_its_connection(tmp_path: Path) -> None:
+    arrived = asyncio.Event()
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        arrived.set()
+        assert await reader.read() == b""
+        closed.set()
+
+    async def test(client: Client) -> None:
+        sending = asyncio.ensure_future(client.send(GET))
+        await arrived.wait()
+        sending.cancel()
+        await closed.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+
+    with_server(tmp_path, serve, test)
+
+
+def test_idle_connections_are_closed_before_workerd_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.hosts.workerd.client.IDLE_SECONDS", 0.01)
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert await reader.read() == b""
+        closed.set()
+
+    async def test(client: Client) -> None:
+        await client.send(GET)
+        await closed.wait()
+
+    with_server(tmp_path, serve, test)
+
+
+def test_nobody_listening_is_a_lost_connection(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionLostError, match="workerd cannot be reached"):
+        asyncio.run(Client(tmp_path / "none").send(GET))

@@ -1,0 +1,35 @@
+"""The tools from npm that tests run for real: wrangler, workerd and esbuild, as `make test` installs them.
+
+Where there is no node they are skipped, and say so. Where there is, they must be there: a test that fails for want of
+them tells more than one that nobody notices is skipped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+NODE_MODULES = Path(__file__).parents[1] / "npm/node_modules"
+WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
+WORKERD = next(NODE_MODULES.glob("@cloudflare/workerd-*/bin/workerd"), NODE_MODULES / "@cloudflare/workerd")
+ESBUILD = next(NODE_MODULES.glob("@esbuild/*/bin/esbuild"), NODE_MODULES / "@esbuild")
+
+needs_node = pytest.mark.skipif(
+    shutil.which("node") is None or shutil.which("npm") is None, reason="there is no node with npm here"
+)
+
+
+def tool(path: Path) -> Path:
+    """A tool that is installed. Fails the test where `make test` was not run to install it."""
+    if not path.exists():
+        pytest.fail(f"{path.relative_to(NODE_MODULES.parent)} is missing: `make test` installs it")
+    return path
+
+
+@pytest.fixture
+def javascript(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets JavaScript workers be bundled and run by what is installed for the tests."""
+    monkeypatch.setenv("EMULATOR_WORKERD", str(tool(WORKERD)))
+    monkeypatch.setenv("EMULATOR_ESBUILD", str(tool(ESBUILD)))
