@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Final
 
 import emulator_runtime
-
 from emulator.base.errors import WorkerLoadError
 
 _OWN_DIRECTORIES: Final = (f"{Path(__file__).parent.parent}/", f"{Path(emulator_runtime.__file__).parent}/")

@@ -13,10 +13,9 @@ from emulator.hosts.python.host import PythonHost
 from emulator.queues.memory.broker import Broker
 
 if TYPE_CHECKING:
+    from emulator.hosts.workerd.sockets import SocketDirectory
     from emulator_runtime.workers.request import Request
     from emulator_runtime.workers.response import Response
-
-    from emulator.hosts.workerd.sockets import SocketDirectory
 
 
 class HostMaker:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import FetchResponse
-
 from emulator.base.failure import Failure
 from emulator.config.model import WorkerConfig
 from emulator.queues.message import Delivery, DeliveryResult
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import FetchResponse
 
 
 class HandlerError(Exception):

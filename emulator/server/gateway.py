@@ -7,18 +7,16 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from emulator_runtime.http import request_from_scope, send_response
-from emulator_runtime.workers.response import FetchResponse, Response
-
 from emulator.base.bus import Bus
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
 from emulator.server.events import RequestFinished
+from emulator_runtime.http import request_from_scope, send_response
+from emulator_runtime.workers.response import FetchResponse, Response
 
 if TYPE_CHECKING:
-    from emulator_runtime.workers.request import Request
-
     from emulator.base.failure import Failure
     from emulator.server.app import Receive, Scope, Send
+    from emulator_runtime.workers.request import Request
 
 CLIENT_CLOSED_REQUEST: Final = 499
 

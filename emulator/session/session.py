@@ -29,10 +29,9 @@ from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
+    from emulator.queues.message import Delivery, DeliveryResult
     from emulator_runtime.workers.request import Request
     from emulator_runtime.workers.response import Response
-
-    from emulator.queues.message import Delivery, DeliveryResult
 
 
 class Session:

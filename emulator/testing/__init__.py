@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emulator_runtime.workers.response import Response
-
     from emulator.testing.chaos import Chaos
     from emulator.testing.emulators import AsyncEmulator, Emulator
     from emulator.testing.outbound import Outbound, OutboundCall
     from emulator.testing.records import Delivery, Message, Metrics, QueueResult, RetryBatch, RetryMessage, message
+    from emulator_runtime.workers.response import Response
 
 __all__ = [
     "AsyncEmulator",

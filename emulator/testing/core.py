@@ -14,8 +14,6 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from emulator_runtime.values import to_record
-
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError, WorkerLoadError
 from emulator.config.model import WorkerConfig
@@ -50,6 +48,7 @@ from emulator.testing.records import (
 )
 from emulator.testing.timeline import Timeline
 from emulator.wire.codec import ContentType
+from emulator_runtime.values import to_record
 
 if TYPE_CHECKING:
     from emulator_runtime.workers.request import Request

@@ -21,6 +21,7 @@ from enum import Enum
 from typing import Any, Final, Literal, get_args
 
 import msgspec
+
 from emulator_runtime.values import Record, to_record
 
 ContentType = Literal["json", "text", "bytes", "v8"]

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from emulator_runtime.errors import BodyUsedError
 
 from emulator.base.errors import WorkerLoadError
 from emulator.base.failure import Failure, plain_name
+from emulator_runtime.errors import BodyUsedError
 
 if TYPE_CHECKING:
     from tests.hosts.python.support import Loading, WriteFiles

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator_runtime.errors import NotEmulatedError
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
@@ -17,6 +16,7 @@ from emulator.bindings.queue.python import QueueBinding
 from emulator.config.model import Producer, WorkerConfig
 from emulator.queues.errors import QueueError
 from emulator.queues.memory.broker import Broker
+from emulator_runtime.errors import NotEmulatedError
 
 ORDERS = (Producer("ORDERS", "orders"),)
 

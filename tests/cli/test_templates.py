@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator_runtime.workers import Request
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
@@ -18,6 +17,7 @@ from emulator.cli.templates import templates_directory
 from emulator.config import load_config
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered
 from emulator.session.session import Session
+from emulator_runtime.workers import Request
 
 
 class Running:

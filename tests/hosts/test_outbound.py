@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeVar
 
 import pytest
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import Response
 
 from emulator.hosts.outbound import HttpOutbound
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import Response
 
 T = TypeVar("T")
 

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from emulator_runtime import asgi, invocation
-from emulator_runtime.errors import NotEmulatedError
-from emulator_runtime.http import send_response
-from emulator_runtime.invocation import Invocation, Scope
-from emulator_runtime.workers import Context, Request, Response
 from fastapi import BackgroundTasks, FastAPI, HTTPException, UploadFile
 from fastapi import Request as FastAPIRequest
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from emulator_runtime import asgi, invocation
+from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.http import send_response
+from emulator_runtime.invocation import Invocation, Scope
+from emulator_runtime.workers import Context, Request, Response
 from tests.runtime.asgi_calls import Sent, incoming
 
 ENV = {"GREETING": "hello"}

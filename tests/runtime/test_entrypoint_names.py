@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from emulator_runtime import invocation, workers
 from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.invocation import Invocation, Scope

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from emulator_runtime.workers import Blob, File, FormData, Request, Response
 
+from emulator_runtime.workers import Blob, File, FormData, Request, Response
 from tests.runtime.asgi_calls import incoming
 
 BOUNDARY = b"----WebKitFormBoundary7MA4YWxkTrZu0gW"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from emulator_runtime.js import URL, Headers, URLSearchParams
 
 

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from emulator_runtime.http import send_response
 from emulator_runtime.streams import Pipe, ReadableStream, TransformStream
 from emulator_runtime.workers import Response
-
 from tests.runtime.asgi_calls import Sent
 
 

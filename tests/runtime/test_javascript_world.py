@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from emulator_runtime import invocation, js, workers
 from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.pyodide import ffi

@@ -8,10 +8,10 @@ from http import HTTPMethod
 from typing import Any
 
 import pytest
+
 from emulator_runtime.http import request_from_scope
 from emulator_runtime.workers import Headers, Request
 from emulator_runtime.workers.formdata import FormData
-
 from tests.runtime.asgi_calls import http_scope, incoming, playing
 
 

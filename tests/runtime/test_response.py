@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+
 from emulator_runtime import invocation
 from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.streams import ReadableStream

@@ -5,6 +5,7 @@ import json
 import pickle
 
 import pytest
+
 from emulator_runtime.values import Record, to_record
 
 

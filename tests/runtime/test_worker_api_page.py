@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from emulator_runtime import asgi, js, pyodide, workers
 from emulator_runtime.pyodide import ffi
 

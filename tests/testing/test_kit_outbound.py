@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from emulator_runtime.workers.response import Response
 
 from emulator.testing import Emulator, OutboundCall
 from emulator.testing.outbound import UnmatchedFetchError
+from emulator_runtime.workers.response import Response
 from tests.testing.kit_workers import worker
 
 ASKS = """

@@ -14,10 +14,10 @@ from uuid import UUID
 
 import hypothesis.strategies as st
 import pytest
-from emulator_runtime.values import Record
 from hypothesis import given, settings
 
 from emulator.wire.codec import CONTENT_TYPES, decode, encode
+from emulator_runtime.values import Record
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from emulator_runtime.values import Record
-
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.broker import Broker
 from emulator.queues.message import Metrics, Outgoing
 from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
+from emulator_runtime.values import Record
 
 _MISSING: Final = object()
 _NONE: Final[Mapping[str, Any]] = {}

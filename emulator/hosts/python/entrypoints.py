@@ -14,10 +14,9 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Final, Literal
 
+from emulator.base.errors import WorkerLoadError
 from emulator_runtime.invocation import Context
 from emulator_runtime.workers import WorkerEntrypoint
-
-from emulator.base.errors import WorkerLoadError
 
 Event = Literal["fetch", "queue", "scheduled"]
 Call = Callable[[Any, Context], Any]

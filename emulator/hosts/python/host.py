@@ -16,13 +16,6 @@ from pathlib import Path
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator_runtime.errors import BodyUsedError
-from emulator_runtime.invocation import Invocation, current
-from emulator_runtime.streams import close_source
-from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
-from emulator_runtime.workers.response import Response
-from emulator_runtime.workers.scheduled import ScheduledController
-
 from emulator.base.bus import Bus, Notice
 from emulator.base.failure import Failure, Frame, plain_name
 from emulator.config.model import WorkerConfig
@@ -34,6 +27,12 @@ from emulator.hosts.python.logs import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
 from emulator.queues.message import Delivery, DeliveryResult
 from emulator.wire.codec import decode
+from emulator_runtime.errors import BodyUsedError
+from emulator_runtime.invocation import Invocation, current
+from emulator_runtime.streams import close_source
+from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
+from emulator_runtime.workers.response import Response
+from emulator_runtime.workers.scheduled import ScheduledController
 
 if TYPE_CHECKING:
     from emulator_runtime.workers.request import Request

@@ -39,14 +39,12 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.base.errors import WorkerLoadError
 from emulator_runtime.invocation import Scope, current
 
-from emulator.base.errors import WorkerLoadError
-
 if TYPE_CHECKING:
-    from emulator_runtime.invocation import Outbound
-
     from emulator.base.bus import Bus
+    from emulator_runtime.invocation import Outbound
 
 RUNTIME_MODULES: Final[Mapping[str, str]] = {
     "asgi": "emulator_runtime.asgi",

@@ -22,12 +22,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, TextIO
 
-from emulator_runtime.invocation import Invocation, current
-
 from emulator.base.bus import Bus, Level
 from emulator.base.failure import plain_name
 from emulator.hosts.events import WorkerOutput
 from emulator.hosts.python.loader import WorkerScope
+from emulator_runtime.invocation import Invocation, current
 
 MAX_LINE: Final = 64 * 1024
 """Characters after which a line without an end is published all the same."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import httptools
+
 from emulator_runtime.raw_headers import RawHeaders
 from emulator_runtime.streams import as_bytes, close_source
 

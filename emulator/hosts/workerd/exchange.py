@@ -7,12 +7,11 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from emulator.hosts.workerd.client import Answer, Client, request_head
 from emulator_runtime.raw_headers import find
 from emulator_runtime.streams import ReadableStream, read_all
 from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import FetchResponse
-
-from emulator.hosts.workerd.client import Answer, Client, request_head
 
 _incoming_cf: Final[dict[str, bytes]] = {}
 """`request.cf` of requests that come in, as JSON, by version of HTTP."""

@@ -14,11 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from emulator_runtime.raw_headers import find
-from emulator_runtime.streams import ReadableStream
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import FetchResponse
-from emulator_runtime.workers.scheduled import ScheduledController
 
 from emulator.base.bus import Bus, Level, Notice
 from emulator.base.errors import EmulatorError
@@ -42,6 +37,11 @@ from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version
 from emulator.queues.message import Delivery, DeliveryResult
+from emulator_runtime.raw_headers import find
+from emulator_runtime.streams import ReadableStream
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import FetchResponse
+from emulator_runtime.workers.scheduled import ScheduledController
 
 if TYPE_CHECKING:
     from emulator.queues.memory.broker import Broker

@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from emulator.hosts.workerd.connection import Connection, Headers
 from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import Response
-
-from emulator.hosts.workerd.connection import Connection, Headers
 
 Outbound = Callable[[Request], Awaitable[Response]]
 

@@ -10,9 +10,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from emulator_runtime.invocation import current
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import Response
 
 from emulator.base.bus import Bus, Notice
 from emulator.config.model import WorkerConfig
@@ -21,6 +18,9 @@ from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.output import install
 from emulator.queues.message import Delivery, DeliveryResult, Message, Metrics
+from emulator_runtime.invocation import current
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.response import Response
 
 if TYPE_CHECKING:
     from tests.hosts.python.support import WriteFiles

@@ -12,11 +12,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulator_runtime.invocation import Invocation, current
 
 from emulator.base.errors import WorkerLoadError
 from emulator.base.failure import Failure, plain_name
 from emulator.hosts.python.loader import WorkerScope, modules_of
+from emulator_runtime.invocation import Invocation, current
 
 if TYPE_CHECKING:
     from tests.hosts.python.support import Loading, WriteFiles

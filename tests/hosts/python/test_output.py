@@ -14,14 +14,14 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from emulator_runtime.invocation import Invocation, Scope, current
-from emulator_runtime.workers.queue import BatchMetrics, Decisions, MessageBatch
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.scheduled import ScheduledController
 
 from emulator.base.bus import Bus
 from emulator.hosts.events import WorkerOutput
 from emulator.hosts.python.output import MAX_LINE, flush_partial_lines, install, partial_lines, trigger_text
+from emulator_runtime.invocation import Invocation, Scope, current
+from emulator_runtime.workers.queue import BatchMetrics, Decisions, MessageBatch
+from emulator_runtime.workers.request import Request
+from emulator_runtime.workers.scheduled import ScheduledController
 
 
 class Output:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
-from emulator_runtime.workers.request import Request
 
 from emulator.base.bus import Bus
 from emulator.config.model import WorkerConfig
@@ -18,6 +17,7 @@ from emulator.hosts.host import HandlerError
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.watchdog import Watchdog
 from emulator.queues.message import Delivery, Message, Metrics
+from emulator_runtime.workers.request import Request
 
 if TYPE_CHECKING:
     from tests.hosts.python.support import WriteFiles

@@ -10,12 +10,12 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from emulator_runtime.workers.request import Request
 
 from emulator.base.failure import Failure
 from emulator.config.model import Bundling, ModuleRule
 from emulator.hosts.host import HandlerError
 from emulator.hosts.workerd.host import WorkerdHost
+from emulator_runtime.workers.request import Request
 from tests.hosts.workerd.support import Workers
 from tests.support.node_tools import needs_node
 

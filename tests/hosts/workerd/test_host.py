@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator_runtime.http import send_response
-from emulator_runtime.workers.request import Request
 
 from emulator.config.model import Service
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import Message, Outgoing
 from emulator.wire.codec import ContentType, decode, encode
+from emulator_runtime.http import send_response
+from emulator_runtime.workers.request import Request
 from tests.hosts.workerd.support import Workers, consumer, processes_below, workerd_of
 from tests.support.node_tools import needs_node
 
