@@ -19,6 +19,7 @@ from typing import Any, Final
 from emulator_runtime.values import Record
 
 MAX_DEPTH: Final = 200
+_MAX_VARINT_BITS: Final = 64
 
 _VERSION_TAG: Final = 0xFF
 _WRITTEN_VERSION: Final = 15
@@ -176,13 +177,18 @@ def deserialize(body: bytes) -> Any:
         return reader.read(0)
     except (IndexError, struct.error, UnicodeDecodeError, TypeError, OverflowError) as error:
         raise ValueError(f"the body is damaged: {error}") from None
+    except RecursionError:
+        raise ValueError("the body is nested too deep to be read from here") from None
 
 
 class _Reader:
-    """Reads one serialized value from front to back."""
+    """Reads one serialized value from front to back. What it makes takes no more than a fixed multiple of the memory of
+    `data`, and its depth is bounded: a body may come from anywhere."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._missing_items = len(data)
+        """How many items of arrays that are not in the data there may yet be."""
         self._at = 2
         self._objects: list[Any] = []
 
@@ -220,6 +226,8 @@ class _Reader:
             if byte < 0x80:
                 return value
             shift += 7
+            if shift > _MAX_VARINT_BITS:
+                raise IndexError("a number in it has no end")
 
     def _bytes(self, count: int) -> bytes:
         self._at += count
@@ -265,10 +273,20 @@ class _Reader:
         return self._new(None if moment != moment else _EPOCH + timedelta(milliseconds=moment))  # noqa: PLR0124 - NaN
 
     def regexp(self) -> str:
-        pattern = str(self.read(0))
+        pattern = self._text()
         flags = self._varint()
         letters = "".join(letter for bit, letter in enumerate("gimyusdv") if flags >> bit & 1)
         return str(self._new(f"/{pattern}/{letters}"))
+
+    def boxed_text(self) -> str:
+        return str(self._new(self._text()))
+
+    def _text(self) -> str:
+        """A string where nothing else can stand."""
+        read = _TEXTS.get(self._tag())
+        if read is None:
+            raise IndexError("a string is missing")
+        return read(self)
 
     def boxed(self, value: Any) -> Any:
         return self._new(value)
@@ -309,6 +327,8 @@ class _Reader:
         value: Record = self._new(Record())
         while self._peek() != "{":
             key = self.read(depth)
+            if not isinstance(key, (str, int, float)):
+                raise IndexError("a key is neither a string nor a number")
             value[str(key)] = self.read(depth)
         self._tag()
         self._varint()
@@ -332,7 +352,8 @@ class _Reader:
 
     def sparse_array(self, depth: int) -> Any:
         size = self._varint()
-        if size > len(self._data):
+        self._missing_items -= size
+        if self._missing_items < 0:
             raise ValueError(f"the body has an array of {size:,} items in it that are mostly missing")
         value: list[Any] = self._new([None] * size)
         while self._peek() != "@":
@@ -390,8 +411,9 @@ _PLAIN: Final[dict[str, Callable[[_Reader], Any]]] = {
     "x": lambda reader: reader.boxed(False),
     "n": lambda reader: reader.boxed(reader.number()),
     "z": lambda reader: reader.boxed(reader.bigint()),
-    "s": lambda reader: reader.boxed(reader.read(0)),
+    "s": _Reader.boxed_text,
 }
+_TEXTS: Final[dict[str, Callable[[_Reader], str]]] = {'"': _Reader.latin1, "c": _Reader.utf16, "S": _Reader.utf8}
 _COLLECTIONS: Final[dict[str, Callable[[_Reader, int], Any]]] = {
     "o": _Reader.object,
     "A": _Reader.dense_array,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from emulator_runtime.errors import BodyUsedError
 from emulator_runtime.raw_headers import RawHeaders, decode_value, find
 from emulator_runtime.streams import ArrayBuffer, ReadableStream, close_source, read_all
+from emulator_runtime.text import to_utf8
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -129,7 +130,7 @@ def encode_body(body: Any, where: str) -> tuple[bytes | ReadableStream | None, b
     if body is None:
         return None, None
     if isinstance(body, str):
-        return body.encode("utf-8", "replace"), TEXT_TYPE
+        return to_utf8(body), TEXT_TYPE
     if isinstance(body, bytes):
         return body, None
     if isinstance(body, ReadableStream):

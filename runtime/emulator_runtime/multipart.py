@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
+from emulator_runtime.text import well_formed
+
 _PARAMETER = re.compile(r';\s*([^\s=;"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))')
 _ESCAPED = re.compile(r'\\(["\\])')
 _PERCENT = {"%22": '"', "%0D": "\r", "%0A": "\n", "%0d": "\r", "%0a": "\n"}
@@ -98,7 +100,7 @@ def _unescape(name: str) -> str:
 
 
 def _escape(name: str) -> str:
-    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    return well_formed(name).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def encode(parts: Iterable[Part]) -> tuple[bytes, str]:

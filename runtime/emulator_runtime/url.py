@@ -9,10 +9,12 @@ from typing import Any, Self
 from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urljoin, urlsplit
 
 from emulator_runtime.errors import InvalidURLError
+from emulator_runtime.text import well_formed
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _PATH_SAFE = "/%:@!$&'()*+,;=~|[]\\^"
 _QUERY_SAFE = "/%:@!$&()*+,;=~?|[]\\^`{}"
+_FRAGMENT_SAFE = _QUERY_SAFE + "#"
 
 
 class URL:
@@ -21,9 +23,12 @@ class URL:
     __slots__ = ("_parts", "_search_params")
 
     def __init__(self, url: str, base: str | None = None) -> None:
-        text = str(url).strip(" \t\r\n\f")
+        text = well_formed(str(url)).strip(" \t\r\n\f")
         if base is not None:
-            text = urljoin(str(base), text)
+            try:
+                text = urljoin(well_formed(str(base)), text)
+            except ValueError as error:
+                raise InvalidURLError(f"Invalid base URL: {base}") from error
         self._parts = _parse(text, url)
         self._search_params: URLSearchParams | None = None
 
@@ -77,7 +82,8 @@ class URL:
 
     @pathname.setter
     def pathname(self, path: str) -> None:
-        self._parts = self._parts._replace(path=quote(path if path.startswith("/") else f"/{path}", safe=_PATH_SAFE))
+        absolute = path if path.startswith("/") else f"/{path}"
+        self._parts = self._parts._replace(path=quote(well_formed(absolute), safe=_PATH_SAFE))
 
     @property
     def search(self) -> str:
@@ -85,7 +91,7 @@ class URL:
 
     @search.setter
     def search(self, query: str) -> None:
-        self._parts = self._parts._replace(query=quote(query.removeprefix("?"), safe=_QUERY_SAFE))
+        self._parts = self._parts._replace(query=quote(well_formed(query.removeprefix("?")), safe=_QUERY_SAFE))
         self._search_params = None
 
     @property
@@ -94,7 +100,7 @@ class URL:
 
     @hash.setter  # noqa: A003 - the name of the property above, not the builtin
     def hash(self, fragment: str) -> None:
-        self._parts = self._parts._replace(fragment=fragment.removeprefix("#"))
+        self._parts = self._parts._replace(fragment=quote(well_formed(fragment.removeprefix("#")), safe=_FRAGMENT_SAFE))
 
     @property
     def searchParams(self) -> URLSearchParams:
@@ -146,7 +152,7 @@ def _parse(text: str, given: object) -> SplitResult:
         netloc=f"{user}{at}{host}{suffix}",
         path=quote(_without_dots(parts.path) or "/", safe=_PATH_SAFE),
         query=quote(parts.query, safe=_QUERY_SAFE),
-        fragment=quote(parts.fragment, safe=_QUERY_SAFE + "#"),
+        fragment=quote(parts.fragment, safe=_FRAGMENT_SAFE),
     )
 
 
@@ -247,7 +253,7 @@ class URLSearchParams:
         return len(self._pairs)
 
     def toString(self) -> str:
-        return urlencode(self._pairs)
+        return urlencode([(well_formed(name), well_formed(value)) for name, value in self._pairs])
 
     __str__ = toString
 

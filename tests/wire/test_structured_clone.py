@@ -111,3 +111,41 @@ def test_moments_and_tuples_become_what_comes_closest() -> None:
 def test_what_javascript_has_no_word_for_is_a_type_error(value: object) -> None:
     with pytest.raises(TypeError, match="cannot be sent to JavaScript"):
         serialize(value)
+
+
+NESTED_BOXES = b"s" * 100_000 + b'"\x01a'
+NESTED_PATTERNS = b"R" * 100_000 + b'"\x01a'
+ENDLESS_NUMBER = b"I" + b"\xff" * 120_000 + b"\x01"
+MANY_EMPTY_ARRAYS = b"A\xff\x7f" + b"a\x80\x80\x02@\x00\x80\x80\x02" * 12_000 + b"$\x00\xff\x7f"
+"""Thousands of arrays of 32,768 items each, all of them missing."""
+KEYS_THAT_DOUBLE = b"o" + b'o"\x01a' * 60 + b'"\x01b' + b'"\x01c^\x3c{\x02' * 60 + b"0{\x01"
+"""An object as the key of an object: as text, each level holds the one below twice."""
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [NESTED_BOXES, NESTED_PATTERNS, ENDLESS_NUMBER, MANY_EMPTY_ARRAYS, KEYS_THAT_DOUBLE],
+    ids=["boxes", "patterns", "number", "arrays", "keys"],
+)
+def test_a_small_body_cannot_take_much_memory_time_or_depth(damaged: bytes) -> None:
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="body"):
+            deserialize(b"\xff\x0f" + damaged)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 50 * len(damaged) + 1_000_000
+
+
+def test_a_body_that_is_read_deep_in_a_stack_is_a_value_error() -> None:
+    def deep(levels: int) -> Any:
+        return deep(levels - 1) if levels else deserialize(b"\xff\x0f" + b"A\x01" * 190 + b"0" + b"$\x00\x01" * 190)
+
+    import sys
+
+    levels = sys.getrecursionlimit() - 120
+    with pytest.raises(ValueError, match="nested"):
+        deep(levels)

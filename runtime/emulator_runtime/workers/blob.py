@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from emulator_runtime.streams import ArrayBuffer, ReadableStream
+from emulator_runtime.text import to_utf8
 
 
 class BlobEnding(StrEnum):
@@ -118,7 +119,7 @@ def _part(part: Any, endings: BlobEnding | str | None) -> bytes:
         text: str = part
         if endings == BlobEnding.NATIVE:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-        return text.encode("utf-8", "replace")
+        return to_utf8(text)
     if isinstance(part, Blob):
         return part.content
     if isinstance(part, (bytes, bytearray, memoryview)):

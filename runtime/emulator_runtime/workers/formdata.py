@@ -6,6 +6,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import Any, Self
 
 from emulator_runtime import multipart
+from emulator_runtime.text import to_utf8
 from emulator_runtime.workers.blob import Blob, File
 
 FormDataValue = str | Blob
@@ -122,4 +123,4 @@ def _to_part(name: str, value: FormDataValue) -> multipart.Part:
     if isinstance(value, File):
         return multipart.Part(name, value.content, value.name, value.content_type)
     assert isinstance(value, str)
-    return multipart.Part(name, value.encode("utf-8", "replace"))
+    return multipart.Part(name, to_utf8(value))

@@ -18,6 +18,7 @@ from emulator_runtime.body import TEXT_TYPE, Body, encode_body
 from emulator_runtime.errors import HttpStatusError, InvalidURLError, NotEmulatedError
 from emulator_runtime.raw_headers import RawHeaders, find, to_message
 from emulator_runtime.streams import ReadableStream
+from emulator_runtime.text import to_utf8
 from emulator_runtime.workers.headers import encode_headers
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Response(FetchResponse):
         self.url = ""
         self.redirected = False
         if type(body) is str and not headers:
-            self._body = body.encode("utf-8", "replace")
+            self._body = to_utf8(body)
             self._raw = [_TEXT]
         elif isinstance(body, FetchResponse):
             self._adopt(body, status, status_text, headers)
