@@ -1,10 +1,14 @@
 """An append-only log in numbered files: what the journal is written to. It knows bytes, not what they mean.
 
-A segment is `journal-00000001.log`: a header (magic, version of the format, number), then frames. A frame is a marker,
-the length of its payload, a checksum over both, and the payload. What a write has begun when the process is killed is
-the torn end of the newest segment; a damaged frame in the middle costs that frame, because the next marker whose
-checksum fits is where reading goes on. Damaged bytes are kept in a file of their own, `damaged-...`, and the segment is
-written anew without them.
+A segment is `journal-00000001.log`: a header, then frames. A frame is a marker, the length of its payload, a checksum
+over both, and the payload. What a write has begun when the process is killed is the torn end of the newest segment; a
+damaged frame in the middle costs that frame, because the next marker whose checksum fits is where reading goes on.
+Damaged bytes are kept in a file of their own, `damaged-...`, and the segment is written anew without them.
+
+Nothing goes missing without a word. Segments are numbered without gaps. The header of a segment seals the one before
+it: how many frames and bytes that had, and a checksum over them all. The file `lock` says which segments there are and,
+after a regular end, seals the newest one. Only the end of a newest segment whose process was killed cannot be vouched
+for: a write that was never made and one that was cut off look the same.
 
 A write is one system call and is in the kernel when `append` returns: the end of the process, whatever its cause, does
 not undo it. `sync` puts it on the disk, against a loss of power.
@@ -14,23 +18,50 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+import stat
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from zlib import crc32
+
+import msgspec
 
 from emulator.base.errors import EmulatorError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the format that this emulator writes, and the newest that it reads."""
 
 _MAGIC: Final = b"emulator-journal"
-_HEADER: Final = struct.Struct("<16sII")
+_HEADER: Final = struct.Struct("<16sIIQIII")
+"""Magic, version, number, then the seal of the segment before (bytes, frames, checksum), and a checksum over all
+that."""
+_CHECKED: Final = _HEADER.size - 4
 _MARKER: Final = b"\xc1\x9dJR"  # msgpack has no 0xc1
 _FRAME: Final = struct.Struct("<4sII")
 _OWNER_ONLY: Final = 0o600
+_NAME: Final = re.compile(r"journal-([0-9]{8,9})\.log")
+_OURS: Final = re.compile(r"lock|damaged-.*\.bin|journal-[0-9]{8,9}\.draft")
+_REGULAR: Final = os.O_CLOEXEC | os.O_NOFOLLOW
+_MOST_STRANGERS: Final = 3
+
+
+class Seal(NamedTuple):
+    """What a segment held: bytes, frames, and a checksum over the heads of its frames."""
+
+    size: int = 0
+    frames: int = 0
+    checksum: int = 0
+
+    def extended(self, frame: bytes) -> Seal:
+        """The seal with one more frame."""
+        return Seal(self.size + len(frame), self.frames + 1, crc32(frame[: _FRAME.size], self.checksum))
+
+
+EMPTY: Final = Seal()
 
 
 @dataclass(slots=True)
@@ -45,20 +76,40 @@ class Damage:
 
 @dataclass(slots=True)
 class Segment:
-    """A file of the log. `size` is in bytes."""
+    """A file of the log. `size` is in bytes, its header included; `seal` tells of its frames."""
 
     number: int
     path: Path
     size: int = 0
+    seal: Seal = EMPTY
     payloads: list[bytes] = field(default_factory=list)
     """What was in it when the log was opened, until somebody has taken it."""
+
+
+class _State(msgspec.Struct, omit_defaults=True):
+    """What the file `lock` says: the process that has the log, the segments from `oldest` to `newest`, the runs
+    of numbers `missing` among them that have been reported, and after a regular end the `seal` of the newest."""
+
+    process: int = 0
+    oldest: int = 0
+    newest: int = 0
+    missing: list[tuple[int, int]] = []
+    seal: Seal | None = None
+
+
+class _Read(NamedTuple):
+    """A segment as it was found. `before` is the seal of its predecessor, None where its header is damaged."""
+
+    segment: Segment
+    before: Seal | None
+    is_empty: bool
 
 
 class Log:
     """The segments in `directory`, oldest first, locked for this process. The last one is appended to.
 
     Raises EmulatorError when another process has it, when a newer emulator wrote it, or when the directory cannot be
-    made, read or written. `reports` says what was damaged.
+    made, read or written. `reports` says what was damaged or missing, and what is wrong with the directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -69,16 +120,19 @@ class Log:
         """The bytes of all segments together."""
         self._file = -1
         self._lock = -1
+        self._state = _State()
         try:
             self._open()
         except OSError as error:
-            self.close()
+            with suppress(OSError):
+                self.close()
             raise EmulatorError(
                 f"messages cannot be kept in {directory}: {error.strerror or error}",
                 hint="Give --persist-to a directory that this user can write to.",
             ) from None
         except EmulatorError:
-            self.close()
+            with suppress(OSError):
+                self.close()
             raise
 
     @property
@@ -89,31 +143,39 @@ class Log:
     def append(self, payloads: Iterable[bytes]) -> int:
         """Write frames, all or none. Returns how many bytes they take. Raises OSError, with the file as it was."""
         frames = bytearray()
+        seal = self.head.seal
         for payload in payloads:
-            frames += _frame(payload)
+            frame = _frame(payload)
+            seal = seal.extended(frame)
+            frames += frame
         try:
-            written = os.write(self._file, frames)
-            while written < len(frames):
-                written += os.write(self._file, memoryview(frames)[written:])
+            _write(self._file, frames)
         except OSError:
             os.ftruncate(self._file, self.head.size)
             raise
         self.head.size += len(frames)
+        self.head.seal = seal
         self.size += len(frames)
         return len(frames)
 
     def rotate(self, payloads: Iterable[bytes]) -> None:
         """Begin a new segment with `payloads`. Raises OSError, with the old one still in use."""
-        number = self.head.number + 1 if self.segments else 1
+        number = self.head.number + 1 if self.segments else max(1, self._state.newest + 1)
         segment = Segment(number, self.directory / f"journal-{number:08}.log")
-        content = _HEADER.pack(_MAGIC, FORMAT, number) + b"".join(map(_frame, payloads))
-        file = os.open(segment.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, _OWNER_ONLY)
+        content = bytearray(_header(number, self.head.seal if self.segments else EMPTY))
+        for payload in payloads:
+            frame = _frame(payload)
+            segment.seal = segment.seal.extended(frame)
+            content += frame
+        segment.size = len(content)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | _REGULAR
+        file = os.open(segment.path, flags, _OWNER_ONLY)
         try:
-            written = 0
-            while written < len(content):
-                written += os.write(file, memoryview(content)[written:])
+            _write(file, content)
             if self._file >= 0:
                 os.fdatasync(self._file)
+            self._sync_directory()
+            self._tell(newest=number)
         except OSError:
             os.close(file)
             segment.path.unlink(missing_ok=True)
@@ -121,14 +183,16 @@ class Log:
         if self._file >= 0:
             os.close(self._file)
         self._file = file
-        segment.size = len(content)
         self.size += segment.size
         self.segments.append(segment)
 
     def drop_oldest(self) -> None:
         """Delete the oldest segment, once what was written since is on the disk. Raises OSError."""
         os.fdatasync(self._file)
+        self._tell(oldest=self.segments[1].number)
+        os.fdatasync(self._lock)  # or after a loss of power the one that goes now would be missed
         self.segments[0].path.unlink(missing_ok=True)
+        self._sync_directory()
         self.size -= self.segments.pop(0).size
 
     def sync(self) -> None:
@@ -140,95 +204,194 @@ class Log:
             os.close(file)
 
     def close(self) -> None:
-        """Sync, and let others have the directory."""
-        if self._file >= 0:
-            try:
+        """Sync, seal the newest segment, and let others have the directory. Raises OSError."""
+        try:
+            if self._file >= 0:
                 os.fdatasync(self._file)
-            finally:
-                os.close(self._file)
-                self._file = -1
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+                self._tell(seal=self.head.seal)
+        finally:
+            for file in (self._file, self._lock):
+                if file >= 0:
+                    os.close(file)
+            self._file = self._lock = -1
 
     def _open(self) -> None:
         if not self.directory.is_dir():
             self.directory.parent.mkdir(parents=True, exist_ok=True)
             self.directory.mkdir(0o700)
-        self._lock_directory()
-        paths = sorted(self.directory.glob("journal-*.log"))
-        for path in paths:
-            self._read(path)
+        if self.directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            self.reports.append(f"other users can write to {self.directory}: whoever can may change what is kept in it")
+        told = self._lock_directory()
+        found = [read for path, number in self._paths() if (read := self._read(path, number)) is not None]
+        self.segments = [each.segment for each in found]
+        self.size = sum(segment.size for segment in self.segments)
+        self._report_missing(told)
+        self._check_seals(found, told)
         if self.segments:
-            self._file = os.open(self.head.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            self._tell(oldest=self.segments[0].number, newest=self.head.number)
+            self._file = os.open(self.head.path, os.O_WRONLY | os.O_APPEND | _REGULAR)
         else:
             self.rotate(())
+            self._tell(oldest=self.head.number)
 
-    def _lock_directory(self) -> None:
-        self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY)
+    def _lock_directory(self) -> _State:
+        """Lock the directory. Returns what the last process that had it has left word of."""
+        self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | _REGULAR, _OWNER_ONLY)
+        content = os.pread(self._lock, 1_000_000, 0)
+        try:
+            told = msgspec.json.decode(content, type=_State) if content else _State()
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            told = _State()
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip() or "unknown"
             raise EmulatorError(
-                f"{self.directory} is in use by another emulator (process {holder})",
+                f"{self.directory} is in use by another emulator (process {told.process or 'unknown'})",
                 hint="Stop that one, or give --persist-to another directory.",
             ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
+        self._state = _State(os.getpid(), told.oldest, told.newest, list(told.missing))
+        self._tell()
+        return told
 
-    def _read(self, path: Path) -> None:
-        content = path.read_bytes()
-        number = int(path.stem.removeprefix("journal-"))
-        start = _HEADER.size
-        if len(content) < start or content[: len(_MAGIC)] != _MAGIC:
-            start = 0
-        else:
-            version = _HEADER.unpack_from(content)[1]
-            if version > FORMAT:
-                raise EmulatorError(
-                    f"{path} was written by a newer emulator, in format {version}; this one reads format {FORMAT}",
-                    hint="Use that emulator, or give --persist-to another directory.",
-                )
+    def _tell(self, *, oldest: int | None = None, newest: int | None = None, seal: Seal | None = None) -> None:
+        """Write down which segments there are. Raises OSError."""
+        state = self._state
+        state.oldest = state.oldest if oldest is None else oldest
+        state.newest = state.newest if newest is None else newest
+        state.missing = [(low, high) for low, high in state.missing if high >= state.oldest]
+        state.seal = seal
+        content = msgspec.json.encode(state)
+        # Blanks instead of a shorter file: cut off in the middle of this, it is no JSON and says nothing.
+        os.pwrite(self._lock, content.ljust(os.fstat(self._lock).st_size), 0)
+        os.ftruncate(self._lock, len(content))
+
+    def _sync_directory(self) -> None:
+        file = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def _paths(self) -> list[tuple[Path, int]]:
+        """The files that are segments, by number. What else is there is reported and left alone."""
+        found: list[tuple[Path, int]] = []
+        strangers: list[str] = []
+        with os.scandir(self.directory) as entries:
+            for entry in entries:
+                match = _NAME.fullmatch(entry.name)
+                if match and entry.is_file(follow_symlinks=False):
+                    found.append((Path(entry.path), int(match[1])))
+                elif not _OURS.fullmatch(entry.name):
+                    strangers.append(entry.name)
+        if strangers:
+            shown = ", ".join(repr(name) for name in sorted(strangers)[:_MOST_STRANGERS])
+            more = f" and {len(strangers) - _MOST_STRANGERS} more" if len(strangers) > _MOST_STRANGERS else ""
+            self.reports.append(
+                f"{self.directory} holds files that are not the journal's, and are ignored: {shown}{more}"
+            )
+        return sorted(found, key=lambda each: each[1])
+
+    def _read(self, path: Path, number: int) -> _Read | None:
+        """Read a segment and mend its file. None where it is another one under a wrong name, which is put aside."""
+        content = _content(path)
+        header = _read_header(content, path)
+        if header is not None and header.number != number:
+            self._put_away(path, header.number)
+            return None
+        before = None if header is None else header.before
         payloads: list[bytes] = []
         damages: list[Damage] = []
-        for found in scan(content, start):
+        seal = EMPTY
+        for found in scan(content, 0 if before is None else _HEADER.size):
             if isinstance(found, Damage):
                 damages.append(found)
             else:
                 payloads.append(found)
-        if damages or start == 0:
-            for damage in damages:
-                self._set_aside(path, content, damage)
-            content = _HEADER.pack(_MAGIC, FORMAT, number) + b"".join(map(_frame, payloads))
-            self._replace(path, content)
-        self.segments.append(Segment(number, path, len(content), payloads))
-        self.size += len(content)
+                seal = seal.extended(_frame(found))
+        size = len(content)
+        if damages or before is None:
+            are_kept = [self._set_aside(path, content, damage) for damage in damages]
+            mended = _header(number, before or EMPTY) + b"".join(map(_frame, payloads))
+            if all(are_kept) and self._replace(path, mended):
+                size = len(mended)
+        return _Read(Segment(number, path, size, seal, payloads), before, is_empty=not content)
 
-    def _set_aside(self, path: Path, content: bytes, damage: Damage) -> None:
-        kept = self.directory / f"damaged-{path.stem}-{damage.start}.bin"
-        attempt = 1
-        while kept.exists():
-            attempt += 1
-            kept = self.directory / f"damaged-{path.stem}-{damage.start}-{attempt}.bin"
-        file = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY)
-        with os.fdopen(file, "wb") as aside:
-            aside.write(content[damage.start : damage.end])
-        size = damage.end - damage.start
-        what = "ends with a record that is not whole" if damage.is_tail else "is damaged"
+    def _put_away(self, path: Path, number: int) -> None:
+        kept = path.with_name(f"damaged-{path.stem}-copy-of-{number}.bin")
+        path.replace(kept)
         self.reports.append(
-            f"{path} {what} at byte {damage.start:,}: {size:,} {'byte' if size == 1 else 'bytes'} could not be read "
-            f"and {'is' if size == 1 else 'are'} kept in {kept.name}; all the rest was"
+            f"{path} is segment {number:,} under another name: it was left out, and kept as {kept.name}"
         )
 
-    def _replace(self, path: Path, content: bytes) -> None:
+    def _report_missing(self, told: _State) -> None:
+        """Say which segments are not there that should be."""
+        there = [segment.number for segment in self.segments]
+        if told.newest > (there[-1] if there else 0):
+            there.append(told.newest + 1)
+        missing: list[tuple[int, int]] = []
+        expected = told.oldest or (there[0] if there else 0)
+        for number in there:
+            if number > expected:
+                missing.append((expected, number - 1))
+            expected = max(expected, number + 1)
+        self._state.missing = missing
+        for low, high in missing:
+            if (low, high) not in told.missing:
+                what = f"segment {low:,} is" if low == high else f"segments {low:,} to {high:,} are"
+                self.reports.append(f"{what} missing from {self.directory}, with the messages that only they held")
+
+    def _check_seals(self, found: Sequence[_Read], told: _State) -> None:
+        """Say where a segment holds less than it did when it was sealed."""
+        seals = {each.segment.number - 1: each.before for each in found if each.before is not None}
+        if told.seal is not None and found and found[-1].segment.number == told.newest:
+            seals[told.newest] = told.seal
+        for each in found:
+            segment, expected = each.segment, seals.get(each.segment.number)
+            if expected is None and each.is_empty and segment.number <= told.newest:
+                self.reports.append(f"{segment.path} is empty: what was written to it is missing")
+            if expected is None or expected in (segment.seal, EMPTY):
+                continue
+            lost = expected.frames - segment.seal.frames
+            if lost > 0:
+                left = f"{segment.seal.size:,} of {expected.size:,} bytes are left"
+                self.reports.append(f"{segment.path} has lost {lost:,} of {expected.frames:,} records: {left}")
+            else:
+                self.reports.append(f"{segment.path} is not what was written to it: its checksum does not match")
+            self._seal_anew(segment)
+
+    def _seal_anew(self, segment: Segment) -> None:
+        """Let the next segment's header say what there is now, so that a loss is reported once."""
+        for later in self.segments:
+            if later.number == segment.number + 1:
+                content = _header(later.number, segment.seal) + b"".join(map(_frame, later.payloads))
+                self._replace(later.path, content)
+
+    def _set_aside(self, path: Path, content: bytes, damage: Damage) -> bool:
+        """Keep damaged bytes in a file of their own. Whether they are there now."""
+        damaged = content[damage.start : damage.end]
+        kept = self.directory / f"damaged-{path.stem}-{damage.start}-{crc32(damaged):08x}.bin"
+        size = len(damaged)
+        what = "ends with a record that is not whole" if damage.is_tail else "is damaged"
+        text = f"{path} {what} at byte {damage.start:,}: {size:,} {'byte' if size == 1 else 'bytes'} could not be read"
+        try:
+            if not (kept.is_file() and kept.stat().st_size == size):
+                _write_anew(kept, damaged)
+        except OSError as error:
+            self.reports.append(f"{text}, and cannot be kept aside ({error.strerror}): the file is left as it is")
+            return False
+        self.reports.append(f"{text} and {'is' if size == 1 else 'are'} kept in {kept.name}; all the rest was")
+        return True
+
+    def _replace(self, path: Path, content: bytes) -> bool:
+        """Write a segment anew. Where that cannot be (the disk is full) it stays as it is, and False."""
         draft = path.with_suffix(".draft")
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _OWNER_ONLY)
-        with os.fdopen(file, "wb") as new:
-            new.write(content)
-            new.flush()
-            os.fsync(new.fileno())
-        draft.replace(path)
+        try:
+            _write_anew(draft, content)
+            draft.replace(path)
+            self._sync_directory()
+        except OSError:
+            return False
+        return True
 
 
 def scan(content: bytes, start: int) -> Iterator[bytes | Damage]:
@@ -265,3 +428,56 @@ def _frame(payload: bytes) -> bytes:
 
 def _checksum(payload: bytes) -> int:
     return crc32(payload, crc32(len(payload).to_bytes(4, "little")))
+
+
+def _header(number: int, before: Seal) -> bytes:
+    head = _HEADER.pack(_MAGIC, FORMAT, number, *before, 0)[:_CHECKED]
+    return head + crc32(head).to_bytes(4, "little")
+
+
+class _Header(NamedTuple):
+    """What a sound header says."""
+
+    number: int
+    before: Seal
+
+
+def _read_header(content: bytes, path: Path) -> _Header | None:
+    """The header of a segment; None where it is damaged. Raises EmulatorError for a newer format."""
+    if len(content) < _HEADER.size:
+        return None
+    magic, version, number, size, frames, checksum, check = _HEADER.unpack_from(content)
+    if magic != _MAGIC or crc32(content[:_CHECKED]) != check:
+        return None
+    if version > FORMAT:
+        raise EmulatorError(
+            f"{path} was written by a newer emulator, in format {version}; this one reads format {FORMAT}",
+            hint="Use that emulator, or give --persist-to another directory.",
+        )
+    return _Header(number, Seal(size, frames, checksum))
+
+
+def _content(path: Path) -> bytes:
+    with os.fdopen(os.open(path, os.O_RDONLY | _REGULAR), "rb") as file:
+        return file.read()
+
+
+def _write(file: int, content: bytes | bytearray) -> None:
+    written = os.write(file, content)
+    while written < len(content):
+        written += os.write(file, memoryview(content)[written:])
+
+
+def _write_anew(path: Path, content: bytes) -> None:
+    """Write a whole file and put it on the disk, in place of what has that name. Raises OSError, with nothing left."""
+    path.unlink(missing_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _REGULAR, _OWNER_ONLY)
+    try:
+        _write(file, content)
+        os.fsync(file)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    finally:
+        os.close(file)
