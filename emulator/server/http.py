@@ -21,6 +21,15 @@ from emulator.server.websocket import WebSocketTunnel
 SMALL_BYTES: Final = 16_384
 """Below this, two pieces are cheaper to copy together than to send apart."""
 
+MAX_HEAD_BYTES: Final = 65_536
+"""How long the line of a request and its headers may be together; more is answered with 431. Production allows 128 KB
+in all, and 16 KB for the URL."""
+
+LINGER_SECONDS: Final = 1.0
+"""How long a client whose request was refused may go on sending before the connection is dropped."""
+
+_HEAD_TOO_LONG: Final = f"The head of the request is over the limit of {MAX_HEAD_BYTES:,} bytes.\n".encode()
+
 
 def listen(host: str, port: int) -> list[socket.socket]:
     """Sockets that listen on `host` and `port`; port 0 takes a free one, the same for every address of the host.
@@ -114,6 +123,10 @@ class _JoinedWrites:
         else:
             self._transport.write(data)
 
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
         self._flush()
         self._transport.close()
@@ -129,7 +142,56 @@ class _JoinedWrites:
         return getattr(self._transport, name)
 
 
+class _HeadTooLongError(Exception):
+    """Stops the parser at a request whose head is too long."""
+
+
 class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, with writes that are joined and a limit to the head of a request."""
+
+    _head_bytes = 0
+    """What has come of a head that is not complete yet."""
+    _may_be_long = False
+    _is_refused = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        before: Any = self.scope
+        self._may_be_long = self._head_bytes + len(data) > MAX_HEAD_BYTES
+        super().data_received(data)
+        scope: Any = self.scope
+        if scope is None or "method" in scope or self._is_refused:  # the head is complete, or not wanted
+            self._head_bytes = 0
+            return
+        # Of a chunk in which a request begins, only what is parsed counts: before that may be another one's body.
+        self._head_bytes = self._head_bytes + len(data) if scope is before else self._parsed_head_bytes()
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
+
+    def on_headers_complete(self) -> None:
+        if self._may_be_long and self._parsed_head_bytes() > MAX_HEAD_BYTES:
+            self._refuse_head()
+            raise _HeadTooLongError
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self._is_refused:
+            super().send_400_response(msg)
+
+    def _parsed_head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse_head(self) -> None:
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain;charset=UTF-8\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_HEAD_TOO_LONG), _HEAD_TOO_LONG)
+        )
+        self._is_refused = True
+        # Closed with bytes unread, the connection would be reset and the answer lost on its way.
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", _JoinedWrites(transport, self.loop)))
 

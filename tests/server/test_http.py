@@ -1,0 +1,106 @@
+"""The HTTP server on a real socket: what it refuses before an application sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from emulator.server.app import App
+from emulator.server.http import MAX_HEAD_BYTES, HttpServer, listen
+
+
+class Echo:
+    """An application that answers with the length of the body."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked += 1
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        content = b"%d" % len(body)
+        headers = [(b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+
+@asynccontextmanager
+async def served(app: Echo) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server of `app`."""
+    sockets = listen("127.0.0.1", 0)
+    server = HttpServer(cast("App", app), sockets)
+    await server.start()
+    reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await server.stop(0.0)
+        for each in sockets:
+            each.close()
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """The status line of the next answer, and its body."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    lines = head.lower().split(b"\r\n")
+    length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length"))
+    return head.split(b"\r\n")[0], await asyncio.wait_for(reader.readexactly(length), 10)
+
+
+def head(size: int) -> bytes:
+    """A request head of `size` bytes, in headers of 1,000."""
+    begin, end = b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"\r\n"
+    lines = []
+    left = size - len(begin) - len(end)
+    while left:
+        length = min(left, 1_000) if not 0 < left - 1_000 < 20 else 980
+        lines.append(b"X-H: " + b"x" * (length - 7) + b"\r\n")
+        left -= length
+    return begin + b"".join(lines) + end
+
+
+async def test_a_head_within_the_limit_is_served() -> None:
+    async with served(Echo()) as (reader, writer):
+        writer.write(head(MAX_HEAD_BYTES - 100))
+        assert await answer(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+@pytest.mark.parametrize("size", [MAX_HEAD_BYTES + 100, 200_000])
+async def test_a_head_over_the_limit_is_refused_before_the_worker_sees_it(size: int) -> None:
+    app = Echo()
+    async with served(app) as (reader, writer):
+        writer.write(head(size))
+        status, body = await answer(reader)
+        assert status == b"HTTP/1.1 431 Request Header Fields Too Large"
+        assert body == b"The head of the request is over the limit of 65,536 bytes.\n"
+        assert await reader.read() == b""
+    assert app.asked == 0
+
+
+@pytest.mark.parametrize("line", [b"GET / HTTP/1.1\r\nX-Endless: ", b"GET /"])
+async def test_a_head_without_an_end_is_refused_once_it_is_too_long(line: bytes) -> None:
+    async with served(Echo()) as (reader, writer):
+        writer.write(line)
+        for _ in range(20):
+            writer.write(b"x" * 32_768)
+        status, _ = await answer(reader)
+        assert status == b"HTTP/1.1 431 Request Header Fields Too Large"
+
+
+async def test_a_request_behind_a_large_body_is_served() -> None:
+    async with served(Echo()) as (reader, writer):
+        post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000
+        start = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+        writer.write(post + start)
+        assert await answer(reader) == (b"HTTP/1.1 200 OK", b"300000")
+        writer.write(b"\r\n")
+        assert await answer(reader) == (b"HTTP/1.1 200 OK", b"0")
