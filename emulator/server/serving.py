@@ -75,7 +75,9 @@ async def serve(session: Session, options: Options) -> None:
     server = HttpServer(app, sockets)
     signals = _Signals(session.bus)
     kept = [] if session.journal is None else [session.journal.directory]
-    watcher = Watcher(lambda: session.configs, kept, session.files_of) if options.reload else None
+    watcher = (
+        Watcher(lambda: session.configs, kept, session.files_of, partial(_warn, session)) if options.reload else None
+    )
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
@@ -226,12 +228,13 @@ async def _syncing(session: Session) -> AsyncIterator[None]:
 
 
 async def _reload_on_change(session: Session, options: Options, watcher: Watcher) -> None:
-    try:
-        async for changes in watcher.changes():
-            for change in changes:
-                await _apply(session, options, change)
-    except OSError as error:
-        session.bus.publish(Notice("error", f"Changed files are not noticed any more: {error}"))
+    async for changes in watcher.changes():
+        for change in changes:
+            await _apply(session, options, change)
+
+
+def _warn(session: Session, text: str) -> None:
+    session.bus.publish(Notice("warning", text))
 
 
 async def _apply(session: Session, options: Options, change: Change) -> None:

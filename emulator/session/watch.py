@@ -10,9 +10,10 @@ handles.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,9 @@ STEP_MS: Final = 20
 
 DEFER_SECONDS: Final = 0.1
 """How long after the start the watch begins, so that the first answers need not wait for it."""
+
+POLL_SECONDS: Final = 1.0
+"""How often to look where the system does not notify, because too many files are open or watched."""
 
 BURST_MS: Final = 400
 """How long a burst may last before what is known of it is acted on."""
@@ -39,6 +43,9 @@ RELOADING_SUFFIXES: Final = frozenset(
 )
 """Files whose change reloads a worker: code, and what code commonly reads when it is imported. A database or a log that
 the worker itself writes must not."""
+
+
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True)
@@ -69,16 +76,41 @@ class Watcher:
         configs: Callable[[], Sequence[WorkerConfig]],
         ignored: Sequence[Path] = (),
         files: Callable[[WorkerConfig], Collection[Path]] = lambda _config: (),
+        on_trouble: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._configs = configs
         self._files = files
+        self._on_trouble = on_trouble
         self._ignored = frozenset(path.resolve() for path in ignored)
         self._seen = self._scan()
 
     async def changes(self) -> AsyncIterator[list[Change]]:
-        """Yield what changed, a burst at a time, until closed. Raises OSError when the system cannot watch any more."""
+        """Yield what changed, a burst at a time, until closed.
+
+        Where the system cannot watch (too many files are open, say) that is told to `on_trouble`, once, and there is a
+        look every second until it can.
+        """
         # What is saved meanwhile is found by the first look. The imports take as long as a third of the start.
         await asyncio.sleep(DEFER_SECONDS)
+        has_told = False
+        while True:
+            try:
+                async for changes in self._notified():
+                    has_told = False
+                    yield changes
+            except OSError as error:
+                if not has_told and not isinstance(error, FileNotFoundError):  # a directory that has just gone
+                    has_told = True
+                    why = error.strerror or str(error)
+                    late = "Changed files are noticed up to a second late, because they cannot be watched"
+                    self._on_trouble(f"{late}: {why}")
+            await asyncio.sleep(POLL_SECONDS)
+            with suppress(OSError):
+                if changes := self._look():
+                    yield changes
+
+    async def _notified(self) -> AsyncIterator[list[Change]]:
+        """Yield what changed whenever the system says that something did. Raises OSError when it cannot say."""
         from watchfiles import awatch
 
         while True:
@@ -103,7 +135,7 @@ class Watcher:
                         await following
 
     def _look(self) -> list[Change]:
-        """What differs from the last look."""
+        """What differs from the last look. Raises OSError when it is not possible to look."""
         before, self._seen = self._seen, self._scan()
         changed = {path for path, _ in before.files.items() ^ self._seen.files.items()}
         if not changed:
@@ -130,7 +162,7 @@ def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Col
         waiting = [config.directory]
         while waiting:
             directory = waiting.pop()
-            with suppress(OSError), os.scandir(directory) as entries:
+            with _suppress_missing(), os.scandir(directory) as entries:
                 directories.add(directory)
                 for entry in entries:
                     with suppress(OSError):
@@ -140,6 +172,17 @@ def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Col
                         elif _is_code(entry.name):
                             files[Path(entry.path)] = _version(entry.stat())
     return _Scan(files, frozenset(directories))
+
+
+@contextmanager
+def _suppress_missing() -> Iterator[None]:
+    """Pass over a directory that has gone, or that may not be looked into. Want of file descriptors is an error: what
+    cannot be opened now has not gone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _EXHAUSTED:
+            raise
 
 
 def _version(stat: os.stat_result) -> tuple[int, int, int]:

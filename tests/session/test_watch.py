@@ -1,0 +1,101 @@
+"""Watching files where the system does not let us: too many files are open, or too many are watched."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from emulator.config import load_config
+from emulator.session import watch
+from emulator.session.watch import Change, Watcher
+from tests.integration.conftest import write_worker
+
+
+class Trouble:
+    """Lets `watchfiles` and, when asked to, every look into a directory fail for want of file descriptors."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import watchfiles
+
+        self.watching = 0
+        self._monkeypatch = monkeypatch
+        self._awatch = watchfiles.awatch
+        self._scandir = os.scandir
+        self.is_on = True
+        self.blinds = False
+        self.looks = asyncio.Event()
+        monkeypatch.setattr(watchfiles, "awatch", self.awatch)
+        monkeypatch.setattr(os, "scandir", self.scandir)
+        monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
+        monkeypatch.setattr(watch, "DEFER_SECONDS", 0.0)
+
+    async def awatch(self, *paths: Path, **options: Any) -> AsyncIterator[Any]:
+        if self.is_on:
+            raise OSError(errno.EMFILE, "Too many open files")
+        self.watching += 1
+        async for notification in self._awatch(*paths, **options):
+            yield notification
+
+    def scandir(self, path: Any) -> Any:
+        self.looks.set()
+        if self.blinds:
+            self._fail()
+        return self._scandir(path)
+
+    @staticmethod
+    def _fail() -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.fixture
+def trouble(monkeypatch: pytest.MonkeyPatch) -> Trouble:
+    return Trouble(monkeypatch)
+
+
+async def _next(changes: AsyncIterator[list[Change]]) -> list[Change]:
+    return await asyncio.wait_for(anext(changes), 10)
+
+
+async def test_what_is_saved_while_nothing_can_be_watched_is_noticed(tmp_path: Path, trouble: Trouble) -> None:
+    entry = write_worker(tmp_path, "def fetch(): ...")
+    config = load_config(tmp_path / "wrangler.jsonc")
+    told: list[str] = []
+    watcher = Watcher(lambda: [config], on_trouble=told.append)
+    changes = watcher.changes()
+    entry.write_text("def fetch(): 1")
+    assert [change.files for change in await _next(changes)] == [[entry]]
+    entry.write_text("def fetch(): 22")
+    assert [change.files for change in await _next(changes)] == [[entry]]
+    assert told == [
+        "Changed files are noticed up to a second late, because they cannot be watched: Too many open files"
+    ]
+    trouble.is_on = False
+    entry.write_text("def fetch(): 333")
+    assert [change.files for change in await _next(changes)] == [[entry]]
+    entry.write_text("def fetch(): 4444")
+    assert [change.files for change in await _next(changes)] == [[entry]]
+    assert trouble.watching == 1
+    await changes.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_directory_that_cannot_be_opened_is_not_taken_for_empty(tmp_path: Path, trouble: Trouble) -> None:
+    entry = write_worker(tmp_path, "def fetch(): ...")
+    config = load_config(tmp_path / "wrangler.jsonc")
+    watcher = Watcher(lambda: [config])
+    trouble.blinds = True
+    changes = watcher.changes()
+    coming = asyncio.ensure_future(_next(changes))
+    for _ in range(3):
+        trouble.looks.clear()
+        await asyncio.wait_for(trouble.looks.wait(), 10)
+    assert not coming.done()
+    trouble.blinds = trouble.is_on = False
+    entry.write_text("def fetch(): 1")
+    assert [change.files for change in await coming] == [[entry]]
+    await changes.aclose()  # type: ignore[attr-defined]
