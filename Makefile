@@ -13,13 +13,14 @@ DEV_STAMP := $(VENV)/.installed-dev
 NODE_STAMP := tests/npm/node_modules/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help dev test check format bench clean
+.PHONY: help dev test trials check format bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make dev     run the example, a sign-up page with a queue, on http://localhost:$(PORT)'
 	@echo '             (PORT=3000 takes another port, ARGS=... adds options, see: $(BIN)/emulator dev --help)'
 	@echo 'make test    run the tests, as many at once as there are processors (ARGS=... goes to pytest; -n 0: one at a time)'
+	@echo 'make trials  kill the emulator at random moments, and run it under load for ten minutes (ARGS=--help)'
 	@echo 'make check   check format, style and types'
 	@echo 'make format  format the code, and mend what can be mended of its style'
 	@echo 'make bench   measure, and compare with other emulators where node is installed'
@@ -30,6 +31,9 @@ dev: $(RUN_STAMP)
 
 test: $(DEV_STAMP) $(NODE_STAMP)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+
+trials: $(DEV_STAMP) $(NODE_STAMP)
+	@$(BIN)/python -m tests.trials $(ARGS)
 
 check: $(DEV_STAMP)
 	@$(BIN)/ruff format --check .

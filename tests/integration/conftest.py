@@ -21,6 +21,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.runtime_directory import runtime  # noqa: F401 - a fixture
+
 DEADLINE_SECONDS = 20.0
 
 
@@ -94,16 +96,6 @@ class Running:
     @property
     def output(self) -> str:
         return "\n".join(self.lines)
-
-
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's runtime directory in a test, so that its sessions find each other and nobody else."""
-    directory = tmp_path / "run"
-    directory.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return directory
 
 
 @pytest.fixture

@@ -1,0 +1,55 @@
+"""`python -m tests.trials`: the long trials. Exits with 1 when one of them fails."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.node_tools import ESBUILD, WORKERD
+from tests.trials import kill, soak
+
+
+def main() -> int:
+    """Run the trials that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.trials", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=150, help="kills for each language (default 150)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long to soak (default 10)")
+    parser.add_argument("--seed", type=int, default=1, help="what the random moments follow from (default 1)")
+    options = parser.parse_args()
+    has_javascript = WORKERD.exists()
+    if has_javascript:
+        os.environ.update(EMULATOR_WORKERD=str(WORKERD), EMULATOR_ESBUILD=str(ESBUILD))
+    else:
+        print("workerd is not installed (make test installs it where node is): Python workers only")
+    reports: list[kill.Report | soak.Report] = []
+    languages: tuple[kill.Language, ...] = ("python", "javascript") if has_javascript else ("python",)
+    for language in languages:
+        with _directory() as directory:
+            print(f"kill -9, {language}: {options.rounds} rounds ...", flush=True)
+            reports.append(kill.run(directory, language, options.rounds, options.seed))
+            print(f"  {reports[-1]}", flush=True)
+    if options.minutes:
+        with _directory() as directory:
+            print(f"soak: {options.minutes:g} minutes ...", flush=True)
+            reports.append(soak.run(directory, options.minutes * 60, with_javascript=has_javascript))
+            print(f"  {reports[-1]}", flush=True)
+    return 0 if all(report.is_good for report in reports) else 1
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """A new directory for a trial, with a runtime directory of its own in it."""
+    with tempfile.TemporaryDirectory(prefix="emulator-trial-") as name:
+        directory = Path(name)
+        (directory / "run").mkdir()
+        os.environ.update(XDG_RUNTIME_DIR=str(directory / "run"))
+        yield directory
+
+
+if __name__ == "__main__":
+    sys.exit(main())
