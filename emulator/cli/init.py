@@ -19,7 +19,9 @@ _DEFAULT_TEMPLATE = "python-queue"
 _MAX_NAME = 63
 _MAY_STAY = frozenset({".git", ".venv", ".DS_Store"})
 """What a directory may hold and still count as empty: no template has an entry of these names."""
-_LEFT_OUT = frozenset({"__pycache__", ".dev.vars", ".pytest_cache", ".ruff_cache", ".mypy_cache"})
+_LEFT_OUT = frozenset(
+    {"__pycache__", ".dev.vars", ".env", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".wrangler", "node_modules"}
+)
 """What a template that was run in place may have got, and a new worker does not want."""
 _RENAMED = {"gitignore": ".gitignore"}
 """Templates keep it under another name, because packaging tools obey, or leave out, a `.gitignore` that they meet."""

@@ -1,6 +1,6 @@
 """A configuration file as data with positions, and the list of what was found wrong with it.
 
-The parsers in `jsonc` and `toml` make a `Document`; the checks look values up in it by key path and report to
+The parsers in `jsonc`, `json5` and `toml` make a `Document`; the checks look values up in it by key path and report to
 `Findings`, which turn the key path into a file, a line and a column.
 """
 
@@ -31,7 +31,7 @@ class Document(NamedTuple):
 
     `values` and `keys` hold the offset in `text` of every value and of every key, by key path; the path of the whole
     is `()`. `repeated` lists keys that an object has more than once (the last one counts): path and offset of each
-    repetition.
+    repetition. `refused` is what wrangler would refuse first in a file that is read all the same.
     """
 
     file: str
@@ -40,6 +40,7 @@ class Document(NamedTuple):
     values: Mapping[KeyPath, int]
     keys: Mapping[KeyPath, int]
     repeated: Sequence[tuple[KeyPath, int]] = ()
+    refused: DocumentSyntaxError | None = None
 
     def has(self, path: KeyPath) -> bool:
         """Whether there is a value at `path`."""

@@ -1,7 +1,8 @@
 """JSON with comments and trailing commas, parsed with the position of every key and value.
 
 That is what wrangler reads: strict JSON otherwise, so no single quotes, no bare keys, no hexadecimal numbers. The
-standard library's parser gives no positions, and JSON5 allows more than wrangler does.
+standard library's parser gives no positions, and JSON5 allows more than wrangler does. What is refused here for its
+form, and is JSON5, is read by `json5`, with a warning.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from emulator.config.document import Document, DocumentSyntaxError, KeyPath
 
 MAX_DEPTH: Final = 200
 
-_SPACE = re.compile(r"(?:[ \t\r\n]+|//[^\n]*|/\*[\s\S]*?\*/)*")
+_SPACE = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*[\s\S]*?\*/)*")
 _STRING = re.compile(r'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")

@@ -4,7 +4,7 @@ problem of the file."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -59,10 +59,7 @@ def load_config(
     if _is(Path.is_dir, path):
         path = find_config(path)
     findings = Findings(_document(path))
-    for repeated, offset in findings.document.repeated:
-        place = line_and_column(findings.document.text, offset)
-        message = "is there more than once in this object; the last one counts"
-        findings.warnings.append(Problem(findings.document.file, *place, format_path(repeated), message))
+    findings.warnings += _doubts(findings.document)
     settings = read_settings(findings, environment)
     if settings is None:
         raise ConfigError(_in_order(findings.errors))
@@ -143,13 +140,29 @@ def _document(path: Path) -> Document:
     return document
 
 
+def _doubts(document: Document) -> Iterator[Problem]:
+    """Warnings about how the file is written, whatever it says."""
+    if document.refused is not None:
+        place = line_and_column(document.text, document.refused.offset)
+        yield Problem(document.file, *place, "", f"wrangler would refuse this file: {document.refused.message}")
+    for repeated, offset in document.repeated:
+        place = line_and_column(document.text, offset)
+        message = "is there more than once in this object; the last one counts"
+        yield Problem(document.file, *place, format_path(repeated), message)
+
+
 def _parse(suffix: str, text: str, shown: str) -> Document:
     if suffix == ".toml":
         from emulator.config import toml  # tomllib is needed for TOML only.
 
         return toml.parse(text, shown)
     if suffix in (".json", ".jsonc"):
-        return jsonc.parse(text, shown)
+        try:
+            return jsonc.parse(text, shown)
+        except DocumentSyntaxError as refused:
+            from emulator.config import json5  # The library is slow to import, and most files do without it.
+
+            return json5.parse(text, shown, refused)
     raise ConfigError([Problem(shown, 0, 0, "", "must end in .jsonc, .json or .toml")])
 
 

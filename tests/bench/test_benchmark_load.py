@@ -15,7 +15,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FAILED = b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nno"
 
 
-def load_on_a_server_that_answers(*answers: bytes) -> tuple[Outcome, int]:
+async def load_on_a_server_that_answers(*answers: bytes) -> tuple[Outcome, int]:
     """Each connection is given these answers in turn, then closed. Also says how many requests the server saw."""
     requests = 0
 
@@ -29,28 +29,26 @@ def load_on_a_server_that_answers(*answers: bytes) -> tuple[Outcome, int]:
         writer.close()
         await writer.wait_closed()
 
-    async def run() -> Outcome:
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            return await generate(f"http://127.0.0.1:{port}/ok", 0.1)
-
-    return asyncio.run(run()), requests
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        outcome = await generate(f"http://127.0.0.1:{port}/ok", 0.1)
+    return outcome, requests
 
 
-def test_each_connection_asks_again_when_it_is_answered() -> None:
-    outcome, requests = load_on_a_server_that_answers(OK, OK, OK)
+async def test_each_connection_asks_again_when_it_is_answered() -> None:
+    outcome, requests = await load_on_a_server_that_answers(OK, OK, OK)
     assert outcome.answers == requests == 3 * CONNECTIONS
     assert outcome.failures == 0
 
 
-def test_an_answer_that_is_no_success_is_counted_as_a_failure() -> None:
-    outcome, _ = load_on_a_server_that_answers(OK, FAILED)
+async def test_an_answer_that_is_no_success_is_counted_as_a_failure() -> None:
+    outcome, _ = await load_on_a_server_that_answers(OK, FAILED)
     assert outcome.failures == CONNECTIONS
     assert "Non-2xx" in str(outcome)
 
 
-def test_a_closed_connection_is_noticed() -> None:
-    outcome, _ = load_on_a_server_that_answers(OK)
+async def test_a_closed_connection_is_noticed() -> None:
+    outcome, _ = await load_on_a_server_that_answers(OK)
     assert outcome.lost == CONNECTIONS
     assert "Socket errors" in str(outcome)
 

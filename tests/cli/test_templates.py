@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,27 +51,23 @@ class Running:
         return self.batches.get_nowait()
 
 
-def converse(template: str, conversation: Callable[[Running], Awaitable[None]]) -> None:
-    async def run() -> None:
-        running = Running(template)
-        await running.session.load()
-        try:
-            assert running.host.failure is None
-            await conversation(running)
-        finally:
-            await running.session.stop(0.0)
-
-    asyncio.run(run())
+@asynccontextmanager
+async def run(template: str) -> AsyncIterator[Running]:
+    running = Running(template)
+    await running.session.load()
+    try:
+        assert running.host.failure is None
+        yield running
+    finally:
+        await running.session.stop(0.0)
 
 
-def test_sign_up_shows_a_page_that_posts_to_it() -> None:
-    async def conversation(running: Running) -> None:
+async def test_sign_up_shows_a_page_that_posts_to_it() -> None:
+    async with run("python-queue") as running:
         status, page = await running.fetch("/")
         assert status == 200
         assert '<form action="/signup" method="post">' in page
         assert (await running.fetch("/elsewhere"))[0] == 404
-
-    converse("python-queue", conversation)
 
 
 @pytest.mark.parametrize(
@@ -88,24 +85,22 @@ def test_sign_up_shows_a_page_that_posts_to_it() -> None:
         ),
     ],
 )
-def test_a_sign_up_arrives_at_the_consumer_within_five_seconds(
+async def test_a_sign_up_arrives_at_the_consumer_within_five_seconds(
     path: str, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def conversation(running: Running) -> None:
+    async with run("python-queue") as running:
         started = running.clock.now()
         status, answer = await running.fetch(path, **options)
         assert (status, json.loads(answer)) == (200, {"ok": True})
         batch = await running.next_batch()
         assert len(batch.settlement.acked) == 1
         assert running.clock.now() - started == 5
-
-    converse("python-queue", conversation)
     assert "Welcome e-mail from hello@sign-up.example to ada@example.com" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("email", ["", "ada", "ada@", "a b@example.com", "@example.com"])
-def test_what_is_no_address_is_refused(email: str) -> None:
-    async def conversation(running: Running) -> None:
+async def test_what_is_no_address_is_refused(email: str) -> None:
+    async with run("python-queue") as running:
         for options in (
             {"body": f"email={email}"},
             {"body": json.dumps({"email": email}), "headers": {"content-type": "application/json"}},
@@ -114,20 +109,16 @@ def test_what_is_no_address_is_refused(email: str) -> None:
             assert (status, json.loads(answer)["ok"]) == (400, False)
         assert running.session.broker.metrics("my-app-events").backlog_count == 0
 
-    converse("python-queue", conversation)
-
 
 @pytest.mark.parametrize("body", ["", "[]", "{", "3", "{}"])
-def test_json_without_an_address_is_refused(body: str) -> None:
-    async def conversation(running: Running) -> None:
+async def test_json_without_an_address_is_refused(body: str) -> None:
+    async with run("python-queue") as running:
         options = {"body": body, "headers": {"content-type": "application/json"}}
         assert (await running.fetch("/signup", "POST", **options))[0] == 400
 
-    converse("python-queue", conversation)
 
-
-def test_an_address_that_fails_is_tried_four_times_and_then_kept_with_its_reason() -> None:
-    async def conversation(running: Running) -> None:
+async def test_an_address_that_fails_is_tried_four_times_and_then_kept_with_its_reason() -> None:
+    async with run("python-queue") as running:
         moved: list[MessagesDeadLettered] = []
         running.bus.subscribe(MessagesDeadLettered, moved.append)
         await running.fetch("/signup?email=nobody@fail.example")
@@ -139,11 +130,9 @@ def test_an_address_that_fails_is_tried_four_times_and_then_kept_with_its_reason
         assert letter is not None
         assert letter.last_error.startswith("ConnectionError: the mail service did not take the e-mail")
 
-    converse("python-queue", conversation)
 
-
-def test_fetch_template_answers_html_json_a_parameter_and_404() -> None:
-    async def conversation(running: Running) -> None:
+async def test_fetch_template_answers_html_json_a_parameter_and_404() -> None:
+    async with run("python-fetch") as running:
         status, page = await running.fetch("/")
         assert status == 200
         assert "<h1>Hello!</h1>" in page
@@ -153,8 +142,6 @@ def test_fetch_template_answers_html_json_a_parameter_and_404() -> None:
         assert (status, json.loads(answer)) == (200, {"you_sent": {"a": 1}})
         assert (await running.fetch("/echo", "POST", body="{"))[0] == 400
         assert (await running.fetch("/absent"))[0] == 404
-
-    converse("python-fetch", conversation)
 
 
 def test_running_a_template_in_place_leaves_nothing_that_a_new_worker_would_get(tmp_path: Path) -> None:

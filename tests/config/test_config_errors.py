@@ -327,7 +327,7 @@ def test_a_syntax_error_shows_the_line_with_a_caret(tmp_path: Path, name: str, t
 
 
 def test_a_long_line_is_cut_around_the_caret(tmp_path: Path) -> None:
-    path = write(tmp_path, f'{{"a": "{"x" * 500}", b: 1, "c": "{"y" * 500}"}}')
+    path = write(tmp_path, f'{{"a": "{"x" * 500}", b = 1, "c": "{"y" * 500}"}}')
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     line, caret = caught.value.problems[0].hint.split("\n")

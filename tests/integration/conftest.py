@@ -30,11 +30,13 @@ class Running:
     """An `emulator` process. `url` is set once it is ready; `lines` are what it has printed so far and has been
     read."""
 
-    def __init__(self, *arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, cwd: Path, environment: dict[str, str] | None = None, python: str = sys.executable
+    ) -> None:
         self.lines: list[str] = []
         self.url = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "emulator", *arguments],
+            [python, "-m", "emulator", *arguments],
             cwd=cwd,
             env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -103,8 +105,8 @@ def start() -> Iterator[Callable[..., Running]]:
     """Starts `emulator` with arguments; whatever still runs at the end of the test is killed."""
     started: list[Running] = []
 
-    def start_one(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> Running:
-        running = Running(*arguments, cwd=cwd, environment=environment)
+    def start_one(*arguments: str, cwd: Path, **options: Any) -> Running:
+        running = Running(*arguments, cwd=cwd, **options)
         started.append(running)
         return running
 

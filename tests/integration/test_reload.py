@@ -219,6 +219,20 @@ def test_a_broken_configuration_changes_nothing(tmp_path: Path, dev: Dev, client
     assert client.get(emulator.url).text == "version 1 "
 
 
+def test_a_configuration_that_becomes_json5_is_used_and_warned_of_once(
+    tmp_path: Path, dev: Dev, client: httpx.Client
+) -> None:
+    write_worker(tmp_path, VERSION.format(version=1), vars={"GREETING": "hello"})
+    emulator = dev(tmp_path)
+    text = "{name: 'shop', main: 'src/entry.py', compatibility_date: '2026-11-01', vars: {GREETING: '%s'}}"
+    for greeting in ("hi", "good day"):
+        (tmp_path / "wrangler.jsonc").write_text(text % greeting)
+        emulator.wait_for("Reloaded shop")
+        assert client.get(emulator.url).text == f"version 1 {greeting}"
+    assert emulator.end() == 0
+    assert emulator.output.count("wrangler.jsonc:1:2: wrangler would refuse this file: ") == 1
+
+
 def test_a_changed_port_says_that_it_needs_a_restart(tmp_path: Path, dev: Dev) -> None:
     write_worker(tmp_path, VERSION.format(version=1))
     emulator = dev(tmp_path)

@@ -106,27 +106,24 @@ async def within(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, Context]:
     return await coroutine, started.context
 
 
-def answer(request: Request, app: Any = APP) -> tuple[int, dict[str, str], str]:
-    async def run() -> tuple[int, dict[str, str], str]:
-        response, context = await within(asgi.fetch(app, request, ENV))
-        text = await response.text()
-        await asyncio.gather(*context.take_tasks())
-        return response.status, dict(response.headers), text
-
-    return asyncio.run(run())
+async def answer(request: Request, app: Any = APP) -> tuple[int, dict[str, str], str]:
+    response, context = await within(asgi.fetch(app, request, ENV))
+    text = await response.text()
+    await asyncio.gather(*context.take_tasks())
+    return response.status, dict(response.headers), text
 
 
-def test_a_route() -> None:
-    status, headers, text = answer(incoming(method="GET"))
+async def test_a_route() -> None:
+    status, headers, text = await answer(incoming(method="GET"))
     assert (status, text) == (200, '{"message":"hi"}')
     assert headers["content-type"] == "application/json"
 
 
-def test_path_and_query_parameters() -> None:
-    assert answer(incoming(method="GET", path="/items/5", query=b"q=a%20b"))[2] == '{"item_id":5,"q":"a b"}'
+async def test_path_and_query_parameters() -> None:
+    assert (await answer(incoming(method="GET", path="/items/5", query=b"q=a%20b")))[2] == '{"item_id":5,"q":"a b"}'
 
 
-def test_a_path_is_decoded_for_the_application() -> None:
+async def test_a_path_is_decoded_for_the_application() -> None:
     scopes: list[Any] = []
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:
@@ -135,201 +132,177 @@ def test_a_path_is_decoded_for_the_application() -> None:
             await send({"type": "http.response.start", "status": 200})
             await send({"type": "http.response.body", "body": b"x"})
 
-    answer(incoming(method="GET", path="/a%20b/%C3%A9", query=b"x=%20", headers=[(b"x-a", b"1")]), app)
+    await answer(incoming(method="GET", path="/a%20b/%C3%A9", query=b"x=%20", headers=[(b"x-a", b"1")]), app)
     scope = scopes[-1]
     assert (scope["path"], scope["raw_path"], scope["query_string"]) == ("/a b/é", b"/a%20b/%C3%A9", b"x=%20")
     assert (scope["method"], scope["scheme"], scope["env"]) == ("GET", "http", ENV)
     assert (b"x-a", b"1") in scope["headers"]
 
 
-def test_a_json_body_is_validated() -> None:
+async def test_a_json_body_is_validated() -> None:
     headers = [(b"content-type", b"application/json")]
-    status, _, text = answer(incoming(b'{"name": "a", ', b'"price": 2}', path="/items", headers=headers))
+    status, _, text = await answer(incoming(b'{"name": "a", ', b'"price": 2}', path="/items", headers=headers))
     assert (status, text) == (201, '{"name":"a","price":2.0}')
-    assert answer(incoming(b"{}", path="/items", headers=headers))[0] == 422
+    assert (await answer(incoming(b"{}", path="/items", headers=headers)))[0] == 422
 
 
-def test_a_request_that_the_worker_made() -> None:
+async def test_a_request_that_the_worker_made() -> None:
     request = Request("https://example.com/items/7?q=x")
-    assert answer(request)[2] == '{"item_id":7,"q":"x"}'
-    assert answer(request.js_object)[0] == 200
+    assert (await answer(request))[2] == '{"item_id":7,"q":"x"}'
+    assert (await answer(request.js_object))[0] == 200
 
 
-def test_a_file_upload() -> None:
+async def test_a_file_upload() -> None:
     from emulator_runtime.workers import File, FormData
 
     form = FormData({"file": File(b"x" * 100_000, "a.bin")})
     request = Request("https://example.com/upload", method="POST", body=form)
-    assert answer(request)[2] == '{"name":"a.bin","size":100000}'
+    assert (await answer(request))[2] == '{"name":"a.bin","size":100000}'
 
 
-def test_what_the_application_does_not_know_is_404() -> None:
-    assert answer(incoming(method="GET", path="/nowhere"))[0] == 404
-    assert answer(incoming(method="PUT", path="/items"))[0] == 405
-    assert answer(incoming(method="GET", path="/teapot"))[:1] == (418,)
+async def test_what_the_application_does_not_know_is_404() -> None:
+    assert (await answer(incoming(method="GET", path="/nowhere")))[0] == 404
+    assert (await answer(incoming(method="PUT", path="/items")))[0] == 405
+    assert (await answer(incoming(method="GET", path="/teapot")))[:1] == (418,)
 
 
-def test_env_is_in_the_scope_and_a_dependency() -> None:
-    assert answer(incoming(method="GET", path="/env"))[2] == '"hello"'
-    assert answer(incoming(method="GET", path="/depends"))[2] == '"hello"'
+async def test_env_is_in_the_scope_and_a_dependency() -> None:
+    assert (await answer(incoming(method="GET", path="/env")))[2] == '"hello"'
+    assert (await answer(incoming(method="GET", path="/depends")))[2] == '"hello"'
 
 
-def test_a_route_in_a_thread_sees_the_invocation() -> None:
-    assert answer(incoming(method="GET", path="/sync"))[2] == '"my-worker"'
+async def test_a_route_in_a_thread_sees_the_invocation() -> None:
+    assert (await answer(incoming(method="GET", path="/sync")))[2] == '"my-worker"'
 
 
-def test_cookies_are_kept_and_204_has_no_body() -> None:
-    async def run() -> None:
-        response, _ = await within(asgi.fetch(APP, incoming(method="GET", path="/cookies"), ENV))
-        assert response.body is None
-        assert len(response.headers.getSetCookie()) == 2
-
-    asyncio.run(run())
+async def test_cookies_are_kept_and_204_has_no_body() -> None:
+    response, _ = await within(asgi.fetch(APP, incoming(method="GET", path="/cookies"), ENV))
+    assert response.body is None
+    assert len(response.headers.getSetCookie()) == 2
 
 
-def test_an_exception_in_a_route_is_raised() -> None:
+async def test_an_exception_in_a_route_is_raised() -> None:
     with pytest.raises(ZeroDivisionError, match="in the route"):
-        answer(incoming(method="GET", path="/fails"))
+        await answer(incoming(method="GET", path="/fails"))
 
 
-def test_the_headers_of_the_answer_can_be_changed() -> None:
-    async def run() -> None:
-        response, _ = await within(asgi.fetch(APP, incoming(method="GET"), ENV))
-        response.headers.set("x-a", "1")
-        send = Sent()
+async def test_the_headers_of_the_answer_can_be_changed() -> None:
+    response, _ = await within(asgi.fetch(APP, incoming(method="GET"), ENV))
+    response.headers.set("x-a", "1")
+    send = Sent()
+    await send_response(response, send)
+    assert send.header(b"x-a") == b"1"
+    assert send.header(b"content-length") == b"16"
+
+
+async def test_a_streaming_answer_streams() -> None:
+    response, context = await within(asgi.fetch(APP, incoming(method="GET", path="/stream"), ENV))
+    assert response.is_streaming
+    send = Sent()
+    await send_response(response, send)
+    await asyncio.gather(*context.take_tasks())
+    assert send.header(b"content-type") == b"text/event-stream; charset=utf-8"
+    assert [chunk for chunk in send.chunks if chunk] == [b"0", b"1", b"2"]
+    assert send.is_complete
+
+
+async def test_a_streaming_answer_that_fails_breaks_off() -> None:
+    response, context = await within(asgi.fetch(APP, incoming(method="GET", path="/breaks"), ENV))
+    send = Sent()
+    with pytest.raises(ZeroDivisionError, match="in the stream"):
         await send_response(response, send)
-        assert send.header(b"x-a") == b"1"
-        assert send.header(b"content-length") == b"16"
-
-    asyncio.run(run())
+    assert send.chunks == [b"half"]
+    await asyncio.gather(*context.take_tasks())
 
 
-def test_a_streaming_answer_streams() -> None:
-    async def run() -> None:
-        response, context = await within(asgi.fetch(APP, incoming(method="GET", path="/stream"), ENV))
-        assert response.is_streaming
-        send = Sent()
-        await send_response(response, send)
-        await asyncio.gather(*context.take_tasks())
-        assert send.header(b"content-type") == b"text/event-stream; charset=utf-8"
-        assert [chunk for chunk in send.chunks if chunk] == [b"0", b"1", b"2"]
-        assert send.is_complete
-
-    asyncio.run(run())
-
-
-def test_a_streaming_answer_that_fails_breaks_off() -> None:
-    async def run() -> None:
-        response, context = await within(asgi.fetch(APP, incoming(method="GET", path="/breaks"), ENV))
-        send = Sent()
-        with pytest.raises(ZeroDivisionError, match="in the stream"):
-            await send_response(response, send)
-        assert send.chunks == [b"half"]
-        await asyncio.gather(*context.take_tasks())
-
-    asyncio.run(run())
-
-
-def test_a_streamed_body_of_a_status_that_has_none_is_dropped() -> None:
+async def test_a_streamed_body_of_a_status_that_has_none_is_dropped() -> None:
     async def app(scope: Any, _receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             await send({"type": "http.response.start", "status": 304, "headers": [(b"etag", b'"a"')]})
             await send({"type": "http.response.body", "body": b"x", "more_body": True})
             await send({"type": "http.response.body", "body": b""})
 
-    status, headers, text = answer(incoming(method="GET"), app)
+    status, headers, text = await answer(incoming(method="GET"), app)
     assert (status, headers, text) == (304, {"etag": '"a"'}, "")
 
 
-def test_an_application_whose_client_has_gone_is_told() -> None:
-    async def run() -> None:
-        told: list[Any] = []
+async def test_an_application_whose_client_has_gone_is_told() -> None:
+    told: list[Any] = []
 
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] != "http":
-                return
-            await receive()
-            listening = asyncio.ensure_future(receive())
-            await send({"type": "http.response.start", "status": 200})
-            try:
-                while True:
-                    await send({"type": "http.response.body", "body": b"tick", "more_body": True})
-            except OSError as error:
-                told.extend([error, (await listening)["type"]])
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        await receive()
+        listening = asyncio.ensure_future(receive())
+        await send({"type": "http.response.start", "status": 200})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"tick", "more_body": True})
+        except OSError as error:
+            told.extend([error, (await listening)["type"]])
 
-        response, context = await within(asgi.fetch(app, incoming(method="GET"), ENV))
-        reader = response.body.getReader()
-        assert (await reader.read()).value == b"tick"
-        await reader.cancel()
-        await asyncio.gather(*context.take_tasks())
-        assert isinstance(told[0], OSError)
-        assert told[1] == "http.disconnect"
-
-    asyncio.run(run())
+    response, context = await within(asgi.fetch(app, incoming(method="GET"), ENV))
+    reader = response.body.getReader()
+    assert (await reader.read()).value == b"tick"
+    await reader.cancel()
+    await asyncio.gather(*context.take_tasks())
+    assert isinstance(told[0], OSError)
+    assert told[1] == "http.disconnect"
 
 
-def test_a_stream_of_fastapi_ends_when_its_client_has_gone() -> None:
-    async def run() -> None:
-        async def chunks() -> AsyncIterator[bytes]:
-            yield b"tick"
-            await asyncio.Event().wait()
+async def test_a_stream_of_fastapi_ends_when_its_client_has_gone() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"tick"
+        await asyncio.Event().wait()
 
-        app = FastAPI()
-        app.get("/")(lambda: StreamingResponse(chunks()))
-        response, context = await within(asgi.fetch(app, incoming(method="GET"), ENV))
-        reader = response.body.getReader()
-        assert (await reader.read()).value == b"tick"
-        await reader.cancel()
-        await asyncio.gather(*context.take_tasks())
-
-    asyncio.run(run())
+    app = FastAPI()
+    app.get("/")(lambda: StreamingResponse(chunks()))
+    response, context = await within(asgi.fetch(app, incoming(method="GET"), ENV))
+    reader = response.body.getReader()
+    assert (await reader.read()).value == b"tick"
+    await reader.cancel()
+    await asyncio.gather(*context.take_tasks())
 
 
-def test_background_tasks_go_on_after_the_answer() -> None:
-    async def run() -> None:
-        release, done = asyncio.Event(), asyncio.Event()
-        app = FastAPI()
+async def test_background_tasks_go_on_after_the_answer() -> None:
+    release, done = asyncio.Event(), asyncio.Event()
+    app = FastAPI()
 
-        async def work() -> None:
-            await release.wait()
-            done.set()
+    async def work() -> None:
+        await release.wait()
+        done.set()
 
-        @app.get("/")
-        async def root(tasks: BackgroundTasks) -> str:
-            tasks.add_task(work)
-            return "answered"
+    @app.get("/")
+    async def root(tasks: BackgroundTasks) -> str:
+        tasks.add_task(work)
+        return "answered"
 
-        response, context = await within(asgi.fetch(app, incoming(method="GET"), ENV))
-        assert await response.text() == '"answered"'
-        assert not done.is_set()
-        release.set()
-        await asyncio.gather(*context.take_tasks())
-        assert done.is_set()
-
-    asyncio.run(run())
+    response, context = await within(asgi.fetch(app, incoming(method="GET"), ENV))
+    assert await response.text() == '"answered"'
+    assert not done.is_set()
+    release.set()
+    await asyncio.gather(*context.take_tasks())
+    assert done.is_set()
 
 
-def test_background_tasks_are_held_by_the_ctx_that_was_given() -> None:
-    async def run() -> None:
-        release = asyncio.Event()
-        app = FastAPI()
+async def test_background_tasks_are_held_by_the_ctx_that_was_given() -> None:
+    release = asyncio.Event()
+    app = FastAPI()
 
-        @app.get("/")
-        async def root(tasks: BackgroundTasks) -> str:
-            tasks.add_task(release.wait)
-            return "answered"
+    @app.get("/")
+    async def root(tasks: BackgroundTasks) -> str:
+        tasks.add_task(release.wait)
+        return "answered"
 
-        context = Context()
-        await asgi.fetch(app, incoming(method="GET"), ENV, context)
-        tasks = context.take_tasks()
-        assert len(tasks) == 1
-        release.set()
-        await asyncio.gather(*tasks)
-
-    asyncio.run(run())
+    context = Context()
+    await asgi.fetch(app, incoming(method="GET"), ENV, context)
+    tasks = context.take_tasks()
+    assert len(tasks) == 1
+    release.set()
+    await asyncio.gather(*tasks)
 
 
-def test_lifespan_runs_around_every_request_as_in_production() -> None:
+async def test_lifespan_runs_around_every_request_as_in_production() -> None:
     events: list[str] = []
 
     @asynccontextmanager
@@ -346,21 +319,21 @@ def test_lifespan_runs_around_every_request_as_in_production() -> None:
         return request.state.name
 
     for _ in range(2):
-        assert answer(incoming(method="GET"), app)[2] == '"state"'
+        assert (await answer(incoming(method="GET"), app))[2] == '"state"'
     assert events == ["startup", "request", "shutdown"] * 2
 
 
-def test_a_start_up_that_fails_is_raised() -> None:
+async def test_a_start_up_that_fails_is_raised() -> None:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         raise ZeroDivisionError("no database")
         yield
 
     with pytest.raises(RuntimeError, match="no database"):
-        answer(incoming(method="GET"), FastAPI(lifespan=lifespan))
+        await answer(incoming(method="GET"), FastAPI(lifespan=lifespan))
 
 
-def test_an_application_without_lifespan() -> None:
+async def test_an_application_without_lifespan() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
         body = b""
@@ -372,21 +345,21 @@ def test_an_application_without_lifespan() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Case", b"1")]})
         await send({"type": "http.response.body", "body": body[::-1]})
 
-    status, headers, text = answer(incoming(b"abc", b"def"), app)
+    status, headers, text = await answer(incoming(b"abc", b"def"), app)
     assert (status, headers["x-case"], text) == (200, "1", "fedcba")
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_an_application_that_gives_no_answer(raises: bool) -> None:
+async def test_an_application_that_gives_no_answer(raises: bool) -> None:
     async def app(scope: Any, _receive: Any, _send: Any) -> None:
         if raises:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError if raises else RuntimeError):
-        answer(incoming(method="GET"), app)
+        await answer(incoming(method="GET"), app)
 
 
-def test_an_exception_after_a_good_answer_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_after_a_good_answer_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Any, _receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             await send({"type": "http.response.start", "status": 200})
@@ -394,53 +367,44 @@ def test_an_exception_after_a_good_answer_is_logged(caplog: pytest.LogCaptureFix
             raise ZeroDivisionError
 
     with caplog.at_level(logging.ERROR, "asgi"):
-        assert answer(incoming(method="GET"), app)[2] == "good"
+        assert (await answer(incoming(method="GET"), app))[2] == "good"
     assert "raised after its answer" in caplog.text
 
 
-def test_a_cancelled_fetch_cancels_the_application() -> None:
-    async def run() -> None:
-        started, cancelled = asyncio.Event(), asyncio.Event()
+async def test_a_cancelled_fetch_cancels_the_application() -> None:
+    started, cancelled = asyncio.Event(), asyncio.Event()
 
-        async def app(scope: Any, _receive: Any, _send: Any) -> None:
-            if scope["type"] != "http":
-                return
-            started.set()
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                cancelled.set()
-                raise
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
 
-        task = asyncio.ensure_future(asgi.fetch(app, incoming(method="GET"), ENV))
-        await started.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert cancelled.is_set()
-
-    asyncio.run(run())
+    task = asyncio.ensure_future(asgi.fetch(app, incoming(method="GET"), ENV))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cancelled.is_set()
 
 
-def test_many_requests_at_once_on_one_application() -> None:
-    async def run() -> None:
-        responses = await asyncio.gather(
-            *[asgi.fetch(APP, incoming(method="GET", path=f"/items/{number}"), ENV) for number in range(20)]
-        )
-        for number, response in enumerate(responses):
-            assert (await response.json()).item_id == number
-
-    asyncio.run(run())
+async def test_many_requests_at_once_on_one_application() -> None:
+    responses = await asyncio.gather(
+        *[asgi.fetch(APP, incoming(method="GET", path=f"/items/{number}"), ENV) for number in range(20)]
+    )
+    for number, response in enumerate(responses):
+        assert (await response.json()).item_id == number
 
 
-def test_an_entrypoint_made_of_an_application() -> None:
-    async def run() -> None:
-        default = asgi.entrypoint(APP)(Context(), ENV)
-        assert (await default.fetch(incoming(method="GET"))).status == 200  # type: ignore[attr-defined]
-        with pytest.raises(NotEmulatedError, match=r"asgi.websocket is not emulated yet"):
-            await default.fetch(incoming(method="GET", headers=[(b"upgrade", b"websocket")]))  # type: ignore[attr-defined]
-
-    asyncio.run(run())
+async def test_an_entrypoint_made_of_an_application() -> None:
+    default = asgi.entrypoint(APP)(Context(), ENV)
+    assert (await default.fetch(incoming(method="GET"))).status == 200  # type: ignore[attr-defined]
+    with pytest.raises(NotEmulatedError, match=r"asgi.websocket is not emulated yet"):
+        await default.fetch(incoming(method="GET", headers=[(b"upgrade", b"websocket")]))  # type: ignore[attr-defined]
 
 
 def test_options_are_checked() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,43 +30,40 @@ class Outbound:
         return workers.Response.from_json({"url": request.url})
 
 
-def run(coroutine: Coroutine[Any, Any, None], outbound: Outbound | None = None) -> Invocation:
-    started = Invocation(Scope("worker", Env(), outbound or Outbound()), None)
+@contextmanager
+def invoked(outbound: Outbound | None = None) -> Iterator[None]:
+    """What is run within is run as a worker's."""
+    token = invocation.current.set(Invocation(Scope("worker", Env(), outbound or Outbound()), None))
+    try:
+        yield
+    finally:
+        invocation.current.reset(token)
 
-    async def within() -> None:
-        invocation.current.set(started)
-        await coroutine
 
-    asyncio.run(within())
-    return started
-
-
-def test_fetch_sends_a_request_by_the_way_out_of_the_scope() -> None:
+async def test_fetch_sends_a_request_by_the_way_out_of_the_scope() -> None:
     outbound = Outbound()
 
-    async def worker() -> None:
+    with invoked(outbound):
         answer = await workers.fetch("https://example.com/a", method="POST", body="x", headers={"x-a": "1"})
         assert await answer.json() == {"url": "https://example.com/a"}
         await workers.fetch(workers.Request("https://example.com/b"))
-
-    run(worker(), outbound)
     first, second = outbound.requests
     assert (first.method, first.headers["x-a"]) == ("POST", "1")
     assert second.url == "https://example.com/b"
 
 
-def test_fetch_outside_of_an_invocation_is_a_runtime_error() -> None:
+async def test_fetch_outside_of_an_invocation_is_a_runtime_error() -> None:
     with pytest.raises(RuntimeError, match=r"fetch\(\) can be used only while a worker runs"):
-        asyncio.run(workers.fetch("https://example.com"))
+        await workers.fetch("https://example.com")
 
 
-def test_fetch_of_a_relative_url_is_an_error_before_anything_is_sent() -> None:
+async def test_fetch_of_a_relative_url_is_an_error_before_anything_is_sent() -> None:
     with pytest.raises(TypeError, match="Invalid URL"):
-        asyncio.run(workers.fetch("/path"))
+        await workers.fetch("/path")
 
 
 def test_env_follows_the_invocation_and_passes_its_errors_on() -> None:
-    async def worker() -> None:
+    with invoked():
         assert workers.env.GREETING == "hello"
         assert "GREETING" in workers.env
         assert "QUEUE" not in workers.env
@@ -76,15 +73,13 @@ def test_env_follows_the_invocation_and_passes_its_errors_on() -> None:
         with pytest.raises(KeyError):
             workers.env["QUEUE"]
         assert "GREETING" in dir(workers.env)
-
-    run(worker())
     with pytest.raises(RuntimeError, match=r"workers.env can be used only while a worker runs"):
         workers.env.GREETING  # noqa: B018
     assert "outside of any invocation" in repr(workers.env)
 
 
 def test_patch_env_changes_env_for_a_block() -> None:
-    async def worker() -> None:
+    with invoked():
         with workers.patch_env({"A": 1}, B=2):
             assert (workers.env.A, workers.env.B, workers.env.GREETING) == (1, 2, "hello")
             with workers.patch_env([("A", 3)]):
@@ -92,22 +87,18 @@ def test_patch_env_changes_env_for_a_block() -> None:
             assert workers.env.A == 1
         assert "A" not in workers.env
 
-    run(worker())
 
-
-def test_wait_until_hands_work_to_the_context() -> None:
+async def test_wait_until_hands_work_to_the_context() -> None:
     done: list[str] = []
 
     async def work(name: str) -> None:
         done.append(name)
 
-    async def worker() -> None:
+    with invoked():
         workers.wait_until(work("a"))
         workers.waitUntil(work("b"))
         for task in invocation.current.get().context.take_tasks():
             await task
-
-    run(worker())
     assert done == ["a", "b"]
 
 

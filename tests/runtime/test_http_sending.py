@@ -12,9 +12,9 @@ from emulator_runtime.workers import Response
 from tests.runtime.asgi_calls import Sent
 
 
-def sent(response: Response, *, head: bool = False) -> Sent:
+async def sent(response: Response, *, head: bool = False) -> Sent:
     send = Sent()
-    asyncio.run(send_response(response, send, head=head))
+    await send_response(response, send, head=head)
     return send
 
 
@@ -23,8 +23,8 @@ async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def test_a_body_in_memory_is_two_messages_and_has_its_length() -> None:
-    send = sent(Response("café", status=201))
+async def test_a_body_in_memory_is_two_messages_and_has_its_length() -> None:
+    send = await sent(Response("café", status=201))
     assert send.messages == [
         {
             "type": "http.response.start",
@@ -35,81 +35,78 @@ def test_a_body_in_memory_is_two_messages_and_has_its_length() -> None:
     ]
 
 
-def test_sending_does_not_change_the_headers_of_the_response() -> None:
+async def test_sending_does_not_change_the_headers_of_the_response() -> None:
     response = Response("x")
-    sent(response)
+    await sent(response)
     assert response.raw_headers == [(b"content-type", b"text/plain;charset=UTF-8")]
 
 
-def test_a_length_that_the_user_gave_is_kept() -> None:
-    send = sent(Response(b"", headers={"Content-Length": "7"}), head=True)
+async def test_a_length_that_the_user_gave_is_kept() -> None:
+    send = await sent(Response(b"", headers={"Content-Length": "7"}), head=True)
     assert [value for name, value in send.headers if name == b"content-length"] == [b"7"]
 
 
-def test_no_body_has_length_0() -> None:
-    send = sent(Response(None))
+async def test_no_body_has_length_0() -> None:
+    send = await sent(Response(None))
     assert send.header(b"content-length") == b"0"
     assert send.body == b""
 
 
-def test_an_answer_to_head_has_the_headers_of_get_and_no_body() -> None:
-    send = sent(Response("text"), head=True)
+async def test_an_answer_to_head_has_the_headers_of_get_and_no_body() -> None:
+    send = await sent(Response("text"), head=True)
     assert send.header(b"content-length") == b"4"
     assert send.body == b""
     assert len(send.messages) == 2
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_status_without_a_body_has_no_length(status: int) -> None:
-    send = sent(Response(None, status=status, headers={"etag": '"a"'}))
+async def test_a_status_without_a_body_has_no_length(status: int) -> None:
+    send = await sent(Response(None, status=status, headers={"etag": '"a"'}))
     assert send.headers == [(b"etag", b'"a"')]
     assert send.body == b""
 
 
-def test_duplicate_headers_are_sent_each() -> None:
-    send = sent(Response(None, headers=[("set-cookie", "a=1"), ("set-cookie", "b=2")]))
+async def test_duplicate_headers_are_sent_each() -> None:
+    send = await sent(Response(None, headers=[("set-cookie", "a=1"), ("set-cookie", "b=2")]))
     assert send.headers[:2] == [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
 
 
-def test_a_stream_is_sent_chunk_by_chunk_without_a_length() -> None:
-    send = sent(Response(pieces(b"one", b"", b"two")))
+async def test_a_stream_is_sent_chunk_by_chunk_without_a_length() -> None:
+    send = await sent(Response(pieces(b"one", b"", b"two")))
     assert send.headers == []
     assert send.chunks == [b"one", b"two", b""]
     assert send.is_complete
 
 
-def test_a_stream_in_memory_has_its_length() -> None:
-    send = sent(Response(Response("text").body))
+async def test_a_stream_in_memory_has_its_length() -> None:
+    send = await sent(Response(Response("text").body))
     assert send.header(b"content-length") == b"4"
     assert send.chunks == [b"text"]
 
 
-def test_a_stream_is_not_read_ahead_of_the_server() -> None:
-    async def run() -> None:
-        made: list[int] = []
+async def test_a_stream_is_not_read_ahead_of_the_server() -> None:
+    made: list[int] = []
 
-        async def numbers() -> AsyncIterator[bytes]:
-            for number in range(3):
-                made.append(number)
-                yield b"%d" % number
+    async def numbers() -> AsyncIterator[bytes]:
+        for number in range(3):
+            made.append(number)
+            yield b"%d" % number
 
-        async def send(message: Any) -> None:
-            if message["type"] == "http.response.body" and message["body"]:
-                assert made[-1] == int(message["body"])
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body" and message["body"]:
+            assert made[-1] == int(message["body"])
 
-        await send_response(Response(numbers()), send)
-
-    asyncio.run(run())
+    await send_response(Response(numbers()), send)
 
 
-def test_a_stream_that_fails_midway_raises_after_what_it_gave_and_does_not_end_the_answer() -> None:
+async def test_a_stream_that_fails_midway_raises_after_what_it_gave_and_does_not_end_the_answer() -> None:
     async def failing() -> AsyncIterator[bytes]:
         yield b"half"
         raise ZeroDivisionError
 
     send = Sent()
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(send_response(Response(failing()), send))
+        await send_response(Response(failing()), send)
     assert send.chunks == [b"half"]
     assert not send.is_complete
 
@@ -129,167 +126,134 @@ class Source:
 
 
 @pytest.mark.parametrize(("status", "head"), [(200, True), (204, False), (304, False)])
-def test_a_stream_that_is_not_wanted_is_closed(status: int, head: bool) -> None:
+async def test_a_stream_that_is_not_wanted_is_closed(status: int, head: bool) -> None:
     source = Source()
     response = Response(source)
     response.status = status
-    send = sent(response, head=head)
+    send = await sent(response, head=head)
     assert source.closed
     assert send.body == b""
     assert send.is_complete
 
 
-def test_a_stream_is_closed_when_the_server_gives_up() -> None:
-    async def run() -> None:
-        source = Source()
-        task = asyncio.ensure_future(send_response(Response(source), Sent()))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert source.closed
-
-    asyncio.run(run())
+async def test_a_stream_is_closed_when_the_server_gives_up() -> None:
+    source = Source()
+    task = asyncio.ensure_future(send_response(Response(source), Sent()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert source.closed
 
 
-def test_a_response_whose_body_was_read_cannot_be_sent() -> None:
-    async def run() -> None:
-        for response in (Response("x"), Response(pieces(b"x"))):
-            await response.text()
-            with pytest.raises(OSError, match="Body already used"):
-                await send_response(response, Sent())
-
-    asyncio.run(run())
+async def test_a_response_whose_body_was_read_cannot_be_sent() -> None:
+    for response in (Response("x"), Response(pieces(b"x"))):
+        await response.text()
+        with pytest.raises(OSError, match="Body already used"):
+            await send_response(response, Sent())
 
 
-def test_a_transform_stream_carries_what_is_written_while_it_is_sent() -> None:
-    async def run() -> None:
-        stream = TransformStream.new()
-        writer = stream.writable.getWriter()
+async def test_a_transform_stream_carries_what_is_written_while_it_is_sent() -> None:
+    stream = TransformStream.new()
+    writer = stream.writable.getWriter()
 
-        async def write() -> None:
-            await writer.write(b"one")
-            await writer.write(bytearray(b"two"))
-            await writer.close()
-
-        writing = asyncio.ensure_future(write())
-        send = Sent()
-        await send_response(Response(stream.readable), send)
-        await writing
-        assert send.chunks == [b"one", b"two", b""]
-
-    asyncio.run(run())
-
-
-def test_a_pipe_takes_a_chunk_only_once_the_one_before_was_read() -> None:
-    async def run() -> None:
-        pipe = Pipe()
-        first = asyncio.ensure_future(pipe.write(b"1"))
-        await asyncio.sleep(0)
-        assert not first.done()
-        assert await anext(pipe) == b"1"
-        await first
-
-    asyncio.run(run())
-
-
-def test_writing_to_a_pipe_whose_reader_has_gone_raises_os_error() -> None:
-    async def run() -> None:
-        stream = TransformStream.new()
-        writer = stream.writable.getWriter()
-        writing = asyncio.ensure_future(writer.write(b"1"))
-        await asyncio.sleep(0)
-        await stream.readable.cancel()
-        with pytest.raises(OSError, match="gone away"):
-            await writing
-
-    asyncio.run(run())
-
-
-def test_an_aborted_pipe_fails_its_reader() -> None:
-    async def run() -> None:
-        stream = TransformStream.new()
-        await stream.writable.getWriter().abort("no more")
-        with pytest.raises(OSError, match="no more"):
-            await Response(stream.readable).text()
-
-    asyncio.run(run())
-
-
-def test_writing_to_a_closed_pipe_is_a_type_error() -> None:
-    async def run() -> None:
-        writer = TransformStream.new().writable.getWriter()
+    async def write() -> None:
+        await writer.write(b"one")
+        await writer.write(bytearray(b"two"))
         await writer.close()
-        with pytest.raises(TypeError, match="closed"):
-            await writer.write(b"x")
 
-    asyncio.run(run())
-
-
-def test_a_tee_gives_both_what_the_source_gives_in_any_order() -> None:
-    async def run() -> None:
-        first, second = ReadableStream(pieces(b"a", b"b", b"c")).tee()
-        left, right = first.getReader(), second.getReader()
-        assert (await left.read()).value == b"a"
-        assert (await left.read()).value == b"b"
-        assert (await right.read()).value == b"a"
-        rest = await asyncio.gather(left.read(), right.read())
-        assert [result.value for result in rest] == [b"c", b"b"]
-        assert (await right.read()).value == b"c"
-        assert (await left.read()).done
-        assert (await right.read()).done
-
-    asyncio.run(run())
+    writing = asyncio.ensure_future(write())
+    send = Sent()
+    await send_response(Response(stream.readable), send)
+    await writing
+    assert send.chunks == [b"one", b"two", b""]
 
 
-def test_a_tee_closes_its_source_when_both_are_cancelled() -> None:
-    async def run() -> None:
-        source = Source()
-        first, second = ReadableStream(source).tee()
-        await first.cancel()
-        assert not source.closed
-        await second.cancel()
-        assert source.closed
-
-    asyncio.run(run())
+async def test_a_pipe_takes_a_chunk_only_once_the_one_before_was_read() -> None:
+    pipe = Pipe()
+    first = asyncio.ensure_future(pipe.write(b"1"))
+    await asyncio.sleep(0)
+    assert not first.done()
+    assert await anext(pipe) == b"1"
+    await first
 
 
-def test_a_tee_of_a_source_that_fails_fails_both() -> None:
+async def test_writing_to_a_pipe_whose_reader_has_gone_raises_os_error() -> None:
+    stream = TransformStream.new()
+    writer = stream.writable.getWriter()
+    writing = asyncio.ensure_future(writer.write(b"1"))
+    await asyncio.sleep(0)
+    await stream.readable.cancel()
+    with pytest.raises(OSError, match="gone away"):
+        await writing
+
+
+async def test_an_aborted_pipe_fails_its_reader() -> None:
+    stream = TransformStream.new()
+    await stream.writable.getWriter().abort("no more")
+    with pytest.raises(OSError, match="no more"):
+        await Response(stream.readable).text()
+
+
+async def test_writing_to_a_closed_pipe_is_a_type_error() -> None:
+    writer = TransformStream.new().writable.getWriter()
+    await writer.close()
+    with pytest.raises(TypeError, match="closed"):
+        await writer.write(b"x")
+
+
+async def test_a_tee_gives_both_what_the_source_gives_in_any_order() -> None:
+    first, second = ReadableStream(pieces(b"a", b"b", b"c")).tee()
+    left, right = first.getReader(), second.getReader()
+    assert (await left.read()).value == b"a"
+    assert (await left.read()).value == b"b"
+    assert (await right.read()).value == b"a"
+    rest = await asyncio.gather(left.read(), right.read())
+    assert [result.value for result in rest] == [b"c", b"b"]
+    assert (await right.read()).value == b"c"
+    assert (await left.read()).done
+    assert (await right.read()).done
+
+
+async def test_a_tee_closes_its_source_when_both_are_cancelled() -> None:
+    source = Source()
+    first, second = ReadableStream(source).tee()
+    await first.cancel()
+    assert not source.closed
+    await second.cancel()
+    assert source.closed
+
+
+async def test_a_tee_of_a_source_that_fails_fails_both() -> None:
     async def failing() -> AsyncIterator[bytes]:
         yield b"a"
         raise ZeroDivisionError
 
-    async def run() -> None:
-        for stream in ReadableStream(failing()).tee():
-            reader = stream.getReader()
-            assert (await reader.read()).value == b"a"
-            with pytest.raises(ZeroDivisionError):
-                await reader.read()
-
-    asyncio.run(run())
+    for stream in ReadableStream(failing()).tee():
+        reader = stream.getReader()
+        assert (await reader.read()).value == b"a"
+        with pytest.raises(ZeroDivisionError):
+            await reader.read()
 
 
-def test_a_stream_is_made_of_callbacks() -> None:
-    async def run() -> None:
-        cancelled: list[Any] = []
+async def test_a_stream_is_made_of_callbacks() -> None:
+    cancelled: list[Any] = []
 
-        async def start(controller: Any) -> None:
-            controller.enqueue(b"first")
+    async def start(controller: Any) -> None:
+        controller.enqueue(b"first")
 
-        def pull(controller: Any) -> None:
-            controller.enqueue(b"second")
-            controller.close()
+    def pull(controller: Any) -> None:
+        controller.enqueue(b"second")
+        controller.close()
 
-        stream = ReadableStream.new({"start": start, "pull": pull})
-        assert await Response(stream).text() == "firstsecond"
-        endless = ReadableStream.new(pull=lambda controller: controller.enqueue(b"x"), cancel=cancelled.append)
-        reader = endless.getReader()
-        assert (await reader.read()).value == b"x"
-        await reader.cancel()
-        assert cancelled == [None]
-
-    asyncio.run(run())
+    stream = ReadableStream.new({"start": start, "pull": pull})
+    assert await Response(stream).text() == "firstsecond"
+    endless = ReadableStream.new(pull=lambda controller: controller.enqueue(b"x"), cancel=cancelled.append)
+    reader = endless.getReader()
+    assert (await reader.read()).value == b"x"
+    await reader.cancel()
+    assert cancelled == [None]
 
 
 def test_a_second_reader_is_a_type_error() -> None:

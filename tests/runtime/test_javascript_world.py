@@ -14,21 +14,18 @@ from emulator_runtime.pyodide import http as pyodide_http
 from emulator_runtime.workers.headers import Headers
 
 
-def test_a_response_is_made_as_in_javascript() -> None:
-    async def run() -> None:
-        options = ffi.to_js({"status": 201, "headers": {"x-a": "1"}}, dict_converter=js.Object.fromEntries)
-        response = js.Response.new("hi", options)
-        assert isinstance(response, workers.Response)
-        assert (response.status, response.statusText, response.ok) == (201, "Created", True)
-        assert isinstance(response.headers, Headers)
-        response.headers.set("x-b", "2")
-        assert dict(response.headers)["x-b"] == "2"
-        assert await response.text() == "hi"
-        assert response.bodyUsed
-        keywords = js.Response.new(None, status=404, headers=js.Headers.new({"x-a": "1"}.items()))
-        assert (keywords.status, keywords.headers.get("x-a")) == (404, "1")
-
-    asyncio.run(run())
+async def test_a_response_is_made_as_in_javascript() -> None:
+    options = ffi.to_js({"status": 201, "headers": {"x-a": "1"}}, dict_converter=js.Object.fromEntries)
+    response = js.Response.new("hi", options)
+    assert isinstance(response, workers.Response)
+    assert (response.status, response.statusText, response.ok) == (201, "Created", True)
+    assert isinstance(response.headers, Headers)
+    response.headers.set("x-b", "2")
+    assert dict(response.headers)["x-b"] == "2"
+    assert await response.text() == "hi"
+    assert response.bodyUsed
+    keywords = js.Response.new(None, status=404, headers=js.Headers.new({"x-a": "1"}.items()))
+    assert (keywords.status, keywords.headers.get("x-a")) == (404, "1")
 
 
 def test_a_response_is_made_with_the_options_of_another() -> None:
@@ -38,47 +35,38 @@ def test_a_response_is_made_with_the_options_of_another() -> None:
     assert (second.status, first.headers.get("x-a")) == (201, "1")
 
 
-def test_json_and_redirect_of_the_javascript_response() -> None:
-    async def run() -> None:
-        response = js.Response.json({"a": 1}, {"status": 201, "headers": {"x-a": "1"}})
-        assert (response.status, response.headers.get("content-type")) == (201, "application/json")
-        assert (await response.json()).a == 1
-        assert js.Response.redirect("https://a").status == 302
-        assert (await js.Response.new(b"ab").arrayBuffer()).to_bytes() == b"ab"
-        assert await js.Response.new("x").clone().text() == "x"
-
-    asyncio.run(run())
+async def test_json_and_redirect_of_the_javascript_response() -> None:
+    response = js.Response.json({"a": 1}, {"status": 201, "headers": {"x-a": "1"}})
+    assert (response.status, response.headers.get("content-type")) == (201, "application/json")
+    assert (await response.json()).a == 1
+    assert js.Response.redirect("https://a").status == 302
+    assert (await js.Response.new(b"ab").arrayBuffer()).to_bytes() == b"ab"
+    assert await js.Response.new("x").clone().text() == "x"
 
 
-def test_a_request_is_made_as_in_javascript() -> None:
-    async def run() -> None:
-        request = js.Request.new("https://a", {"method": "POST", "headers": {"x-a": "1"}, "body": '{"a": 1}'})
-        request.headers.set("x-b", "2")
-        assert (request.method, request.headers.get("x-a"), request.headers.get("x-b")) == ("POST", "1", "2")
-        assert (await request.clone().json()).a == 1
-        assert (await request.arrayBuffer()).byteLength == 8
-        with pytest.raises(TypeError, match="options must be a dict"):
-            js.Request.new("https://a", 5)
-
-    asyncio.run(run())
+async def test_a_request_is_made_as_in_javascript() -> None:
+    request = js.Request.new("https://a", {"method": "POST", "headers": {"x-a": "1"}, "body": '{"a": 1}'})
+    request.headers.set("x-b", "2")
+    assert (request.method, request.headers.get("x-a"), request.headers.get("x-b")) == ("POST", "1", "2")
+    assert (await request.clone().json()).a == 1
+    assert (await request.arrayBuffer()).byteLength == 8
+    with pytest.raises(TypeError, match="options must be a dict"):
+        js.Request.new("https://a", 5)
 
 
-def test_fetch_takes_options_as_a_dict_or_keywords() -> None:
+async def test_fetch_takes_options_as_a_dict_or_keywords() -> None:
     sent: list[workers.Request] = []
 
     async def outbound(request: workers.Request) -> workers.Response:
         sent.append(request)
         return workers.Response("x", status=418)
 
-    async def run() -> None:
-        invocation.current.set(invocation.Invocation(invocation.Scope("worker", None, outbound), None))
-        assert (await js.fetch("https://a", {"method": "PUT"})).status == 418
-        await js.fetch("https://a", method="DELETE")
-        await js.fetch(js.Request.new("https://a"))
-        answer = await pyodide_http.pyfetch("https://a", method="POST", body="x")
-        assert await answer.string() == "x"
-
-    asyncio.run(run())
+    invocation.current.set(invocation.Invocation(invocation.Scope("worker", None, outbound), None))
+    assert (await js.fetch("https://a", {"method": "PUT"})).status == 418
+    await js.fetch("https://a", method="DELETE")
+    await js.fetch(js.Request.new("https://a"))
+    answer = await pyodide_http.pyfetch("https://a", method="POST", body="x")
+    assert await answer.string() == "x"
     assert [str(request.method) for request in sent] == ["PUT", "DELETE", "GET", "POST"]
 
 
@@ -130,23 +118,20 @@ def test_random_values_and_ids() -> None:
         subtle.digest("SHA-256", b"")
 
 
-def test_timers() -> None:
-    async def run() -> None:
-        fired: list[str] = []
-        finished = asyncio.Event()
+async def test_timers() -> None:
+    fired: list[str] = []
+    finished = asyncio.Event()
 
-        async def finish() -> None:
-            finished.set()
+    async def finish() -> None:
+        finished.set()
 
-        js.clearTimeout(js.setTimeout(lambda: fired.append("never"), 0))
-        js.clearTimeout(None)
-        js.queueMicrotask(lambda: fired.append("micro"))
-        js.setTimeout(fired.append, 0, "timer")
-        js.setTimeout(finish, 1)
-        await finished.wait()
-        assert fired == ["micro", "timer"]
-
-    asyncio.run(run())
+    js.clearTimeout(js.setTimeout(lambda: fired.append("never"), 0))
+    js.clearTimeout(None)
+    js.queueMicrotask(lambda: fired.append("micro"))
+    js.setTimeout(fired.append, 0, "timer")
+    js.setTimeout(finish, 1)
+    await finished.wait()
+    assert fired == ["micro", "timer"]
 
 
 @pytest.mark.parametrize("name", ["WebSocketPair", "HTMLRewriter", "caches", "connect", "AbortController"])

@@ -78,148 +78,118 @@ def test_cf_of_a_request_that_the_worker_made_is_what_it_gave() -> None:
     assert cf.cacheTtl == 5
 
 
-def test_the_body_is_read_as_text_json_and_bytes() -> None:
-    async def read() -> None:
-        assert await incoming(b"caf", b"\xc3\xa9").text() == "café"
-        assert await incoming(b'{"a": ', b"[1]}").json() == {"a": [1]}
-        assert await incoming(b"a", b"b").bytes() == b"ab"
-        buffer = await incoming(b"ab").buffer()
-        assert buffer.to_bytes() == b"ab"
-        assert bytes(buffer.to_py()) == b"ab"
-        assert buffer.byteLength == 2
-        blob = await incoming(b"ab", headers=[(b"content-type", b"text/plain")]).blob()
-        assert (blob.size, blob.content_type, await blob.text()) == (2, "text/plain", "ab")
-
-    asyncio.run(read())
+async def test_the_body_is_read_as_text_json_and_bytes() -> None:
+    assert await incoming(b"caf", b"\xc3\xa9").text() == "café"
+    assert await incoming(b'{"a": ', b"[1]}").json() == {"a": [1]}
+    assert await incoming(b"a", b"b").bytes() == b"ab"
+    buffer = await incoming(b"ab").buffer()
+    assert buffer.to_bytes() == b"ab"
+    assert bytes(buffer.to_py()) == b"ab"
+    assert buffer.byteLength == 2
+    blob = await incoming(b"ab", headers=[(b"content-type", b"text/plain")]).blob()
+    assert (blob.size, blob.content_type, await blob.text()) == (2, "text/plain", "ab")
 
 
-def test_json_passes_options_on_and_raises_what_json_raises() -> None:
-    async def read() -> None:
-        assert await incoming(b"[1.5]").json(parse_float=str) == ["1.5"]
-        with pytest.raises(json.JSONDecodeError):
-            await incoming(b"{").json()
-
-    asyncio.run(read())
+async def test_json_passes_options_on_and_raises_what_json_raises() -> None:
+    assert await incoming(b"[1.5]").json(parse_float=str) == ["1.5"]
+    with pytest.raises(json.JSONDecodeError):
+        await incoming(b"{").json()
 
 
-def test_text_that_is_not_utf_8_is_replaced() -> None:
-    assert asyncio.run(incoming(b"a\xffb").text()) == "a\ufffdb"
+async def test_text_that_is_not_utf_8_is_replaced() -> None:
+    assert await incoming(b"a\xffb").text() == "a\ufffdb"
 
 
-def test_reading_a_body_twice_raises_os_error() -> None:
-    async def read() -> None:
-        request = incoming(b"text")
-        assert not request.body_used
-        await request.text()
-        assert request.body_used
-        for method in (request.text, request.json, request.bytes, request.buffer, request.form_data, request.blob):
-            with pytest.raises(OSError, match="Body already used"):
-                await method()
+async def test_reading_a_body_twice_raises_os_error() -> None:
+    request = incoming(b"text")
+    assert not request.body_used
+    await request.text()
+    assert request.body_used
+    for method in (request.text, request.json, request.bytes, request.buffer, request.form_data, request.blob):
         with pytest.raises(OSError, match="Body already used"):
-            request.clone()
-
-    asyncio.run(read())
-
-
-def test_a_request_without_a_body_can_be_read_any_number_of_times() -> None:
-    async def read() -> None:
-        request = incoming(method="GET")
-        assert request.body is None
-        assert await request.text() == await request.text() == ""
-        assert not request.body_used
-        assert incoming(method="POST", headers=[(b"content-length", b"0")]).body is None
-
-    asyncio.run(read())
+            await method()
+    with pytest.raises(OSError, match="Body already used"):
+        request.clone()
 
 
-def test_a_body_is_received_only_as_far_as_it_is_read() -> None:
-    async def read() -> None:
-        received = 0
-
-        async def receive() -> dict[str, Any]:
-            nonlocal received
-            received += 1
-            return {"type": "http.request", "body": b"chunk", "more_body": received < 1000}
-
-        request = request_from_scope(http_scope("POST", headers=[(b"content-length", b"5000")]), receive)
-        assert request.body is not None
-        assert received == 0
-        reader = request.body.getReader()
-        assert (await reader.read()).value == b"chunk"
-        assert received == 1
-        await reader.read()
-        assert received == 2
-
-    asyncio.run(read())
+async def test_a_request_without_a_body_can_be_read_any_number_of_times() -> None:
+    request = incoming(method="GET")
+    assert request.body is None
+    assert await request.text() == await request.text() == ""
+    assert not request.body_used
+    assert incoming(method="POST", headers=[(b"content-length", b"0")]).body is None
 
 
-def test_a_body_is_iterated_in_chunks_that_are_bytes_and_have_to_bytes() -> None:
-    async def read() -> None:
-        body = incoming(b"one", b"two").body
-        assert body is not None
-        chunks = [chunk async for chunk in body]
-        assert chunks == [b"one", b"two"]
-        assert chunks[0].to_bytes() == b"one"
+async def test_a_body_is_received_only_as_far_as_it_is_read() -> None:
+    received = 0
 
-    asyncio.run(read())
+    async def receive() -> dict[str, Any]:
+        nonlocal received
+        received += 1
+        return {"type": "http.request", "body": b"chunk", "more_body": received < 1000}
 
-
-def test_a_client_that_goes_away_during_an_upload_makes_reads_raise_os_error() -> None:
-    async def read() -> None:
-        messages = [{"type": "http.request", "body": b"half", "more_body": True}]
-        request = request_from_scope(http_scope("POST", headers=[(b"content-length", b"8")]), playing(*messages))
-        with pytest.raises(OSError, match="the client went away before it had sent the whole request body"):
-            await request.text()
-
-    asyncio.run(read())
+    request = request_from_scope(http_scope("POST", headers=[(b"content-length", b"5000")]), receive)
+    assert request.body is not None
+    assert received == 0
+    reader = request.body.getReader()
+    assert (await reader.read()).value == b"chunk"
+    assert received == 1
+    await reader.read()
+    assert received == 2
 
 
-def test_clones_both_have_the_whole_body() -> None:
-    async def read() -> None:
-        request = incoming(b"a", b"b", method="PUT", path="/x", headers=[(b"x-a", b"1")])
-        clone = request.clone()
-        assert (clone.url, clone.method, clone.headers["x-a"]) == (request.url, "PUT", "1")
-        assert await clone.text() == "ab"
-        assert await request.text() == "ab"
-
-    asyncio.run(read())
+async def test_a_body_is_iterated_in_chunks_that_are_bytes_and_have_to_bytes() -> None:
+    body = incoming(b"one", b"two").body
+    assert body is not None
+    chunks = [chunk async for chunk in body]
+    assert chunks == [b"one", b"two"]
+    assert chunks[0].to_bytes() == b"one"
 
 
-def test_watching_for_the_client_leaves_the_body_to_its_reader() -> None:
-    async def read() -> None:
-        request = incoming(b"one", b"two")
-        gone = asyncio.ensure_future(request.client_gone())
+async def test_a_client_that_goes_away_during_an_upload_makes_reads_raise_os_error() -> None:
+    messages = [{"type": "http.request", "body": b"half", "more_body": True}]
+    request = request_from_scope(http_scope("POST", headers=[(b"content-length", b"8")]), playing(*messages))
+    with pytest.raises(OSError, match="the client went away before it had sent the whole request body"):
+        await request.text()
+
+
+async def test_clones_both_have_the_whole_body() -> None:
+    request = incoming(b"a", b"b", method="PUT", path="/x", headers=[(b"x-a", b"1")])
+    clone = request.clone()
+    assert (clone.url, clone.method, clone.headers["x-a"]) == (request.url, "PUT", "1")
+    assert await clone.text() == "ab"
+    assert await request.text() == "ab"
+
+
+async def test_watching_for_the_client_leaves_the_body_to_its_reader() -> None:
+    request = incoming(b"one", b"two")
+    gone = asyncio.ensure_future(request.client_gone())
+    await asyncio.sleep(0)
+    assert await request.text() == "onetwo"
+    await gone
+
+
+async def test_watching_for_the_client_of_a_request_without_a_body() -> None:
+    await incoming(method="GET").client_gone()
+
+
+async def test_watching_for_the_client_reads_a_large_body_ahead_no_further_than_a_little() -> None:
+    received = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal received
         await asyncio.sleep(0)
-        assert await request.text() == "onetwo"
-        await gone
+        received += 1
+        return {"type": "http.request", "body": b"x" * 40_000, "more_body": received < 5}
 
-    asyncio.run(read())
-
-
-def test_watching_for_the_client_of_a_request_without_a_body() -> None:
-    asyncio.run(incoming(method="GET").client_gone())
-
-
-def test_watching_for_the_client_reads_a_large_body_ahead_no_further_than_a_little() -> None:
-    async def read() -> None:
-        received = 0
-
-        async def receive() -> dict[str, Any]:
-            nonlocal received
-            await asyncio.sleep(0)
-            received += 1
-            return {"type": "http.request", "body": b"x" * 40_000, "more_body": received < 5}
-
-        request = request_from_scope(http_scope("POST", headers=[(b"content-length", b"200000")]), receive)
-        gone = asyncio.ensure_future(request.client_gone())
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert received == 2
-        assert len(await request.bytes()) == 200_000
-        gone.cancel()
-        await asyncio.wait([gone])
-
-    asyncio.run(read())
+    request = request_from_scope(http_scope("POST", headers=[(b"content-length", b"200000")]), receive)
+    gone = asyncio.ensure_future(request.client_gone())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert received == 2
+    assert len(await request.bytes()) == 200_000
+    gone.cancel()
+    await asyncio.wait([gone])
 
 
 def test_a_request_is_made_of_an_absolute_url_which_is_normalised() -> None:
@@ -238,20 +208,17 @@ def test_a_url_that_is_not_absolute_is_an_error(url: str) -> None:
         Request(url)
 
 
-def test_a_request_takes_method_headers_body_and_redirect() -> None:
-    async def read() -> None:
-        request = Request(
-            "https://example.com", method=HTTPMethod.POST, headers={"X-A": "1"}, body="text", redirect="manual"
-        )
-        assert request.method == "POST"
-        assert request.headers["x-a"] == "1"
-        assert request.headers["content-type"] == "text/plain;charset=UTF-8"
-        assert request.redirect == "manual"
-        assert await request.text() == "text"
-        assert Request("https://example.com", method="post").method == "POST"
-        assert Request("https://example.com").redirect == "follow"
-
-    asyncio.run(read())
+async def test_a_request_takes_method_headers_body_and_redirect() -> None:
+    request = Request(
+        "https://example.com", method=HTTPMethod.POST, headers={"X-A": "1"}, body="text", redirect="manual"
+    )
+    assert request.method == "POST"
+    assert request.headers["x-a"] == "1"
+    assert request.headers["content-type"] == "text/plain;charset=UTF-8"
+    assert request.redirect == "manual"
+    assert await request.text() == "text"
+    assert Request("https://example.com", method="post").method == "POST"
+    assert Request("https://example.com").redirect == "follow"
 
 
 def test_headers_of_a_request_are_a_dict_pairs_or_headers() -> None:
@@ -259,13 +226,10 @@ def test_headers_of_a_request_are_a_dict_pairs_or_headers() -> None:
         assert Request("https://example.com", headers=headers).headers["x-a"] == "1"
 
 
-def test_a_request_of_a_form_is_multipart() -> None:
-    async def read() -> None:
-        request = Request("https://example.com", method="POST", body=FormData({"a": "1"}))
-        assert request.headers["content-type"].startswith("multipart/form-data; boundary=")
-        assert (await request.form_data())["a"] == "1"
-
-    asyncio.run(read())
+async def test_a_request_of_a_form_is_multipart() -> None:
+    request = Request("https://example.com", method="POST", body=FormData({"a": "1"}))
+    assert request.headers["content-type"].startswith("multipart/form-data; boundary=")
+    assert (await request.form_data())["a"] == "1"
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -297,34 +261,28 @@ def test_headers_of_a_request_are_not_taken_as_headers_of_another() -> None:
         Request("https://example.com", headers=incoming().headers)
 
 
-def test_a_request_made_of_another_takes_its_body_over() -> None:
-    async def read() -> None:
-        first = incoming(b"text", method="PUT", headers=[(b"x-a", b"1")])
-        second = Request(first, headers={"x-b": "2"})
-        assert (second.url, second.method) == (first.url, "PUT")
-        assert dict(second.headers) == {"x-b": "2"}
-        assert first.body_used
-        assert await second.text() == "text"
-        with pytest.raises(OSError, match="Body already used"):
-            Request(first)
-
-    asyncio.run(read())
+async def test_a_request_made_of_another_takes_its_body_over() -> None:
+    first = incoming(b"text", method="PUT", headers=[(b"x-a", b"1")])
+    second = Request(first, headers={"x-b": "2"})
+    assert (second.url, second.method) == (first.url, "PUT")
+    assert dict(second.headers) == {"x-b": "2"}
+    assert first.body_used
+    assert await second.text() == "text"
+    with pytest.raises(OSError, match="Body already used"):
+        Request(first)
 
 
-def test_the_view_of_the_javascript_world_shares_the_body() -> None:
-    async def read() -> None:
-        request = incoming(b"text", headers=[(b"x-a", b"1")])
-        view = request.js_object
-        assert view.method == "POST"
-        assert view.headers.get("X-A") == "1"
-        assert dict(view.headers)["x-a"] == "1"
-        with pytest.raises(TypeError, match="immutable"):
-            view.headers.set("x-a", "2")
-        assert await view.text() == "text"
-        assert request.body_used
-        assert view.bodyUsed
-
-    asyncio.run(read())
+async def test_the_view_of_the_javascript_world_shares_the_body() -> None:
+    request = incoming(b"text", headers=[(b"x-a", b"1")])
+    view = request.js_object
+    assert view.method == "POST"
+    assert view.headers.get("X-A") == "1"
+    assert dict(view.headers)["x-a"] == "1"
+    with pytest.raises(TypeError, match="immutable"):
+        view.headers.set("x-a", "2")
+    assert await view.text() == "text"
+    assert request.body_used
+    assert view.bodyUsed
 
 
 def test_the_repr_names_method_and_url() -> None:

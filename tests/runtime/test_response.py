@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
@@ -18,12 +17,12 @@ async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def test_a_str_is_sent_as_utf_8_text() -> None:
+async def test_a_str_is_sent_as_utf_8_text() -> None:
     response = Response("café")
     assert response.status == 200
     assert response.ok
     assert response.headers["content-type"] == "text/plain;charset=UTF-8"
-    assert asyncio.run(response.bytes()) == "café".encode()
+    assert await response.bytes() == "café".encode()
 
 
 def test_a_content_type_of_the_user_wins() -> None:
@@ -48,13 +47,10 @@ def test_the_error_about_a_dict_says_what_to_use() -> None:
         Response({"a": 1})
 
 
-def test_forms_and_blobs_are_bodies_with_their_content_types() -> None:
-    async def read() -> None:
-        form = Response(FormData({"a": "1"}))
-        assert (await form.form_data())["a"] == "1"
-        assert Response(Blob("x", "text/css")).headers["content-type"] == "text/css"
-
-    asyncio.run(read())
+async def test_forms_and_blobs_are_bodies_with_their_content_types() -> None:
+    form = Response(FormData({"a": "1"}))
+    assert (await form.form_data())["a"] == "1"
+    assert Response(Blob("x", "text/css")).headers["content-type"] == "text/css"
 
 
 def test_headers_keep_duplicates() -> None:
@@ -120,21 +116,18 @@ def test_the_status_text_is_the_usual_one_unless_given() -> None:
         Response("x", status_text="a\r\nb")
 
 
-def test_json_on_the_class_makes_a_response() -> None:
-    async def read() -> None:
-        response = Response.json({"a": [1, "é"]}, status=201, headers={"x-a": "1"})
-        assert response.status == 201
-        assert response.headers["content-type"] == "application/json"
-        assert response.headers["x-a"] == "1"
-        assert await response.text() == '{"a": [1, "\\u00e9"]}'
-        assert await Response.json({"a": 1}).json() == {"a": 1}
-        assert await Response.json("text").text() == '"text"'
-        assert await Response.from_json([1], 202).json() == [1]
-        assert Response.json({}, headers={"Content-Type": "application/problem+json"}).headers["content-type"] == (
-            "application/problem+json"
-        )
-
-    asyncio.run(read())
+async def test_json_on_the_class_makes_a_response() -> None:
+    response = Response.json({"a": [1, "é"]}, status=201, headers={"x-a": "1"})
+    assert response.status == 201
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-a"] == "1"
+    assert await response.text() == '{"a": [1, "\\u00e9"]}'
+    assert await Response.json({"a": 1}).json() == {"a": 1}
+    assert await Response.json("text").text() == '"text"'
+    assert await Response.from_json([1], 202).json() == [1]
+    assert Response.json({}, headers={"Content-Type": "application/problem+json"}).headers["content-type"] == (
+        "application/problem+json"
+    )
 
 
 def test_json_of_a_value_that_json_cannot_say_is_a_type_error() -> None:
@@ -142,8 +135,8 @@ def test_json_of_a_value_that_json_cannot_say_is_a_type_error() -> None:
         Response.json({"a": object()})
 
 
-def test_json_on_a_response_reads_its_body() -> None:
-    assert asyncio.run(Response('{"a": 1.5}').json(parse_float=str)) == {"a": "1.5"}
+async def test_json_on_a_response_reads_its_body() -> None:
+    assert await Response('{"a": 1.5}').json(parse_float=str) == {"a": "1.5"}
 
 
 def test_a_redirect_has_a_location_and_302_unless_told() -> None:
@@ -166,73 +159,58 @@ def test_a_redirect_to_a_bad_url_is_a_value_error_and_a_type_error(url: str) -> 
         Response.redirect(url)
 
 
-def test_a_body_is_read_once() -> None:
-    async def read() -> None:
-        response = Response("text")
+async def test_a_body_is_read_once() -> None:
+    response = Response("text")
+    await response.text()
+    assert response.body_used
+    with pytest.raises(OSError, match="Body already used"):
         await response.text()
-        assert response.body_used
-        with pytest.raises(OSError, match="Body already used"):
-            await response.text()
-        with pytest.raises(OSError, match="Body already used"):
-            response.clone()
-
-    asyncio.run(read())
+    with pytest.raises(OSError, match="Body already used"):
+        response.clone()
 
 
-def test_the_stream_and_the_reading_methods_share_the_body() -> None:
-    async def read() -> None:
-        response = Response("text")
-        assert response.body is response.body
-        assert response.body is not None
-        reader = response.body.getReader()
-        assert (await reader.read()).value == b"text"
-        assert (await reader.read()).done
-        assert response.body_used
-        with pytest.raises(OSError, match="Body already used"):
-            await response.text()
-        used = Response("text")
-        await used.text()
-        assert used.body is not None
-        assert used.body.disturbed
-
-    asyncio.run(read())
+async def test_the_stream_and_the_reading_methods_share_the_body() -> None:
+    response = Response("text")
+    assert response.body is response.body
+    assert response.body is not None
+    reader = response.body.getReader()
+    assert (await reader.read()).value == b"text"
+    assert (await reader.read()).done
+    assert response.body_used
+    with pytest.raises(OSError, match="Body already used"):
+        await response.text()
+    used = Response("text")
+    await used.text()
+    assert used.body is not None
+    assert used.body.disturbed
 
 
-def test_a_stream_that_a_reader_holds_cannot_be_read_otherwise() -> None:
-    async def read() -> None:
-        response = Response("text")
-        assert response.body is not None
-        reader = response.body.getReader()
-        assert response.body.locked
-        with pytest.raises(TypeError, match="locked to a reader"):
-            await response.text()
-        reader.releaseLock()
-        assert await response.text() == "text"
-
-    asyncio.run(read())
+async def test_a_stream_that_a_reader_holds_cannot_be_read_otherwise() -> None:
+    response = Response("text")
+    assert response.body is not None
+    reader = response.body.getReader()
+    assert response.body.locked
+    with pytest.raises(TypeError, match="locked to a reader"):
+        await response.text()
+    reader.releaseLock()
+    assert await response.text() == "text"
 
 
-def test_clones_both_have_the_whole_body() -> None:
-    async def read() -> None:
-        for response in (Response("abc", headers={"x-a": "1"}), Response(pieces(b"a", b"bc"), headers={"x-a": "1"})):
-            clone = response.clone()
-            assert await clone.text() == await response.text() == "abc"
-            assert clone.headers["x-a"] == "1"
-
-    asyncio.run(read())
+async def test_clones_both_have_the_whole_body() -> None:
+    for response in (Response("abc", headers={"x-a": "1"}), Response(pieces(b"a", b"bc"), headers={"x-a": "1"})):
+        clone = response.clone()
+        assert await clone.text() == await response.text() == "abc"
+        assert clone.headers["x-a"] == "1"
 
 
-def test_replace_body_keeps_status_and_headers() -> None:
-    async def read() -> None:
-        response = Response("old", status=201, status_text="Made", headers={"x-a": "1"})
-        replaced = response.replace_body("new")
-        assert (replaced.status, replaced.status_text, replaced.headers["x-a"]) == (201, "Made", "1")
-        assert await replaced.text() == "new"
-        assert await response.text() == "old"
-        with pytest.raises(TypeError, match="cannot have a body"):
-            Response(None, status=204).replace_body("x")
-
-    asyncio.run(read())
+async def test_replace_body_keeps_status_and_headers() -> None:
+    response = Response("old", status=201, status_text="Made", headers={"x-a": "1"})
+    replaced = response.replace_body("new")
+    assert (replaced.status, replaced.status_text, replaced.headers["x-a"]) == (201, "Made", "1")
+    assert await replaced.text() == "new"
+    assert await response.text() == "old"
+    with pytest.raises(TypeError, match="cannot have a body"):
+        Response(None, status=204).replace_body("x")
 
 
 def test_changing_the_headers_that_were_read_does_not_change_the_response() -> None:
@@ -241,25 +219,22 @@ def test_changing_the_headers_that_were_read_does_not_change_the_response() -> N
     assert "x-a" not in response.headers
 
 
-def test_the_view_of_the_javascript_world_can_change_the_headers() -> None:
-    async def read() -> None:
-        response = Response("text")
-        view = response.js_object
-        view.headers.set("X-A", "1")
-        view.headers.append("x-a", "2")
-        assert response.headers["x-a"] == "1, 2"
-        assert view.statusText == "OK"
-        assert await view.text() == "text"
-        assert response.body_used
-        again = Response(Response("x", status=201).js_object)
-        assert again.status == 201
-        with pytest.raises(ValueError, match="Expected no options"):
-            Response(Response("x").js_object, status=200)
-
-    asyncio.run(read())
+async def test_the_view_of_the_javascript_world_can_change_the_headers() -> None:
+    response = Response("text")
+    view = response.js_object
+    view.headers.set("X-A", "1")
+    view.headers.append("x-a", "2")
+    assert response.headers["x-a"] == "1, 2"
+    assert view.statusText == "OK"
+    assert await view.text() == "text"
+    assert response.body_used
+    again = Response(Response("x", status=201).js_object)
+    assert again.status == 201
+    with pytest.raises(ValueError, match="Expected no options"):
+        Response(Response("x").js_object, status=200)
 
 
-def test_a_stream_that_is_cancelled_or_not_wanted_closes_its_source() -> None:
+async def test_a_stream_that_is_cancelled_or_not_wanted_closes_its_source() -> None:
     class Source:
         closed = False
 
@@ -272,20 +247,17 @@ def test_a_stream_that_is_cancelled_or_not_wanted_closes_its_source() -> None:
         async def aclose(self) -> None:
             self.closed = True
 
-    async def read() -> None:
-        source = Source()
-        response = Response(source, status=299, headers=[("x-a", "1")])
-        response.url = "https://a/"
-        assert repr(response) == "Response(status=299, url='https://a/')"
-        assert response.is_streaming
-        assert response.body is not None
-        await response.body.cancel()
-        assert source.closed
-        other = Source()
-        await Response(other).discard_body()
-        assert other.closed
-
-    asyncio.run(read())
+    source = Source()
+    response = Response(source, status=299, headers=[("x-a", "1")])
+    response.url = "https://a/"
+    assert repr(response) == "Response(status=299, url='https://a/')"
+    assert response.is_streaming
+    assert response.body is not None
+    await response.body.cancel()
+    assert source.closed
+    other = Source()
+    await Response(other).discard_body()
+    assert other.closed
 
 
 def test_a_stream_in_memory_is_not_streaming() -> None:
@@ -296,37 +268,31 @@ def test_a_stream_in_memory_is_not_streaming() -> None:
     assert Response(ReadableStream(pieces(b"x"))).is_streaming
 
 
-def test_a_request_body_is_a_response_body() -> None:
-    async def read() -> None:
-        request = Request("https://example.com", method="POST", body="text")
-        assert await Response(request.body).text() == "text"
-        assert request.body_used
-        with pytest.raises(TypeError, match="already been read"):
-            Response(request.body)
-
-    asyncio.run(read())
+async def test_a_request_body_is_a_response_body() -> None:
+    request = Request("https://example.com", method="POST", body="text")
+    assert await Response(request.body).text() == "text"
+    assert request.body_used
+    with pytest.raises(TypeError, match="already been read"):
+        Response(request.body)
 
 
-def test_an_async_generator_is_warned_of_since_production_does_not_take_one() -> None:
+async def test_an_async_generator_is_warned_of_since_production_does_not_take_one() -> None:
     warnings: list[str] = []
 
-    async def read() -> None:
-        scope = invocation.Scope("worker", None, None, warnings.append)  # type: ignore[arg-type]
-        invocation.current.set(invocation.Invocation(scope, None))
-        assert await Response(pieces(b"a", b"b")).text() == "ab"
-        assert await Response(ReadableStream(pieces(b"a"))).text() == "a"
-
-    asyncio.run(read())
+    scope = invocation.Scope("worker", None, None, warnings.append)  # type: ignore[arg-type]
+    invocation.current.set(invocation.Invocation(scope, None))
+    assert await Response(pieces(b"a", b"b")).text() == "ab"
+    assert await Response(ReadableStream(pieces(b"a"))).text() == "a"
     assert len(warnings) == 1
     assert "works only in the emulator" in warnings[0]
 
 
-def test_a_chunk_that_is_text_is_a_type_error() -> None:
+async def test_a_chunk_that_is_text_is_a_type_error() -> None:
     async def text() -> AsyncIterator[Any]:
         yield "text"
 
     with pytest.raises(TypeError, match="must be bytes, not str"):
-        asyncio.run(Response(text()).text())
+        await Response(text()).text()
 
 
 def test_raise_for_status_raises_from_400() -> None:

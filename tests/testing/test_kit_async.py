@@ -74,12 +74,10 @@ def test_it_works_under_asyncio_run_and_leaves_no_thread() -> None:
     assert threading.active_count() <= before
 
 
-@pytest.mark.anyio
 async def test_it_works_under_anyio() -> None:
     await sign_up()
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("method", ["get", "head", "options", "post", "put", "patch", "delete"])
 async def test_every_method_has_a_function(method: str) -> None:
     echo = "async def fetch(self, request):\n    return Response('', headers={'x-method': str(request.method)})"
@@ -88,7 +86,6 @@ async def test_every_method_has_a_function(method: str) -> None:
         assert (await emulator.request(method.upper(), "/")).headers["x-method"] == method.upper()
 
 
-@pytest.mark.anyio
 async def test_answers_stream() -> None:
     async with AsyncEmulator(**worker(STREAM, more=TICKS)) as emulator:
         async with emulator.client.stream("GET", "/") as response:
@@ -97,7 +94,6 @@ async def test_answers_stream() -> None:
         assert (await emulator.get("/events")).json() == ["ended"]
 
 
-@pytest.mark.anyio
 async def test_what_a_handler_raises_has_the_users_frames_only() -> None:
     raises = "async def fetch(self, request):\n    raise ValueError('no')"
     async with AsyncEmulator(**worker(raises)) as emulator:
@@ -110,7 +106,6 @@ async def test_what_a_handler_raises_has_the_users_frames_only() -> None:
             assert shown == ["test_kit_async.py", "entry.py"]
 
 
-@pytest.mark.anyio
 async def test_a_server_on_the_tests_own_loop_answers_the_worker() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -128,7 +123,6 @@ async def test_a_server_on_the_tests_own_loop_answers_the_worker() -> None:
             assert (await emulator.get("/")).text == "hi"
 
 
-@pytest.mark.anyio
 async def test_calls_at_the_same_time_take_turns() -> None:
     slow = "async def fetch(self, request):\n    await asyncio.sleep(1)\n    return Response(request.url[-1])"
     async with AsyncEmulator(**worker(slow, ACKS)) as emulator:
@@ -136,7 +130,6 @@ async def test_calls_at_the_same_time_take_turns() -> None:
         assert [answer.text for answer in answers] == list("01234")
 
 
-@pytest.mark.anyio
 async def test_a_request_without_a_route_fails_the_test() -> None:
     swallows = """
     async def fetch(self, request):
@@ -150,7 +143,6 @@ async def test_a_request_without_a_route_fails_the_test() -> None:
             await emulator.get("/")
 
 
-@pytest.mark.anyio
 async def test_emulator_in_an_async_test_says_what_to_do() -> None:
     with pytest.raises(EmulatorError, match="not async") as info, Emulator(**worker(ACKS)):
         pass
@@ -170,7 +162,6 @@ def test_an_emulator_that_was_opened_before_says_so_too() -> None:
         assert len(emulator.advance(seconds=5)) == 1
 
 
-@pytest.mark.anyio
 async def test_one_that_is_closed_or_not_open_says_what_to_do() -> None:
     emulator = AsyncEmulator(**worker(ACKS))
     assert repr(emulator) == "<AsyncEmulator not open>"
@@ -184,7 +175,6 @@ async def test_one_that_is_closed_or_not_open_says_what_to_do() -> None:
             await call()
 
 
-@pytest.mark.anyio
 async def test_a_failure_under_chaos_tells_the_seed() -> None:
     async def fail() -> None:
         async with AsyncEmulator(**worker(ACKS)) as emulator:

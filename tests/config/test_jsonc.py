@@ -57,6 +57,11 @@ def test_comments_and_trailing_commas_are_allowed() -> None:
     assert parse(text).data == {"a": [1, 2], "url": "http://not-a-comment/*", "b": {"c": None}}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_comment_ends_with_its_line_whichever_way_lines_end(end: str) -> None:
+    assert parse(f"[1 // a{end}, 2]").data == [1, 2]
+
+
 def test_every_key_and_value_has_its_offset() -> None:
     text = '{ "a": [10, {"b": true}] }'
     document = parse(text)
