@@ -283,7 +283,7 @@ def test_several_workers_have_addresses_and_are_named_on_every_line() -> None:
 
 def test_a_worker_that_does_not_load_at_the_start_says_why() -> None:
     text = show(ServerReady("http://127.0.0.1:1"), hosts=[FakeHost(config(), set(), FAILURE)])
-    assert "sign-up  /app/src/entry.py  does not load\n" in text
+    assert "sign-up  /app/src/entry.py  failed to load\n" in text
     assert "Error: sign-up does not load, and what is for it waits: ConnectionError: refused\n" in text
 
 

@@ -22,6 +22,7 @@ from typing import Final
 from zlib import crc32
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import count, reason
 
 FORMAT: Final = 1
 """The version of the format that this emulator writes, and the newest that it reads."""
@@ -74,7 +75,7 @@ class Log:
         except OSError as error:
             self.close()
             raise EmulatorError(
-                f"messages cannot be kept in {directory}: {error.strerror or error}",
+                f"messages cannot be kept in {directory}: {reason(error)}",
                 hint="Give --persist-to a directory that this user can write to.",
             ) from None
         except EmulatorError:
@@ -217,7 +218,7 @@ class Log:
         size = damage.end - damage.start
         what = "ends with a record that is not whole" if damage.is_tail else "is damaged"
         self.reports.append(
-            f"{path} {what} at byte {damage.start:,}: {size:,} {'byte' if size == 1 else 'bytes'} could not be read "
+            f"{path} {what} at byte {damage.start:,}: {count(size, 'byte')} could not be read "
             f"and {'is' if size == 1 else 'are'} kept in {kept.name}; all the rest was"
         )
 

@@ -183,5 +183,5 @@ def test_on_a_full_disk_the_segment_in_use_stays_in_use(small_disk: Path) -> Non
 
 def test_a_read_only_file_system_is_a_sentence(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(EmulatorError, match="Read-only file system"):
+    with pytest.raises(EmulatorError, match="read-only file system"):
         Log(small_disk / "state")
