@@ -384,7 +384,7 @@ def _style() -> Style:
 
 
 def _clean(text: str) -> str:
-    from emulator.log.text import clean
+    from emulator.base.words import clean
 
     return clean(text)
 
