@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import reason
 from emulator.cli.templates import template_names, templates_directory
 
 _DEFAULT_TEMPLATE = "python-queue"
@@ -93,7 +94,7 @@ def create(target: Path, template: str, name: str) -> list[str]:
             files = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
             _move_entries(staging, base)
     except OSError as error:
-        raise EmulatorError(f"cannot make a worker: {error.strerror or error}", where=str(target)) from error
+        raise EmulatorError(f"cannot make a worker: {reason(error)}", where=str(target)) from error
     return files
 
 
@@ -105,7 +106,7 @@ def _refuse_occupied(target: Path) -> None:
             raise EmulatorError("is a file; nothing was changed", where=str(target), hint="Give another name.")
         held = sorted(path.name for path in target.iterdir() if path.name not in _MAY_STAY)
     except OSError as error:
-        raise EmulatorError(f"cannot be read: {error.strerror or error}", where=str(target)) from error
+        raise EmulatorError(f"cannot be read: {reason(error)}", where=str(target)) from error
     if held:
         shown = ", ".join(held[:3]) + (f" and {len(held) - 3} more" if len(held) > 3 else "")
         raise EmulatorError(

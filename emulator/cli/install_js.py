@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import reason
 from emulator.hosts.workerd.tools import ESBUILD_VERSION, WORKERD_VERSION, cache_directory, installed_in
 
 _TIMEOUT_SECONDS: Final = 600
@@ -43,7 +44,7 @@ def install_js(*, force: bool) -> None:
     try:
         _install(npm, target)
     except OSError as error:
-        raise EmulatorError(f"cannot install into {target}: {error.strerror or error}") from None
+        raise EmulatorError(f"cannot install into {target}: {reason(error)}") from None
     click.echo(f"They are in {target}")
 
 

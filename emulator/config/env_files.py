@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from emulator.base.errors import Problem
+from emulator.base.words import reason
 
 
 class EnvFiles:
@@ -58,7 +59,7 @@ def _read(path: Path, shown: str, result: EnvFiles) -> bool:
         result.errors.append(Problem(shown, line, 1, "", "is not UTF-8 text", "Save the file in UTF-8."))
         return True
     except OSError as error:
-        result.errors.append(Problem(shown, 0, 0, "", f"cannot be read: {(error.strerror or str(error)).lower()}"))
+        result.errors.append(Problem(shown, 0, 0, "", f"cannot be read: {reason(error)}"))
         return True
     from emulator.config.dotenv import parse_env  # Most workers have no secrets, and start-up time is a feature.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.base.errors import ConfigError, EmulatorError, Problem
+from emulator.base.words import reason, shown_path
 from emulator.config import checks, jsonc
 from emulator.config.checks import found
 from emulator.config.document import (
@@ -31,13 +32,13 @@ def find_config(directory: Path) -> Path:
 
     Raises `EmulatorError` when there is none, or when the directory cannot be read.
     """
-    shown = _shown(directory)
+    shown = shown_path(directory)
     try:
         present = {entry.name for entry in directory.iterdir()}
     except NotADirectoryError:
         raise EmulatorError("is not a directory", where=shown) from None
     except OSError as error:
-        raise EmulatorError(f"cannot be read: {_reason(error)}", where=shown) from None
+        raise EmulatorError(f"cannot be read: {reason(error)}", where=shown) from None
     for name in CONFIG_NAMES:
         if name in present:
             return directory / name
@@ -80,7 +81,7 @@ def load_config(
         findings.warn(("compatibility_date",), "is missing: the newest behaviour is assumed")
     if main is not None and main.suffix not in JAVASCRIPT_SUFFIXES:
         _leave_services(findings, section)
-    secrets = read_env_files(path.parent, environment, _shown)
+    secrets = read_env_files(path.parent, environment, shown_path)
     overrides = overrides or {}
     _check_hidden(findings, section, secrets, overrides)
     if findings.errors or secrets.errors or main is None or section.name is None:
@@ -111,14 +112,14 @@ def load_config(
 
 def _document(path: Path) -> Document:
     """Read and parse the file. Raises `ConfigError` when it is not a configuration at all."""
-    shown = _shown(path)
+    shown = shown_path(path)
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         hint = "Name a file with `-c PATH`, or begin a new worker with `emulator init NAME`."
         raise ConfigError([Problem(shown, 0, 0, "", "there is no such file", hint)]) from None
     except OSError as error:
-        raise ConfigError([Problem(shown, 0, 0, "", f"cannot be read: {_reason(error)}")]) from None
+        raise ConfigError([Problem(shown, 0, 0, "", f"cannot be read: {reason(error)}")]) from None
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -184,7 +185,7 @@ def _main(findings: Findings, directory: Path, section: Section) -> Path | None:
         )
     elif not _is(Path.is_file, main):
         findings.error(
-            section.main_path, f"{found(section.main)}: there is no such file", f"Looked for {_shown(main)}."
+            section.main_path, f"{found(section.main)}: there is no such file", f"Looked for {shown_path(main)}."
         )
     else:
         return main
@@ -222,14 +223,3 @@ def _is(kind: Callable[[Path], bool], path: Path) -> bool:
         return kind(path)
     except OSError:
         return False
-
-
-def _shown(path: Path) -> str:
-    """A path as messages name it: as it was given, or relative when it is below the working directory."""
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        return str(path.relative_to(Path.cwd()))
-    return str(path)
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from emulator.base.words import count, cut, period, shown_path
 from emulator.config.model import WorkerConfig
 from emulator.log.style import Style
 from emulator.queues.settings import ConsumerSettings, QueueSettings
@@ -54,9 +54,9 @@ def sorted_handlers(host: Host) -> list[str]:
 
 def _worker(host: Host, style: Style, address: str) -> list[str]:
     config = host.config
-    state = style.red("does not load") if host.failure else ", ".join(sorted_handlers(host))
+    state = style.red("failed to load") if host.failure else ", ".join(sorted_handlers(host))
     environment = f" in {config.environment}" if config.environment else ""
-    head = f"{style.bold(config.name)}{environment}  {style.dim(_relative(config.main))}  {state}"
+    head = f"{style.bold(config.name)}{environment}  {style.dim(shown_path(config.main))}  {state}"
     rows = [(f"env.{name}", _value(kind, value, config, name)) for name, kind, value in bindings(config)]
     rows += [("cron", cron) for cron in config.crons]
     width = max((len(name) for name, _ in rows), default=0)
@@ -69,9 +69,9 @@ def _value(kind: str, value: str, config: WorkerConfig, name: str) -> str:
         return "(secret)"
     if kind == "queue":
         delays = [producer.delivery_delay for producer in config.producers if producer.binding == name]
-        delay = f", delayed by {_seconds(delays[0])}" if delays and delays[0] else ""
+        delay = f", delayed by {period(delays[0])}" if delays and delays[0] else ""
         return f"queue {value}{delay}"
-    return value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 3]}..."
+    return cut(value, _MAX_VALUE)
 
 
 def _queues(configs: Sequence[WorkerConfig], style: Style) -> Iterator[str]:
@@ -88,7 +88,7 @@ def _queues(configs: Sequence[WorkerConfig], style: Style) -> Iterator[str]:
         for consumer in config.consumers:
             if consumer.settings.dead_letter_queue:
                 named.setdefault(consumer.settings.dead_letter_queue)
-    kept = f"no consumer: keeps messages for {_seconds(QueueSettings().message_retention_period)}"
+    kept = f"no consumer: keeps messages for {period(QueueSettings().message_retention_period)}"
     width = max(map(len, named), default=0)
     for name in named:
         yield f"{style.bold('queue')} {name:<{width}}  {style.dim(settings.get(name, kept))}"
@@ -98,35 +98,18 @@ def _consumer(worker: str, settings: ConsumerSettings) -> str:
     if settings.type == "http_pull":
         parts = ["pulled over HTTP"]
     else:
-        size = "1 message" if settings.max_batch_size == 1 else f"{settings.max_batch_size} messages"
-        wait = (
-            f"or {_seconds(settings.max_batch_timeout)}" if settings.max_batch_timeout else "at most, without waiting"
-        )
+        size = count(settings.max_batch_size, "message")
+        wait = f"or {period(settings.max_batch_timeout)}" if settings.max_batch_timeout else "at most, without waiting"
         parts = [f"to {worker}: {size} {wait}"]
-    retries = "1 retry" if settings.max_retries == 1 else f"{settings.max_retries} retries"
-    parts.append(f"{retries} after {_seconds(settings.retry_delay)}" if settings.retry_delay else retries)
+    retries = count(settings.max_retries, "retry", "retries")
+    parts.append(f"{retries} after {period(settings.retry_delay)}" if settings.retry_delay else retries)
     if settings.max_concurrency is not None:
         parts.append(f"{settings.max_concurrency} at a time")
     parts.append(f"then to {settings.dead_letter_queue}" if settings.dead_letter_queue else "then dropped")
     return ", ".join(parts)
 
 
-def _seconds(number: float) -> str:
-    """A number of seconds in its largest whole unit: `5 s`, `2 minutes`, `4 days`."""
-    for unit, noun in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if number >= unit and number % unit == 0:
-            return f"1 {noun}" if number == unit else f"{number // unit} {noun}s"
-    return f"{number} s"
-
-
 def _own_address(name: str, url: str) -> str:
     """Where a worker that is not the first answers: its name as a subdomain of localhost, on the same port."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{name}.localhost:{parts.port}"
-
-
-def _relative(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

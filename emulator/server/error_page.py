@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from emulator.base.words import count
+
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
 
@@ -22,6 +24,7 @@ def render_error_page(failure: Failure, heading: str, request: str) -> str:
     """HTML for `failure`. `heading` says what happened in general, `request` is `GET http://...`."""
     frames = list(reversed(failure.frames))
     return _template().render(
+        count=count,
         failure=failure,
         heading=heading,
         request=request,

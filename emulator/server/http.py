@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulator.base.errors import ServerError
+from emulator.base.words import reason
 from emulator.server.app import App
 from emulator.server.gateway import AnswerBrokenError
 from emulator.server.websocket import WebSocketTunnel
@@ -80,10 +81,10 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ServerError:
             f"Port {port} is in use on {host}; port {_free_port(host, port)} is free: use -p, or -p 0 for any"
         )
     if error.errno == errno.EACCES:
-        return ServerError(f"Port {port} may not be used without more rights; use -p with a port above 1023")
+        return ServerError(f"Port {port} needs root privileges; choose a port above 1023 with -p")
     if error.errno == errno.EADDRNOTAVAIL:
         return ServerError(f"{host!r} is not an address of this machine")
-    return ServerError(f"Cannot listen on {host}:{port}: {error.strerror or error}")
+    return ServerError(f"Cannot listen on {host}:{port}: {reason(error)}")
 
 
 def _free_port(host: str, port: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError
+from emulator.base.words import count, reason, shown_path
 from emulator.config import find_config, load_config
 from emulator.config.model import WorkerConfig
 from emulator.hosts.python.output import install as install_output
@@ -22,7 +23,7 @@ from emulator.hosts.python.watchdog import Watchdog
 from emulator.server.events import ServerReady
 from emulator.session.peers import Peers, consumed_by
 from emulator.session.running import Running, reachable, register
-from emulator.session.session import Session, shown_files
+from emulator.session.session import Session
 from emulator.session.watch import Change, Watcher
 
 GRACE_SECONDS: Final = 10.0
@@ -166,7 +167,7 @@ def _tell_what_is_lost(session: Session) -> None:
     if session.journal is None and left:
         total = sum(left.values())
         queues = ", ".join(f"{name} {number:,}" for name, number in left.items())
-        text = f"{total:,} {'message was' if total == 1 else 'messages were'} still queued ({queues}), and not kept"
+        text = f"{count(total, 'message was', 'messages were')} still queued ({queues}), and not kept"
         session.bus.publish(Notice("info", f"{text}: --persist-to DIR keeps them over a restart"))
 
 
@@ -217,7 +218,7 @@ async def _syncing(session: Session) -> AsyncIterator[None]:
                 try:
                     await asyncio.to_thread(journal.sync)
                 except OSError as error:
-                    text = f"What is kept in {journal.directory} may be lost with the power: {error.strerror}"
+                    text = f"What is kept in {journal.directory} may be lost with the power: {reason(error)}"
                     session.bus.publish(Notice("warning", text))
 
     syncing = asyncio.create_task(sync())
@@ -248,7 +249,8 @@ async def _apply(session: Session, options: Options, change: Change) -> None:
             text = f"{error}\nThe configuration in force stays as it was."
             session.bus.publish(Notice("error", text, change.config.name))
             return
-    await session.reload(index, shown_files(change.files, change.config.path.parent))
+    base = change.config.path.parent
+    await session.reload(index, [shown_path(file, base) for file in change.files])
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock
+from emulator.base.words import count, shown_path
 from emulator.bindings.env import Env, build_env
 from emulator.config import check_together, describe_changes
 from emulator.config.model import WorkerConfig
@@ -207,8 +208,8 @@ class Session:
         journal.on_trouble = warn
         for report in journal.reports:
             warn(report)
-        count = self._recovered_count
-        there = f"; {count:,} {'message is' if count == 1 else 'messages are'} there from before" if count else ""
+        recovered = self._recovered_count
+        there = f"; {count(recovered, 'message is', 'messages are')} there from before" if recovered else ""
         self.bus.publish(Notice("info", f"Messages are kept in {shown_path(journal.directory)}{there}"))
 
     def _connect(
@@ -286,14 +287,3 @@ async def _deliver(host: Host, delivery: Delivery) -> DeliveryResult | None:
         return await host.queue(delivery)
     except NotLoaded:
         return None
-
-
-def shown_path(path: Path) -> str:
-    """A path as a person reads it: relative to the working directory where it is below it."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def shown_files(files: Sequence[Path], base: Path) -> list[str]:
-    """Paths as a person reads them: relative to `base` where they are below it."""
-    return [str(path.relative_to(base)) if path.is_relative_to(base) else str(path) for path in files]

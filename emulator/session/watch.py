@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from emulator.base.words import reason
 from emulator.config.model import WorkerConfig
 
 STEP_MS: Final = 20
@@ -101,9 +102,8 @@ class Watcher:
             except OSError as error:
                 if not has_told and not isinstance(error, FileNotFoundError):  # a directory that has just gone
                     has_told = True
-                    why = error.strerror or str(error)
                     late = "Changed files are noticed up to a second late, because they cannot be watched"
-                    self._on_trouble(f"{late}: {why}")
+                    self._on_trouble(f"{late}: {reason(error)}")
             await asyncio.sleep(POLL_SECONDS)
             with suppress(OSError):
                 if changes := self._look():

@@ -183,8 +183,6 @@ class Core:
             await self._session.stop(0.0)
         await self.outbound.close()
 
-    # Running
-
     def exclusively(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call `function` while no other thread does the same."""
         __tracebackhide__ = True
@@ -340,8 +338,6 @@ class Core:
         self.timeline.note("fetch", f"{what} {response.status}")
         return response
 
-    # Queues
-
     def queue(self, name: str) -> Queue:
         """The broker's queue. Raises EmulatorError, which names the ones that are there."""
         __tracebackhide__ = True
@@ -433,8 +429,6 @@ class Core:
                 event.duration,
             )
         )
-
-    # Directly
 
     def dispatch_queue(self, name: str, messages: Iterable[Any], content_type: ContentType) -> QueueResult:
         """Run the consumer of a queue once, outside the broker."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import count
 from emulator.queues.message import Outgoing
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
@@ -115,10 +116,8 @@ class _Base:
         if core is None or core.closed:
             return f"<{name} {'not open' if core is None else 'closed'}>"
         workers = ", ".join(host.config.name for host in core.session.hosts)
-        count = len(core.deliveries)
-        return (
-            f"<{name} {workers} at {self.now:%Y-%m-%d %H:%M:%S}, {count} {'delivery' if count == 1 else 'deliveries'}>"
-        )
+        made = count(len(core.deliveries), "delivery", "deliveries")
+        return f"<{name} {workers} at {self.now:%Y-%m-%d %H:%M:%S}, {made}>"
 
     @property
     def now(self) -> datetime:

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from inspect import isawaitable
 from typing import Any, Self
 
+from emulator.base.words import cut
 from emulator.hosts.outbound import HttpOutbound
 from emulator_runtime.streams import close_source
 from emulator_runtime.workers.request import Request
@@ -38,12 +39,8 @@ class OutboundCall:
         return json_module.loads(self.body)
 
     def __repr__(self) -> str:
-        text = f" {_short(self.body.decode(errors='replace'))}" if self.body else ""
+        text = f" {cut(self.body.decode(errors='replace'), 60)}" if self.body else ""
         return f"<OutboundCall {self.method} {self.url}{text}>"
-
-
-def _short(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 class UnmatchedFetchError(AssertionError):

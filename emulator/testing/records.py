@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from emulator.base.words import cut
 from emulator.queues.message import Attempt, DeadLetter, Outcome
 from emulator.queues.message import Message as StoredMessage
 from emulator.wire.codec import ContentType, decode, encode
@@ -23,8 +24,7 @@ def at_time(seconds: float) -> datetime:
 
 
 def _short(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+    return cut(repr(value), limit)
 
 
 @dataclass(frozen=True, eq=False)

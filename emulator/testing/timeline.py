@@ -1,6 +1,6 @@
 """What happened during a test, in order and with virtual times, for the report of one that fails.
 
-Events are kept nearly as they are and put into words only when somebody asks. A line is for one thing:
+Records are kept and put into words only when somebody asks; `story` does that. A line is for one thing:
 
      +0.000 s  sent     3f2a91c0 to my-app-events by shop: {'type': 'welcome-email', 'email': 'ada@example.com'}
                request  POST /signup 200 OK
@@ -11,22 +11,21 @@ Events are kept nearly as they are and put into words only when somebody asks. A
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from copy import copy
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from emulator.base.bus import Bus, Notice
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
-from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesSent
-from emulator.queues.message import Message
-from emulator.server.events import RequestFinished
-from emulator.session.events import WorkerReloaded
-from emulator.wire.codec import decode
+from emulator.base.bus import Bus
+from emulator.base.words import cut
+from emulator.log.style import Style
+from emulator.log.table import TABLE
+from emulator.log.text import TextLines
+from emulator.queues.events import MessagesDeadLettered
+from emulator.testing.story import Happened, Noted, Story
 
 if TYPE_CHECKING:
-    from emulator.log.text import TextLines
     from emulator.testing.chaos import Chaos
 
 MOST_ENTRIES: Final = 100
@@ -35,18 +34,14 @@ MOST_ENTRIES: Final = 100
 MOST_LINES: Final = 24
 """How many lines of one entry are shown."""
 
-MOST_BODIES: Final = 5
-"""How many messages of one sending are shown with their bodies."""
-
-MOST_IDS: Final = 3
-
 WIDTH: Final = 240
 """Characters after which a line is cut."""
 
-BODY_WIDTH: Final = 100
-
 MOST_TIMELINES: Final = 3
 """How many emulators of one test a report tells of."""
+
+_LEFT_OUT: Final = (MessagesDeadLettered,)
+"""Events that tell nothing new: the batch before has told."""
 
 recent: deque[Timeline] = deque(maxlen=16)
 """The newest timelines, for the pytest plugin, which takes out those that are of an earlier test."""
@@ -63,10 +58,11 @@ class Timeline:
         """The `id()` of the exception that closed its emulator, on its way out of a `with` block."""
         self._now = now
         self._start = now()
-        self._entries: deque[tuple[float, Any, Sequence[Message]]] = deque(maxlen=MOST_ENTRIES)
+        self._entries: deque[Happened | Noted] = deque(maxlen=MOST_ENTRIES)
         self._count = 0
-        for event_type in _WORDS:
-            bus.subscribe(event_type, self._add)
+        for event_type in TABLE:
+            if event_type not in _LEFT_OUT:
+                bus.subscribe(event_type, self._add)
         recent.append(self)
 
     def close(self) -> None:
@@ -76,38 +72,33 @@ class Timeline:
 
     def note(self, kind: str, text: str) -> None:
         """Add what is no event: a word for what it is (`fetch`), and what it says."""
-        self._entries.append((self._now(), (kind, text), ()))
+        self._entries.append(Noted(self._now(), kind, text))
         self._count += 1
 
-    def _add(self, event: Any) -> None:
+    def _add(self, event: object) -> None:
+        row = TABLE[type(event)]
+        record = row.record(event)
         # A message changes with each of its attempts; an entry tells how it was.
-        if type(event) is BatchDelivered:
-            messages = [copy(message) for message in event.lease.messages]
-        else:
-            messages = [copy(message) for message in getattr(event, "messages", ())]
-        self._entries.append((self._now(), event, messages))
+        messages = [copy(message) for message in record.details.get("messages", ())]
+        self._entries.append(Happened(self._now(), row, record, messages))
         self._count += 1
 
     def render(self, directory: Path | None = None) -> str:
         """The timeline as text, a line or more an entry, each with the seconds since the start. Empty when nothing
         happened. Files below `directory` (that where pytest or the program was started) are named from there."""
-        from emulator.log.style import Style
-        from emulator.log.text import TextLines
-
-        words = _Words(TextLines(Style(enabled=False), directory or Path.cwd()))
-        words.name_workers(event for _, event, _ in self._entries)
+        story = Story(self._entries, TextLines(Style(enabled=False), directory or Path.cwd()))
         shown: list[str] = []
         if self._count and self.chaos is not None:
             shown += [f"Chaos, seed {self.chaos.seed}. To see the same again: {how_to_repeat(self.chaos)}"]
         if self._count > len(self._entries):
             shown.append(f"({self._count - len(self._entries):,} earlier entries are left out)")
         before = ""
-        for at, event, messages in self._entries:
-            said = _say(words, at, event, messages)
+        for entry in self._entries:
+            said = story.tell(entry)
             if said is None:
                 continue
             kind, text = said
-            time = f"+{at - self._start:.3f} s"
+            time = f"+{entry.at - self._start:.3f} s"
             first, *rest = _cut(text.rstrip("\n").split("\n"))
             shown.append(f"{time if time != before else '':>12}  {kind:<9} {first}".rstrip())
             shown += [f"{'':24}{line}".rstrip() for line in rest]
@@ -142,145 +133,7 @@ def how_to_repeat(chaos: Chaos) -> str:
     return f"emulator.chaos({arguments})"
 
 
-class _Words:
-    """Puts events into words. Each method returns what kind of thing it was, and what to say of it; None: nothing."""
-
-    def __init__(self, lines: TextLines) -> None:
-        self._lines = lines
-        self._workers: set[str] = set()
-        self._told: str = ""
-        """The failure that the entries before have told of, which its batch need not repeat."""
-
-    def name_workers(self, entries: Iterable[Any]) -> None:
-        """With several workers each line tells whose it is."""
-        self._workers = {entry.worker for entry in entries if getattr(entry, "worker", "")}
-        self._lines.name_workers(sorted(self._workers))
-
-    def _whose(self, worker: str) -> str:
-        return f" ({worker})" if len(self._workers) > 1 else ""
-
-    def request(self, _at: float, event: RequestFinished, _messages: Sequence[Message]) -> tuple[str, str]:
-        text = self._lines.request(event).rpartition(" (")[0]
-        return "request", f"{text}{_after(event.duration)}{self._whose(event.worker)}"
-
-    def failed(self, _at: float, event: HandlerFailed, _messages: Sequence[Message]) -> tuple[str, str]:
-        self._told = event.failure.summary
-        text = self._lines.handler_failed(event).removeprefix("Error ").replace("\n  ", "\n").rstrip("\n")
-        first, _, rest = text.partition("\n")
-        return "error", f"{first} ({rest})" if rest.startswith("as above") else text
-
-    def sent(self, at: float, event: MessagesSent, messages: Sequence[Message]) -> tuple[str, str] | None:
-        if event.source == "dead letter":
-            return None  # its batch has told
-        where = f"to {event.queue} by {'the test' if event.source == 'test' else event.source}"
-        if len(messages) == 1:
-            return "sent", f"{_id(messages[0])} {where}{_delay(messages[0], at)}: {_body(messages[0])}"
-        bodies = [f"{_id(message)}{_delay(message, at)}: {_body(message)}" for message in messages[:MOST_BODIES]]
-        if len(messages) > MOST_BODIES:
-            bodies.append(f"and {len(messages) - MOST_BODIES} more")
-        return "sent", "\n".join([f"{len(messages)} messages {where}", *bodies])
-
-    def batch(self, _at: float, event: BatchDelivered, messages: Sequence[Message]) -> tuple[str, str]:
-        settled, attempts = event.settlement, {message.id: message.attempts for message in messages}
-
-        def group(words: str, those: Sequence[Message], where: str = "", *, acked: bool = False) -> list[str]:
-            if not those:
-                return []
-            numbers = [attempts[message.id] for message in those]
-            low, high = min(numbers), max(numbers)
-            tried = f"attempt {low}" if low == high else f"attempts {low} to {high}"
-            return [f"{words} {_ids(those)}{where}" + ("" if acked and high == 1 else f" ({tried})")]
-
-        delays = sorted({delay for _, delay in settled.retried})
-        later = (
-            ""
-            if delays in ([], [0])
-            else f" in {' to '.join(f'{delay:,}' for delay in delays[:: max(1, len(delays) - 1)])} s"
-        )
-        parts = [
-            *group("acked", settled.acked, acked=True),
-            *group("to be retried:", [message for message, _ in settled.retried], later),
-            *group("out of retries:", settled.dead, f", moved to {settled.dead_letter_queue}"),
-            *group("out of retries:", settled.dropped, ", dropped, because there is no dead letter queue"),
-            *group("too old:", settled.expired),
-        ]
-        error = event.result.error
-        why = f" because of {error}" if error and error != self._told else ""
-        self._told = ""
-        to = f" to {event.worker}" if len(self._workers) > 1 else ""
-        return "batch", f"{event.queue}{to}: {'; '.join(parts)}{why}{_after(event.duration)}"
-
-    def dropped(self, _at: float, event: MessagesDropped, messages: Sequence[Message]) -> tuple[str, str] | None:
-        if event.reason == "retries":
-            return None  # its batch has told
-        why = "purged" if event.reason == "purged" else "older than the queue's retention period"
-        return "dropped", f"{_ids(messages)} of {event.queue}: {why}"
-
-    def scheduled(self, _at: float, event: ScheduledFinished, _messages: Sequence[Message]) -> tuple[str, str]:
-        return "scheduled", f"{event.cron} {event.outcome}{self._whose(event.worker)}"
-
-    def reloaded(self, _at: float, event: WorkerReloaded, _messages: Sequence[Message]) -> tuple[str, str]:
-        return "reload", self._lines.reloaded(event)
-
-    def output(self, _at: float, event: WorkerOutput, _messages: Sequence[Message]) -> tuple[str, str]:
-        kind, text = "print", event.text.rstrip("\n")
-        if event.logger or event.level != "info":
-            kind, text = "log", f"{event.level.upper()} {event.logger + ': ' if event.logger else ''}{text}"
-        return kind, f"{text}{self._whose(event.worker)}"
-
-    def notice(self, _at: float, event: Notice, _messages: Sequence[Message]) -> tuple[str, str]:
-        if event.text.startswith("CHAOS "):
-            return "chaos", event.text.removeprefix("CHAOS ")
-        return event.level, f"{event.text}{self._whose(event.worker)}"
-
-
-_WORDS: Final[dict[type[Any], Callable[..., tuple[str, str] | None]]] = {
-    RequestFinished: _Words.request,
-    HandlerFailed: _Words.failed,
-    MessagesSent: _Words.sent,
-    BatchDelivered: _Words.batch,
-    MessagesDropped: _Words.dropped,
-    ScheduledFinished: _Words.scheduled,
-    WorkerReloaded: _Words.reloaded,
-    WorkerOutput: _Words.output,
-    Notice: _Words.notice,
-}
-
-
-def _say(words: _Words, at: float, event: Any, messages: Sequence[Message]) -> tuple[str, str] | None:
-    return event if isinstance(event, tuple) else _WORDS[type(event)](words, at, event, messages)
-
-
 def _cut(lines: list[str]) -> list[str]:
     if len(lines) > MOST_LINES:
-        lines = [*lines[:MOST_LINES], f"(and {len(lines) - MOST_LINES} lines more)"]
-    return [line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..." for line in lines]
-
-
-def _after(seconds: float) -> str:
-    """` after 30 s`; nothing where no time passed."""
-    return f" after {round(seconds, 3):g} s" if seconds >= 0.001 else ""
-
-
-def _id(message: Message) -> str:
-    return message.id[:8]
-
-
-def _ids(messages: Sequence[Message]) -> str:
-    if len(messages) == 1:
-        return _id(messages[0])
-    more = [f"{len(messages) - MOST_IDS} more"] if len(messages) > MOST_IDS else []
-    return f"{len(messages)} ({', '.join([*map(_id, messages[:MOST_IDS]), *more])})"
-
-
-def _delay(message: Message, at: float) -> str:
-    seconds = message.ready_at - at
-    return f", delayed {seconds:g} s" if seconds >= 0.001 else ""
-
-
-def _body(message: Message) -> str:
-    try:
-        text = repr(decode(message.body, message.content_type))
-    except ValueError:
-        text = repr(message.body)
-    return text if len(text) <= BODY_WIDTH else f"{text[: BODY_WIDTH - 3]}..."
+        lines = [*lines[:MOST_LINES], f"(and {len(lines) - MOST_LINES} more lines)"]
+    return [cut(line, WIDTH) for line in lines]

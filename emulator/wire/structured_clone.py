@@ -52,9 +52,6 @@ def is_serialized(body: bytes) -> bool:
     return len(body) > 2 and body[0] == _VERSION_TAG and body[1] in _KNOWN_VERSIONS
 
 
-# Writing
-
-
 def serialize(value: object) -> bytes:
     """`value` in V8's format. Raises TypeError for a value that JavaScript has no word for."""
     out = bytearray(_HEADER)
@@ -164,9 +161,6 @@ def _write_collection(out: bytearray, value: Any, depth: int) -> None:
         raise TypeError(f"a value of type {type(value).__name__} cannot be sent to JavaScript")
 
 
-# Reading
-
-
 def deserialize(body: bytes) -> Any:
     """The value of a body for which `is_serialized` holds. Raises ValueError when it is damaged, or has something in it
     that only JavaScript can hold."""
@@ -238,8 +232,6 @@ class _Reader:
     def _new(self, value: Any) -> Any:
         self._objects.append(value)
         return value
-
-    # Values that hold no others
 
     def int32(self) -> int:
         value = self._varint()
@@ -320,8 +312,6 @@ class _Reader:
             raise ValueError(f"the body has a view of the unknown kind {kind!r} in it")
         self._objects[index:] = [content, viewed]
         return viewed
-
-    # Values that hold others
 
     def object(self, depth: int) -> Any:
         value: Record = self._new(Record())

@@ -186,7 +186,7 @@ def test_check_says_why_code_does_not_load(session: type[FakeSession]) -> None:
     session.failure = FAILURE
     result = invoke("check")
     assert result.exit_code == 1
-    assert "sign-up  /app/entry.py  does not load\n" in result.stdout
+    assert "sign-up  /app/entry.py  failed to load\n" in result.stdout
     assert "SyntaxError: bad\n  /app/entry.py:3 in <module>\n    def\n" in result.stdout
 
 

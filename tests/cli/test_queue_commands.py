@@ -176,7 +176,7 @@ def test_peek_shows_every_kind_of_body_and_nothing_that_a_terminal_obeys(local: 
     assert "\\x1b[31mred\\n" in output
     assert "b'\\x00\\xff'" in output
     assert "{1}" in output
-    assert "x... (1,002 characters; --json has all)" in output
+    assert "x... (1,002 characters; --json prints all of them)" in output
     assert "x" * 1_000 in run("queues", "peek", "jobs-dlq", "--json")
     assert len(lines(run("queues", "peek", "jobs-dlq", "-n", "2"))) == 3
 
@@ -199,7 +199,7 @@ def test_send_takes_json_for_json_and_all_else_for_text(
     local: Local, arguments: list[str], body: bytes, content_type: str
 ) -> None:
     assert run("queues", "send", "jobs-dlq", *arguments).startswith(
-        f"Sent as {content_type}; jobs-dlq has 1 message now"
+        f"Sent as {content_type}; jobs-dlq now has 1 message"
     )
     (message,) = local.broker.queue("jobs-dlq").waiting()
     assert (message.body, message.content_type) == (body, content_type)
@@ -224,7 +224,7 @@ def test_pull_leases_messages_and_acknowledges_them_when_asked(local: Local) -> 
     assert (pulled["body"], pulled["attempts"]) == (2, 1)
     assert local.broker.acknowledge("tasks", [pulled["lease_id"]]).unknown == []
     assert json.loads(run("queues", "pull", "tasks", "-n", "1", "--json"))[0]["body"] == 3
-    assert run("queues", "pull", "tasks") == "tasks has nothing to show\n"
+    assert run("queues", "pull", "tasks") == "tasks has no messages to show\n"
     assert "no consumer of type http_pull" in refused("queues", "pull", "jobs")
 
 
@@ -248,12 +248,13 @@ def test_redrive_sends_dead_letters_back_and_says_what_stays(local: Local) -> No
     local.send("jobs-dlq", "plain")
     output = run("queues", "redrive", "jobs-dlq")
     assert output == (
-        "Moved 2 messages from jobs-dlq to jobs\nLeft 1 message in jobs-dlq: no dead letter (--to says where they go)\n"
+        "Moved 2 messages from jobs-dlq to jobs\n"
+        "Left 1 message that is not a dead letter in jobs-dlq (--to moves everything)\n"
     )
     assert [each.attempts for each in local.broker.queue("jobs").waiting()] == [0, 0]
     moved = json.loads(run("queues", "redrive", "jobs-dlq", "--to", "jobs", "--json"))
     assert moved == {"moved": {"jobs": 1}, "no_dead_letters": 0, "orphans": {}}
-    assert run("queues", "redrive", "jobs-dlq") == "Nothing waits in jobs-dlq\n"
+    assert run("queues", "redrive", "jobs-dlq") == "No messages are waiting in jobs-dlq\n"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_redrive_sends_dead_letters_back_and_says_what_stays(local: Local) -> No
 def test_an_unknown_queue_is_refused_with_the_names_that_there_are(local: Local, arguments: list[str]) -> None:
     text = refused("queues", *arguments)
     assert f"there is no queue 'nope' at {URL}" in text
-    assert "There are: jobs, jobs-dlq." in text
+    assert "The queues are: jobs, jobs-dlq." in text
 
 
 def test_env_prints_what_a_shell_can_read(local: Local) -> None:
@@ -307,8 +308,8 @@ def test_an_address_where_no_emulator_answers_is_told(registry: None, monkeypatc
         return httpx.Response(404, text="not here")
 
     monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=httpx.MockTransport(answer)))
-    assert "Nothing answers at http://localhost:1" in refused("queues", "list", "--url", "http://localhost:1")
-    assert "is no emulator" in refused("queues", "list", "--url", "http://localhost:2")
+    assert "nothing answers at http://localhost:1" in refused("queues", "list", "--url", "http://localhost:1")
+    assert "is not an emulator" in refused("queues", "list", "--url", "http://localhost:2")
 
 
 def test_help_does_not_import_what_only_a_request_needs() -> None:

@@ -65,9 +65,6 @@ def make(sdk: Cloudflare, name: str) -> str:
     return made.queue_id
 
 
-# The SDK
-
-
 def test_the_sdk_manages_queues(sdk: Cloudflare) -> None:
     queue_id = make(sdk, "tasks")
     listed = {queue.queue_name: queue for queue in sdk.queues.list(account_id=ACCOUNT)}
@@ -233,9 +230,6 @@ def test_the_example_of_the_documentation_runs(session: Running, tmp_path: Path)
     assert metrics["backlog_count"] == 0
 
 
-# Reached from other machines
-
-
 def test_on_another_address_the_token_that_is_printed_is_required(dev: Callable[..., Running], tmp_path: Path) -> None:
     write_worker(tmp_path, WORKER, compatibility_flags=["python_workers"], queues=QUEUES)
     session = dev(tmp_path, "--host", "0.0.0.0")
@@ -249,9 +243,6 @@ def test_on_another_address_the_token_that_is_printed_is_required(dev: Callable[
         stranger.queues.list(account_id=ACCOUNT)
     with Cloudflare(api_token=token, base_url=f"{url}{API}") as friend:
         assert len(list(friend.queues.list(account_id=ACCOUNT))) == 2
-
-
-# wrangler
 
 
 @needs_node

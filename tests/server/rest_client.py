@@ -96,8 +96,6 @@ class Rest:
             self.settle()
         self.clock.move_to(end)
 
-    # Asking
-
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         return self.runner.run(self.client.request(method, path, **request))
 

@@ -29,9 +29,6 @@ def backlog(rest: Rest, path: str) -> int:
     return count
 
 
-# Pushing
-
-
 def test_a_pushed_message_can_be_pulled(rest: Rest) -> None:
     path = rest.pull_queue()
     pushed = rest.ask("POST", f"{path}/messages", {"body": {"user": 123, "tags": ["a", 1.5, None]}})
@@ -104,9 +101,6 @@ def test_an_error_in_a_batch_says_which_message_it_is(rest: Rest) -> None:
     path = rest.pull_queue()
     body = {"messages": [{"body": 1}, {"body": 2, "content_type": "text"}]}
     assert rest.refused("POST", f"{path}/messages/batch", body)[2].startswith("messages[1].body: ")
-
-
-# Pulling and acknowledging
 
 
 def test_a_pull_takes_five_unless_it_says_otherwise_and_tells_the_backlog(rest: Rest) -> None:
@@ -199,9 +193,6 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(rest: Rest, address: s
     assert (queue.ready_count, queue.in_flight_count) == (1, 1)
 
 
-# Looking and deleting
-
-
 def test_a_peek_tells_why_a_message_died(rest: Rest) -> None:
     path = rest.pull_queue("tasks", dead_letter_queue="tasks-dlq", settings={"max_retries": 1})
     push(rest, path, 1)
@@ -236,9 +227,6 @@ def test_messages_are_deleted_by_the_refs_of_a_peek(rest: Rest) -> None:
     assert (answer["errors"], list(answer["warnings"])) == ([], ["nonsense"])
     assert [b64decode(each["body"]) for each in pull(rest, path)] == [b"1", b"3"]
     assert rest.ask("POST", f"{path}/messages/purge", {"refs": [{"ref": first["ref"]}]})["warnings"]
-
-
-# Redriving
 
 
 def test_redriving_moves_dead_letters_back_and_tells(rest: Rest) -> None:

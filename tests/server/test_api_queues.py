@@ -15,9 +15,6 @@ def names(rest: Rest) -> list[str]:
     return [queue["queue_name"] for queue in rest.ask("GET", "/queues")]
 
 
-# Making and listing
-
-
 def test_the_queues_of_the_configuration_are_listed(rest: Rest) -> None:
     jobs, dead = rest.ask("GET", "/queues")
     assert (jobs["queue_name"], dead["queue_name"]) == ("jobs", "jobs-dlq")
@@ -89,9 +86,6 @@ def test_any_account_will_do(rest: Rest) -> None:
     assert rest.send("GET", "../other/queues").json()["result"] == rest.ask("GET", "/queues")
 
 
-# Changing
-
-
 def test_patch_changes_what_it_names_and_put_the_rest_too(rest: Rest) -> None:
     path = rest.queue("tasks", delivery_delay=5, message_retention_period=600)
     rest.advance(10)
@@ -158,9 +152,6 @@ def test_changes_are_told_in_the_terminal(rest: Rest) -> None:
     ]
 
 
-# Purging and metrics
-
-
 def test_metrics_tell_the_backlog(rest: Rest) -> None:
     path = rest.queue("tasks")
     nothing = {"backlog_count": 0, "backlog_bytes": 0, "oldest_message_timestamp_ms": 0}
@@ -189,9 +180,6 @@ def test_a_purge_must_say_that_it_means_it(rest: Rest, body: dict[str, object]) 
     rest.ask("POST", f"{path}/messages", {"body": 1})
     assert rest.refused("POST", f"{path}/purge", body)[:2] == (400, 10207)
     assert rest.ask("GET", f"{path}/metrics")["backlog_count"] == 1
-
-
-# A reload of the configuration
 
 
 def test_a_reload_leaves_queues_that_were_made_or_changed_by_a_client(rest: Rest) -> None:

@@ -73,7 +73,7 @@ async def test_what_is_saved_while_nothing_can_be_watched_is_noticed(tmp_path: P
     entry.write_text("def fetch(): 22")
     assert [change.files for change in await _next(changes)] == [[entry]]
     assert told == [
-        "Changed files are noticed up to a second late, because they cannot be watched: Too many open files"
+        "Changed files are noticed up to a second late, because they cannot be watched: too many open files"
     ]
     trouble.is_on = False
     entry.write_text("def fetch(): 333")

@@ -153,9 +153,6 @@ def test_the_next_deliveries_can_be_made_to_fail() -> None:
             emulator.queue("dead-jobs").fail_next()
 
 
-# Directly
-
-
 def test_dispatching_a_batch_gives_what_the_handler_decided() -> None:
     queue = """
     async def queue(self, batch):
@@ -233,8 +230,6 @@ def test_a_scheduled_handler_is_run_at_a_time_and_raises_in_the_test() -> None:
             emulator.dispatch_scheduled("boom")
         assert isinstance(info.value.__cause__, KeyError)
 
-
-# Doubles
 
 SHOWS = """
 async def fetch(self, request):

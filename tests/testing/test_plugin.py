@@ -33,9 +33,6 @@ SENDS = """
     """
 
 
-# Templates
-
-
 @pytest.mark.parametrize(
     "template",
     [pytest.param(name, marks=() if name.startswith("python") else needs_node) for name in template_names()],
@@ -48,9 +45,6 @@ def test_the_tests_of_a_template_pass(template: str, pytester: pytest.Pytester, 
     outcomes = result.parseoutcomes()
     assert outcomes.keys() == {"passed"}, result.stdout.str()
     assert outcomes["passed"] >= 3
-
-
-# Fixtures
 
 
 def test_each_case_of_a_parametrised_test_gets_an_emulator_of_its_own(shop: Path, pytester: pytest.Pytester) -> None:
@@ -114,9 +108,6 @@ def test_a_test_that_does_not_await_is_told_so(shop: Path, pytester: pytest.Pyte
         """)
     result = pytester.runpytest_subprocess()
     result.stdout.fnmatch_lines(["*test_wrong is not async: *Take the fixture emulator instead."])
-
-
-# Marks
 
 
 def test_the_mark_of_a_test_adds_to_those_of_its_class_and_module(shop: Path, pytester: pytest.Pytester) -> None:
@@ -212,9 +203,6 @@ def test_several_configurations_are_several_workers(pytester: pytest.Pytester) -
     result.assert_outcomes(passed=1)
 
 
-# Where a configuration is looked for
-
-
 def test_the_nearest_configuration_above_a_test_is_taken(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]")
     for name in ("a", "a/b"):
@@ -280,9 +268,6 @@ def test_settings_name_the_configuration_and_its_environment(setting: str, pytes
     result.assert_outcomes(passed=2)
 
 
-# Bad input
-
-
 def test_without_a_configuration_a_test_is_told_what_to_do(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]")
     pytester.makepyfile("def test(emulator): ...")
@@ -313,9 +298,6 @@ def test_what_is_broken_fails_the_test_with_a_sentence(
     assert said in result.stdout.str()
     assert "plugin.py" not in result.stdout.str()
     assert "During handling" not in result.stdout.str()
-
-
-# Beside others
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,6 @@ def test_the_content_types_are_those_of_the_service() -> None:
     assert set(CONTENT_TYPES) == {"json", "text", "bytes", "v8"}
 
 
-# JSON
-
-
 @given(JSON_VALUES)
 @QUICK
 def test_json_comes_back_as_it_was(value: Any) -> None:
@@ -183,9 +180,6 @@ def test_a_key_that_json_cannot_say_is_a_type_error() -> None:
         encode({"a": {(1, 2): 3}}, "json")
 
 
-# Text and bytes
-
-
 @given(st.text(st.characters()))
 @QUICK
 def test_text_comes_back_as_it_was(value: str) -> None:
@@ -213,9 +207,6 @@ def test_bytes_travel_as_they_are(value: Any) -> None:
 def test_bytes_of_another_type_are_a_type_error(value: object) -> None:
     with pytest.raises(TypeError, match='"bytes" requires a value of type bytes, but received: '):
         encode(value, "bytes")
-
-
-# v8
 
 
 def same(left: object, right: object) -> bool:
@@ -285,9 +276,6 @@ def test_a_clone_keeps_a_lone_surrogate() -> None:
 def test_what_cannot_be_cloned_is_a_type_error(value: object) -> None:
     with pytest.raises(TypeError, match="cannot be cloned"):
         encode({"a": [value]}, "v8")
-
-
-# All of them
 
 
 def nested(depth: int, kind: type) -> object:

@@ -15,6 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Final, Literal
 
 from emulator.base.errors import WorkerLoadError
+from emulator.base.words import shown_path
 from emulator_runtime.invocation import Context
 from emulator_runtime.workers import WorkerEntrypoint
 
@@ -68,12 +69,6 @@ def ignored_functions(module: ModuleType) -> list[str]:
     if not _is_entrypoint_class(getattr(module, "Default", None)):
         return []
     return [name for event in EVENTS for name, _ in _candidates(module, event)]
-
-
-def shown_path(file: str, root: Path) -> str:
-    """`file` as a person wants to read it: relative to `root` when it is below."""
-    path = Path(file)
-    return str(path.relative_to(root)) if path.is_relative_to(root) else file
 
 
 def _is_entrypoint_class(value: Any) -> bool:

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.failure import Failure, Frame, plain_name
+from emulator.base.words import shown_path
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import HandlerFailed
 from emulator.hosts.host import CpuLimitExceeded, HandlerError, HandlerMissing, NotLoaded, Tunnel
-from emulator.hosts.python.entrypoints import Event, Handler, find_handlers, ignored_functions, shown_path
+from emulator.hosts.python.entrypoints import Event, Handler, find_handlers, ignored_functions
 from emulator.hosts.python.loader import WorkerModules, WorkerPackages, WorkerScope
 from emulator.hosts.python.logs import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
@@ -204,7 +205,7 @@ class PythonHost:
             current.reset(token)
             flush_partial_lines(invocation)
         for name in ignored_functions(module):
-            place = shown_path(str(config.main), root)
+            place = shown_path(config.main, root)
             self._warn(f"{place}: {name} is never called, because the module has a class Default")
         version = _Version(
             modules, scope, handlers, waits_for_wait_until=NO_WAIT_FLAG not in config.compatibility_flags

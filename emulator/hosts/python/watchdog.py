@@ -19,13 +19,12 @@ import threading
 import time
 from _thread import interrupt_main
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from emulator.base.failure import is_own
+from emulator.base.words import shown_path
 from emulator.hosts.host import CpuLimitExceeded
-from emulator.hosts.python.entrypoints import shown_path
 from emulator.hosts.python.loader import WorkerModules, modules_of
 from emulator.hosts.python.output import at_prompt
 
@@ -110,8 +109,7 @@ class Watchdog:
         source = linecache.getline(code.co_filename, line).strip()
         self._report(
             f"blocks the event loop for more than {self._blocked_after:g} s, and nothing else runs meanwhile: "
-            f"{shown_path(code.co_filename, Path.cwd())}:{line} in {code.co_name}"
-            + (f"\n    {source}" if source else ""),
+            f"{shown_path(code.co_filename)}:{line} in {code.co_name}" + (f"\n    {source}" if source else ""),
             modules.worker,
         )
         return True

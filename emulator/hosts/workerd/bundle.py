@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import reason
 from emulator.config.model import WorkerConfig
 from emulator.hosts.workerd.diagnostics import (
     Diagnostic,
@@ -47,7 +48,7 @@ async def read_source(config: WorkerConfig, root: Path) -> Source:
     try:
         content = config.main.read_bytes()
     except OSError as error:
-        raise EmulatorError(f"cannot be read: {_reason(error)}", where=str(config.main)) from None
+        raise EmulatorError(f"cannot be read: {reason(error)}", where=str(config.main)) from None
     if config.bundling.no_bundle:
         return with_its_modules(config, content, root)
     need = need_of_bundling(config, content)
@@ -219,7 +220,3 @@ def _imported(described: Mapping[str, Any]) -> frozenset[str]:
 def _is_no_file(path: str) -> bool:
     """Whether an input is something of esbuild's, such as `(disabled):fs` or `<define:X>`."""
     return path.startswith(("(", "<"))
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

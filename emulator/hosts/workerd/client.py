@@ -15,6 +15,7 @@ from typing import Final, cast
 
 import httptools
 
+from emulator.base.words import reason
 from emulator_runtime.raw_headers import RawHeaders
 from emulator_runtime.streams import as_bytes, close_source
 
@@ -214,7 +215,7 @@ class Client:
         try:
             _, connection = await loop.create_unix_connection(lambda: _Connection(self, loop), str(self.path))
         except OSError as error:
-            raise ConnectionLostError(f"workerd cannot be reached: {error.strerror or error}") from None
+            raise ConnectionLostError(f"workerd cannot be reached: {reason(error)}") from None
         return connection
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.base.failure import Failure, Frame
+from emulator.base.words import count
 
 _HEAD: Final = re.compile(r"^(?P<mark>✘ \[ERROR\]|▲ \[WARNING\]) (?P<text>.*?)(?: \[[a-z0-9-]+\])?$", re.MULTILINE)
 _PLACE: Final = re.compile(r"^    (?P<file>\S.*):(?P<line>\d+):(?P<column>\d+):$", re.MULTILINE)
@@ -65,14 +66,14 @@ def build_error(errors: Sequence[Diagnostic], said: str, root: Path) -> BuildErr
     if not errors:
         text = said.strip() or "esbuild ended without saying why"
         return BuildError(Failure("BuildError", text.partition("\n")[0], (), text, verbatim=True))
-    count = _COUNT.search(said)
-    unshown = int(count["all"]) - int(count["shown"]) if count else 0
+    counts = _COUNT.search(said)
+    unshown = int(counts["all"]) - int(counts["shown"]) if counts else 0
     more = len(errors) - 1 + unshown
     first = errors[0]
-    message = first.text + (f" (and {_more(more)})" if more else "")
+    message = first.text + (f" (and {count(more, 'more error')})" if more else "")
     text = "\n\n".join(_shown(error) for error in errors)
     if unshown:
-        text += f"\n\nAnd {_more(unshown)}."
+        text += f"\n\nAnd {count(unshown, 'more error')}."
     # The innermost frame is the last one: that is where the first error is.
     frames = tuple(_frame(root, error) for error in reversed(errors) if error.file)
     return BuildError(Failure("BuildError", message, frames, text, verbatim=True))
@@ -144,10 +145,6 @@ def _without_notes(detail: str) -> str:
 def _shown(error: Diagnostic) -> str:
     parts = [f"Error: {error.text}", error.detail, f"  {error.hint}" if error.hint else ""]
     return "\n\n".join(part for part in parts if part)
-
-
-def _more(count: int) -> str:
-    return f"{count:,} more error" if count == 1 else f"{count:,} more errors"
 
 
 def _frame(root: Path, error: Diagnostic) -> Frame:

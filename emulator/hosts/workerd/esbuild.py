@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import reason
 from emulator.config.model import WorkerConfig
 from emulator.hosts.workerd.nodejs import MODULES, REQUIRE, NodeCompat
 from emulator.hosts.workerd.unbundled import PROVIDED
@@ -58,8 +59,7 @@ async def run(esbuild: Path, arguments: Iterable[str], directory: Path) -> tuple
             stderr=asyncio.subprocess.PIPE,
         )
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise EmulatorError(f"cannot be started: {reason}", where=str(esbuild)) from None
+        raise EmulatorError(f"cannot be started: {reason(error)}", where=str(esbuild)) from None
     try:
         _, said = await process.communicate()
     except BaseException:

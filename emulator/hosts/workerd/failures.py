@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emulator.base.failure import Failure, Frame
+from emulator.base.words import shown_path
 from emulator.hosts.workerd.configuration import MAIN_NAME
 from emulator.hosts.workerd.diagnostics import build_error, import_error
 from emulator.hosts.workerd.source import Source
@@ -59,7 +60,7 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
     flag = _NO_SUCH_FLAG.search(first)
     if _NO_SUCH_EXPORT in said:
         message = (
-            f"{_relative(main, root)} has no default export; a worker exports its handlers: "
+            f"{shown_path(main, root)} has no default export; a worker exports its handlers: "
             "export default { async fetch(request, env, ctx) { ... } }"
         )
         return simple_failure(message)
@@ -78,7 +79,7 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
     if not frames and importer is not None:
         located = source.locate(importer["module"], 1, 1)
         if located is not None:
-            text = f"{first}\n    imported from {_relative(located[0], root)}"
+            text = f"{first}\n    imported from {shown_path(located[0], root)}"
     failure = simple_failure(first)
     return Failure(failure.type, failure.message, tuple(reversed(frames)), text)
 
@@ -129,7 +130,3 @@ def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) ->
         place = f"{file}:{number}" + (f":{column}" if match["column"] else "")
         shown.append(f"    at {function} ({place})" if function else f"    at {place}")
     return "\n".join(shown).rstrip()
-
-
-def _relative(file: Path, root: Path) -> str:
-    return str(file.relative_to(root)) if file.is_relative_to(root) else str(file)

@@ -18,6 +18,8 @@ from typing import Any, Final
 
 import msgspec
 
+from emulator.base.words import reason
+
 START_SECONDS: Final = 15.0
 """How long workerd may take from its start until it listens."""
 
@@ -90,7 +92,7 @@ class WorkerdProcess:
                 start_new_session=True,  # Ctrl-C is for us to act on
             )
         except OSError as error:
-            raise WorkerdStartError(f"{workerd} cannot be started: {error.strerror or error}") from None
+            raise WorkerdStartError(f"{workerd} cannot be started: {reason(error)}") from None
         assert self._guard.stdout is not None
         os.set_blocking(self._guard.stdout.fileno(), False)
         self._loop.add_reader(self._guard.stdout.fileno(), self.read_output)

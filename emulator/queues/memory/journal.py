@@ -23,6 +23,7 @@ from typing import Final
 
 import msgspec
 
+from emulator.base.words import reason
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.records import StoredMessage, restore, store
@@ -173,7 +174,7 @@ class Journal:
         except OSError as error:
             if not self._unwritten:
                 self.on_trouble(
-                    f"Settlements cannot be kept in {self.directory}: {_reason(error)}. They are written when they can "
+                    f"Settlements cannot be kept in {self.directory}: {reason(error)}. They are written when they can "
                     f"be; should the emulator be killed before that, their messages will be delivered again"
                 )
             self._unwritten.append(record)
@@ -240,7 +241,7 @@ class Journal:
                 if error.errno in _FULL
                 else QueueErrorCode.UNKNOWN_INTERNAL_ERROR
             )
-            text = f"nothing was accepted, since it cannot be kept in {self.directory}: {_reason(error)}"
+            text = f"nothing was accepted, since it cannot be kept in {self.directory}: {reason(error)}"
             raise QueueError(code, text) from None
 
     def _append(self, payloads: Sequence[bytes]) -> None:
@@ -402,7 +403,3 @@ def _weight(message: Message) -> int:
         return _RECORD_BYTES + len(message.body)
     told = sum(_RECORD_BYTES + len(each.error) + len(each.traceback) for each in letter.attempts)
     return _RECORD_BYTES + len(message.body) + told
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

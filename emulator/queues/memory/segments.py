@@ -31,6 +31,7 @@ from zlib import crc32
 import msgspec
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import count, reason
 
 FORMAT: Final = 2
 """The version of the format that this emulator writes, and the newest that it reads."""
@@ -127,7 +128,7 @@ class Log:
             with suppress(OSError):
                 self.close()
             raise EmulatorError(
-                f"messages cannot be kept in {directory}: {error.strerror or error}",
+                f"messages cannot be kept in {directory}: {reason(error)}",
                 hint="Give --persist-to a directory that this user can write to.",
             ) from None
         except EmulatorError:
@@ -372,12 +373,12 @@ class Log:
         kept = self.directory / f"damaged-{path.stem}-{damage.start}-{crc32(damaged):08x}.bin"
         size = len(damaged)
         what = "ends with a record that is not whole" if damage.is_tail else "is damaged"
-        text = f"{path} {what} at byte {damage.start:,}: {size:,} {'byte' if size == 1 else 'bytes'} could not be read"
+        text = f"{path} {what} at byte {damage.start:,}: {count(size, 'byte')} could not be read"
         try:
             if not (kept.is_file() and kept.stat().st_size == size):
                 _write_anew(kept, damaged)
         except OSError as error:
-            self.reports.append(f"{text}, and cannot be kept aside ({error.strerror}): the file is left as it is")
+            self.reports.append(f"{text}, and cannot be kept aside ({reason(error)}): the file is left as it is")
             return False
         self.reports.append(f"{text} and {'is' if size == 1 else 'are'} kept in {kept.name}; all the rest was")
         return True

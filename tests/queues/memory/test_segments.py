@@ -193,7 +193,7 @@ def test_on_a_full_disk_the_segment_in_use_stays_in_use(small_disk: Path) -> Non
 
 def test_a_read_only_file_system_is_a_sentence(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(EmulatorError, match="Read-only file system"):
+    with pytest.raises(EmulatorError, match="read-only file system"):
         Log(small_disk / "state")
 
 
@@ -357,7 +357,7 @@ def test_a_damaged_log_on_a_full_disk_leaves_no_copy_at_each_start(small_disk: P
     for _ in range(3):
         payloads, reports = read(directory)
         assert payloads == [b"first", b"last"]
-        assert "cannot be kept aside (No space left on device): the file is left as it is" in reports[0]
+        assert "cannot be kept aside (no space left on device): the file is left as it is" in reports[0]
         names.append({each.name for each in directory.iterdir()})
     assert names == [{"lock", path.name}] * 3
     (small_disk / "filler").unlink()

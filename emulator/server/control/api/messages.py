@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from emulator.base.words import count
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.message import Message, Outgoing
 from emulator.queues.settings import DEFAULT_PULL_BATCH_SIZE
@@ -96,8 +97,8 @@ def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
     """`POST /emulator/queues/{queue_id}/redrive`, which is not Cloudflare's: give dead letters another chance."""
     name = call.queue().name
     done = call.session.broker.redrive(name, body.to)
-    for target, count in done.moved.items():
-        call.report(f"{count:,} {'message' if count == 1 else 'messages'} of {name} redriven to {target}")
+    for target, moved in done.moved.items():
+        call.report(f"{count(moved, 'message')} of {name} redriven to {target}")
     return {"moved": done.moved, "no_dead_letters": done.no_dead_letters, "orphans": done.orphans}
 
 

@@ -1,4 +1,4 @@
-"""The running session that a command is about: how it is found, and how its REST API is asked."""
+"""A client of a running session's REST API: which session a command is about, and how to ask it."""
 
 from __future__ import annotations
 
@@ -7,37 +7,23 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import click
-
 from emulator.base.errors import EmulatorError
 from emulator.server.addresses import API_PREFIX, queue_id
 from emulator.session.running import Running, choose, running_sessions
 
 ACCOUNT_ID = "local"
-"""Any will do."""
+"""Any id is accepted."""
 API_TOKEN = "local"
-"""What to give as a token where none is required."""
+"""The token to send where none is required."""
 
 _TIMEOUT_SECONDS = 30.0
 _PER_PAGE = 1_000
 _QUEUE_NOT_FOUND = 10104
 
-url_option = click.option(
-    "--url",
-    metavar="URL",
-    help="The emulator's address, such as http://localhost:8787.  [default: the one that runs the worker of this "
-    "directory, else the only one that runs]",
-)
-"""Which session: `url`, None for the one that is found."""
 
-token_option = click.option(
-    "--token", metavar="TOKEN", help="The token that `emulator dev` printed, where --url needs one."
-)
-"""What the REST API of `url` requires: `token`."""
-
-
-def find(url: str | None, token: str | None) -> Running:
-    """The session at `url`, or without one that which runs here. Raises EmulatorError."""
+def find_session(url: str | None, token: str | None) -> Running:
+    """The session at `url`, or without one the session that a command in the working directory means. `token` wins over
+    a token that is known. Raises EmulatorError."""
     if url is None:
         session = choose(running_sessions(), Path.cwd().resolve())
         return Running(session.url, session.pid, session.started_at, session.configs, token or session.api_token)
@@ -54,15 +40,15 @@ def find(url: str | None, token: str | None) -> Running:
 
 
 class RestError(EmulatorError):
-    """The REST API refused, with this code."""
+    """The REST API refused a call, with this code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-class Rest:
-    """The REST API of a session. Close it, or use it as a context manager."""
+class RestClient:
+    """Asks a session. Close it, or use it as a context manager."""
 
     def __init__(self, session: Running) -> None:
         import httpx  # it takes a while, which `--help` need not spend
@@ -99,15 +85,16 @@ class Rest:
         return self._about(queue, method, f"/accounts/{ACCOUNT_ID}/queues/{queue_id(queue)}{path}", body)
 
     def redrive(self, queue: str, to: str | None) -> Any:
-        """As Broker.redrive."""
+        """Send the dead letters in a queue back to where they came from, or everything in it `to` another queue.
+        Returns what was `moved` and what stayed: `no_dead_letters` and `orphans`. Raises EmulatorError."""
         return self._about(to or queue, "POST", f"/emulator/queues/{queue_id(queue)}/redrive", {"to": to})
 
     def require(self, queue: str) -> None:
-        """Raise EmulatorError, with the names that there are, when no queue has this one."""
+        """Raise EmulatorError, which names the queues that exist, unless this one does."""
         names = [each["queue_name"] for each in self.queues()]
         if queue not in names:
-            there = f"There are: {', '.join(names)}." if names else "There is none at all."
-            raise EmulatorError(f"there is no queue {queue!r} at {self._url}", hint=there)
+            hint = f"The queues are: {', '.join(names)}." if names else "It has no queues at all."
+            raise EmulatorError(f"there is no queue {queue!r} at {self._url}", hint=hint)
 
     def _about(self, queue: str, method: str, path: str, body: object) -> Any:
         try:
@@ -121,7 +108,7 @@ class Rest:
         try:
             response = self._client.request(method, path, json=body)
         except self._failures as error:
-            raise EmulatorError(f"Nothing answers at {self._url} ({error})", hint="Does the emulator run?") from None
+            raise EmulatorError(f"nothing answers at {self._url} ({error})", hint="Is the emulator running?") from None
         try:
             envelope = response.json()
             if envelope["success"]:
@@ -129,6 +116,6 @@ class Rest:
             first = envelope["errors"][0]
             code, message = int(first["code"]), str(first["message"])
         except (ValueError, KeyError, TypeError, IndexError):
-            text = f"What answers at {self._url} (status {response.status_code}) is no emulator, or one without its API"
+            text = f"the server at {self._url} (status {response.status_code}) is not an emulator with a REST API"
             raise EmulatorError(text) from None
         raise RestError(code, f"{message} ({code})")

@@ -1,0 +1,202 @@
+"""A record: an event as a plain value, from which the text and the JSON of it are made.
+
+There is a function here for each event; `table` says which one is for which event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from emulator.base.bus import Level, Notice
+from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.queues.events import (
+    BatchDelivered,
+    MessagesDeadLettered,
+    MessagesDropped,
+    MessagesForwarded,
+    MessagesSent,
+)
+from emulator.queues.message import DeadLetter, Message
+from emulator.server.events import RequestFinished, ServerReady
+from emulator.session.events import ConfigurationChanged, WorkerReloaded
+
+if TYPE_CHECKING:
+    from emulator.hosts.host import Host
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Record(NamedTuple):
+    """What an event says.
+
+    `event`, `level` and the keys of `fields` are those that docs/terminal.md promises to programs. Durations are in
+    milliseconds. A `failure` is a `Failure` and `workers` are hosts, which text and JSON each write in their own way;
+    all else is strings, numbers, lists and dicts. `details` has what is shown to people only.
+    """
+
+    event: str
+    level: Level
+    fields: Mapping[str, Any]
+    details: Mapping[str, Any] = _NOTHING
+
+
+def ready(event: ServerReady) -> Record:
+    """`workers` is empty: whoever shows the record knows which they are."""
+    return Record("ready", "info", {"url": event.url, "api_token": event.api_token or None, "workers": ()})
+
+
+def with_workers(record: Record, hosts: Sequence[Host]) -> Record:
+    """`record` with those that run."""
+    return record._replace(fields={**record.fields, "workers": hosts})
+
+
+def workers(hosts: Sequence[Host]) -> Record:
+    """What `emulator check` shows, which is no event."""
+    return Record("workers", "info", {"workers": hosts})
+
+
+def request(event: RequestFinished) -> Record:
+    return Record(
+        "request",
+        "info",
+        {
+            "worker": event.worker,
+            "method": event.method,
+            "path": event.path,
+            "status": event.status,
+            "duration_ms": _ms(event.duration),
+        },
+    )
+
+
+def batch(event: BatchDelivered) -> Record:
+    """In the details, what became of which messages, under the names that their numbers have in the fields."""
+    settlement, result, messages = event.settlement, event.result, event.lease.messages
+    acked, retried, dead = settlement.acked, settlement.retried, settlement.dead
+    dropped, expired = settlement.dropped, settlement.expired
+    fields = {
+        "worker": event.worker,
+        "queue": event.queue,
+        "size": len(messages),
+        "acked": len(acked),
+        "retried": len(retried),
+        "dead_lettered": len(dead),
+        "dropped": len(dropped),
+        "expired": len(expired),
+        "outcome": result.outcome,
+        "error": result.error,
+        "duration_ms": _ms(event.duration),
+    }
+    details = {
+        "messages": messages,
+        "became": {
+            "acked": acked,
+            "retried": [message for message, _ in retried] if retried else (),
+            "dead_lettered": dead,
+            "dropped": dropped,
+            "expired": expired,
+        },
+        "retry_delays": sorted({delay for _, delay in retried}) if retried else (),
+        "dead_letter_queue": settlement.dead_letter_queue,
+    }
+    return Record("batch", "info", fields, details)
+
+
+def forwarded(event: MessagesForwarded) -> Record:
+    fields = {"queue": event.queue, "messages": _ids(event.messages), "duration_ms": _ms(event.duration)}
+    return Record("forwarded", "info", fields)
+
+
+def sent(event: MessagesSent) -> Record:
+    fields = {"queue": event.queue, "source": event.source, "messages": _ids(event.messages)}
+    return Record("sent", "debug", fields, {"messages": event.messages})
+
+
+def dead_lettered(event: MessagesDeadLettered) -> Record:
+    return Record(
+        "dead_lettered", "warning", {"queue": event.queue, "to": event.to, "messages": _with_errors(event.messages)}
+    )
+
+
+def dropped(event: MessagesDropped) -> Record:
+    return Record(
+        "dropped",
+        "info" if event.reason == "purged" else "warning",
+        {"queue": event.queue, "reason": event.reason, "messages": _with_errors(event.messages)},
+    )
+
+
+def scheduled(event: ScheduledFinished) -> Record:
+    return Record(
+        "scheduled",
+        "info",
+        {
+            "worker": event.worker,
+            "cron": event.cron,
+            "outcome": event.outcome,
+            "duration_ms": _ms(event.duration),
+        },
+    )
+
+
+def failure(event: HandlerFailed) -> Record:
+    return Record("failure", "error", {"worker": event.worker, "trigger": event.trigger, "failure": event.failure})
+
+
+def reload(event: WorkerReloaded) -> Record:
+    return Record(
+        "reload",
+        "info" if event.failure is None else "error",
+        {
+            "worker": event.worker,
+            "files": list(event.files),
+            "duration_ms": _ms(event.duration),
+            "failure": event.failure,
+        },
+    )
+
+
+def configuration(event: ConfigurationChanged) -> Record:
+    return Record("configuration", "info", {"file": event.file, "changes": list(event.changes)})
+
+
+def output(event: WorkerOutput) -> Record:
+    return Record(
+        "output",
+        event.level,
+        {
+            "worker": event.worker,
+            "trigger": event.trigger,
+            "logger": event.logger,
+            "text": event.text.removesuffix("\n"),
+        },
+    )
+
+
+def notice(event: Notice) -> Record:
+    return Record("notice", event.level, {"worker": event.worker, "text": event.text})
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
+
+
+def _ids(messages: Sequence[Message]) -> list[str]:
+    return [message.id for message in messages]
+
+
+def _with_errors(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages that are lost: how often each was delivered before it left its queue, and its last error in one line,
+    empty where none is known."""
+    described = []
+    for message in messages:
+        letter = message.dead_letter
+        if letter is not None:
+            attempts, error = len(letter.attempts), letter.last_error
+        else:
+            attempts = max(message.attempts, len(message.failures))
+            error = DeadLetter("", 0.0, message.failures).last_error
+        described.append({"id": message.id, "attempts": attempts, "error": error})
+    return described

@@ -1,0 +1,63 @@
+"""Events as JSON, whose keys are a contract."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from emulator.base.bus import Notice
+from emulator.config.model import Consumer, Producer
+from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.queues.events import MessagesDeadLettered, MessagesDropped, MessagesSent
+from emulator.queues.message import Attempt, DeadLetter, Settlement
+from emulator.server.events import RequestFinished, ServerReady
+from emulator.session.events import ConfigurationChanged, WorkerReloaded
+from tests.log.showing import FAILURE, FakeHost, batch, config, message, records
+
+
+def test_json_lines_have_stable_keys() -> None:
+    host = FakeHost(config(producers=(Producer("EVENTS", "q"),), consumers=(Consumer("q"),)), {"fetch", "queue"})
+    letter = DeadLetter("q", 9.0, (Attempt(1, 1.0, "exception", "ValueError: no"),))
+    lines = records(
+        ServerReady("http://127.0.0.1:1"),
+        RequestFinished("w", "GET", "/", 200, 0.0012345),
+        batch(Settlement([message(1)]), 1),
+        MessagesSent("q", [message(1)], "sign-up"),
+        MessagesDeadLettered("q", "dlq", [message(1, dead_letter=letter)]),
+        MessagesDropped("q", [message(1)], "expired"),
+        ScheduledFinished("w", "* * * * *", "ok", 0.1),
+        HandlerFailed("w", "GET /", FAILURE),
+        WorkerReloaded("w", ["entry.py"], 0.1),
+        ConfigurationChanged("wrangler.jsonc", ["a"]),
+        WorkerOutput("w", "GET /", "info", "hello"),
+        Notice("warning", "careful"),
+        hosts=[host],
+        level="debug",
+    )
+    keys = {line["event"]: " ".join(sorted(line.keys() - {"time", "level", "event"})) for line in lines}
+    assert keys == {
+        "ready": "api_token url workers",
+        "request": "duration_ms method path status worker",
+        "batch": "acked dead_lettered dropped duration_ms error expired outcome queue retried size worker",
+        "sent": "messages queue source",
+        "dead_lettered": "messages queue to",
+        "dropped": "messages queue reason",
+        "scheduled": "cron duration_ms outcome worker",
+        "failure": "failure trigger worker",
+        "reload": "duration_ms failure files worker",
+        "configuration": "changes file",
+        "output": "logger text trigger worker",
+        "notice": "text worker",
+    }
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", line["time"]) for line in lines)
+    assert lines[0]["workers"][0]["consumers"][0]["max_batch_size"] == 10
+    assert lines[1]["duration_ms"] == 1.234
+    assert lines[4]["messages"][0]["error"] == "ValueError: no"
+    documented = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text()
+    for event, names in keys.items():
+        row = next(line for line in documented.splitlines() if line.startswith(f"| `{event}` |"))
+        assert all(f"`{name}`" in row for name in names.split()), event
+
+
+def test_json_says_what_utf8_cannot() -> None:
+    assert records(WorkerOutput("w", "", "info", "\ud800"))[0]["text"] == "\ud800"

@@ -1,0 +1,36 @@
+"""The block of lines that says what runs."""
+
+from __future__ import annotations
+
+from emulator.config.model import Consumer, Producer
+from emulator.queues.settings import ConsumerSettings
+from emulator.server.events import ServerReady
+from tests.log.showing import FakeHost, config, show
+
+
+def test_start_shows_workers_bindings_queues_and_the_address() -> None:
+    host = FakeHost(
+        config(
+            vars={"SENDER": "hello", "LIMIT": 3, "API_KEY": "hidden by the secret"},
+            secrets={"API_KEY": "sesame"},
+            producers=(Producer("EVENTS", "my-app-events", 60),),
+            consumers=(Consumer("my-app-events", ConsumerSettings(dead_letter_queue="dlq", retry_delay=30)),),
+            crons=("*/5 * * * *",),
+        ),
+        {"queue", "fetch"},
+    )
+    text = show(ServerReady("http://127.0.0.1:8787"), hosts=[host])
+    assert text == (
+        "sign-up  /app/src/entry.py  fetch, queue\n"
+        "  env.EVENTS   queue my-app-events, delayed by 1 minute\n"
+        '  env.SENDER   "hello"\n'
+        "  env.LIMIT    3\n"
+        "  env.API_KEY  (secret)\n"
+        "  cron         */5 * * * *\n"
+        "\n"
+        "queue my-app-events  to sign-up: 10 messages or 5 s, 3 retries after 30 s, then to dlq\n"
+        "queue dlq            no consumer: keeps messages for 4 days\n"
+        "\n"
+        "Ready on http://127.0.0.1:8787\n\n"
+    )
+    assert "sesame" not in text

@@ -1,0 +1,201 @@
+"""What the lines of each event look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emulator.base.bus import Notice
+from emulator.base.failure import Failure
+from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.queues.events import MessagesDeadLettered, MessagesDropped
+from emulator.queues.message import Attempt, DeadLetter, DeliveryResult, Settlement
+from emulator.server.events import RequestFinished, ServerReady
+from emulator.session.events import ConfigurationChanged, WorkerReloaded
+from tests.log.showing import FAILURE, FakeHost, batch, config, message, show
+
+
+def test_request_line() -> None:
+    assert show(RequestFinished("w", "GET", "/signup", 200, 0.0031)) == "GET /signup 200 OK (3 ms)\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "text"),
+    [
+        (404, 0.0, "404 Not Found (0 ms)"),
+        (499, 0.5, "499 Client went away (500 ms)"),
+        (599, 0.002, "599 (2 ms)"),
+        (200, 12.34, "200 OK (12.3 s)"),
+    ],
+)
+def test_request_line_of_other_answers(status: int, seconds: float, text: str) -> None:
+    assert show(RequestFinished("w", "PUT", "/", status, seconds)) == f"PUT / {text}\n"
+
+
+def test_control_characters_in_a_path_are_escaped() -> None:
+    line = show(RequestFinished("w", "GET", "/a\x1b[31m\nb\u202e", 200, 0.0))
+    assert line == "GET /a\\x1b[31m\\nb\\u202e 200 OK (0 ms)\n"
+
+
+def test_a_long_path_keeps_its_beginning_and_its_end() -> None:
+    line = show(RequestFinished("w", "GET", "/begin" + "x" * 5_000 + "end", 200, 0.0))
+    assert len(line) < 200
+    assert line.startswith("GET /beginxxx")
+    assert "...x" in line
+    assert "xend 200 OK" in line
+
+
+def test_batch_line() -> None:
+    settlement = Settlement([message(n) for n in range(9)], retried=[(message(9), 0)])
+    assert show(batch(settlement, 10)) == "QUEUE my-app-events 9/10 acked, 1 retried (12 ms)\n"
+
+
+def test_batch_line_tells_delays_dead_letters_expiry_and_timeouts() -> None:
+    settlement = Settlement(
+        [],
+        retried=[(message(1), 5), (message(2), 30)],
+        dead=[message(3)],
+        expired=[message(4)],
+        dead_letter_queue="dlq",
+    )
+    line = show(batch(settlement, 4, DeliveryResult("exceeded_cpu"), 31.0))
+    assert line == (
+        "QUEUE my-app-events 0/4 acked, 2 retried in 5 to 30 s, 1 moved to dlq, 1 expired, out of CPU time (31.0 s)\n"
+    )
+
+
+def test_dead_letter_is_a_warning_with_the_last_error() -> None:
+    letter = DeadLetter("q", 9.0, tuple(Attempt(n, 1.0, "exception", "ConnectionError: refused") for n in range(1, 5)))
+    dead = [message(0x1C0A92F3, dead_letter=letter)]
+    text = show(MessagesDeadLettered("q", "q-dlq", dead), level="warning")
+    assert text == "Warning: q moved 1 message (3f29a0c1) to q-dlq after 4 attempts: ConnectionError: refused\n"
+
+
+def test_dead_letters_that_share_a_reason_share_a_line() -> None:
+    letter = DeadLetter("q", 9.0, (Attempt(1, 1.0, "retry"),))
+    text = show(MessagesDeadLettered("q", "q-dlq", [message(n, dead_letter=letter) for n in range(100)]))
+    assert text.count("\n") == 1
+    assert "moved 100 messages (" in text
+    assert ", 97 more) to q-dlq after 1 attempt: the handler called retry()" in text
+
+
+def test_drops_say_why() -> None:
+    failed = message(1, attempts=4, failures=(Attempt(4, 1.0, "exception", "ValueError: no"),))
+    text = show(
+        MessagesDropped("q", [failed], "retries"),
+        MessagesDropped("q", [message(2)], "expired"),
+        MessagesDropped("q", [message(3), message(4)], "purged"),
+    ).splitlines()
+    assert (
+        text[0]
+        == "Warning: q has no dead letter queue and dropped 1 message (10000000) after 4 attempts: ValueError: no"
+    )
+    assert text[1] == "Warning: q dropped 1 message (20000000): older than the queue's retention period"
+    assert text[2] == "QUEUE q 2 messages purged"
+
+
+def test_scheduled_line() -> None:
+    assert show(ScheduledFinished("w", "*/5 * * * *", "ok", 0.003)) == "SCHEDULED */5 * * * * ok (3 ms)\n"
+
+
+def test_output_carries_the_worker_and_what_it_belongs_to() -> None:
+    text = show(
+        WorkerOutput("sign-up", "QUEUE my-app-events", "info", "hello\n"),
+        WorkerOutput("sign-up", "", "warning", "two\nlines", "app.mail"),
+    )
+    assert text == "[sign-up QUEUE my-app-events] hello\n[sign-up] WARNING app.mail: two\n  lines\n"
+
+
+def test_failure_shows_the_users_frames_from_the_innermost_out() -> None:
+    text = show(HandlerFailed("sign-up", "QUEUE q", FAILURE))
+    assert text == (
+        "Error in QUEUE q: ConnectionError: refused\n"
+        "  /app/src/mail.py:6 in send\n"
+        "    client.post(event)\n"
+        "  /app/src/entry.py:31 in queue\n"
+        "    await send(event)\n"
+        "  raised in /lib/httpx/_client.py:118\n"
+        "  because of OSError: no route\n"
+    )
+
+
+def test_the_same_failure_again_is_short() -> None:
+    failed = HandlerFailed("sign-up", "QUEUE q", FAILURE)
+    again = show(failed, failed).removeprefix(show(failed))
+    assert again == "Error in QUEUE q: ConnectionError: refused\n  as above, at /app/src/mail.py:6\n"
+
+
+def test_a_failure_that_says_all_there_is_to_say_is_shown_as_it_is() -> None:
+    said = "Error: Unexpected\n\n    a.ts:1:2:\n      1 │ (;\n        ╵  ^"
+    failure = Failure("BuildError", "Unexpected", FAILURE.frames, said, verbatim=True)
+    assert show(WorkerReloaded("app", ["a.ts"], 0.0, failure)) == (
+        "Error: app failed to load; its messages are held until it does:\n"
+        "  Error: Unexpected\n\n      a.ts:1:2:\n        1 │ (;\n          ╵  ^\n"
+    )
+
+
+def test_a_real_failure_is_named_by_its_path_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "entry.py").write_text("def fetch():\n    return 1 / 0\n")
+    namespace: dict[str, Callable[[], None]] = {}
+    exec(compile((tmp_path / "entry.py").read_text(), tmp_path / "entry.py", "exec"), namespace)
+    with pytest.raises(ZeroDivisionError) as caught:
+        namespace["fetch"]()
+    failure = Failure.from_exception(caught.value, tmp_path)
+    text = show(HandlerFailed("w", "GET /", failure))
+    assert text.startswith(
+        "Error in GET /: ZeroDivisionError: division by zero\n  entry.py:2 in fetch\n    return 1 / 0\n"
+    )
+
+
+def test_reload_lines() -> None:
+    assert show(WorkerReloaded("sign-up", ["entry.py"], 0.021)) == "Reloaded sign-up in 21 ms (entry.py)\n"
+    many = WorkerReloaded("sign-up", ["a.py", "b.py", "c.py", "d.py"], 0.021)
+    assert show(many).endswith("(a.py, b.py, 2 more)\n")
+    failed = show(WorkerReloaded("sign-up", ["entry.py"], 0.0, FAILURE))
+    assert failed.startswith(
+        "Error: sign-up failed to load; its messages are held until it does: ConnectionError: refused\n"
+    )
+
+
+def test_configuration_and_notices() -> None:
+    text = show(
+        ConfigurationChanged("wrangler.jsonc", ["queue a is new"]),
+        ConfigurationChanged("wrangler.jsonc", ["queue a is new", "var B is gone"]),
+        Notice("warning", "blocked for 1 s\nat entry.py:3", "sign-up"),
+        Notice("error", "bad"),
+        Notice("info", "Stopping"),
+    )
+    assert text == (
+        "Configuration wrangler.jsonc: queue a is new\n"
+        "Configuration wrangler.jsonc:\n  queue a is new\n  var B is gone\n"
+        "Warning: sign-up: blocked for 1 s\n  at entry.py:3\n"
+        "Error: bad\n"
+        "Stopping\n"
+    )
+
+
+def test_several_workers_have_addresses_and_are_named_on_every_line() -> None:
+    hosts = [FakeHost(config("web"), {"fetch"}), FakeHost(config("jobs"), {"queue"})]
+    ready = ServerReady("http://127.0.0.1:9000")
+    text = show(ready, RequestFinished("jobs", "GET", "/", 200, 0.0), hosts=hosts)
+    assert "http://jobs.localhost:9000" in text
+    assert "http://web.localhost" not in text
+    assert text.endswith("GET / 200 OK (0 ms) jobs\n")
+
+
+def test_colour_changes_nothing_but_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = [
+        RequestFinished("w", "GET", "/", 500, 12.0),
+        RequestFinished("w", "GET", "/", 200, 0.1),
+        batch(Settlement([message(1)]), 1),
+        HandlerFailed("w", "GET /", FAILURE),
+    ]
+    plain = show(*published)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    colored = show(*published)
+    assert colored.count("\x1b[0m") > 4
+    assert re.sub(r"\x1b\[\d+m", "", colored) == plain
