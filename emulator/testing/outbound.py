@@ -11,9 +11,7 @@ from inspect import isawaitable
 from typing import Any, Self
 
 from emulator.hosts.outbound import HttpOutbound
-from emulator_runtime.streams import close_source
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import FetchResponse, Response
+from emulator_runtime.hosting import FetchResponse, Request, Response, close_source
 
 Pattern = str | re.Pattern[str]
 Answer = Callable[["OutboundCall"], Any]

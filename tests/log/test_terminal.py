@@ -20,6 +20,7 @@ from emulator.base.errors import Problem
 from emulator.base.failure import Failure, Frame
 from emulator.config.model import Consumer, Producer, WorkerConfig
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.triggers import in_order
 from emulator.log.style import wants_color
 from emulator.log.terminal import Terminal
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesDropped, MessagesSent
@@ -45,7 +46,7 @@ FAILURE = Failure(
 class FakeHost:
     def __init__(self, config: WorkerConfig, handlers: set[str], failure: Failure | None = None) -> None:
         self.config = config
-        self.handlers = frozenset(handlers)
+        self.handlers = in_order(handlers)
         self.failure = failure
 
 

@@ -15,8 +15,7 @@ from typing import Final, cast
 
 import httptools
 
-from emulator_runtime.raw_headers import RawHeaders
-from emulator_runtime.streams import as_bytes, close_source
+from emulator_runtime.hosting import RawHeaders, as_bytes, close_source
 
 IDLE_SECONDS: Final = 4.0
 """How long an idle connection is kept: less than the five seconds after which workerd closes it."""
@@ -242,8 +241,6 @@ class _Connection(asyncio.Protocol):
         self._lost = False
         self._paused = False
 
-    # An exchange
-
     async def exchange(self, data: bytes, is_head: bool) -> Answer:
         """Send a request and return its answer. Cancelling it ends the connection."""
         if self._lost:
@@ -299,8 +296,6 @@ class _Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
-    # asyncio
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
@@ -335,8 +330,6 @@ class _Connection(asyncio.Protocol):
         self._wake(self._writable)
         self._writable = None
 
-    # httptools
-
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name not in _HOP_BY_HOP:
@@ -363,8 +356,6 @@ class _Connection(asyncio.Protocol):
         if self._has_head:
             self._complete = True
             self._reusable = self._parser.should_keep_alive() and not self._is_head
-
-    # How
 
     def _progress(self) -> None:
         """Hand on what has come in."""
