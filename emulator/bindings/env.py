@@ -9,8 +9,7 @@ from typing import Any, Final
 from emulator.bindings.queue.python import QueueBinding
 from emulator.config.model import WorkerConfig
 from emulator.queues.memory.broker import Broker
-from emulator_runtime.errors import NotEmulated
-from emulator_runtime.values import to_record
+from emulator_runtime.hosting import NotEmulated, to_record
 
 JSON_MESSAGES_SINCE: Final = "2024-03-18"
 ERROR_CODES_SINCE: Final = "2026-03-12"

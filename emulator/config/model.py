@@ -121,11 +121,6 @@ class WorkerConfig:
     place: Place | None = field(default=None, compare=False, repr=False)
 
     @property
-    def is_javascript(self) -> bool:
-        """Whether `main` is JavaScript or TypeScript."""
-        return self.main.suffix in JAVASCRIPT_SUFFIXES
-
-    @property
     def directory(self) -> Path:
         """The directory of `main`: what the worker can import from."""
         return self.main.parent

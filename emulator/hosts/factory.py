@@ -1,28 +1,32 @@
-"""Chooses the host for a worker, by the language that it is written in."""
+"""Chooses the host for a worker, by the language that it is written in. Nobody else asks for that."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from emulator.base.bus import Bus
-from emulator.config.model import WorkerConfig
+from emulator.config.model import JAVASCRIPT_SUFFIXES, WorkerConfig
+from emulator.hosts.activity import Activity
 from emulator.hosts.host import Host
-from emulator.hosts.outbound import HttpOutbound
+from emulator.hosts.outbound import HttpOutbound, Outbound
 from emulator.hosts.python.host import PythonHost
 from emulator.queues.memory.broker import Broker
 
 if TYPE_CHECKING:
     from emulator.hosts.workerd.sockets import SocketDirectory
-    from emulator_runtime.workers.request import Request
-    from emulator_runtime.workers.response import Response
 
 
-class HostMaker:
+def same_host(one: WorkerConfig, other: WorkerConfig) -> bool:
+    """Whether a host that runs the worker of `one` can be reloaded with `other`."""
+    return _is_javascript(one) == _is_javascript(other)
+
+
+class HostFactory:
     """Makes the hosts of one session.
 
     `make_env` makes the `env` of a Python worker; the bindings of a JavaScript worker reach `broker` by themselves.
-    `outbound` carries out the `fetch()` of both; None is the network.
+    `outbound` carries out the `fetch()` of both; None is the network. Durations are measured with `timer`, in seconds.
     """
 
     def __init__(
@@ -30,12 +34,16 @@ class HostMaker:
         broker: Broker,
         bus: Bus,
         make_env: Callable[[WorkerConfig], Any],
-        outbound: Callable[[Request], Awaitable[Response]] | None,
+        outbound: Outbound | None,
+        timer: Callable[[], float],
     ) -> None:
+        self.activity = Activity()
+        """What runs in other processes for the hosts that were made."""
         self._broker = broker
         self._bus = bus
         self._make_env = make_env
         self._outbound = outbound
+        self._timer = timer
         self._network = HttpOutbound()
         self._sockets: SocketDirectory | None = None
 
@@ -43,18 +51,33 @@ class HostMaker:
         """Let go of what the hosts shared, once they have stopped."""
         await self._network.close()
 
-    def owns(self, descriptor: int) -> bool:
-        """Whether a file descriptor is of a connection with a process that runs JavaScript."""
-        return self._sockets is not None and self._sockets.has(descriptor)
-
-    def __call__(self, config: WorkerConfig) -> Host:
+    def make(self, config: WorkerConfig) -> Host:
         """A host for the worker that `config` describes."""
-        if not config.is_javascript:
-            return PythonHost(config, make_env=self._make_env, outbound=self._outbound or self._network, bus=self._bus)
+        if not _is_javascript(config):
+            return PythonHost(
+                config,
+                make_env=self._make_env,
+                outbound=self._outbound or self._network,
+                bus=self._bus,
+                timer=self._timer,
+            )
         # What only JavaScript needs is imported for it alone: start-up time is a feature.
         from emulator.hosts.workerd.host import WorkerdHost
         from emulator.hosts.workerd.sockets import SocketDirectory
 
         if self._sockets is None:
             self._sockets = SocketDirectory()
-        return WorkerdHost(config, broker=self._broker, sockets=self._sockets, bus=self._bus, outbound=self._outbound)
+        host = WorkerdHost(
+            config,
+            broker=self._broker,
+            sockets=self._sockets,
+            bus=self._bus,
+            outbound=self._outbound,
+            timer=self._timer,
+        )
+        self.activity.add(host)
+        return host
+
+
+def _is_javascript(config: WorkerConfig) -> bool:
+    return config.main.suffix in JAVASCRIPT_SUFFIXES

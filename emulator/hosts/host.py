@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from emulator.base.failure import Failure
 from emulator.config.model import WorkerConfig
-from emulator.queues.message import Delivery, DeliveryResult
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import FetchResponse
+
+if TYPE_CHECKING:
+    from emulator.hosts.triggers import Trigger
+    from emulator_runtime.hosting import IncomingRequest
+
+R = TypeVar("R")
 
 
 class HandlerError(Exception):
-    """Worker code raised while it handled an event; the original is `__cause__`."""
+    """Worker code raised while it was invoked; the original is `__cause__`."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.summary)
@@ -26,11 +30,11 @@ class JavaScriptError(Exception):
 
 
 class HandlerMissing(Exception):  # noqa: N818 - it states a fact about the worker
-    """The worker has no entrypoint for this event. The text says what it has instead."""
+    """The worker has no such entrypoint or handler. The text says what it has instead."""
 
 
 class NotLoaded(Exception):  # noqa: N818 - it states the host's condition
-    """The worker's code does not load at the moment; `failure` says why."""
+    """The worker's code is not loaded at the moment; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.summary)
@@ -59,11 +63,11 @@ class Host(Protocol):
 
     config: WorkerConfig
     failure: Failure | None
-    """Why the newest code does not load; None while all is well. While it is set, deliveries wait."""
+    """Why the newest code failed to load; None while all is well. While it is set, deliveries are held."""
 
     @property
-    def handlers(self) -> frozenset[str]:
-        """Which of `fetch`, `queue` and `scheduled` the worker has; empty while it is not loaded."""
+    def handlers(self) -> Sequence[str]:
+        """The handlers that the worker has, in the order of `triggers.HANDLERS`; none while it is not loaded."""
 
     @property
     def files(self) -> frozenset[Path]:
@@ -71,18 +75,14 @@ class Host(Protocol):
         change in the worker's directory."""
 
     @property
-    def calls_under_way(self) -> int:
-        """How much another process is being waited for at the moment; 0 where the code runs in this one."""
-
-    @property
     def takes_websockets(self) -> bool:
         """Whether a request for a WebSocket may be given to `tunnel`. Otherwise it is a request as any other."""
 
-    def tunnel(self, request: Request) -> Tunnel | None:
-        """Begin a connection that becomes a WebSocket if the worker says so; None where that is not to be had."""
+    def tunnel(self, request: IncomingRequest) -> Tunnel | None:
+        """Begin a connection that becomes a WebSocket if the worker says so; None where there is none at the moment."""
 
     async def start(self) -> None:
-        """Load the code. Does not raise when it does not load: `failure` is set."""
+        """Load the code. Does not raise when that fails: `failure` is set."""
 
     async def reload(self, config: WorkerConfig) -> None:
         """Load the code again, with `config`. What runs finishes on the old code. `failure` tells how it went."""
@@ -90,16 +90,11 @@ class Host(Protocol):
     async def stop(self, grace_seconds: float) -> None:
         """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then cancel it."""
 
-    async def rest(self) -> None:
-        """Wait until `waitUntil` work has ended that another process runs. What runs in this one needs no such wait:
-        whoever drives the event loop sees to it."""
+    def invoke(self, entrypoint: str, trigger: Trigger[R]) -> Coroutine[Any, Any, R]:
+        """Run the handler for `trigger` and give what it gave. `entrypoint` is the name of a named entrypoint, empty
+        for the default export, which is the only one that is served so far.
 
-    async def fetch(self, request: Request) -> FetchResponse:
-        """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
-
-    async def queue(self, delivery: Delivery) -> DeliveryResult:
-        """Run the `queue` entrypoint and tell what it decided. A handler that raises is an outcome, not an exception.
-        Raises NotLoaded, which the broker takes as "not delivered"."""
-
-    async def scheduled(self, cron: str, scheduled_time_ms: int) -> None:
-        """Run the `scheduled` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
+        Raises HandlerError when worker code raises, HandlerMissing when there is no such entrypoint or handler, and
+        NotLoaded while there is no code to run. For a batch, only NotLoaded and a missing entrypoint raise: the rest
+        is its result.
+        """

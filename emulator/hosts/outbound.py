@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import NULL_BODY_STATUSES, Response
+from emulator_runtime.hosting import NULL_BODY_STATUSES, Request, Response
 
 if TYPE_CHECKING:
     import httpx
+
+Outbound = Callable[[Request], Awaitable[Response]]
+"""Carries out a `fetch()` of worker code. Raises OSError when there is no answer."""
 
 _OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 """What httpx says itself about the request that it sends."""
@@ -37,7 +39,7 @@ class HttpOutbound:
             # A body that is in memory can be sent again after a redirect; a stream cannot.
             content = aiter(body) if body.size is None else await request.bytes()
         try:
-            outgoing = self._client.build_request(str(request.method), request.url, headers=headers, content=content)
+            outgoing = self._client.build_request(request.raw_method, request.url, headers=headers, content=content)
             answer = await self._client.send(outgoing, stream=True, follow_redirects=request.redirect == "follow")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from emulator.hosts.host import Host
 
 _MAX_VALUE = 48
-_HANDLERS = ("fetch", "queue", "scheduled")
 
 
 def describe(hosts: Sequence[Host], style: Style, url: str = "") -> list[str]:
@@ -49,7 +48,7 @@ def bindings(config: WorkerConfig) -> Iterator[tuple[str, str, str]]:
 
 def sorted_handlers(host: Host) -> list[str]:
     """The worker's entrypoints in the order of the documentation."""
-    return [name for name in _HANDLERS if name in host.handlers]
+    return list(host.handlers)
 
 
 def _worker(host: Host, style: Style, address: str) -> list[str]:

@@ -6,16 +6,11 @@ the `Host`. The control plane is built when it is first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from emulator.server.asgi import ASGIApp, Receive, Scope, Send
 from emulator.server.gateway import Gateway
 from emulator.server.hostname import may_mean, split_host
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CONTROL_PREFIX = "/cdn-cgi/"
 

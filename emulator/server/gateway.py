@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from emulator.base.bus import Bus
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
+from emulator.hosts.triggers import FetchTrigger
 from emulator.server.events import RequestFinished
-from emulator_runtime.http import request_from_scope, send_response
-from emulator_runtime.workers.response import FetchResponse, Response
+from emulator_runtime.hosting import FetchResponse, Response, request_from_scope, send_response
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
-    from emulator.server.app import Receive, Scope, Send
-    from emulator_runtime.workers.request import Request
+    from emulator.server.asgi import Receive, Scope, Send
+    from emulator_runtime.hosting import IncomingRequest
 
 CLIENT_CLOSED_REQUEST: Final = 499
 
@@ -46,7 +46,7 @@ class Gateway:
         request = request_from_scope(scope, receive)
         raised: BaseException | None = None
         try:
-            response: FetchResponse = await self.host.fetch(request)
+            response: FetchResponse = await self.host.invoke("", FetchTrigger(request))
         except (HandlerError, NotLoaded, HandlerMissing) as error:
             raised = error.__cause__ if isinstance(error, HandlerError) else None
             response = _explain(request, error)
@@ -79,15 +79,15 @@ class Gateway:
             self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
 
 
-def _explain(request: Request, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
+def _explain(request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
     """The answer to a request that the worker did not answer."""
     if isinstance(error, HandlerMissing):
         return Response(f"{error}\n", status=500)
-    heading = "The worker's code does not load" if isinstance(error, NotLoaded) else "The worker raised an exception"
+    heading = "The worker's code failed to load" if isinstance(error, NotLoaded) else "The worker raised an exception"
     return _failure_answer(request, error.failure, heading)
 
 
-async def _has_left(request: Request) -> bool:
+async def _has_left(request: IncomingRequest) -> bool:
     """Whether the client has gone away already."""
     leaving = asyncio.ensure_future(request.client_gone())
     await asyncio.sleep(0)
@@ -96,7 +96,7 @@ async def _has_left(request: Request) -> bool:
     return left
 
 
-async def _stream(request: Request, response: FetchResponse, send: Send) -> bool:
+async def _stream(request: IncomingRequest, response: FetchResponse, send: Send) -> bool:
     """Send a streaming answer until it ends or the client goes away, which ends the worker's stream. Returns whether
     the client stayed."""
     sending = asyncio.ensure_future(send_response(response, send))
@@ -113,7 +113,7 @@ async def _stream(request: Request, response: FetchResponse, send: Send) -> bool
         await asyncio.wait((sending, leaving))
 
 
-def _failure_answer(request: Request, failure: Failure, heading: str) -> Response:
+def _failure_answer(request: IncomingRequest, failure: Failure, heading: str) -> Response:
     """A page for a browser, plain text for everything else; status 500."""
     if "text/html" in (request.headers.get("accept") or ""):
         from emulator.server.error_page import render_error_page

@@ -136,7 +136,7 @@ def _make_control(session: Session, api_token: str) -> Any:
     from emulator.server.control.app import make_control
     from emulator.server.control.forwarding import make_forwarding
 
-    return make_control(session.bus, make_api(session, api_token), [make_forwarding(session, api_token)])
+    return make_control(make_api(session, api_token), [make_forwarding(session, api_token)])
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:

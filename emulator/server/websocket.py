@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
-from emulator_runtime.http import request_from_scope
+from emulator_runtime.hosting import request_from_scope
 
 _UNAVAILABLE: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 

@@ -7,7 +7,7 @@ drives a session by itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,10 @@ from emulator.base.words import count, shown_path
 from emulator.bindings.env import Env, build_env
 from emulator.config import check_together, describe_changes
 from emulator.config.model import WorkerConfig
-from emulator.hosts.factory import HostMaker
+from emulator.hosts.factory import HostFactory, same_host
 from emulator.hosts.host import Host, NotLoaded
+from emulator.hosts.outbound import Outbound
+from emulator.hosts.triggers import QueueTrigger
 from emulator.queues.declarations import Origin
 from emulator.queues.memory.broker import Broker
 from emulator.queues.memory.driver import Deliver
@@ -31,18 +33,17 @@ from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
     from emulator.queues.message import Delivery, DeliveryResult
-    from emulator_runtime.workers.request import Request
-    from emulator_runtime.workers.response import Response
 
 
 class Session:
     """Workers on one broker. `configs` and `hosts` are in the order given; the first is the primary worker.
 
     Raises ConfigError for configurations that do not go together. Events go to `bus`. `clock` and `outbound` (what
-    carries out the workers' `fetch()`) stand for the machine's clock and its network when they are given; `bindings`
-    are put into every worker's `env`, over what is configured; `around_delivery` wraps what delivers a batch to a
-    worker. With a `journal` the session goes on with the queues and messages that an earlier one left in it; whoever
-    opened it closes it, once the session has stopped.
+    carries out the workers' `fetch()`) stand for the machine's clock and its network when they are given, and `timer`
+    for what durations of invocations are measured with, in seconds; `bindings` are put into every worker's `env`, over
+    what is configured; `around_delivery` wraps what delivers a batch to a worker. With a `journal` the session goes on
+    with the queues and messages that an earlier one left in it; whoever opened it closes it, once the session has
+    stopped.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Session:
         bus: Bus,
         *,
         clock: Clock | None = None,
-        outbound: Callable[[Request], Awaitable[Response]] | None = None,
+        outbound: Outbound | None = None,
+        timer: Callable[[], float] = perf_counter,
         bindings: Mapping[str, Any] | None = None,
         around_delivery: Callable[[Deliver], Deliver] | None = None,
         journal: Journal | None = None,
@@ -66,10 +68,10 @@ class Session:
         """The newest `env` of each worker, by name."""
         self._bindings = bindings or {}
         self._around_delivery = around_delivery
-        self._make_host = HostMaker(self.broker, bus, self._make_env, outbound)
-        self.hosts: list[Host] = [self._make_host(config) for config in self.configs]
-
-    # Life
+        self._factory = HostFactory(self.broker, bus, self._make_env, outbound, timer)
+        self.hosts: list[Host] = [self._factory.make(config) for config in self.configs]
+        self.activity = self._factory.activity
+        """What runs in other processes on behalf of the workers."""
 
     async def load(self) -> None:
         """Load the workers and connect their queues. A worker whose code does not load is held, and its `failure` says
@@ -89,24 +91,11 @@ class Session:
         await self.broker.close(grace_seconds)
         for host in self.hosts:
             await host.stop(max(0.0, deadline - perf_counter()))
-        await self._make_host.close()
+        await self._factory.close()
 
     def files_of(self, config: WorkerConfig) -> frozenset[Path]:
         """The files that a worker's code was made of, where those are known."""
         return self._hosts_by_name()[config.name].files
-
-    # Other processes
-
-    @property
-    def calls_under_way(self) -> int:
-        """How much another process is being waited for at the moment, by all hosts together."""
-        return sum(host.calls_under_way for host in self.hosts)
-
-    def owns(self, descriptor: int) -> bool:
-        """Whether a file descriptor is of a connection with a process that runs a worker's code."""
-        return self._make_host.owns(descriptor)
-
-    # Changes
 
     async def reload(self, index: int, files: Sequence[str] = ()) -> None:
         """Load the code of a worker again, because `files` changed. Its deliveries wait while it does not load."""
@@ -127,7 +116,7 @@ class Session:
             # Its name is in addresses and events; it stays for as long as the session runs.
             config = replace(config, name=old.name)
             changes.append("a changed name takes effect at the next start")
-        if config.is_javascript != old.is_javascript:
+        if not same_host(old, config):
             config = replace(config, main=old.main)
             changes.append("a main in another language takes effect at the next start")
         if index == 0 and (config.dev_port, config.dev_ip) != (old.dev_port, old.dev_ip):
@@ -185,8 +174,6 @@ class Session:
     def producers_of(self, queue: str) -> list[str]:
         """The names of the workers with a binding that sends to a queue."""
         return [config.name for config in self.configs if any(producer.queue == queue for producer in config.producers)]
-
-    # How
 
     def _make_env(self, config: WorkerConfig) -> Any:
         def warn(text: str) -> None:
@@ -284,6 +271,6 @@ class Session:
 
 async def _deliver(host: Host, delivery: Delivery) -> DeliveryResult | None:
     try:
-        return await host.queue(delivery)
+        return await host.invoke("", QueueTrigger(delivery))
     except NotLoaded:
         return None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from emulator.testing.emulators import AsyncEmulator, Emulator
     from emulator.testing.outbound import Outbound, OutboundCall
     from emulator.testing.records import Delivery, Message, Metrics, QueueResult, RetryBatch, RetryMessage, message
-    from emulator_runtime.workers.response import Response
+    from emulator_runtime.hosting import Response
 
 __all__ = [
     "AsyncEmulator",

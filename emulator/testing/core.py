@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError, WorkerLoadError
 from emulator.config.model import WorkerConfig
-from emulator.hosts.events import ScheduledFinished
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, JavaScriptError
 from emulator.hosts.python.loader import OwnSource
 from emulator.hosts.python.output import attach as attach_output
 from emulator.hosts.python.output import redirected
+from emulator.hosts.triggers import QueueTrigger, ScheduledTrigger
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered
 from emulator.queues.memory.driver import Deliver
@@ -48,11 +48,10 @@ from emulator.testing.records import (
 )
 from emulator.testing.timeline import Timeline
 from emulator.wire.codec import ContentType
-from emulator_runtime.values import to_record
+from emulator_runtime.hosting import to_record
 
 if TYPE_CHECKING:
-    from emulator_runtime.workers.request import Request
-    from emulator_runtime.workers.response import Response
+    from emulator_runtime.hosting import Request, Response
 
 T = TypeVar("T")
 
@@ -116,6 +115,7 @@ class Core:
                 self.bus,
                 clock=self.clock,
                 outbound=self._fetch,
+                timer=self.loop.time,
                 bindings=settings.bindings,
                 around_delivery=lambda deliver: partial(self._deliver, deliver),
             )
@@ -130,7 +130,7 @@ class Core:
                 )
             for host in self.session.hosts:
                 if host.failure is not None:
-                    text = f"worker {host.config.name} does not load: {host.failure.summary}"
+                    text = f"worker {host.config.name} failed to load: {host.failure.summary}"
                     raise WorkerLoadError(text, where=host.failure.location, hint=host.failure.text)
         except BaseException:
             self.close()
@@ -149,17 +149,17 @@ class Core:
 
     def _is_busy_outside(self) -> object:
         """Whether the network, or another process that runs worker code, is being waited for."""
-        return self.outbound.requests_outside or (self._session is not None and self._session.calls_under_way)
+        return self.outbound.requests_outside or (self._session is not None and self._session.activity.calls_under_way)
 
     def _is_accounted_for(self, descriptor: int) -> bool:
         """Whether a connection is with such a process: the calls tell whether there is anything to wait for."""
-        return self._session is not None and self._session.owns(descriptor)
+        return self._session is not None and self._session.activity.owns(descriptor)
 
     def _make_control(self) -> Any:
         from emulator.server.control.api import make_api  # few tests ask for what is under /cdn-cgi/
         from emulator.server.control.app import make_control
 
-        return make_control(self.bus, make_api(self.session))
+        return make_control(make_api(self.session))
 
     def close(self) -> None:
         """Let what runs finish in no more time than it takes, cancel the rest, and close everything."""
@@ -219,8 +219,7 @@ class Core:
     async def _then_rest(self, main: Coroutine[Any, Any, T]) -> T:
         __tracebackhide__ = True
         result = await main
-        for host in self.session.hosts:
-            await host.rest()
+        await self.session.activity.rest()
         return result
 
     def advance(self, seconds: float) -> list[Delivery]:
@@ -441,7 +440,7 @@ class Core:
         oldest = min((message.timestamp for message in batch), default=None)
         metrics = BrokerMetrics(len(batch), sum(len(message.body) for message in batch), oldest)
         delivery = BrokerDelivery(name, batch, metrics)
-        result = self.run(self._host(worker).queue(delivery))
+        result = self.run(self._host(worker).invoke("", QueueTrigger(delivery)))
         self.timeline.note("dispatch", f"{len(batch)} to the consumer of {name}, by the test: {result.outcome}")
         return QueueResult(
             result.outcome,
@@ -465,15 +464,12 @@ class Core:
     async def _scheduled(self, host: Host, cron: str, at: float) -> None:
         self.timeline.note("scheduled", f"{cron or 'no cron'} at {at_time(at):%Y-%m-%d %H:%M:%S}, by the test")
         raised: BaseException | None = None
-        started = self.loop.time()
         try:
-            await host.scheduled(cron, round(at * 1000))
+            await host.invoke("", ScheduledTrigger(cron, round(at * 1000)))
         except HandlerError as error:
             raised = error.__cause__
         except HandlerMissing as error:
             raise EmulatorError(str(error)) from None
-        outcome = "ok" if raised is None else "exception"
-        self.bus.publish(ScheduledFinished(host.config.name, cron, outcome, self.loop.time() - started))
         if raised is not None:
             raise raised
 

@@ -12,9 +12,7 @@ from typing import Any, Self
 
 from emulator.base.words import cut
 from emulator.hosts.outbound import HttpOutbound
-from emulator_runtime.streams import close_source
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import FetchResponse, Response
+from emulator_runtime.hosting import FetchResponse, Request, Response, close_source
 
 Pattern = str | re.Pattern[str]
 Answer = Callable[["OutboundCall"], Any]

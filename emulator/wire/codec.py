@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from emulator_runtime.values import Record, to_record
+from emulator_runtime.hosting import Record, to_record
 
 ContentType = Literal["json", "text", "bytes", "v8"]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
-from emulator_runtime.values import Record
+from emulator_runtime.hosting import Record
 
 MAX_DEPTH: Final = 200
 _MAX_VARINT_BITS: Final = 64

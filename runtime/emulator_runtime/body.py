@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from emulator_runtime.errors import BodyUsedError
-from emulator_runtime.raw_headers import RawHeaders, decode_value, find
+from emulator_runtime.raw_headers import RawHeaders, decode_value, find_header
 from emulator_runtime.streams import ArrayBuffer, ReadableStream, close_source, read_all
 from emulator_runtime.text import to_utf8
 
@@ -33,17 +33,20 @@ class Body:
     _raw: RawHeaders
     _used: bool
 
-    # Of a subclass that makes its body or its headers only when they are asked for.
-    def _get_body(self) -> bytes | ReadableStream | None:
+    @property
+    def raw_body(self) -> bytes | ReadableStream | None:
+        """The body as it is kept; for hosts and servers. Not part of production's interface."""
         return self._body
 
-    def _get_raw(self) -> RawHeaders:
+    @property
+    def raw_headers(self) -> RawHeaders:
+        """The headers as ASGI has them, not a copy; for hosts and servers. Not part of production's interface."""
         return self._raw
 
     @property
     def body(self) -> ReadableStream | None:
         """The body as a stream of bytes, or None when there is none. The stream and the reading methods share it."""
-        content = self._get_body()
+        content = self.raw_body
         if isinstance(content, bytes):
             stream = ReadableStream(content)
             if self._used:
@@ -54,14 +57,15 @@ class Body:
     @property
     def body_used(self) -> bool:
         """Whether the body has been read, or begun to be read."""
-        content = self._get_body()
+        content = self.raw_body
         if isinstance(content, ReadableStream):
             return content.disturbed
         return self._used
 
-    def _take(self) -> bytes | AsyncIterator[bytes]:
-        """The body, for someone who consumes all of it; from here on it counts as used."""
-        content = self._get_body()
+    def take_body(self) -> bytes | AsyncIterator[bytes]:
+        """The body, for someone who consumes all of it; from here on it counts as used. `OSError` when it was used
+        before. Not part of production's interface."""
+        content = self.raw_body
         if content is None:
             return b""
         if self._used:
@@ -77,14 +81,15 @@ class Body:
         """A second copy of the body, for `clone()`."""
         if self.body_used:
             raise BodyUsedError
-        content = self._get_body()
+        content = self.raw_body
         if isinstance(content, ReadableStream):
             self._body, content = content.tee()
         return content
 
     async def discard_body(self) -> None:
-        """Drop a body that nobody is going to read, and close its source. Not part of production's interface."""
-        content = self._get_body()
+        """Drop a body that nobody is going to read, and close its source; for hosts and servers. Not part of
+        production's interface."""
+        content = self.raw_body
         self._used = True
         if isinstance(content, ReadableStream):
             await content.discard()
@@ -93,7 +98,7 @@ class Body:
 
     async def bytes(self) -> bytes:
         """The whole body."""
-        content = self._take()
+        content = self.take_body()
         return content if isinstance(content, bytes) else await read_all(content)
 
     async def buffer(self) -> ArrayBuffer:
@@ -113,14 +118,14 @@ class Body:
         """The entries of a form, urlencoded or multipart. `TypeError` when the body is neither."""
         from emulator_runtime.workers.formdata import FormData
 
-        content_type = find(self._get_raw(), b"content-type")
+        content_type = find_header(self._raw, b"content-type")
         return FormData.parse(await self.bytes(), None if content_type is None else decode_value(content_type))
 
     async def blob(self) -> Blob:
         """The whole body as a `Blob` with the content type of the headers."""
         from emulator_runtime.workers.blob import Blob
 
-        content_type = find(self._get_raw(), b"content-type")
+        content_type = find_header(self._raw, b"content-type")
         return Blob(await self.bytes(), "" if content_type is None else decode_value(content_type))
 
 

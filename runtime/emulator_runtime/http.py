@@ -3,24 +3,21 @@
 Both are on the path of every request.
 """
 
-# ruff: noqa: SLF001 - the inside of the same package, and the hot path
-
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from emulator_runtime.errors import BodyUsedError
-from emulator_runtime.raw_headers import find
+from emulator_runtime.incoming import IncomingRequest
+from emulator_runtime.raw_headers import find_header
 from emulator_runtime.streams import ReadableStream, as_bytes, close_source
-from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse
 
 Message = MutableMapping[str, Any]
 
-request_from_scope: Callable[[MutableMapping[str, Any], Callable[[], Awaitable[Message]]], Request] = Request.from_asgi
-"""`request_from_scope(scope, receive)`: the request of an ASGI connection of type `http`. Nothing is parsed or read
-before worker code asks for it; the body is received chunk by chunk as it is read."""
+request_from_scope = IncomingRequest
+"""`request_from_scope(scope, receive)`: the request of an ASGI connection of type `http`."""
 
 
 async def send_response(
@@ -32,19 +29,15 @@ async def send_response(
     the error is raised after the start has been sent, so that the server can abort the connection. `OSError` when the
     body was read before.
     """
-    body = response._body
-    status = response.status
+    body = response.content_to_send()
     if isinstance(body, ReadableStream):
         await _send_stream(response, body, send, head)
         return
-    if response._used:
-        raise BodyUsedError
-    # As in production a Response with a body answers one request; whoever keeps one to use it again learns it here.
-    response._used = body is not None
-    raw = response._raw
+    status = response.status
+    raw = response.raw_headers
     if status not in NULL_BODY_STATUSES:
         content = body or b""
-        if find(raw, b"content-length") is None:
+        if find_header(raw, b"content-length") is None:
             raw = [*raw, (b"content-length", b"%d" % len(content))]
         if head:
             content = b""
@@ -60,7 +53,11 @@ async def _send_stream(
     raw = response.raw_headers
     size = stream.size
     if head or response.status in NULL_BODY_STATUSES:
-        if size is not None and response.status not in NULL_BODY_STATUSES and find(raw, b"content-length") is None:
+        if (
+            size is not None
+            and response.status not in NULL_BODY_STATUSES
+            and find_header(raw, b"content-length") is None
+        ):
             raw = [*raw, (b"content-length", b"%d" % size)]
         await stream.discard()
         await send({"type": "http.response.start", "status": response.status, "headers": raw})
@@ -70,7 +67,7 @@ async def _send_stream(
         raise BodyUsedError
     source = stream.take()
     if isinstance(source, bytes):
-        if find(raw, b"content-length") is None:
+        if find_header(raw, b"content-length") is None:
             raw = [*raw, (b"content-length", b"%d" % len(source))]
         await send({"type": "http.response.start", "status": response.status, "headers": raw})
         await send({"type": "http.response.body", "body": source})

@@ -7,13 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from emulator_runtime.workers.request import Request
-    from emulator_runtime.workers.response import Response
-
-    Outbound = Callable[[Request], Awaitable[Response]]
+from typing import Any
 
 
 async def _without_exit(awaitable: Awaitable[Any]) -> Any:
@@ -25,7 +19,8 @@ async def _without_exit(awaitable: Awaitable[Any]) -> Any:
 
 
 class Scope:
-    """What every invocation of one version of a worker shares: its name, its `env`, and its way out (`fetch()`).
+    """What every invocation of one version of a worker shares: its name, its `env`, and its way out: `outbound` takes
+    the `Request` of a `fetch()` and gives the `Response`.
 
     `on_warning` takes a sentence that the runtime wants shown (a call that has no effect, say).
     """
@@ -33,7 +28,11 @@ class Scope:
     __slots__ = ("env", "name", "on_warning", "outbound")
 
     def __init__(
-        self, name: str, env: Any, outbound: Outbound, on_warning: Callable[[str], None] = lambda _text: None
+        self,
+        name: str,
+        env: Any,
+        outbound: Callable[[Any], Awaitable[Any]],
+        on_warning: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.name = name
         self.env = env
@@ -69,7 +68,7 @@ class Context:
 
 
 class Invocation:
-    """One call of an entrypoint. `trigger` is what it was called with (a Request, a MessageBatch, a controller)."""
+    """One call of an entrypoint. `trigger` is what the host was asked to run it for; None while code is loaded."""
 
     __slots__ = ("context", "scope", "trigger")
 

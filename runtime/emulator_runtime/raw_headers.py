@@ -65,7 +65,7 @@ def encode_pairs(pairs: Iterable[Any]) -> RawHeaders:
     return raw
 
 
-def find(raw: RawHeaders, name: bytes) -> bytes | None:
+def find_header(raw: RawHeaders, name: bytes) -> bytes | None:
     """The first value of a header, `name` in lower case."""
     for each, value in raw:
         if each == name:

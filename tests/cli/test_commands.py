@@ -29,7 +29,7 @@ FAILURE = Failure("SyntaxError", "bad", (Frame("/app/entry.py", 3, "<module>", "
 class FakeHost:
     def __init__(self, failure: Failure | None = None) -> None:
         self.config = WorkerConfig("sign-up", Path("/app/wrangler.jsonc"), Path("/app/entry.py"))
-        self.handlers = frozenset() if failure else frozenset({"fetch"})
+        self.handlers = () if failure else ("fetch",)
         self.failure = failure
 
 

@@ -59,7 +59,7 @@ class Local:
         self.runner = asyncio.Runner()
         self.runner.run(self.session.load())
         api = make_api(self.session, "secret")
-        app = App([Gateway(host, bus) for host in self.session.hosts], lambda: make_control(bus, api), "127.0.0.1")
+        app = App([Gateway(host, bus) for host in self.session.hosts], lambda: make_control(api), "127.0.0.1")
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app))
 
     def answer(self, request: httpx.Request) -> httpx.Response:

@@ -19,6 +19,7 @@ from emulator.config import load_config
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered
 from emulator.session.session import Session
 from emulator_runtime.workers import Request
+from tests.hosts.support import fetch
 
 
 class Running:
@@ -35,7 +36,7 @@ class Running:
 
     async def fetch(self, path: str, method: str = "GET", **options: Any) -> tuple[int, str]:
         request = Request(f"http://localhost:8787{path}", method=method, **options)
-        response = await self.host.fetch(request)
+        response = await fetch(self.host, request)
         return response.status, await response.text()
 
     async def next_batch(self) -> BatchDelivered:

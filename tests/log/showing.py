@@ -10,6 +10,7 @@ from typing import Any
 from emulator.base.bus import Bus
 from emulator.base.failure import Failure, Frame
 from emulator.config.model import WorkerConfig
+from emulator.hosts.triggers import in_order
 from emulator.log.terminal import Terminal
 from emulator.queues.events import BatchDelivered
 from emulator.queues.message import DeliveryResult, Lease, Message, Settlement
@@ -32,7 +33,7 @@ FAILURE = Failure(
 class FakeHost:
     def __init__(self, config: WorkerConfig, handlers: set[str], failure: Failure | None = None) -> None:
         self.config = config
-        self.handlers = frozenset(handlers)
+        self.handlers = in_order(handlers)
         self.failure = failure
 
 

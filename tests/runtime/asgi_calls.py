@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from emulator_runtime.http import request_from_scope
-from emulator_runtime.workers.request import Request
+from emulator_runtime.incoming import IncomingRequest
 
 Message = MutableMapping[str, Any]
 
@@ -46,7 +46,7 @@ def incoming(
     path: str = "/",
     query: bytes = b"",
     headers: list[tuple[bytes, bytes]] | None = None,
-) -> Request:
+) -> IncomingRequest:
     """A request as the server makes it, with a chunked body."""
     messages: list[Message] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append({"type": "http.request", "body": b"", "more_body": False})

@@ -55,7 +55,7 @@ class Rest:
         self.runner = asyncio.Runner()
         self.runner.run(self.session.load())
         gateways = [Gateway(host, bus) for host in self.session.hosts]
-        app = App(gateways, lambda: make_control(bus, make_api(self.session, token)), bound_host)
+        app = App(gateways, lambda: make_control(make_api(self.session, token)), bound_host)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url=f"http://localhost:8787{API_PREFIX}/accounts/a1")
 

@@ -73,7 +73,7 @@ def test_a_worker_that_does_not_import(tmp_path: Path) -> None:
     with pytest.raises(WorkerLoadError) as info, Emulator(main=tmp_path / "entry.py", name="shop"):
         pass
     text = str(info.value)
-    assert text.startswith(f"{tmp_path / 'entry.py'}:3: worker shop does not load: ModuleNotFoundError: No module")
+    assert text.startswith(f"{tmp_path / 'entry.py'}:3: worker shop failed to load: ModuleNotFoundError: No module")
     assert "import nothing_of_this_name" in text
 
 

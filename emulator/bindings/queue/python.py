@@ -10,7 +10,7 @@ from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.broker import Broker
 from emulator.queues.message import Metrics, Outgoing
 from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
-from emulator_runtime.values import Record
+from emulator_runtime.hosting import Record
 
 _MISSING: Final = object()
 _NONE: Final[Mapping[str, Any]] = {}

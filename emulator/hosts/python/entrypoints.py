@@ -1,35 +1,29 @@
 """Finds the entrypoints of a loaded module, and decides once how each of them is called.
 
-Three forms are known: methods of `class Default(WorkerEntrypoint)`, functions `on_fetch`, `on_queue` and
-`on_scheduled`, and functions `fetch`, `queue` and `scheduled` that the module itself defines (an imported `fetch` is
-the client). The class wins over functions. A handler is given as many of its three arguments as it declares.
+Three forms are known: methods of `class Default(WorkerEntrypoint)`, functions `on_fetch` and its like, and functions
+`fetch` and its like that the module itself defines (an imported `fetch` is the client). The class wins over functions.
+A handler is given as many of its three arguments as it declares.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from emulator.base.errors import WorkerLoadError
 from emulator.base.words import shown_path
-from emulator_runtime.invocation import Context
-from emulator_runtime.workers import WorkerEntrypoint
+from emulator.hosts.triggers import HANDLERS, TRIGGERS, any_of
+from emulator_runtime.hosting import Context, WorkerEntrypoint
 
-Event = Literal["fetch", "queue", "scheduled"]
 Call = Callable[[Any, Context], Any]
 
-EVENTS: Final[tuple[Event, ...]] = ("fetch", "queue", "scheduled")
-_ARGUMENTS: Final[Mapping[Event, str]] = {
-    "fetch": "request, env, ctx",
-    "queue": "batch, env, ctx",
-    "scheduled": "controller, env, ctx",
-}
+_PARAMETERS: Final = {trigger.handler: trigger.parameters for trigger in TRIGGERS}
 _MOST: Final = 3
-_SIMILAR: Final = frozenset({"default", "defaults", "worker", *EVENTS, *(f"on{event}" for event in EVENTS)})
+_SIMILAR: Final = frozenset({"default", "defaults", "worker", *HANDLERS, *(f"on{handler}" for handler in HANDLERS)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +39,14 @@ class Handler:
     line: int
 
 
-def find_handlers(module: ModuleType, env: Any, root: Path) -> dict[Event, Handler]:
+def find_handlers(module: ModuleType, env: Any, root: Path) -> dict[str, Handler]:
     """The handlers of `module`, at least one. Paths in errors are shown relative to `root`.
 
     Raises WorkerLoadError when there is none, or when one of them cannot be called with what it is given.
     """
     default = getattr(module, "Default", None)
-    handlers: dict[Event, Handler] = {}
-    for event in EVENTS:
+    handlers: dict[str, Handler] = {}
+    for event in HANDLERS:
         if _is_entrypoint_class(default):
             handler = _method(default, event, env, root)
         else:
@@ -68,14 +62,14 @@ def ignored_functions(module: ModuleType) -> list[str]:
     """Entrypoint functions that are never called, because the module has a class `Default`."""
     if not _is_entrypoint_class(getattr(module, "Default", None)):
         return []
-    return [name for event in EVENTS for name, _ in _candidates(module, event)]
+    return [name for event in HANDLERS for name, _ in _candidates(module, event)]
 
 
 def _is_entrypoint_class(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, WorkerEntrypoint)
 
 
-def _method(cls: Any, event: Event, env: Any, root: Path) -> Handler | None:
+def _method(cls: Any, event: str, env: Any, root: Path) -> Handler | None:
     static = inspect.getattr_static(cls, event, None)
     if static is None:
         return None
@@ -94,7 +88,7 @@ def _method(cls: Any, event: Event, env: Any, root: Path) -> Handler | None:
     return Handler(_call_method(cls, event, static if plain else None, count, env), name, file, line)
 
 
-def _call_method(cls: Any, event: Event, function: Callable[..., Any] | None, count: int, env: Any) -> Call:
+def _call_method(cls: Any, event: str, function: Callable[..., Any] | None, count: int, env: Any) -> Call:
     """How to call a method of a new instance. A plain function is called as such, without a bound method in between."""
     if function is None:
 
@@ -111,7 +105,7 @@ def _call_method(cls: Any, event: Event, function: Callable[..., Any] | None, co
     return lambda trigger, ctx: function(cls(ctx, env), trigger, env, ctx)
 
 
-def _function(module: ModuleType, event: Event, env: Any, root: Path) -> Handler | None:
+def _function(module: ModuleType, event: str, env: Any, root: Path) -> Handler | None:
     for name, function in _candidates(module, event):
         file, line = _place(function, fallback=module)
         count = _count(function, event, name, False, f"{shown_path(file, root)}:{line}")
@@ -119,7 +113,7 @@ def _function(module: ModuleType, event: Event, env: Any, root: Path) -> Handler
     return None
 
 
-def _candidates(module: ModuleType, event: Event) -> Iterator[tuple[str, Callable[..., Any]]]:
+def _candidates(module: ModuleType, event: str) -> Iterator[tuple[str, Callable[..., Any]]]:
     function = getattr(module, f"on_{event}", None)
     if callable(function):
         yield f"on_{event}", function
@@ -138,7 +132,7 @@ def _call_function(function: Callable[..., Any], count: int, env: Any) -> Call:
     return lambda trigger, ctx: function(trigger, env, ctx)
 
 
-def _count(function: Callable[..., Any], event: Event, name: str, has_self: bool, where: str) -> int:
+def _count(function: Callable[..., Any], event: str, name: str, has_self: bool, where: str) -> int:
     """How many of the three arguments the handler takes."""
     try:
         signature = inspect.signature(function)
@@ -172,9 +166,9 @@ def _count(function: Callable[..., Any], event: Event, name: str, has_self: bool
     return count
 
 
-def _expected(event: Event, name: str) -> str:
-    arguments = f"self, {_ARGUMENTS[event]}" if "." in name else _ARGUMENTS[event]
-    return f"expected {name}({arguments}), or fewer of these, in this order"
+def _expected(event: str, name: str) -> str:
+    parameters = f"self, {_PARAMETERS[event]}" if "." in name else _PARAMETERS[event]
+    return f"expected {name}({parameters}), or fewer of these, in this order"
 
 
 def _place(function: Any, fallback: Any) -> tuple[str, int]:
@@ -197,8 +191,8 @@ def _no_entrypoint(module: ModuleType, root: Path) -> WorkerLoadError:
     return WorkerLoadError(
         "the module has no entrypoint" + "".join(f"; {text}" for text in found),
         where=shown_path(str(module.__file__), root),
-        hint="define class Default(WorkerEntrypoint) with a method fetch, queue or scheduled (or several of them), "
-        "or functions on_fetch, on_queue or on_scheduled",
+        hint=f"define class Default(WorkerEntrypoint) with a method {any_of(HANDLERS)} (or several of them), "
+        f"or functions {any_of([f'on_{handler}' for handler in HANDLERS])}",
     )
 
 
@@ -209,7 +203,7 @@ def _near_misses(module: ModuleType, root: Path) -> Iterator[str]:
         line = f"line {_place(value, value)[1]}"
         if _is_entrypoint_class(value):
             if name == "Default":
-                yield f"class Default ({_where(value, root)}) has none of the methods fetch, queue and scheduled"
+                yield f"class Default ({_where(value, root)}) has no method {any_of(HANDLERS)}"
             elif own:
                 yield f"class {name} ({line}) is a named entrypoint, the one that is served must be called Default"
         elif not own:

@@ -40,11 +40,11 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.base.errors import WorkerLoadError
-from emulator_runtime.invocation import Scope, current
+from emulator_runtime.hosting import Scope, current
 
 if TYPE_CHECKING:
     from emulator.base.bus import Bus
-    from emulator_runtime.invocation import Outbound
+    from emulator.hosts.outbound import Outbound
 
 RUNTIME_MODULES: Final[Mapping[str, str]] = {
     "asgi": "emulator_runtime.asgi",

@@ -26,7 +26,7 @@ from emulator.base.bus import Bus, Level
 from emulator.base.failure import plain_name
 from emulator.hosts.events import WorkerOutput
 from emulator.hosts.python.loader import WorkerScope
-from emulator_runtime.invocation import Invocation, current
+from emulator_runtime.hosting import Invocation, current
 
 MAX_LINE: Final = 64 * 1024
 """Characters after which a line without an end is published all the same."""
@@ -48,17 +48,9 @@ def flush_partial_lines(invocation: Invocation) -> None:
             publisher.publish(invocation, level, text)
 
 
-def trigger_text(trigger: Any) -> str:
-    """What an invocation was called with, in words: `GET /signup`, `QUEUE my-app-events`, `SCHEDULED * * * * *`; empty
-    while a module is imported."""
-    if trigger is None:
-        return ""
-    if (queue := getattr(trigger, "queue", None)) is not None:
-        return f"QUEUE {queue}"
-    if (cron := getattr(trigger, "cron", None)) is not None:
-        return f"SCHEDULED {cron}"
-    scheme, _, rest = trigger.url.partition("://")
-    return f"{trigger.method} /{rest.partition('/')[2]}" if rest else f"{trigger.method} {scheme}"
+def trigger_text(invocation: Invocation) -> str:
+    """How what an invocation is for reads in the log; empty while a module is imported."""
+    return "" if invocation.trigger is None else str(invocation.trigger.text)
 
 
 def install(bus: Bus) -> Callable[[], None]:
@@ -124,7 +116,7 @@ class _Publisher:
 
     def publish(self, invocation: Invocation, level: Level, text: str, logger: str = "") -> None:
         event = WorkerOutput(
-            invocation.scope.name, trigger_text(invocation.trigger), level, plain_name(text), plain_name(logger)
+            invocation.scope.name, trigger_text(invocation), level, plain_name(text), plain_name(logger)
         )
         if self._loop is None or threading.get_ident() == self._thread:
             self._publish(event)

@@ -114,8 +114,6 @@ class Watchdog:
         )
         return True
 
-    # The CPU limit
-
     def _check_limit(self, frame: FrameType | None, cpu_seconds: float) -> None:
         modules = _interruptible(frame)
         if modules is None or cpu_seconds * 1000 < modules.cpu_ms:

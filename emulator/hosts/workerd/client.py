@@ -11,16 +11,23 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Final, cast
 
 import httptools
 
 from emulator.base.words import reason
-from emulator_runtime.raw_headers import RawHeaders
-from emulator_runtime.streams import as_bytes, close_source
+from emulator_runtime.hosting import RawHeaders, as_bytes, close_source
 
 IDLE_SECONDS: Final = 4.0
 """How long an idle connection is kept: less than the five seconds after which workerd closes it."""
+
+FRESH_SECONDS: Final = 0.05
+"""How long a connection may have been idle, in real time, for a request that must not run twice. workerd closes one
+after five seconds, and all of them at once when a handler has kept it from doing anything else for that long."""
+
+_REPEATABLE: Final = (b"GET ", b"HEAD ", b"OPTIONS ")
+"""How the heads of requests begin that may be sent again when nobody knows whether workerd has read them."""
 
 _BUFFERED_BYTES: Final = 262_144
 _MOST_IDLE: Final = 256
@@ -144,19 +151,25 @@ class Client:
     async def send(self, head: bytes, body: bytes = b"", *, is_head: bool = False) -> Answer:
         """Send a request whose `head` ends with the empty line, and return the answer when its head is there.
 
+        workerd may close an idle connection at the moment in which it is used again, and nothing tells then whether it
+        has read the request. A GET, HEAD or OPTIONS is sent again. Any other request could run twice: it is given only
+        a connection that has just been in use, and is sent again only where nothing of it had been written.
+
         Cancelling it closes the connection. Raises ConnectionLostError when there is no answer.
         """
         data = head + body if body else head
+        is_repeatable = head.startswith(_REPEATABLE)
         while True:
-            connection = self._idle.pop() if self._idle else None
+            connection = self._take_idle() if is_repeatable else self._take_fresh()
             reused = connection is not None
             if connection is None:
                 connection = await self._connect()
             try:
                 return await connection.exchange(data, is_head)
             except ConnectionLostError:
-                # workerd may close an idle connection at the moment in which it is used again; then it has read nothing
                 if not reused or connection.has_read or self.closed:
+                    raise
+                if not is_repeatable and connection.has_written:
                     raise
 
     async def send_stream(
@@ -189,6 +202,7 @@ class Client:
             return
         loop = connection.loop
         connection.idle_since = loop.time()
+        connection.used_at = monotonic()  # in tests, the loop's time stands still
         self._idle.append(connection)
         if self._sweeping is None:
             self._sweeping = loop.call_later(IDLE_SECONDS, self._sweep, loop)
@@ -210,6 +224,15 @@ class Client:
         if kept:
             self._sweeping = loop.call_at(kept[0].idle_since + IDLE_SECONDS, self._sweep, loop)
 
+    def _take_idle(self) -> _Connection | None:
+        return self._idle.pop() if self._idle else None
+
+    def _take_fresh(self) -> _Connection | None:
+        """The connection that was used last, unless that is a while ago."""
+        if not self._idle:
+            return None
+        return self._idle.pop() if monotonic() - self._idle[-1].used_at < FRESH_SECONDS else None
+
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
@@ -225,8 +248,9 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.idle_since = 0.0
+        self.idle_since = self.used_at = 0.0
         self.has_read = False
+        self.has_written = False
         self.uploading: asyncio.Future[None] | None = None
         self._client = client
         self._transport: asyncio.Transport | None = None
@@ -243,17 +267,17 @@ class _Connection(asyncio.Protocol):
         self._lost = False
         self._paused = False
 
-    # An exchange
-
     async def exchange(self, data: bytes, is_head: bool) -> Answer:
         """Send a request and return its answer. Cancelling it ends the connection."""
-        if self._lost:
-            raise ConnectionLostError("workerd closed the connection")
         assert self._transport is not None
+        self.has_read = self.has_written = False
+        if self._lost or self._transport.is_closing():
+            raise ConnectionLostError("workerd closed the connection")
         answered: asyncio.Future[Answer] = self.loop.create_future()
         self._answered = answered
         self._is_head = is_head
-        self._has_head = self._complete = self._reusable = self.has_read = False
+        self._has_head = self._complete = self._reusable = False
+        self.has_written = True
         self._transport.write(data)
         try:
             return await answered
@@ -300,8 +324,6 @@ class _Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
-    # asyncio
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
@@ -336,8 +358,6 @@ class _Connection(asyncio.Protocol):
         self._wake(self._writable)
         self._writable = None
 
-    # httptools
-
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name not in _HOP_BY_HOP:
@@ -364,8 +384,6 @@ class _Connection(asyncio.Protocol):
         if self._has_head:
             self._complete = True
             self._reusable = self._parser.should_keep_alive() and not self._is_head
-
-    # How
 
     def _progress(self) -> None:
         """Hand on what has come in."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.config.model import JSON
+from emulator.hosts.workerd.protocol import CONTROL_ENTRYPOINT, INVOKE_ENTRYPOINT, delivery_module, worker_module
 from emulator.hosts.workerd.source import Module, Source
 
 MAIN_NAME: Final = "__emulator__.js"
@@ -25,7 +26,6 @@ BINDING_HEADER: Final = "x-emulator-binding"
 CAPNP_HOST: Final = "emulator"
 """What workerd is asked to connect to where one worker calls another, so that calls of methods work too."""
 
-_MODULES: Final = Path(__file__).parent / "modules"
 _KINDS: Final[Mapping[str, str]] = {
     "esm": "esModule",
     "commonjs": "commonJsModule",
@@ -77,10 +77,9 @@ class Settings:
 
 def write_configuration(settings: Settings, directory: Path) -> Path:
     """Write the configuration and the modules into `directory`, and return the file to start workerd with."""
-    main = (_MODULES / "worker.js").read_text(encoding="utf-8")
-    main = main.replace("EMULATOR_MAIN", settings.source.modules[0].name).replace("EMULATOR_TOKEN", settings.token)
-    modules = (Module(MAIN_NAME, "esm", main.encode()), *settings.source.modules)
-    delivery = Module("delivery.js", "esm", (_MODULES / "delivery.js").read_bytes())
+    main = worker_module(settings.source.modules[0].name, settings.token)
+    modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules)
+    delivery = Module("delivery.js", "esm", delivery_module())
     for number, module in enumerate((*modules, delivery)):
         (directory / f"module-{number}").write_bytes(module.content)
     embedded = [_module(number, module) for number, module in enumerate((*modules, delivery))]
@@ -138,8 +137,8 @@ def _delivery(module: str) -> str:
     return (
         f'(name = "delivery", worker = (modules = [{module}], compatibilityDate = {quoted(_DELIVERY_DATE)}, '
         'compatibilityFlags = ["experimental", "service_binding_extra_handlers"], bindings = ['
-        '(name = "WORKER", service = (name = "worker", entrypoint = "__emulator__")), '
-        '(name = "CONTROL", service = (name = "worker", entrypoint = "__emulatorControl__"))]))'
+        f'(name = "WORKER", service = (name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")), '
+        f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}"))]))'
     )
 
 
@@ -171,7 +170,7 @@ def _reached_at(name: str, path: Path, options: str) -> str:
 def _sockets(settings: Settings) -> Iterator[str]:
     sockets = settings.sockets
     options = f"style = proxy, cfBlobHeader = {quoted(settings.cf_header)}"
-    yield _socket("fetch", sockets.fetch, options, '(name = "worker", entrypoint = "__emulator__")')
+    yield _socket("fetch", sockets.fetch, options, f'(name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")')
     yield _socket("control", sockets.control, "", '"delivery"')
     for entrypoint, path in sockets.services.items():
         service = '(name = "worker"' + (f", entrypoint = {quoted(entrypoint)})" if entrypoint else ")")

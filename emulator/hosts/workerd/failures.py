@@ -14,6 +14,7 @@ from emulator.base.failure import Failure, Frame
 from emulator.base.words import shown_path
 from emulator.hosts.workerd.configuration import MAIN_NAME
 from emulator.hosts.workerd.diagnostics import build_error, import_error
+from emulator.hosts.workerd.protocol import NO_DEFAULT_EXPORT
 from emulator.hosts.workerd.source import Source
 
 _FRAME: Final = re.compile(
@@ -26,7 +27,6 @@ _ADDRESSES: Final = re.compile(r"\nstack: [^\n]*")
 _PREFIXES: Final = re.compile(
     r"[\w./+-]+\.(?:c\+\+|h):\d+: |(?:failed|overloaded|disconnected): |(?:remote|broken\.\w+|jsg)\."
 )
-_NO_SUCH_EXPORT: Final = "no default export"
 _NO_SUCH_MODULE: Final = re.compile(r'No such module "(?P<name>[^"]+)"')
 _NO_SUCH_FLAG: Final = re.compile(r"No such compatibility flag: (?P<flag>\S+)")
 _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
@@ -53,12 +53,12 @@ def simple_failure(text: str) -> Failure:
 
 
 def not_started(said: str, source: Source, main: Path, config_file: str) -> Failure:
-    """The failure of a worker that workerd does not start, as it said why."""
+    """The failure of a worker that workerd failed to start, as it said why."""
     root = main.parent
     lines = [_UNCAUGHT.sub("", _SERVICE.sub("", line)) for line in said.split("\n")]
     first = lines[0]
     flag = _NO_SUCH_FLAG.search(first)
-    if _NO_SUCH_EXPORT in said:
+    if NO_DEFAULT_EXPORT in said:
         message = (
             f"{shown_path(main, root)} has no default export; a worker exports its handlers: "
             "export default { async fetch(request, env, ctx) { ... } }"

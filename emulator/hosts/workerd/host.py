@@ -9,42 +9,42 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from emulator.base.bus import Bus, Level, Notice
+from emulator.base.bus import Bus, Level
 from emulator.base.errors import EmulatorError
 from emulator.base.failure import Failure
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.hosts.host import HandlerError, HandlerMissing, JavaScriptError, NotLoaded, Tunnel
-from emulator.hosts.python.output import trigger_text
-from emulator.hosts.workerd.batches import batch_of
+from emulator.hosts.outbound import Outbound
+from emulator.hosts.reports import Reports
+from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
 from emulator.hosts.workerd.bundle import read_source
 from emulator.hosts.workerd.client import Answer, ConnectionLostError
-from emulator.hosts.workerd.departures import Departures
 from emulator.hosts.workerd.diagnostics import BuildError
-from emulator.hosts.workerd.exchange import is_refusal, response_of, send_request, upgrade_head
+from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import readable, simple_failure, thrown
-from emulator.hosts.workerd.outbound_service import Outbound, OutboundService
+from emulator.hosts.workerd.outbound_service import OutboundService
+from emulator.hosts.workerd.protocol import FAILURE_HEADER, Ended, batch_request, read_ended, scheduled_request
 from emulator.hosts.workerd.queue_service import QueueService
-from emulator.hosts.workerd.results import read_result
+from emulator.hosts.workerd.requests import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version
-from emulator.queues.message import Delivery, DeliveryResult
-from emulator_runtime.raw_headers import find
-from emulator_runtime.streams import ReadableStream
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import FetchResponse
-from emulator_runtime.workers.scheduled import ScheduledController
+from emulator.queues.message import DeliveryResult
+from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
     from emulator.queues.memory.broker import Broker
+
+R = TypeVar("R")
 
 _RESTART_PAUSES: Final = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before a process is started again, by how often one has died lately."""
@@ -53,7 +53,7 @@ _HEALTHY_SECONDS: Final = 10.0
 """How long a process must live for its death to count as the first."""
 
 _LEVELS: Final[dict[str, Level]] = {"debug": "debug", "warn": "warning", "error": "error", "fatal": "error"}
-_FAILURE_HEADER: Final = b"x-emulator-failure"
+_FAILURE_HEADER: Final = FAILURE_HEADER.encode()
 _OLD_CODE_SECONDS: Final = 0.2
 """How long a reload waits for the old process to end, where other workers may be connected to it."""
 
@@ -70,7 +70,7 @@ class WorkerdHost:
 
     `broker` is what its queue bindings send to, `sockets` where it meets the other JavaScript workers of its session.
     `outbound` carries out its `fetch()` in place of the network. Failures, warnings and what worker code prints are
-    published on `bus`. Used on the event loop's thread only.
+    published on `bus`; `timer` is what durations are measured with, in seconds. Used on the event loop's thread only.
     """
 
     def __init__(
@@ -81,12 +81,14 @@ class WorkerdHost:
         sockets: SocketDirectory,
         bus: Bus,
         outbound: Outbound | None = None,
+        timer: Callable[[], float] = perf_counter,
     ) -> None:
         self.config = config
         self.failure: Failure | None = None
         self._broker = broker
         self._sockets = sockets
         self._bus = bus
+        self._reports = Reports(config.name, bus, timer)
         self._version: Version | None = None
         self._queue_service: QueueService | None = None
         self._retiring: dict[Version, asyncio.Task[None]] = {}
@@ -97,18 +99,27 @@ class WorkerdHost:
         self._resting = 0
         self._source: Source | None = None
         self._wrong_files = frozenset[Path]()
-        self._departures = Departures()
+        self._disconnects = Disconnects()
         self._settled = asyncio.Event()
         """Clear while the first process, or the next one after a death, is on its way."""
         self._starter = Starter(
-            sockets, on_line=self._on_line, on_exit=self._on_exit, warn=self._warn, has_outbound=outbound is not None
+            sockets,
+            on_line=self._on_line,
+            on_exit=self._on_exit,
+            warn=self._reports.warn,
+            has_outbound=outbound is not None,
         )
+        self._ways: Mapping[str, Callable[[Any], Coroutine[Any, Any, Any]]] = {
+            FetchTrigger.handler: self._fetch,
+            QueueTrigger.handler: self._queue,
+            ScheduledTrigger.handler: self._scheduled,
+        }
         sockets.join(config.name, config.services)
 
     @property
-    def handlers(self) -> frozenset[str]:
-        """Which of `fetch`, `queue` and `scheduled` the worker has; empty while it is not loaded."""
-        return frozenset[str]() if self._version is None else self._version.handlers
+    def handlers(self) -> Sequence[str]:
+        """The handlers that the worker has, in the order of `triggers.HANDLERS`; none while it is not loaded."""
+        return () if self._version is None else self._version.handlers
 
     @property
     def files(self) -> frozenset[Path]:
@@ -121,14 +132,25 @@ class WorkerdHost:
         running = len(self._version.active) if self._version is not None else 0
         return self._starting + self._resting + running + len(self._retiring)
 
-    # Life
+    def owns(self, descriptor: int) -> bool:
+        """Whether a file descriptor is of a connection with the processes of the session."""
+        return self._sockets.has(descriptor)
+
+    async def rest(self) -> None:
+        """Wait until `waitUntil` work has ended."""
+        if self._version is not None:
+            self._resting += 1
+            try:
+                await self._version.rest()
+            finally:
+                self._resting -= 1
 
     @property
     def takes_websockets(self) -> bool:
         """Whether there is a process that may answer."""
         return self._version is not None and "fetch" in self._version.handlers
 
-    def tunnel(self, request: Request) -> Tunnel | None:
+    def tunnel(self, request: IncomingRequest) -> Tunnel | None:
         """Begin a connection that becomes a WebSocket if the worker says so; None while there is no process."""
         version = self._version
         if version is None:
@@ -136,7 +158,7 @@ class WorkerdHost:
         return Tunnel(version.fetches.path, upgrade_head(request, version.cf_header))
 
     async def start(self) -> None:
-        """Load the code. Does not raise when it does not load: `failure` is set."""
+        """Load the code. Does not raise when that fails: `failure` is set."""
         await self.reload(self.config)
 
     async def reload(self, config: WorkerConfig) -> None:
@@ -147,8 +169,8 @@ class WorkerdHost:
         self._sockets.join(config.name, config.services)
         for service in config.services:
             if service.service not in self._sockets.workers:
-                self._warn(
-                    f"env.{service.binding} leads to the worker {service.service}, which is no JavaScript worker of "
+                self._reports.warn(
+                    f"env.{service.binding} leads to the worker {service.service}, which is not a JavaScript worker of "
                     "this session; name its configuration with -c too"
                 )
         await self._serve(config)
@@ -182,7 +204,7 @@ class WorkerdHost:
             self._queue_service = None
             if self._outbound is not None:
                 self._outbound.close()
-        self._departures.close()
+        self._disconnects.close()
         self._sockets.leave(self.config.name)
 
     async def _serve(self, config: WorkerConfig) -> None:
@@ -206,7 +228,7 @@ class WorkerdHost:
             self._wrong_files = frozenset()
             for warning in source.warnings:
                 if warning not in known:
-                    self._warn(warning)
+                    self._reports.warn(warning)
             return await self._starter.start(config, workerd, source)
         except BuildError as error:
             self._wrong_files = error.files
@@ -238,11 +260,9 @@ class WorkerdHost:
     async def _finish(self, version: Version) -> None:
         try:
             if not await version.finish() and version.active:
-                self._warn("the old code did not give way, and its process was ended")
+                self._reports.warn("the old code did not stop by itself, so its process was ended")
         finally:
             await version.end_process()
-
-    # Death
 
     def _on_exit(self, version: Version) -> None:
         """A process ended by itself."""
@@ -259,7 +279,7 @@ class WorkerdHost:
         while True:
             pause = _RESTART_PAUSES[min(self._deaths, len(_RESTART_PAUSES)) - 1]
             when = f"in {pause:g} s" if pause else "now"
-            self._notice("error", f"workerd, which runs the worker, {reason}; it is started again {when}")
+            self._reports.notice("error", f"workerd, which runs the worker, {reason}; restarting it {when}")
             await asyncio.sleep(pause)
             built = await self._build(self.config)
             self._adopt(built)
@@ -268,7 +288,7 @@ class WorkerdHost:
             if not isinstance(built, Failure):
                 return
             self._deaths += 1
-            reason = f"does not start: {built.summary}"
+            reason = f"failed to start: {built.summary}"
 
     async def _stop_restarting(self) -> None:
         task, self._restarting = self._restarting, None
@@ -284,123 +304,101 @@ class WorkerdHost:
             await self._settled.wait()
         return self._version
 
-    # Events
+    def invoke(self, entrypoint: str, trigger: Trigger[R]) -> Coroutine[Any, Any, R]:
+        """Run the handler for `trigger` and give what it gave; see `Host.invoke`."""
+        if entrypoint:
+            raise self._reports.no_entrypoint(entrypoint)
+        return self._ways[trigger.handler](trigger)
 
-    async def rest(self) -> None:
-        """Wait until `waitUntil` work has ended."""
-        if self._version is not None:
-            self._resting += 1
-            try:
-                await self._version.rest()
-            finally:
-                self._resting -= 1
-
-    async def fetch(self, request: Request) -> FetchResponse:
-        """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded.
-
-        When the client goes away before there is an answer, the handler is cancelled as in production, and the answer
-        is one that nobody reads.
-        """
+    async def _fetch(self, trigger: FetchTrigger) -> FetchResponse:
+        """When the client goes away before there is an answer, the handler is cancelled as in production, and nobody
+        reads the answer that is given."""
         version = self._version or await self._available()
         if "fetch" not in version.handlers:
-            raise HandlerMissing(self._missing(version, "fetch"))
-        waiting = self._departures.begin(request)
-        version.begin(request)
+            raise self._missing(version, "fetch")
+        request = trigger.request
+        waiting = self._disconnects.begin(request)
+        version.begin(trigger)
         response: FetchResponse | None = None
         try:
             answer = await send_request(version.fetches, request, version.cf_header)
-            response = await self._answered(version, request, answer)
+            response = await self._answered(version, trigger, answer)
             return response
         except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, error), request) from error
+            raise self._failed(await self._lost(version, error), trigger) from error
         except asyncio.CancelledError:
             if not waiting.was_left:
                 raise
             waiting.task.uncancel()
             return response_of(Answer(499, [], b""), b"")
         finally:
-            self._departures.end(waiting)
+            self._disconnects.end(waiting)
             if response is None or not response.is_streaming:
-                version.end(request)
+                version.end(trigger)
 
-    async def _answered(self, version: Version, request: Request, answer: Answer) -> FetchResponse:
+    async def _answered(self, version: Version, trigger: FetchTrigger, answer: Answer) -> FetchResponse:
         """What the worker's answer is to the caller. Raises HandlerError where it tells of a failure."""
         if answer.status == 500:
-            if find(answer.headers, _FAILURE_HEADER) == version.token.encode():
-                raise self._failed(thrown(json.loads(await answer.read()), version.source, self._root), request)
+            if find_header(answer.headers, _FAILURE_HEADER) == version.token.encode():
+                raise self._failed(thrown(json.loads(await answer.read()), version.source, self._root), trigger)
             if await is_refusal(answer):
                 failure = self._uncaught(version) or simple_failure("workerd could not run the handler")
-                raise self._failed(failure, request)
+                raise self._failed(failure, trigger)
         body = answer.body
         if isinstance(body, bytes):
             return response_of(answer, body)
 
         def ended(broke_off: bool) -> None:
-            version.end(request)
+            version.end(trigger)
             if broke_off:
-                self._failed(self._uncaught(version) or simple_failure("the answer broke off"), request)
+                self._failed(self._uncaught(version) or simple_failure("the answer broke off"), trigger)
 
         response = response_of(answer, ReadableStream(body))
         body.when_ended(ended)
         return response
 
-    async def queue(self, delivery: Delivery) -> DeliveryResult:
-        """Run the `queue` entrypoint and tell what it decided. A handler that throws is an outcome, not an exception.
-        Raises NotLoaded, which the broker takes as "not delivered"."""
+    async def _queue(self, trigger: QueueTrigger) -> DeliveryResult:
         version = self._version or await self._available()
         if "queue" not in version.handlers:
-            return DeliveryResult("exception", error=self._missing(version, "queue"))
-        description, bodies = batch_of(delivery)
-        head = b"POST /queue HTTP/1.1\r\nHost: emulator\r\nX-Description-Bytes: %d\r\nContent-Length: %d\r\n\r\n" % (
-            len(description),
-            len(description) + len(bodies),
-        )
-        version.begin(delivery)
+            return DeliveryResult("exception", error=str(self._missing(version, "queue")))
         try:
-            answer = await version.control.send(head, description + bodies)
-            content = await answer.read()
-        except ConnectionLostError as error:
-            failure = await self._lost(version, error)
-            self._failed(failure, delivery)
-            return DeliveryResult("exception", error=failure.summary, traceback=failure.text)
-        finally:
-            version.end(delivery)
-        if answer.status != 200:
-            failure = simple_failure(content.decode("utf-8", "replace"))
-            self._failed(failure, delivery)
-            return DeliveryResult("exception", error=failure.summary, traceback=failure.text)
-        said = read_result(content)
-        result = said.decision()
-        if result.outcome != "ok":
-            failure = self._failure_of(version, said.failure, said.outcome)
-            self._failed(failure, delivery)
+            ended = await self._deliver(version, trigger, *batch_request(trigger.delivery))
+            result = ended.decision()
+            failure = self._failure_of(version, ended)
+        except HandlerError as error:
+            result, failure = DeliveryResult("exception"), error.failure
+        else:
+            if failure is not None:
+                self._failed(failure, trigger)
+        if failure is not None:
             result.error = failure.summary
             result.traceback = failure.text
         return result
 
-    async def scheduled(self, cron: str, scheduled_time_ms: int) -> None:
-        """Run the `scheduled` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
-        version = self._version or await self._available()
-        if "scheduled" not in version.handlers:
-            raise HandlerMissing(self._missing(version, "scheduled"))
-        controller = ScheduledController(cron, scheduled_time_ms)
-        body = json.dumps({"cron": cron, "scheduledTime": scheduled_time_ms}).encode()
-        version.begin(controller)
+    async def _scheduled(self, trigger: ScheduledTrigger) -> None:
+        with self._reports.finishing(trigger):
+            version = self._version or await self._available()
+            if "scheduled" not in version.handlers:
+                raise self._missing(version, "scheduled")
+            ended = await self._deliver(version, trigger, *scheduled_request(trigger))
+            failure = self._failure_of(version, ended)
+            if failure is not None:
+                raise self._failed(failure, trigger)
+
+    async def _deliver(self, version: Version, trigger: Trigger[Any], head: bytes, body: bytes) -> Ended:
+        """Have our module in workerd run a handler, and return what it says. Raises HandlerError when it says nothing
+        of use."""
+        version.begin(trigger)
         try:
-            head = b"POST /scheduled HTTP/1.1\r\nHost: emulator\r\nContent-Length: %d\r\n\r\n" % len(body)
             answer = await version.control.send(head, body)
             content = await answer.read()
         except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, error), controller) from error
+            raise self._failed(await self._lost(version, error), trigger) from error
         finally:
-            version.end(controller)
+            version.end(trigger)
         if answer.status != 200:
-            raise self._failed(simple_failure(content.decode("utf-8", "replace")), controller)
-        said = read_result(content)
-        if said.outcome != "ok":
-            raise self._failed(self._failure_of(version, said.failure, said.outcome), controller)
-
-    # Words
+            raise self._failed(simple_failure(content.decode("utf-8", "replace")), trigger)
+        return read_ended(content)
 
     def _on_line(self, version: Version, record: Mapping[str, Any]) -> None:
         """A line that the process wrote: of worker code, of workerd, or of our own main module."""
@@ -439,32 +437,21 @@ class WorkerdHost:
             return simple_failure(f"workerd {version.process.exit_text()} while it ran the handler")
         return simple_failure(str(error))
 
-    def _failure_of(self, version: Version, described: dict[str, Any] | None, outcome: str) -> Failure:
-        if described is None:
-            return simple_failure(f"the handler ended with the outcome {outcome}")
-        return thrown(described, version.source, self._root)
+    def _failure_of(self, version: Version, ended: Ended) -> Failure | None:
+        """What an invocation failed with; None when it did not."""
+        if ended.outcome == "ok":
+            return None
+        if ended.failure is None:
+            return simple_failure(f"the handler ended with the outcome {ended.outcome}")
+        return thrown(ended.failure, version.source, self._root)
 
-    def _failed(self, failure: Failure, trigger: Any) -> HandlerError:
-        """Tell the world that a handler failed."""
-        self._bus.publish(HandlerFailed(self.config.name, trigger_text(trigger), failure))
-        error = HandlerError(failure)
-        error.__cause__ = JavaScriptError(failure.text)
-        return error
+    def _failed(self, failure: Failure, trigger: Trigger[Any]) -> HandlerError:
+        """Tell that a handler failed; returns the error to raise."""
+        return self._reports.failed(failure, trigger.text, JavaScriptError(failure.text))
 
     @property
     def _root(self) -> Path:
         return self.config.directory
 
-    def _warn(self, text: str) -> None:
-        self._notice("warning", text)
-
-    def _notice(self, level: Level, text: str) -> None:
-        self._bus.publish(Notice(level, text, self.config.name))
-
-    def _missing(self, version: Version, event: str) -> str:
-        article = "n" if event[0] in "aeiou" else ""
-        has = " and ".join(each for each in ("fetch", "queue", "scheduled") if each in version.handlers)
-        return (
-            f"worker {self.config.name} has no {event} handler, it has {has}; "
-            f"add a{article} {event} method to the default export"
-        )
+    def _missing(self, version: Version, handler: str) -> HandlerMissing:
+        return self._reports.missing(handler, version.handlers, "the default export")

@@ -7,15 +7,12 @@ workerd sends each request, with its whole URL, to a Unix socket. It is answered
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from emulator.hosts.outbound import Outbound
 from emulator.hosts.workerd.connection import Connection, Headers
-from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import Response
-
-Outbound = Callable[[Request], Awaitable[Response]]
+from emulator_runtime.hosting import Request
 
 _BETWEEN_HOPS: Final = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding"})
 

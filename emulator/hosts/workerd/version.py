@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -16,19 +16,20 @@ from typing import Any, Final
 
 from emulator.base.failure import Failure
 from emulator.config.model import WorkerConfig
-from emulator.hosts.python.output import trigger_text
+from emulator.hosts.triggers import HANDLERS, Trigger, any_of, in_order, with_article
 from emulator.hosts.workerd.client import Client, ConnectionLostError
 from emulator.hosts.workerd.configuration import Settings, Sockets, write_configuration
 from emulator.hosts.workerd.failures import not_started, simple_failure
 from emulator.hosts.workerd.process import WorkerdProcess, WorkerdStartError
+from emulator.hosts.workerd.protocol import HANDLERS_PATH, IDLE_PATH, get_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 
 STUCK_SECONDS: Final = 5.0
 """How long code that is being replaced may keep everything else in its process from running."""
 
-_HANDLERS: Final = b"GET /handlers HTTP/1.1\r\nHost: emulator\r\n\r\n"
-_IDLE: Final = b"GET /idle HTTP/1.1\r\nHost: emulator\r\n\r\n"
+_GET_HANDLERS: Final = get_head(HANDLERS_PATH)
+_GET_IDLE: Final = get_head(IDLE_PATH)
 _NEWEST_DATE: Final = re.compile(r'newest date supported by this server binary is "(\d{4}-\d\d-\d\d)"')
 _newest_dates: Final[dict[Path, str]] = {}
 """The newest compatibility date of each workerd, once it has refused a newer one."""
@@ -37,7 +38,7 @@ _newest_dates: Final[dict[Path, str]] = {}
 class Version:
     """A process, how to speak to it, and what runs on it.
 
-    `active` holds what it was called with, and `last` what ended last: they tell to what a line of output belongs.
+    `active` holds what it is invoked for, and `last` what ended last: they tell to what a line of output belongs.
     `uncaught` are errors that workerd has logged a moment ago, and that may be the reason of a failure yet to be seen.
     """
 
@@ -73,9 +74,9 @@ class Version:
         self.fetches = Client(settings.sockets.fetch)
         self.control = Client(settings.sockets.control)
         self.services = settings.sockets.services
-        self.handlers: frozenset[str] = frozenset()
-        self.active: dict[int, Any] = {}
-        self.last: Any = None
+        self.handlers: Sequence[str] = ()
+        self.active: set[Trigger[Any]] = set()
+        self.last: Trigger[Any] | None = None
         self.uncaught: list[str] = []
         self.idle: asyncio.Future[None] | None = None
         self.started_at = 0.0
@@ -83,18 +84,18 @@ class Version:
     def trigger(self) -> str:
         """What the line that the process has just written belongs to; empty where that cannot be told."""
         if not self.active:
-            return trigger_text(self.last)
-        texts = {trigger_text(trigger) for trigger in self.active.values()}
+            return "" if self.last is None else self.last.text
+        texts = {trigger.text for trigger in self.active}
         return texts.pop() if len(texts) == 1 else ""
 
-    def begin(self, trigger: Any) -> None:
-        """A call with `trigger` begins."""
-        self.active[id(trigger)] = trigger
+    def begin(self, trigger: Trigger[Any]) -> None:
+        """An invocation for `trigger` begins."""
+        self.active.add(trigger)
 
-    def end(self, trigger: Any) -> None:
+    def end(self, trigger: Trigger[Any]) -> None:
         """It has ended. What it wrote has been written by now."""
         self.process.read_output()
-        del self.active[id(trigger)]
+        self.active.discard(trigger)
         self.last = trigger
         if not self.active and self.idle is not None and not self.idle.done():
             self.idle.set_result(None)
@@ -121,11 +122,11 @@ class Version:
     async def rest(self) -> None:
         """Return when no `waitUntil` work runs any more, or the process has ended."""
         with suppress(ConnectionLostError):
-            await self.control.send(_IDLE)
+            await self.control.send(_GET_IDLE)
 
     async def _responds(self) -> bool:
         try:
-            await asyncio.wait_for(self.control.send(_HANDLERS), STUCK_SECONDS)
+            await asyncio.wait_for(self.control.send(_GET_HANDLERS), STUCK_SECONDS)
         except (TimeoutError, ConnectionLostError):
             return False
         return True
@@ -194,8 +195,8 @@ class Starter:
         try:
             file = write_configuration(settings, directory)
             await version.process.start(workerd, file, settings.sockets.names, self._sockets.path)
-            answer = await version.control.send(_HANDLERS)
-            version.handlers = frozenset(json.loads(await answer.read()))
+            answer = await version.control.send(_GET_HANDLERS)
+            version.handlers = in_order(json.loads(await answer.read()))
         except (WorkerdStartError, ConnectionLostError, ValueError) as error:
             await version.end_process()
             return str(error)
@@ -232,6 +233,6 @@ class Starter:
 
 def _no_handlers(config: WorkerConfig) -> Failure:
     return simple_failure(
-        f"{config.main.name}: the default export has no handler; "
-        "it needs a fetch, a queue or a scheduled method: export default { async fetch(request, env, ctx) { ... } }"
+        f"{config.main.name}: the default export has no handler; it needs {any_of(list(map(with_article, HANDLERS)))} "
+        "method: export default { async fetch(request, env, ctx) { ... } }"
     )

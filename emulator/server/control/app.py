@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from time import perf_counter, time
+from time import time
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,17 +12,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from emulator.base.bus import Bus
-from emulator.hosts.events import ScheduledFinished
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
+from emulator.hosts.triggers import ScheduledTrigger
 from emulator.server.addresses import API_PREFIX
 
 
-def make_control(bus: Bus, api: ASGIApp | None = None, routes_beside: Sequence[Route] = ()) -> Starlette:
+def make_control(api: ASGIApp | None = None, routes_beside: Sequence[Route] = ()) -> Starlette:
     """The control plane as an ASGI application, with the REST API where there is one, and `routes_beside` it. The
     worker that a request is for is in `scope["emulator.worker"]`."""
     routes: list[Route | Mount] = [
-        Route("/cdn-cgi/handler/scheduled", partial(_scheduled, bus), methods=["GET", "POST"]),
+        Route("/cdn-cgi/handler/scheduled", _scheduled, methods=["GET", "POST"]),
         *routes_beside,
     ]
     if api is not None:
@@ -31,7 +29,7 @@ def make_control(bus: Bus, api: ASGIApp | None = None, routes_beside: Sequence[R
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
 
 
-async def _scheduled(bus: Bus, request: Request) -> Response:
+async def _scheduled(request: Request) -> Response:
     """Run the `scheduled` handler: `?cron=` names the trigger (empty when absent), `?time=` the milliseconds since the
     epoch that it was due (now when absent)."""
     host: Host = request.scope["emulator.worker"]
@@ -41,18 +39,15 @@ async def _scheduled(bus: Bus, request: Request) -> Response:
         scheduled_time_ms = int(time() * 1000) if given is None else int(given)
     except ValueError:
         return PlainTextResponse(f"?time= takes milliseconds since the epoch, not {given!r}\n", 400)
-    started = perf_counter()
-    outcome, answer = "ok", PlainTextResponse("ok")
     try:
-        await host.scheduled(cron, scheduled_time_ms)
+        await host.invoke("", ScheduledTrigger(cron, scheduled_time_ms))
     except HandlerError as error:
-        outcome, answer = "exception", PlainTextResponse(f"exception\n\n{error.failure.text}\n", 500)
+        return PlainTextResponse(f"exception\n\n{error.failure.text}\n", 500)
     except NotLoaded as error:
-        return PlainTextResponse(f"The worker's code does not load\n\n{error.failure.text}\n", 500)
+        return PlainTextResponse(f"The worker's code failed to load\n\n{error.failure.text}\n", 500)
     except HandlerMissing as error:
         return PlainTextResponse(f"{error}\n", 500)
-    bus.publish(ScheduledFinished(host.config.name, cron, outcome, perf_counter() - started))
-    return answer
+    return PlainTextResponse("ok")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -12,12 +12,13 @@ from emulator_runtime.errors import NotEmulated, NotEmulatedError
 from emulator_runtime.js.date import Date
 from emulator_runtime.js.objects import JSON, Array, Object, console, crypto
 from emulator_runtime.js.timers import clearTimeout, queueMicrotask, setTimeout
-from emulator_runtime.js.web import Request, Response
 from emulator_runtime.streams import ArrayBuffer, ReadableStream, TransformStream, Uint8Array
 from emulator_runtime.url import URL, URLSearchParams
 from emulator_runtime.workers.blob import Blob, File
 from emulator_runtime.workers.formdata import FormData
 from emulator_runtime.workers.headers import Headers
+from emulator_runtime.workers.request import JsRequest as Request
+from emulator_runtime.workers.response import JsResponse as Response
 
 __all__ = [
     "JSON",

@@ -17,11 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from emulator_runtime import invocation
 from emulator_runtime.errors import NotEmulatedError
-from emulator_runtime.js.web import Response
 from emulator_runtime.streams import Pipe, ReadableStream
 from emulator_runtime.workers.entrypoints import WorkerEntrypoint
 from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import NULL_BODY_STATUSES
+from emulator_runtime.workers.response import NULL_BODY_STATUSES, JsResponse
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -52,7 +51,7 @@ async def fetch(
     ctx: invocation.Context | None = None,
     *,
     options: Options | None = None,  # noqa: ARG001 - production's
-) -> Response:
+) -> JsResponse:
     """The answer of `app` to `req`, once it has begun. `env` is `scope["env"]` for the application.
 
     An exception of the application is raised here, also when its framework answered with a status 500 of its own: the
@@ -84,7 +83,7 @@ async def fetch(
         await lifespan.shutdown()
 
 
-async def websocket(app: Application, req: Request, env: Any = None) -> Response:  # noqa: ARG001
+async def websocket(app: Application, req: Request, env: Any = None) -> JsResponse:  # noqa: ARG001
     """Not emulated yet."""
     raise NotEmulatedError.of("asgi.websocket")
 
@@ -93,7 +92,7 @@ def entrypoint(app: Application, *, options: Options | None = None) -> type[Work
     """`Default = asgi.entrypoint(app)`: the entrypoint of a worker that is one application."""
 
     class Default(WorkerEntrypoint):
-        async def fetch(self, request: Request) -> Response:
+        async def fetch(self, request: Request) -> JsResponse:
             if (request.headers.get("upgrade") or "").lower() == "websocket":
                 return await websocket(app, request, self.env)
             return await fetch(app, request, self.env, self.ctx, options=options)
@@ -112,7 +111,7 @@ def _scope_of(request: Request, env: Any, state: dict[str, Any]) -> _Message:
         "path": unquote(url.path),
         "raw_path": url.path.encode("latin-1", "replace"),
         "query_string": url.query.encode("latin-1", "replace"),
-        "headers": request.raw_headers,
+        "headers": list(request.raw_headers),
         "env": env,
         "state": dict(state),
     }
@@ -144,7 +143,7 @@ class _Exchange:
 
     def __init__(self, request: Request) -> None:
         body = request.body
-        self.answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[JsResponse] = asyncio.get_running_loop().create_future()
         self._upload = None if body is None else body.getReader()
         self._upload_ended = False
         self._ended = False
@@ -218,7 +217,7 @@ class _Exchange:
         assert self._start is not None
         if not self.answer.done():
             headers = [(bytes(name).lower(), bytes(value)) for name, value in self._start.get("headers", ())]
-            self.answer.set_result(Response.from_raw(body, self._start["status"], headers))
+            self.answer.set_result(JsResponse.of_parts(body, headers, self._start["status"]))
 
 
 class _Lifespan:

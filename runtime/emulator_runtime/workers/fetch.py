@@ -21,4 +21,5 @@ async def fetch(resource: Request | URL | str, **options: Any) -> Response:
     request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
     if fetcher is not None:
         return await fetcher(request)  # type: ignore[no-any-return]
-    return await invocation.require_current("fetch()").scope.outbound(request)
+    response: Response = await invocation.require_current("fetch()").scope.outbound(request)
+    return response

@@ -1,30 +1,29 @@
-"""`Response`: what a `fetch` handler returns, and what `fetch()` gives.
+"""`Response`: what a `fetch` handler returns, and what `fetch()` gives; in Python's clothes and in JavaScript's.
 
 Making one and sending it is on the path of every request, so that a response keeps its headers in the form in which the
 server wants them, and its body as bytes where it can.
 """
-
-# ruff: noqa: SLF001 - the other ways to make a response fill in the private parts of one
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
 from types import AsyncGeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from emulator_runtime import invocation
 from emulator_runtime.body import TEXT_TYPE, Body, encode_body
-from emulator_runtime.errors import HttpStatusError, InvalidURLError, NotEmulatedError
-from emulator_runtime.raw_headers import RawHeaders, find, to_message
-from emulator_runtime.streams import ReadableStream
+from emulator_runtime.errors import BodyUsedError, HttpStatusError, InvalidURLError, NotEmulatedError
+from emulator_runtime.js_options import given_headers, given_options
+from emulator_runtime.raw_headers import RawHeaders, find_header, to_message
+from emulator_runtime.streams import ArrayBuffer, ReadableStream
 from emulator_runtime.text import to_utf8
-from emulator_runtime.workers.headers import encode_headers
+from emulator_runtime.values import to_record
+from emulator_runtime.workers.headers import Headers, encode_headers
 
 if TYPE_CHECKING:
     from http.client import HTTPMessage
 
-    from emulator_runtime.js.web import Response as JsResponse
     from emulator_runtime.workers.formdata import FormData
 
 NULL_BODY_STATUSES = frozenset({101, 204, 205, 304})
@@ -44,23 +43,38 @@ class FetchResponse(Body):
     redirected: bool
     _status_text: str
 
-    def _fill(  # noqa: PLR0917
-        self,
+    @classmethod
+    def of_parts(  # noqa: PLR0917 - the hot path: keywords cost
+        cls,
         body: bytes | ReadableStream | None,
         raw: RawHeaders,
         status: int,
         status_text: str = "",
         url: str = "",
         redirected: bool = False,
-    ) -> None:
-        """Set everything, unchecked; for the other ways to make a response than calling the class."""
-        self._body = body
-        self._raw = raw
-        self._used = False
-        self._status_text = status_text
-        self.status = status
-        self.url = url
-        self.redirected = redirected
+    ) -> Self:
+        """A response with everything set, unchecked, and `raw` headers as ASGI has them; for hosts. Not part of
+        production's interface."""
+        response: Self = cls.__new__(cls)
+        response._body = body
+        response._raw = raw
+        response._used = False
+        response._status_text = status_text
+        response.status = status
+        response.url = url
+        response.redirected = redirected
+        return response
+
+    def content_to_send(self) -> bytes | ReadableStream | None:
+        """The body as it is kept, for a server, which sends it once. `OSError` when it was read before. Not part of
+        production's interface."""
+        body = self._body
+        if not isinstance(body, ReadableStream):
+            if self._used:
+                raise BodyUsedError
+            # As in production a Response with a body answers one request; whoever keeps one to use it again learns it.
+            self._used = body is not None
+        return body
 
     @property
     def ok(self) -> bool:
@@ -87,15 +101,8 @@ class FetchResponse(Body):
         return to_message(self._raw)
 
     @property
-    def raw_headers(self) -> RawHeaders:
-        """The headers as ASGI has them; for servers. Not part of production's interface."""
-        return self._raw
-
-    @property
     def js_object(self) -> JsResponse:
         """The same response as the JavaScript world sees it, with headers that can be changed."""
-        from emulator_runtime.js.web import Response as JsResponse
-
         return JsResponse.over(self)
 
     @property
@@ -129,20 +136,18 @@ class FetchResponse(Body):
 
     def clone(self) -> Response:
         """A second response with the same content, for reading the body twice. `OSError` when it was read before."""
-        copy = Response.__new__(Response)
-        copy._fill(self._tee(), list(self._raw), self.status, self._status_text, self.url, self.redirected)
-        return copy
+        body, raw = self._tee(), list(self._raw)
+        return Response.of_parts(body, raw, self.status, self._status_text, self.url, self.redirected)
 
     def replace_body(self, body: Any) -> Response:
         """A response with the same status and headers, and another body."""
         content, content_type = encode_body(body, "Response")
         if content is not None and self.status in NULL_BODY_STATUSES:
             raise _null_body_error()
-        copy = Response.__new__(Response)
-        copy._fill(content, list(self._raw), self.status, self._status_text)
-        if content_type is not None and find(self._raw, b"content-type") is None:
-            copy._raw.append((b"content-type", content_type))
-        return copy
+        raw = list(self._raw)
+        if content_type is not None and find_header(raw, b"content-type") is None:
+            raw.append((b"content-type", content_type))
+        return Response.of_parts(content, raw, self.status, self._status_text)
 
     @staticmethod
     def redirect(url: str, status: HTTPStatus | int = HTTPStatus.FOUND) -> Response:
@@ -167,11 +172,24 @@ class FetchResponse(Body):
         if code in NULL_BODY_STATUSES:
             raise _null_body_error()
         raw = encode_headers(headers) if headers else []
-        if find(raw, b"content-type") is None:
+        if find_header(raw, b"content-type") is None:
             raw.append(_JSON)
-        response = Response.__new__(Response)
-        response._fill(json.dumps(data).encode(), raw, code, _check_status_text(status_text))
-        return response
+        return Response.of_parts(json.dumps(data).encode(), raw, code, _check_status_text(status_text))
+
+    def as_options(self) -> dict[str, Any]:
+        """What `js.Response.new(body, response)` takes over. Not part of production's interface."""
+        headers = Headers.over(list(self._raw), immutable=False)
+        return {"status": self.status, "statusText": self._status_text, "headers": headers}
+
+    def _share(self, other: FetchResponse) -> None:
+        """Be `other`: one body and one list of headers for both. The body has to be a stream for that."""
+        self._body = other.body
+        self._raw = other._raw
+        self._used = False
+        self._status_text = other._status_text
+        self.status = other.status
+        self.url = other.url
+        self.redirected = other.redirected
 
 
 class Response(FetchResponse):
@@ -209,7 +227,7 @@ class Response(FetchResponse):
         else:
             self._body, content_type = encode_body(body, "Response")
             self._raw = encode_headers(headers)
-            if content_type is not None and find(self._raw, b"content-type") is None:
+            if content_type is not None and find_header(self._raw, b"content-type") is None:
                 self._raw.append((b"content-type", content_type))
             if type(body) is AsyncGeneratorType:
                 _warn_of_generator()
@@ -227,11 +245,6 @@ class Response(FetchResponse):
             raise ValueError("Expected no options when constructing Response from a js.Response")
         self._share(other)
 
-    def _share(self, other: FetchResponse) -> None:
-        """Be `other`: one body and one list of headers for both. The body has to be a stream for that."""
-        body = other.body
-        self._fill(body, other._raw, other.status, other._status_text, other.url, other.redirected)
-
     def _drop_empty_body(self) -> None:
         """Production lets an empty body pass with a status that takes none, and warns."""
         if self._body != b"":
@@ -247,12 +260,79 @@ class Response(FetchResponse):
         shown = [f"status={self.status}"]
         if self._status_text:
             shown.append(f"status_text={self._status_text!r}")
-        content_type = find(self._raw, b"content-type")
+        content_type = find_header(self._raw, b"content-type")
         if content_type is not None:
             shown.append(f"content_type={content_type.decode('latin-1')!r}")
         if self.url:
             shown.append(f"url={self.url!r}")
         return f"Response({', '.join(shown)})"
+
+
+class JsResponse(Response):
+    """`js.Response`: the same in the JavaScript world, made by `new` with options as a dict, and with headers that can
+    be changed. A handler may return one."""
+
+    __slots__ = ()
+
+    @classmethod
+    def new(cls, body: Any = None, options: Any = None, **keywords: Any) -> Self:
+        """`Response.new("text", {"status": 200, "headers": {...}})`, or with the options as keywords."""
+        given = _given_options(options, keywords)
+        return cls(
+            body,
+            given.get("status"),
+            given.get("statusText") or "",
+            given_headers(given.get("headers")),
+            given.get("webSocket"),
+        )
+
+    @classmethod
+    def over(cls, other: FetchResponse) -> Self:
+        """`other` as the JavaScript world sees it: one body and one list of headers for both."""
+        return cls(other)
+
+    @property
+    def headers(self) -> Headers:  # type: ignore[override]
+        """The headers themselves: changing them changes the response."""
+        return Headers.over(self._raw, immutable=False)
+
+    @property
+    def statusText(self) -> str:
+        return self.status_text
+
+    @property
+    def bodyUsed(self) -> bool:
+        return self.body_used
+
+    @property
+    def js_object(self) -> Self:
+        return self
+
+    def json(self: Any, *arguments: Any, **options: Any) -> Any:
+        """On a response: the body parsed as JSON, to be awaited. On the class, `Response.json(data, options)`."""
+        if isinstance(self, JsResponse):
+            return _json(self)
+        given = _given_options(arguments[0] if arguments else None, options)
+        made = Response.from_json(
+            self, given.get("status") or 200, given.get("statusText") or "", given_headers(given.get("headers"))
+        )
+        return JsResponse.over(made)
+
+    async def arrayBuffer(self) -> ArrayBuffer:
+        return await self.buffer()
+
+    def clone(self) -> JsResponse:
+        return JsResponse.over(super().clone())
+
+
+async def _json(body: Body) -> Any:
+    return to_record(await Body.json(body))
+
+
+def _given_options(options: Any, keywords: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(options, FetchResponse):
+        return {**options.as_options(), **keywords}
+    return given_options(options, keywords)
 
 
 def _check_status(status: HTTPStatus | int) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +20,8 @@ from emulator.hosts.python.output import install
 from emulator.queues.message import Delivery, DeliveryResult, Message, Metrics
 from emulator_runtime.invocation import current
 from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.response import Response
+from emulator_runtime.workers.response import FetchResponse
+from tests.hosts.support import deliver, fetch, run_scheduled
 
 if TYPE_CHECKING:
     from tests.hosts.python.support import WriteFiles
@@ -81,7 +82,7 @@ def get(path: str = "/") -> Request:
 
 
 async def text_of(host: PythonHost, path: str = "/") -> str:
-    return await (await host.fetch(get(path))).text()
+    return await (await fetch(host, get(path))).text()
 
 
 def delivery(*bodies: Any) -> Delivery:
@@ -210,11 +211,11 @@ def test_a_fetch_entrypoint_of_any_form_is_called_with_what_it_declares(bench: B
 
 
 def test_an_imported_fetch_is_not_a_handler(bench: Bench) -> None:
-    async def test(host: PythonHost) -> frozenset[str]:
+    async def test(host: PythonHost) -> Sequence[str]:
         return host.handlers
 
     source = "from workers import Response, fetch\nimport queue\ndef on_scheduled():\n    pass"
-    assert bench.run(source, test) == {"scheduled"}
+    assert bench.run(source, test) == ("scheduled",)
 
 
 LOAD_ERRORS = {
@@ -224,7 +225,7 @@ LOAD_ERRORS = {
     ],
     "class Default:\n    def fetch(self): ...": ["class Default (line 1) must be a subclass of WorkerEntrypoint"],
     "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    def get(self): ...": [
-        "class Default (src/entry.py:2) has none of the methods fetch, queue and scheduled",
+        "class Default (src/entry.py:2) has no method fetch, queue or scheduled",
     ],
     "def onFetch(request): ...": ["function onFetch (line 1) is not one of the names that are looked for"],
     "def on_fetch(request, env, ctx, more): ...": [
@@ -250,11 +251,11 @@ LOAD_ERRORS = {
 @pytest.mark.parametrize("source", LOAD_ERRORS)
 def test_code_that_does_not_load_says_why_and_is_asked_for_nothing(bench: Bench, source: str) -> None:
     async def test(host: PythonHost) -> str:
-        for event in (host.fetch(get()), host.queue(delivery(1)), host.scheduled("* * * * *", 0)):
+        for event in (fetch(host, get()), deliver(host, delivery(1)), run_scheduled(host, "* * * * *", 0)):
             with pytest.raises(NotLoaded) as caught:
                 await event
             assert caught.value.failure is host.failure
-        assert host.handlers == frozenset()
+        assert host.handlers == ()
         assert host.failure is not None
         return host.failure.summary
 
@@ -289,7 +290,7 @@ def test_the_environment_can_be_used_while_a_module_is_imported(bench: Bench) ->
 def test_an_exception_becomes_a_handler_error_and_is_published_once(bench: Bench) -> None:
     async def test(host: PythonHost) -> HandlerError:
         with pytest.raises(HandlerError) as caught:
-            await host.fetch(get("/signup?x=1"))
+            await fetch(host, get("/signup?x=1"))
         return caught.value
 
     error = bench.run("def on_fetch(request):\n    raise ValueError('no')", test)
@@ -316,7 +317,7 @@ def test_an_answer_that_is_no_response_names_the_handler(bench: Bench, returned:
 
     async def test(host: PythonHost) -> HandlerError:
         with pytest.raises(HandlerError) as caught:
-            await host.fetch(get())
+            await fetch(host, get())
         return caught.value
 
     error = bench.run(source, test)
@@ -331,7 +332,7 @@ def test_an_answer_that_is_no_response_names_the_handler(bench: Bench, returned:
 def test_a_handler_cannot_end_the_emulator(bench: Bench, raised: str) -> None:
     async def test(host: PythonHost) -> None:
         with pytest.raises(HandlerError):
-            await host.fetch(get())
+            await fetch(host, get())
 
     bench.run(f"class Weird(BaseException): ...\ndef on_fetch():\n    raise {raised}", test)
 
@@ -339,9 +340,9 @@ def test_a_handler_cannot_end_the_emulator(bench: Bench, raised: str) -> None:
 def test_a_missing_handler_says_what_there_is_instead(bench: Bench) -> None:
     async def test(host: PythonHost) -> None:
         with pytest.raises(HandlerMissing, match="worker sign-up has no fetch handler, it has queue"):
-            await host.fetch(get())
+            await fetch(host, get())
         with pytest.raises(HandlerMissing, match="has no scheduled handler"):
-            await host.scheduled("* * * * *", 0)
+            await run_scheduled(host, "* * * * *", 0)
 
     bench.run("def on_queue(): ...", test)
 
@@ -366,8 +367,8 @@ STREAM = """
 
 def test_a_streamed_answer_runs_as_part_of_its_invocation_also_after_a_reload(bench: Bench) -> None:
     async def test(host: PythonHost) -> None:
-        response = await host.fetch(get())
-        other = await host.fetch(get("/fail"))
+        response = await fetch(host, get())
+        other = await fetch(host, get("/fail"))
         bench.notices.clear()
         await bench.reload("from workers import Response\ndef on_fetch():\n    return Response('new')")
         assert await response.text() == "hello late"
@@ -418,7 +419,7 @@ def queue_result(bench: Bench, body: str, *messages: Any, **settings: Any) -> De
     source = "import asyncio\nfrom workers import env\nasync def on_queue(batch, env, ctx):\n" + "\n".join(
         f"    {line}" for line in body.splitlines()
     )
-    return bench.run(source, lambda host: host.queue(delivery(*messages)), **settings)
+    return bench.run(source, lambda host: deliver(host, delivery(*messages)), **settings)
 
 
 def test_a_batch_arrives_with_its_messages_and_metrics(bench: Bench) -> None:
@@ -461,7 +462,7 @@ def test_decisions_survive_a_handler_that_raises(bench: Bench) -> None:
 def test_a_body_that_cannot_be_decoded_raises_where_it_is_read(bench: Bench) -> None:
     message = Message("0" * 32, b"{", "json", 1.0, 1.0, 1.0, attempts=1)
     source = "def on_queue(batch):\n    batch.messages[0].ack()\n    batch.messages[0].body"
-    result = bench.run(source, lambda host: host.queue(Delivery("q", [message], Metrics(1, 1, None))))
+    result = bench.run(source, lambda host: deliver(host, Delivery("q", [message], Metrics(1, 1, None))))
     assert result.outcome == "exception"
     assert result.explicit_acks == {"0" * 32}
 
@@ -480,7 +481,7 @@ def test_wait_until_work_of_a_batch_is_not_waited_for_with_the_flag(bench: Bench
 
 
 def test_a_worker_without_a_queue_handler_fails_the_batch_with_a_reason(bench: Bench) -> None:
-    result = bench.run("def on_fetch(): ...", lambda host: host.queue(delivery(1)))
+    result = bench.run("def on_fetch(): ...", lambda host: deliver(host, delivery(1)))
     assert result.outcome == "exception"
     assert "worker sign-up has no queue handler, it has fetch" in result.error
 
@@ -499,7 +500,7 @@ def test_a_cancelled_delivery_is_cancelled_with_its_wait_until_work(bench: Bench
     """
 
     async def test(host: PythonHost) -> list[str]:
-        task = asyncio.create_task(host.queue(delivery(1)))
+        task = asyncio.create_task(deliver(host, delivery(1)))
         module = next(module for name, module in sys.modules.items() if name.startswith("entry@"))
         for _ in range(5):
             await asyncio.sleep(0)
@@ -528,7 +529,7 @@ def test_scheduled_gets_its_controller_and_waits_for_its_work(bench: Bench) -> N
 
     async def test(host: PythonHost) -> str:
         with pytest.raises(HandlerError) as caught:
-            await host.scheduled("*/5 * * * *", 1234)
+            await run_scheduled(host, "*/5 * * * *", 1234)
         return caught.value.failure.summary
 
     assert bench.run(source, test) == "ValueError: hello"
@@ -586,12 +587,12 @@ def test_each_worker_and_each_version_has_its_own_logging(write: WriteFiles) -> 
             hosts[name] = PythonHost(config, make_env=lambda _: None, outbound=_no_way_out, bus=bus)
             await hosts[name].start()
         for host in hosts.values():
-            await host.fetch(get())
+            await fetch(host, get())
         assert taken() == [("a", "A INFO i"), ("a", "A WARNING w"), ("b", "B WARNING w"), ("c", "visible")]
         write({"a/entry.py": LOGGING.format(level="DEBUG", name="new A")})
         await hosts["a"].reload(hosts["a"].config)
         for host in hosts.values():
-            await host.fetch(get())
+            await fetch(host, get())
         assert taken() == [
             ("a", "new A DEBUG d"),
             ("a", "new A INFO i"),
@@ -622,12 +623,12 @@ def test_logging_that_is_configured_after_it_was_used_takes_effect_on_reload(wri
         config = WorkerConfig("a", root / "wrangler.jsonc", root / "entry.py")
         host = PythonHost(config, make_env=lambda _: None, outbound=_no_way_out, bus=bus)
         await host.start()
-        await host.fetch(get())
+        await fetch(host, get())
         write(
             {"entry.py": f"import logging\nlogging.basicConfig(level=logging.INFO, format='new %(message)s')\n{used}"}
         )
         await host.reload(config)
-        await host.fetch(get())
+        await fetch(host, get())
         await host.stop(0)
         assert logging.root.handlers == []
         restore()
@@ -656,7 +657,7 @@ WAITING = """
 def test_what_runs_finishes_on_the_old_code_and_the_rest_runs_the_new(bench: Bench) -> None:
     async def test(host: PythonHost) -> None:
         module = next(module for name, module in sys.modules.items() if name.startswith("entry@"))
-        running = asyncio.create_task(host.fetch(get("/wait")))
+        running = asyncio.create_task(fetch(host, get("/wait")))
         await asyncio.sleep(0)
         await bench.reload(WAITING.replace("{name}", "new"))
         bench.write({"src/late.py": "TEXT = 'late'"})
@@ -677,7 +678,7 @@ def test_code_that_does_not_load_holds_events_until_a_good_save(bench: Bench) ->
         await bench.reload("def f(:")
         assert host.failure is not None
         with pytest.raises(NotLoaded, match="SyntaxError"):
-            await host.fetch(get())
+            await fetch(host, get())
         await bench.reload(good.format("two"))
         assert host.failure is None
         assert await text_of(host) == "two"
@@ -686,16 +687,16 @@ def test_code_that_does_not_load_holds_events_until_a_good_save(bench: Bench) ->
 
 
 def test_stop_waits_for_what_runs(bench: Bench) -> None:
-    async def test(host: PythonHost) -> Response:
+    async def test(host: PythonHost) -> FetchResponse:
         module = next(module for name, module in sys.modules.items() if name.startswith("entry@"))
-        running = asyncio.create_task(host.fetch(get("/wait")))
+        running = asyncio.create_task(fetch(host, get("/wait")))
         await asyncio.sleep(0)
         stopping = asyncio.create_task(host.stop(30))
         await asyncio.sleep(0)
         module.go.set()
         await stopping
         with pytest.raises(NotLoaded, match="the worker has been stopped"):
-            await host.fetch(get())
+            await fetch(host, get())
         return await running
 
     files = {"src/entry.py": WAITING, "src/late.py": "TEXT = 'late'"}
@@ -704,7 +705,7 @@ def test_stop_waits_for_what_runs(bench: Bench) -> None:
 
 def test_stop_cancels_what_still_runs_after_the_grace_time(bench: Bench) -> None:
     async def test(host: PythonHost) -> None:
-        running = asyncio.create_task(host.fetch(get("/wait")))
+        running = asyncio.create_task(fetch(host, get("/wait")))
         await asyncio.sleep(0)
         await host.stop(0.001)
         with pytest.raises(asyncio.CancelledError):
@@ -721,7 +722,7 @@ def test_a_handler_that_raises_a_cancellation_of_its_own_has_failed(bench: Bench
 def test_what_a_handler_has_decided_can_be_seen_while_it_runs(bench: Bench) -> None:
     async def converse(host: PythonHost) -> DeliveryResult:
         given = delivery(2)
-        running = asyncio.ensure_future(host.queue(given))
+        running = asyncio.ensure_future(deliver(host, given))
         await asyncio.sleep(0)
         seen = given.so_far()
         running.cancel()
@@ -754,4 +755,4 @@ def test_a_response_whose_body_was_used_is_an_error(bench: Bench) -> None:
             return response
     """
     with pytest.raises(HandlerError, match="Body already used"):
-        bench.run(source, lambda host: host.fetch(Request("http://localhost/")))
+        bench.run(source, lambda host: fetch(host, Request("http://localhost/")))

@@ -17,11 +17,10 @@ import pytest
 
 from emulator.base.bus import Bus
 from emulator.hosts.events import WorkerOutput
-from emulator.hosts.python.output import MAX_LINE, flush_partial_lines, install, partial_lines, trigger_text
+from emulator.hosts.python.output import MAX_LINE, flush_partial_lines, install, partial_lines
+from emulator.hosts.triggers import FetchTrigger
 from emulator_runtime.invocation import Invocation, Scope, current
-from emulator_runtime.workers.queue import BatchMetrics, Decisions, MessageBatch
 from emulator_runtime.workers.request import Request
-from emulator_runtime.workers.scheduled import ScheduledController
 
 
 class Output:
@@ -74,7 +73,7 @@ async def _no_way_out(_request: Any) -> Any:
 
 def test_what_a_handler_prints_is_published_with_its_worker_and_trigger() -> None:
     with installed() as output:
-        with running(Request("http://localhost:8787/signup?x=1")):
+        with running(FetchTrigger(Request("http://localhost:8787/signup?x=1"))):
             print("a", 1)
             print("b\nc", file=sys.stderr)
         assert output.events == [
@@ -200,21 +199,13 @@ async def test_lines_of_another_thread_are_published_on_the_event_loop(monkeypat
         restore()
 
 
-def test_a_trigger_in_words() -> None:
-    decisions = Decisions(lambda body, _type: body, print)
-    batch = MessageBatch("my-app-events", [], BatchMetrics(0, 0, None), decisions)
-    assert trigger_text(batch) == "QUEUE my-app-events"
-    assert trigger_text(ScheduledController("* * * * *", 0)) == "SCHEDULED * * * * *"
-    assert trigger_text(Request("http://localhost/a?b", method="POST")) == "POST /a?b"
-    assert trigger_text(None) == ""
-
-
 DEBUGGED = """
     import asyncio, sys
     from pathlib import Path
     from emulator.config.model import WorkerConfig
     from emulator.base.bus import Bus
     from emulator.hosts.events import WorkerOutput
+    from emulator.hosts.triggers import FetchTrigger
     from emulator.hosts.python.output import install
     from emulator.hosts.python.host import PythonHost
     from emulator_runtime.workers.request import Request
@@ -231,7 +222,7 @@ DEBUGGED = """
             make_env=lambda c: None, outbound=None, bus=bus,
         )
         await host.start()
-        response = await host.fetch(Request("http://localhost/x"))
+        response = await host.invoke("", FetchTrigger(Request("http://localhost/x")))
         real.write(f"answer: {await response.text()}\\n")
         await host.stop(1)
         restore()

@@ -18,6 +18,7 @@ from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.watchdog import Watchdog
 from emulator.queues.message import Delivery, Message, Metrics
 from emulator_runtime.workers.request import Request
+from tests.hosts.support import deliver, fetch
 
 if TYPE_CHECKING:
     from tests.hosts.python.support import WriteFiles
@@ -97,10 +98,10 @@ class Watched:
     async def _answer(self, path: str) -> str:
         if path == "queue":
             message = Message("0" * 32, b"1", "json", 1.0, 1.0, 1.0)
-            result = await self.host.queue(Delivery("q", [message], Metrics(1, 1, None)))
+            result = await deliver(self.host, Delivery("q", [message], Metrics(1, 1, None)))
             return f"{result.outcome} {len(result.explicit_acks)}"
         try:
-            return await (await self.host.fetch(Request(f"http://localhost/{path}"))).text()
+            return await (await fetch(self.host, Request(f"http://localhost/{path}"))).text()
         except HandlerError as error:
             return error.failure.summary
 

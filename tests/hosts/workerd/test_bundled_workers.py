@@ -16,6 +16,7 @@ from emulator.config.model import Bundling, ModuleRule
 from emulator.hosts.host import HandlerError
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator_runtime.workers.request import Request
+from tests.hosts.support import fetch
 from tests.hosts.workerd.support import Workers
 from tests.support.node_tools import needs_node
 
@@ -36,11 +37,11 @@ def write(directory: Path, files: Mapping[str, str | bytes]) -> None:
 def answer(workers: Workers) -> Any:
     """The JSON that the first worker answers."""
 
-    async def fetch(host: WorkerdHost) -> Any:
+    async def ask(host: WorkerdHost) -> Any:
         assert host.failure is None, host.failure
-        return json.loads(await (await host.fetch(Request("http://localhost/"))).text())
+        return json.loads(await (await fetch(host, Request("http://localhost/"))).text())
 
-    return workers.run(fetch)
+    return workers.run(ask)
 
 
 def test_wasm_text_data_and_json_are_what_they_are_in_production(workers: Workers) -> None:
@@ -156,7 +157,7 @@ def test_an_error_names_the_lines_of_typescript(workers: Workers, minify: bool) 
 
     async def failing(host: WorkerdHost) -> HandlerError:
         with pytest.raises(HandlerError) as raised:
-            await host.fetch(Request("http://localhost/"))
+            await fetch(host, Request("http://localhost/"))
         return raised.value
 
     failure = workers.run(failing).failure

@@ -89,6 +89,76 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(tmp_path: Path) -> 
     with_server(tmp_path, serve, test)
 
 
+POST = request_head("POST", "http://localhost/", [(b"host", b"localhost"), (b"content-length", b"1")])
+
+
+def with_acting_server(directory: Path, test: Callable[[Client], Awaitable[T]]) -> tuple[T, list[bytes]]:
+    """Run `test` with a client of a server that answers the first request of each connection, and of the next one does
+    what it asks for and then closes the connection without an answer. Returns what the server did, by method."""
+    done: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answers in (True, False):
+            head = await request(reader)
+            if b"content-length" in head:
+                await reader.readexactly(1)
+            done.append(head.partition(b" ")[0])
+            if answers:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    return with_server(directory, serve, test), done
+
+
+def test_a_post_that_may_have_run_is_not_sent_again(tmp_path: Path) -> None:
+    async def test(client: Client) -> None:
+        assert (await client.send(POST, b"x")).body == b"ok"
+        with pytest.raises(ConnectionLostError, match="before it had answered"):
+            await client.send(POST, b"x")
+
+    _, done = with_acting_server(tmp_path, test)
+    assert done == [b"POST", b"POST"]
+
+
+def test_a_get_that_met_a_closing_connection_is_sent_again(tmp_path: Path) -> None:
+    async def test(client: Client) -> None:
+        for _ in range(2):
+            assert (await client.send(GET)).body == b"ok"
+
+    _, done = with_acting_server(tmp_path, test)
+    assert done == [b"GET", b"GET", b"GET"]
+
+
+def test_a_post_takes_a_new_connection_when_the_last_one_has_been_idle_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(client: Client) -> None:
+        for _ in range(3):
+            assert (await client.send(POST, b"x")).body == b"ok"
+
+    monkeypatch.setattr("emulator.hosts.workerd.client.FRESH_SECONDS", 0.0)
+    _, done = with_acting_server(tmp_path, test)
+    assert done == [b"POST"] * 3
+
+
+def test_a_post_of_which_nothing_was_written_is_sent_on_another_connection(tmp_path: Path) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        while True:
+            await request(reader)
+            await reader.readexactly(1)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def test(client: Client) -> None:
+        assert (await client.send(POST, b"x")).body == b"ok"
+        client._idle[0].close()  # what the end of the stream from workerd does, before the loop tells of it
+        assert (await client.send(POST, b"x")).body == b"ok"
+
+    with_server(tmp_path, serve, test)
+    assert len(connections) == 2
+
+
 def test_an_answer_that_is_not_http_is_a_lost_connection(tmp_path: Path) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)

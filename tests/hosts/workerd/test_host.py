@@ -17,8 +17,9 @@ from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import Message, Outgoing
 from emulator.wire.codec import ContentType, decode, encode
-from emulator_runtime.http import send_response
+from emulator_runtime.http import request_from_scope, send_response
 from emulator_runtime.workers.request import Request
+from tests.hosts.support import fetch, run_scheduled
 from tests.hosts.workerd.support import Workers, consumer, processes_below, workerd_of
 from tests.support.node_tools import needs_node
 
@@ -29,7 +30,7 @@ OK = 'export default { fetch() { return new Response("ok"); } };'
 
 
 async def text(host: WorkerdHost, path: str = "/", **options: Any) -> str:
-    return await (await host.fetch(Request(f"http://localhost:8787{path}", **options))).text()
+    return await (await fetch(host, Request(f"http://localhost:8787{path}", **options))).text()
 
 
 def server_request(
@@ -56,7 +57,7 @@ def server_request(
         "headers": [(b"host", b"localhost:8787"), *headers],
         "http_version": "1.1",
     }
-    return Request.from_asgi(scope, receive)
+    return request_from_scope(scope, receive)
 
 
 async def sent(
@@ -68,7 +69,7 @@ async def sent(
     async def send(message: Any) -> None:
         messages.append(message)
 
-    await send_response(await host.fetch(request), send, head=head)
+    await send_response(await fetch(host, request), send, head=head)
     body = b"".join(message["body"] for message in messages[1:])
     return messages[0]["status"], messages[0]["headers"], body
 
@@ -173,7 +174,7 @@ def test_an_answer_is_streamed_while_the_request_still_is(workers: Workers) -> N
             await goes_on.wait()
             yield b"second"
 
-        response = await host.fetch(Request("http://localhost/", method="POST", body=upload()))
+        response = await fetch(host, Request("http://localhost/", method="POST", body=upload()))
         assert response.body is not None
         chunks = response.body.__aiter__()
         assert bytes(await anext(chunks)) == b"first"
@@ -217,7 +218,7 @@ def test_a_client_that_goes_away_cancels_the_handler(workers: Workers) -> None:
 
     async def test(host: WorkerdHost) -> None:
         gone = asyncio.Event()
-        fetching = asyncio.ensure_future(host.fetch(server_request(gone=gone)))
+        fetching = asyncio.ensure_future(fetch(host, server_request(gone=gone)))
         await workers.until_line("began")
         gone.set()
         assert (await fetching).status == 499
@@ -242,7 +243,7 @@ def test_an_answer_that_nobody_reads_on_is_over_and_no_failure(workers: Workers)
     """, compatibility_flags=frozenset({"enable_request_signal"}))  # fmt: skip
 
     async def test(host: WorkerdHost) -> None:
-        response = await host.fetch(server_request())
+        response = await fetch(host, server_request())
         assert host.calls_under_way == 1
         await response.discard_body()
         assert host.calls_under_way == 0
@@ -265,9 +266,9 @@ def test_a_class_is_an_entrypoint_too(workers: Workers) -> None:
     """, vars={"GREETING": "hello"}, **consumer(max_retries=0))  # fmt: skip
 
     async def test(host: WorkerdHost) -> None:
-        assert host.handlers == {"fetch", "queue", "scheduled"}
+        assert host.handlers == ("fetch", "queue", "scheduled")
         assert await text(host) == "hello"
-        await host.scheduled("* * * * *", 0)
+        await run_scheduled(host, "* * * * *", 0)
         assert (await workers.until_line("due")).trigger == "SCHEDULED * * * * *"
         send(workers, encode({}, "json"))
         delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
@@ -351,7 +352,7 @@ def test_a_service_that_is_not_there_is_said_at_the_start(workers: Workers) -> N
     async def test(host: WorkerdHost) -> None:
         (notice,) = workers.notices
         assert notice.text == (
-            "env.AUTH leads to the worker auth, which is no JavaScript worker of this session; "
+            "env.AUTH leads to the worker auth, which is not a JavaScript worker of this session; "
             "name its configuration with -c too"
         )
         assert await text(host) == "ok"
@@ -374,7 +375,7 @@ def test_what_fetch_throws_is_a_failure_with_the_users_own_frames(workers: Worke
 
     async def test(host: WorkerdHost) -> None:
         with pytest.raises(HandlerError) as caught:
-            await host.fetch(server_request("/x"))
+            await fetch(host, server_request("/x"))
         failure = caught.value.failure
         assert failure.summary == "RangeError: too far"
         assert [(frame.function, frame.line) for frame in failure.frames] == [("Object.fetch", 5), ("inner", 2)]
@@ -404,7 +405,7 @@ def test_other_ways_to_fail(workers: Workers, body: str, expected: str) -> None:
 
     async def test(host: WorkerdHost) -> None:
         with pytest.raises(HandlerError) as caught:
-            await host.fetch(server_request())
+            await fetch(host, server_request())
         assert caught.value.failure.summary.startswith(expected)
 
     workers.run(test)
@@ -454,7 +455,7 @@ def test_a_missing_handler_is_said(workers: Workers) -> None:
         with pytest.raises(
             HandlerMissing, match="worker app has no fetch handler, it has queue and scheduled; add a fetch"
         ):
-            await host.fetch(server_request())
+            await fetch(host, server_request())
 
     workers.run(test)
 
@@ -485,7 +486,7 @@ def test_code_that_does_not_load_is_held_with_a_reason(
         assert host.failure is not None
         assert expected in host.failure.summary
         with pytest.raises(NotLoaded):
-            await host.fetch(server_request())
+            await fetch(host, server_request())
 
     workers.run(test)
 
@@ -562,7 +563,7 @@ def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
     """)
 
     async def test(host: WorkerdHost) -> None:
-        await host.fetch(server_request("/path"))
+        await fetch(host, server_request("/path"))
         assert [(event.trigger, event.level, event.text) for event in workers.output] == [
             ("", "info", "at the top"),
             ("GET /path", "info", "an object { a: [ 1, { b: 2 } ] }"),
@@ -825,7 +826,7 @@ def test_scheduled_work_that_throws_is_a_failure(workers: Workers) -> None:
 
     async def test(host: WorkerdHost) -> None:
         with pytest.raises(HandlerError, match=r"Error: 5 \* \* \* \* at 60000"):
-            await host.scheduled("5 * * * *", 60_000)
+            await run_scheduled(host, "5 * * * *", 60_000)
         assert [event.trigger for event in workers.failed] == ["SCHEDULED 5 * * * *"]
 
     workers.run(test)
@@ -874,7 +875,7 @@ def test_old_code_that_does_not_give_way_is_ended(workers: Workers, monkeypatch:
         with pytest.raises(HandlerError, match="workerd was killed by SIGKILL while it ran the handler"):
             await stuck
         (notice,) = workers.notices
-        assert notice.text == "the old code did not give way, and its process was ended"
+        assert notice.text == "the old code did not stop by itself, so its process was ended"
 
     workers.run(test)
 
@@ -970,7 +971,7 @@ def test_a_workerd_that_dies_is_started_again_and_nothing_is_lost(workers: Worke
         assert first.result.outcome == "exception"
         assert first.result.error == "workerd was killed by SIGKILL while it ran the handler"
         assert [notice.text for notice in workers.notices] == [
-            "workerd, which runs the worker, was killed by SIGKILL; it is started again now"
+            "workerd, which runs the worker, was killed by SIGKILL; restarting it now"
         ]
         assert await text(host) == "ok"
 
@@ -987,7 +988,7 @@ def test_requests_wait_for_a_workerd_that_is_started_again(workers: Workers) -> 
             count = len(workers.notices)
             await workers.until(lambda count=count: len(workers.notices) > count)  # type: ignore[misc]
             assert await text(host) == "ok"
-        assert "started again in 0.1 s" in workers.notices[-1].text
+        assert "restarting it in 0.1 s" in workers.notices[-1].text
 
     workers.run(test)
 
@@ -1003,7 +1004,7 @@ def test_what_workerd_cannot_be_started_for_is_tried_again_while_messages_wait(
         monkeypatch.setenv("EMULATOR_WORKERD", "/nowhere/workerd")
         (pid,) = workerd_of(os.getpid())
         os.kill(pid, signal.SIGKILL)
-        await workers.until(lambda: [notice for notice in workers.notices if "does not start" in notice.text])
+        await workers.until(lambda: [notice for notice in workers.notices if "failed to start" in notice.text])
         assert host.failure is not None
         send(workers, b"1")
         monkeypatch.setenv("EMULATOR_WORKERD", workerd)

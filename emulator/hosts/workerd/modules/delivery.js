@@ -1,6 +1,8 @@
-// Runs beside the worker and hands it what the emulator delivers: batches of messages and scheduled events. The body of
-// `POST /queue` is the description of the batch as JSON, and after it the bodies of its messages; the header
-// `x-description-bytes` tells where the one ends.
+// Runs beside the worker and hands it what the emulator delivers: batches of messages and scheduled events. A batch comes
+// as its description in JSON, and after it the bodies of its messages; a header tells where the one ends.
+// What is written as EMULATOR_... is filled in from protocol.py.
+
+const PROTOCOL = EMULATOR_PROTOCOL;
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -18,13 +20,13 @@ function message({ id, timestamp, attempts, type, size }, bytes) {
 }
 
 async function failureOf(env, key) {
-  const response = await env.CONTROL.fetch(`http://emulator/failure?${encodeURIComponent(key)}`);
+  const response = await env.CONTROL.fetch(`http://emulator${PROTOCOL.paths.failure}?${encodeURIComponent(key)}`);
   return response.json();
 }
 
 async function queue(request, env) {
   const content = new Uint8Array(await request.arrayBuffer());
-  let at = Number(request.headers.get("x-description-bytes"));
+  let at = Number(request.headers.get(PROTOCOL.descriptionHeader));
   const { queue, metrics, messages } = JSON.parse(decoder.decode(content.subarray(0, at)));
   const batch = messages.map((each) => {
     const start = at;
@@ -51,10 +53,10 @@ export default {
   async fetch(request, env) {
     const { pathname } = new URL(request.url);
     try {
-      if (pathname === "/queue") {
+      if (pathname === PROTOCOL.paths.queue) {
         return await queue(request, env);
       }
-      if (pathname === "/scheduled") {
+      if (pathname === PROTOCOL.paths.scheduled) {
         return await scheduled(request, env);
       }
       return await env.CONTROL.fetch(request);

@@ -1,17 +1,17 @@
 // The main module of every JavaScript worker: the worker's own module, as it is, and beside it two entrypoints for the
-// emulator. `__emulator__` runs the worker's handlers and keeps what they raise; `__emulatorControl__` tells about them.
-// EMULATOR_MAIN and EMULATOR_TOKEN are filled in when the configuration is written.
+// emulator. The first runs the worker's handlers and keeps what they raise; the second tells about them. What is written
+// as EMULATOR_... is filled in from protocol.py.
 
 import * as worker from "./EMULATOR_MAIN";
 export * from "./EMULATOR_MAIN";
 
 const TOKEN = "EMULATOR_TOKEN";
-const EVENTS = ["fetch", "queue", "scheduled"];
+const PROTOCOL = EMULATOR_PROTOCOL;
 const MOST_CAUSES = 5;
 
 const main = worker.default;
 if (main === undefined || main === null) {
-  throw new TypeError("EMULATOR_TOKEN no default export");
+  throw new TypeError(`${TOKEN} ${PROTOCOL.noDefaultExport}`);
 }
 
 const isClass = typeof main === "function";
@@ -22,9 +22,9 @@ let pending = 0;
 /** Failures of `queue` and `scheduled`, by what they were called with, until the delivery module asks for them. */
 const failures = new Map();
 
-function handler(event) {
+function handler(name) {
   const owner = isClass ? main.prototype : main;
-  return typeof owner?.[event] === "function" ? owner[event] : undefined;
+  return typeof owner?.[name] === "function" ? owner[name] : undefined;
 }
 
 function described(error) {
@@ -97,7 +97,7 @@ function reportLate(trigger) {
   return (error) => report(TOKEN + JSON.stringify({ trigger, ...described(error) }));
 }
 
-async function run(event, trigger, env, ctx, key) {
+async function run(name, event, env, ctx, key) {
   let failed;
   const fail = (error) => {
     if (failed === undefined) {
@@ -108,13 +108,13 @@ async function run(event, trigger, env, ctx, key) {
   };
   watch(ctx, fail);
   try {
-    await (isClass ? new main(ctx, env)[event](trigger) : main[event](trigger, env, ctx));
+    await (isClass ? new main(ctx, env)[name](event) : main[name](event, env, ctx));
   } catch (error) {
     fail(error);
   }
 }
 
-export const __emulator__ = {
+export const EMULATOR_INVOKE = {
   async fetch(request, env, ctx) {
     watch(ctx, reportLate("waitUntil"));
     try {
@@ -126,7 +126,7 @@ export const __emulator__ = {
       const kind = response === null ? "null" : typeof response;
       throw new TypeError(`the fetch handler must return a Response, not ${kind}${hint}`);
     } catch (error) {
-      return Response.json(described(error), { status: 500, headers: { "x-emulator-failure": TOKEN } });
+      return Response.json(described(error), { status: 500, headers: { [PROTOCOL.failureHeader]: TOKEN } });
     }
   },
   queue(batch, env, ctx) {
@@ -137,13 +137,13 @@ export const __emulator__ = {
   },
 };
 
-export const __emulatorControl__ = {
+export const EMULATOR_CONTROL = {
   async fetch(request) {
     const url = new URL(request.url);
-    if (url.pathname === "/handlers") {
-      return Response.json(EVENTS.filter(handler));
+    if (url.pathname === PROTOCOL.paths.handlers) {
+      return Response.json(PROTOCOL.handlers.filter(handler));
     }
-    if (url.pathname === "/idle") {
+    if (url.pathname === PROTOCOL.paths.idle) {
       while (pending > 0) {
         await scheduler.wait(10);
       }

@@ -3,17 +3,15 @@
 Nearly every request is answered before that can be asked, so nothing is begun for one until it has taken a while.
 """
 
-# ruff: noqa: SLF001 - whether a request came from a server is its own affair, and ours
-
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
 
-from emulator_runtime.workers.request import Request
+from emulator_runtime.hosting import IncomingRequest, Request
 
 WATCH_SECONDS: Final = 0.05
-"""How often is looked for requests that have been waiting since the last time."""
+"""How often the requests are looked through for those that have been waiting since the last time."""
 
 
 class Waiting:
@@ -29,14 +27,14 @@ class Waiting:
         self.was_left = False
         """Whether the task was cancelled because the client has gone."""
 
-    async def watch(self) -> None:
+    async def watch(self, request: IncomingRequest) -> None:
         """Cancel the task when the client has gone away."""
-        await self.request.client_gone()
+        await request.client_gone()
         self.was_left = True
         self.task.cancel()
 
 
-class Departures:
+class Disconnects:
     """Looks after the clients of the requests that are being answered."""
 
     def __init__(self) -> None:
@@ -68,8 +66,9 @@ class Departures:
     def _look(self) -> None:
         self._timer = None
         for waiting in self._waiting:
-            if waiting.is_old and waiting.watcher is None and waiting.request._receive is not None:
-                waiting.watcher = asyncio.ensure_future(waiting.watch())
+            request = waiting.request
+            if waiting.is_old and waiting.watcher is None and isinstance(request, IncomingRequest):
+                waiting.watcher = asyncio.ensure_future(waiting.watch(request))
             waiting.is_old = True
         if self._waiting:
             self._timer = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._look)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emulator_runtime.invocation import current
+from emulator_runtime.hosting import current
 
 
 class _Configuration:

@@ -1,0 +1,71 @@
+"""What a host tells the rest of the emulator about one worker: failures, how invocations ended, and notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+from emulator.base.bus import Bus, Level, Notice
+from emulator.base.failure import Failure
+from emulator.hosts.events import HandlerFailed
+from emulator.hosts.host import HandlerError, HandlerMissing
+from emulator.hosts.triggers import Trigger, with_article
+
+
+class Reports:
+    """Publishes on `bus` what happens to `worker`. `timer` is what durations are measured with, in seconds."""
+
+    def __init__(self, worker: str, bus: Bus, timer: Callable[[], float] = perf_counter) -> None:
+        self.worker = worker
+        self.bus = bus
+        self._timer = timer
+
+    def failed(self, failure: Failure, trigger: str, cause: BaseException) -> HandlerError:
+        """Tell that worker code failed, in an invocation that reads `trigger`; returns the error to raise."""
+        self.bus.publish(HandlerFailed(self.worker, trigger, failure))
+        error = HandlerError(failure)
+        error.__cause__ = cause
+        return error
+
+    @contextmanager
+    def finishing(self, trigger: Trigger[Any]) -> Iterator[None]:
+        """Run an invocation within, and tell how it ended. One that never began, since the worker is not loaded or has
+        no such handler, is not told of."""
+        started = self._timer()
+        outcome = "ok"
+        try:
+            yield
+        except HandlerError:
+            outcome = "exception"
+            raise
+        except BaseException:
+            outcome = ""
+            raise
+        finally:
+            event = trigger.finished(self.worker, outcome, self._timer() - started) if outcome else None
+            if event is not None:
+                self.bus.publish(event)
+
+    def warn(self, text: str) -> None:
+        """Show a warning."""
+        self.notice("warning", text)
+
+    def notice(self, level: Level, text: str) -> None:
+        """Show a sentence."""
+        self.bus.publish(Notice(level, text, self.worker))
+
+    def missing(self, handler: str, there: Sequence[str], where: str) -> HandlerMissing:
+        """The error about a handler that the worker does not have; `where` says where to add it."""
+        return HandlerMissing(
+            f"worker {self.worker} has no {handler} handler, it has {' and '.join(there)}; "
+            f"add {with_article(handler)} method to {where}"
+        )
+
+    def no_entrypoint(self, entrypoint: str) -> HandlerMissing:
+        """The error about a named entrypoint."""
+        return HandlerMissing(
+            f"worker {self.worker}: the named entrypoint {entrypoint!r} cannot be invoked; "
+            "only the default export handles events here"
+        )

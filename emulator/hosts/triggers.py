@@ -1,0 +1,109 @@
+"""What a worker is invoked for: a request, a batch of messages, a cron that is due.
+
+`TRIGGERS` is the one list of them. A row says which handler takes it, what that is called with, how it reads in the
+log, and (as the parameter of the type) what an invocation gives back. A new kind is a new row, and in each host a line
+that says how it is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Generic, TypeVar
+
+from emulator.hosts.events import ScheduledFinished
+from emulator.queues.message import Delivery, DeliveryResult
+from emulator_runtime.hosting import FetchResponse, Request
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Trigger(Generic[R_co]):
+    """One thing that a worker is invoked for; `R_co` is what comes back. Two are never equal."""
+
+    __slots__ = ()
+
+    handler: ClassVar[str]
+    """What the worker's handler for it is called."""
+    parameters: ClassVar[str]
+    """What the handler is given, as its documentation has it."""
+
+    @property
+    def text(self) -> str:
+        """How it reads in the log: `GET /signup`, `QUEUE my-app-events`."""
+        raise NotImplementedError
+
+    def finished(self, _worker: str, _outcome: str, _duration: float) -> object | None:
+        """The event that says how an invocation for it ended; None where whoever invokes has one to publish.
+        `duration` is in seconds."""
+        return None
+
+
+@dataclass(eq=False, slots=True)
+class FetchTrigger(Trigger[FetchResponse]):
+    """A request, answered by a response."""
+
+    handler = "fetch"
+    parameters = "request, env, ctx"
+
+    request: Request
+
+    @property
+    def text(self) -> str:
+        scheme, _, rest = self.request.url.partition("://")
+        path = f"/{rest.partition('/')[2]}" if rest else scheme
+        return f"{self.request.raw_method} {path}"
+
+
+@dataclass(eq=False, slots=True)
+class QueueTrigger(Trigger[DeliveryResult]):
+    """A batch of messages, answered by what the handler decided. A handler that raises is a result, too."""
+
+    handler = "queue"
+    parameters = "batch, env, ctx"
+
+    delivery: Delivery
+
+    @property
+    def text(self) -> str:
+        return f"QUEUE {self.delivery.queue}"
+
+
+@dataclass(eq=False, slots=True)
+class ScheduledTrigger(Trigger[None]):
+    """A cron that is due; `scheduled_time_ms` is when, in milliseconds since the epoch."""
+
+    handler = "scheduled"
+    parameters = "controller, env, ctx"
+
+    cron: str
+    scheduled_time_ms: int
+
+    @property
+    def text(self) -> str:
+        return f"SCHEDULED {self.cron}"
+
+    def finished(self, worker: str, outcome: str, duration: float) -> ScheduledFinished:
+        return ScheduledFinished(worker, self.cron, outcome, duration)
+
+
+TRIGGERS: Final[Sequence[type[Trigger[object]]]] = (FetchTrigger, QueueTrigger, ScheduledTrigger)
+
+HANDLERS: Final[Sequence[str]] = tuple(trigger.handler for trigger in TRIGGERS)
+"""Every handler that a worker may have, in the order in which they are listed everywhere."""
+
+
+def in_order(handlers: Collection[str]) -> tuple[str, ...]:
+    """The handlers that a worker has, in the order of HANDLERS."""
+    return tuple(handler for handler in HANDLERS if handler in handlers)
+
+
+def any_of(words: Sequence[str]) -> str:
+    """`fetch, queue or scheduled`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def with_article(word: str) -> str:
+    """`a queue`, `an alarm`."""
+    return f"a{'n' if word[0] in 'aeiou' else ''} {word}"

@@ -1,0 +1,178 @@
+"""What we and the modules inside workerd say to each other: every name once, and what is sent under it.
+
+Two modules of ours run inside workerd. `worker.js` is around the user's own and runs its handlers; `delivery.js` is
+beside it and takes from us what is no request of a user. Both are given the names from here when they are written.
+
+| request | body | answer |
+| --- | --- | --- |
+| `POST /queue` | the description of a batch as JSON, then the bodies of its messages | an `Ended`, with decisions |
+| `POST /scheduled` | `{"cron", "scheduledTime"}` | an `Ended` |
+| `GET /handlers` | | a list of the handlers that the worker has |
+| `GET /idle` | | 204, once no `waitUntil` work runs any more |
+| `GET /failure?KEY` | (from `delivery.js` to `worker.js`) | what the handler called with KEY raised, or null |
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from emulator.hosts.triggers import HANDLERS, ScheduledTrigger
+from emulator.queues.message import Delivery, DeliveryResult, Message, Outcome
+from emulator.wire.codec import decode
+from emulator.wire.structured_clone import is_serialized, serialize
+
+QUEUE_PATH: Final = "/queue"
+SCHEDULED_PATH: Final = "/scheduled"
+HANDLERS_PATH: Final = "/handlers"
+IDLE_PATH: Final = "/idle"
+FAILURE_PATH: Final = "/failure"
+
+DESCRIPTION_HEADER: Final = "x-description-bytes"
+"""On a batch: how many bytes of the body are its description."""
+
+FAILURE_HEADER: Final = "x-emulator-failure"
+"""On an answer that tells what a `fetch` handler raised; its value is the token, which user code does not know."""
+
+INVOKE_ENTRYPOINT: Final = "__emulator__"
+"""What `worker.js` exports to run the worker's handlers."""
+
+CONTROL_ENTRYPOINT: Final = "__emulatorControl__"
+"""What `worker.js` exports to tell about them."""
+
+NO_DEFAULT_EXPORT: Final = "no default export"
+"""What `worker.js` says, after the token, where it cannot run anything."""
+
+_MODULES: Final = Path(__file__).parent / "modules"
+
+_NAMES: Final = {
+    "handlers": HANDLERS,
+    "paths": {
+        "queue": QUEUE_PATH,
+        "scheduled": SCHEDULED_PATH,
+        "handlers": HANDLERS_PATH,
+        "idle": IDLE_PATH,
+        "failure": FAILURE_PATH,
+    },
+    "descriptionHeader": DESCRIPTION_HEADER,
+    "failureHeader": FAILURE_HEADER,
+    "noDefaultExport": NO_DEFAULT_EXPORT,
+}
+
+_OUTCOMES: Final[dict[str, Outcome]] = {
+    "ok": "ok",
+    "exceededCpu": "exceeded_cpu",
+    "exceededWallTime": "exceeded_wall_time",
+}
+"""workerd's words for how an invocation ended, and ours; any other is an exception."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def worker_module(main: str, token: str) -> bytes:
+    """Our module around the user's, whose name is `main`. `token` marks what it tells us."""
+    text = _filled("worker.js").replace("EMULATOR_INVOKE", INVOKE_ENTRYPOINT)
+    text = text.replace("EMULATOR_CONTROL", CONTROL_ENTRYPOINT)
+    return text.replace("EMULATOR_MAIN", main).replace("EMULATOR_TOKEN", token).encode()
+
+
+def delivery_module() -> bytes:
+    """Our module that hands the worker what we deliver."""
+    return _filled("delivery.js").encode()
+
+
+def _filled(module: str) -> str:
+    return (_MODULES / module).read_text(encoding="utf-8").replace("EMULATOR_PROTOCOL", json.dumps(_NAMES))
+
+
+def get_head(path: str) -> bytes:
+    """The head of a question to our modules."""
+    return b"GET %b HTTP/1.1\r\nHost: emulator\r\n\r\n" % path.encode()
+
+
+def batch_request(delivery: Delivery) -> tuple[bytes, bytes]:
+    """The head and the body of the request that delivers a batch."""
+    bodies = [_body(message) for message in delivery.messages]
+    description = _encode(_description(delivery, bodies))
+    body = b"".join((description, *bodies))
+    return _post_head(QUEUE_PATH, len(body), f"{DESCRIPTION_HEADER}: {len(description)}\r\n"), body
+
+
+def scheduled_request(trigger: ScheduledTrigger) -> tuple[bytes, bytes]:
+    """The head and the body of the request that runs the `scheduled` handler."""
+    body = _encode({"cron": trigger.cron, "scheduledTime": trigger.scheduled_time_ms})
+    return _post_head(SCHEDULED_PATH, len(body)), body
+
+
+def _post_head(path: str, size: int, header: str = "") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: emulator\r\n{header}Content-Length: {size}\r\n\r\n".encode()
+
+
+def _description(delivery: Delivery, bodies: list[bytes]) -> dict[str, Any]:
+    metrics = delivery.metrics
+    oldest = metrics.oldest_message_timestamp
+    return {
+        "queue": delivery.queue,
+        "metrics": {
+            "backlogCount": metrics.backlog_count,
+            "backlogBytes": metrics.backlog_bytes,
+            "oldestMessageTimestamp": None if oldest is None else round(oldest * 1000),
+        },
+        "messages": [
+            {
+                "id": message.id,
+                "timestamp": round(message.timestamp * 1000),
+                "attempts": message.attempts,
+                "type": message.content_type,
+                "size": len(body),
+            }
+            for message, body in zip(delivery.messages, bodies, strict=True)
+        ],
+    }
+
+
+def _body(message: Message) -> bytes:
+    """The body as it is; of a `v8` message that a Python worker sent, the same value as JavaScript writes it."""
+    body = message.body
+    if message.content_type != "v8" or is_serialized(body):
+        return body
+    return serialize(decode(body, "v8"))
+
+
+class _RetryBatch(msgspec.Struct, rename="camel", gc=False):
+    retry: bool = False
+    delay_seconds: int | None = None
+
+
+class _Retry(msgspec.Struct, rename="camel", gc=False):
+    msg_id: str
+    delay_seconds: int | None = None
+
+
+class Ended(msgspec.Struct, rename="camel", gc=False):
+    """How an invocation ended, as `delivery.js` tells it: workerd's outcome, what the handler of a batch asked for, and
+    what it raised."""
+
+    outcome: str
+    ack_all: bool = False
+    retry_batch: _RetryBatch = msgspec.field(default_factory=_RetryBatch)
+    explicit_acks: list[str] = []
+    retry_messages: list[_Retry] = []
+    failure: dict[str, Any] | None = None
+
+    def decision(self) -> DeliveryResult:
+        """The result of the delivery, without a failure."""
+        return DeliveryResult(
+            _OUTCOMES.get(self.outcome, "exception"),
+            self.ack_all,
+            self.retry_batch.retry,
+            self.retry_batch.delay_seconds,
+            set(self.explicit_acks),
+            {retry.msg_id: retry.delay_seconds for retry in self.retry_messages},
+        )
+
+
+read_ended: Final = msgspec.json.Decoder(Ended).decode

@@ -1,0 +1,198 @@
+"""A request that came in over HTTP. It keeps the ASGI scope that it came with: its URL, headers and body are made when
+they are asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from emulator_runtime.raw_headers import RawHeaders, find_header
+from emulator_runtime.streams import ReadableStream
+from emulator_runtime.values import Record
+from emulator_runtime.workers.request import Request
+
+AsgiScope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+_UNREAD: Any = object()
+_READ_AHEAD = 65_536
+
+# What `wrangler dev` and production give, in a value that no one can mistake for a visitor's.
+_CF: dict[str, Any] = {
+    "asOrganization": "",
+    "asn": 395747,
+    "city": "Austin",
+    "clientAcceptEncoding": "gzip, deflate, br",
+    "colo": "DFW",
+    "continent": "NA",
+    "country": "US",
+    "edgeRequestKeepAliveStatus": 1,
+    "httpProtocol": "HTTP/1.1",
+    "latitude": "30.27130",
+    "longitude": "-97.74260",
+    "metroCode": "635",
+    "postalCode": "78701",
+    "region": "Texas",
+    "regionCode": "TX",
+    "requestPriority": "",
+    "timezone": "America/Chicago",
+    "tlsCipher": "AEAD-AES128-GCM-SHA256",
+    "tlsVersion": "TLSv1.3",
+}
+
+
+class IncomingRequest(Request):
+    """The request of an ASGI connection of type `http`. Nothing is read or parsed before it is asked for; the body is
+    received chunk by chunk as it is read."""
+
+    __slots__ = ("_receive", "_scope", "_upload")
+
+    _upload: _Upload | None
+
+    def __init__(self, scope: AsgiScope, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._raw = scope["headers"]
+        self._body = self._cf = _UNREAD
+        self._url = ""
+        self._message = self._upload = None
+        self._redirect = "manual"
+        self._immutable = True
+        self._used = False
+
+    @property
+    def url(self) -> str:
+        """The absolute URL."""
+        if not self._url:
+            self._url = _url_of(self._scope, self._raw)
+        return self._url
+
+    @property
+    def raw_method(self) -> str:
+        """The method as text; for hosts and servers. Not part of production's interface."""
+        method: str = self._scope["method"]
+        return method
+
+    @property
+    def http_version(self) -> str:
+        """`1.1`, say; for hosts. Not part of production's interface."""
+        return str(self._scope.get("http_version", "1.1"))
+
+    @property
+    def cf(self) -> Record | None:
+        """What Cloudflare knows of the request, with the fields as attributes: plausible constants here."""
+        if self._cf is _UNREAD:
+            self._cf = Record(_CF)
+            self._cf["httpProtocol"] = f"HTTP/{self.http_version}"
+        return self._cf  # type: ignore[no-any-return]
+
+    @property
+    def raw_body(self) -> bytes | ReadableStream | None:
+        """The body as it is kept; for hosts and servers. Not part of production's interface."""
+        if self._body is _UNREAD:
+            if self._has_upload():
+                self._upload = _Upload(self._receive)
+                self._body = ReadableStream(self._upload)
+            else:
+                self._body = None
+        return self._body  # type: ignore[no-any-return]
+
+    async def client_gone(self) -> None:
+        """Return once the client has gone away, without taking anything of the body from its reader; for servers. Not
+        part of production's interface."""
+        _ = self.raw_body
+        if self._upload is not None:
+            await self._upload.client_gone()
+        else:
+            await until_disconnect(self._receive)
+
+    def _has_upload(self) -> bool:
+        length = find_header(self._raw, b"content-length")
+        if length is not None:
+            return length != b"0"
+        return find_header(self._raw, b"transfer-encoding") is not None
+
+
+def _url_of(scope: AsgiScope, raw: RawHeaders) -> str:
+    host = find_header(raw, b"host")
+    if host is not None:
+        authority = host.decode("latin-1")
+    else:
+        name, port = scope.get("server") or ("localhost", None)
+        authority = name if port in (None, 80) else f"{name}:{port}"
+    raw_path = scope.get("raw_path")
+    if raw_path is not None:
+        path = raw_path.partition(b"?")[0].decode("latin-1")
+    else:
+        from urllib.parse import quote
+
+        path = quote(scope["path"], safe="/%:@!$&'()*+,;=~")
+    query = scope["query_string"]
+    url = f"{scope.get('scheme', 'http')}://{authority}{path}"
+    return f"{url}?{query.decode('latin-1')}" if query else url
+
+
+class _Upload:
+    """The body of an incoming request, read from the server one chunk at a time, when it is asked for.
+
+    The server has one `receive` for the body and for the news that the client has gone, so that whoever waits for that
+    news reads ahead here, a little, and what it finds is kept for the reader.
+    """
+
+    __slots__ = ("_ahead", "_done", "_gone", "_lock", "_receive", "_taken")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ahead: deque[bytes] = deque()
+        self._lock = asyncio.Lock()
+        self._taken = asyncio.Event()
+        self._done = False
+        self._gone = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            if self._ahead:
+                self._taken.set()
+                return self._ahead.popleft()
+            if self._gone:
+                raise OSError("the client went away before it had sent the whole request body")
+            if self._done:
+                raise StopAsyncIteration
+            async with self._lock:
+                if not self._ahead and not self._done:
+                    await self._advance()
+
+    async def _advance(self) -> None:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._done = self._gone = True
+            return
+        self._done = not message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        if chunk:
+            self._ahead.append(chunk)
+
+    async def client_gone(self) -> None:
+        """Return once the client has gone away."""
+        while not self._done:
+            if sum(map(len, self._ahead)) >= _READ_AHEAD:
+                self._taken.clear()
+                await self._taken.wait()
+                continue
+            async with self._lock:
+                if not self._done:
+                    await self._advance()
+        if not self._gone:
+            await until_disconnect(self._receive)
+
+
+async def until_disconnect(receive: Receive) -> None:
+    """Return once the client of an ASGI connection has gone away; what it still sends is dropped."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
