@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import click
 
 from emulator.base.errors import EmulatorError
-from emulator.server.addresses import API_PREFIX, queue_id
+from emulator.bindings.queue.addresses import queue_id
+from emulator.server.addresses import API_PREFIX
 from emulator.session.running import Running, choose, running_sessions
 
 ACCOUNT_ID = "local"

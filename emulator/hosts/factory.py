@@ -10,10 +10,12 @@ from emulator.config.model import WorkerConfig
 from emulator.hosts.host import Host
 from emulator.hosts.outbound import HttpOutbound
 from emulator.hosts.python.host import PythonHost
-from emulator.queues.memory.broker import Broker
 
 if TYPE_CHECKING:
+    from emulator.bindings.services import Services
+    from emulator.hosts.workerd.binding_server import BindingServer
     from emulator.hosts.workerd.sockets import SocketDirectory
+    from emulator.queues.memory.broker import Broker
     from emulator_runtime.workers.request import Request
     from emulator_runtime.workers.response import Response
 
@@ -21,23 +23,26 @@ if TYPE_CHECKING:
 class HostMaker:
     """Makes the hosts of one session.
 
-    `make_env` makes the `env` of a Python worker; the bindings of a JavaScript worker reach `broker` by themselves.
+    `make_env` makes the `env` of a Python worker; `services` those of all workers.
     `outbound` carries out the `fetch()` of both; None is the network.
     """
 
     def __init__(
         self,
         broker: Broker,
+        services: Services,
         bus: Bus,
         make_env: Callable[[WorkerConfig], Any],
         outbound: Callable[[Request], Awaitable[Response]] | None,
     ) -> None:
         self._broker = broker
+        self._services = services
         self._bus = bus
         self._make_env = make_env
         self._outbound = outbound
         self._network = HttpOutbound()
         self._sockets: SocketDirectory | None = None
+        self._binding_server: BindingServer | None = None
 
     async def close(self) -> None:
         """Let go of what the hosts shared, once they have stopped."""
@@ -52,9 +57,18 @@ class HostMaker:
         if not config.is_javascript:
             return PythonHost(config, make_env=self._make_env, outbound=self._outbound or self._network, bus=self._bus)
         # What only JavaScript needs is imported for it alone: start-up time is a feature.
+        from emulator.hosts.workerd.binding_server import BindingServer
         from emulator.hosts.workerd.host import WorkerdHost
         from emulator.hosts.workerd.sockets import SocketDirectory
 
-        if self._sockets is None:
-            self._sockets = SocketDirectory()
-        return WorkerdHost(config, broker=self._broker, sockets=self._sockets, bus=self._bus, outbound=self._outbound)
+        if self._sockets is None or self._binding_server is None:
+            self._sockets, self._binding_server = SocketDirectory(), BindingServer()
+        return WorkerdHost(
+            config,
+            broker=self._broker,
+            services=self._services,
+            binding_server=self._binding_server,
+            sockets=self._sockets,
+            bus=self._bus,
+            outbound=self._outbound,
+        )

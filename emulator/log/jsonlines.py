@@ -14,6 +14,7 @@ import msgspec
 
 from emulator.base.bus import Level, Notice
 from emulator.base.failure import Failure
+from emulator.bindings.registry import KINDS
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.log.summary import bindings, sorted_handlers
 from emulator.log.text import attempts_and_error
@@ -75,18 +76,21 @@ def _lost(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 def _worker(host: Host) -> dict[str, Any]:
     config = host.config
-    return {
+    record: dict[str, Any] = {
         "name": config.name,
         "main": str(config.main),
         "environment": config.environment,
         "loaded": host.failure is None,
         "handlers": sorted_handlers(host),
-        "bindings": [{"name": name, "type": kind} for name, kind, _ in bindings(config)],
-        "crons": list(config.crons),
-        "consumers": [
-            {"queue": consumer.queue, **msgspec.to_builtins(consumer.settings)} for consumer in config.consumers
+        "bindings": [
+            {"name": name, "type": kind.name, **kind.binding_record(settings)}
+            for kind, name, settings in bindings(config)
         ],
+        "crons": list(config.crons),
     }
+    for kind in KINDS:
+        record.update(kind.worker_record(config))
+    return record
 
 
 class JsonLines:

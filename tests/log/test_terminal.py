@@ -18,7 +18,8 @@ import pytest
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import Problem
 from emulator.base.failure import Failure, Frame
-from emulator.config.model import Consumer, Producer, WorkerConfig
+from emulator.bindings.queue.config import Consumer, Producer
+from emulator.config.model import WorkerConfig
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.log.style import wants_color
 from emulator.log.terminal import Terminal
@@ -27,6 +28,7 @@ from emulator.queues.message import Attempt, DeadLetter, DeliveryResult, Lease, 
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
+from tests.support.configs import make_config
 
 FAILURE = Failure(
     "ConnectionError",
@@ -59,7 +61,7 @@ def batch(settlement: Settlement, size: int, result: DeliveryResult | None = Non
 
 
 def config(name: str = "sign-up", **fields: Any) -> WorkerConfig:
-    return WorkerConfig(name, Path("/app/wrangler.jsonc"), Path("/app/src/entry.py"), **fields)
+    return make_config(name, Path("/app/wrangler.jsonc"), Path("/app/src/entry.py"), **fields)
 
 
 def show(*published: object, hosts: Any = (), **options: Any) -> str:
