@@ -8,7 +8,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from emulator.base.errors import EmulatorError
-from emulator.server.addresses import API_PREFIX, queue_id
+from emulator.bindings.queue.addresses import queue_id
+from emulator.server.addresses import API_PREFIX
 from emulator.session.running import Running, choose, running_sessions
 
 ACCOUNT_ID = "local"

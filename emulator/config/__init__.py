@@ -4,17 +4,17 @@ Errors name file, line, column and key path, and all errors of a file come at on
 """
 
 from emulator.config.changes import describe_changes
+from emulator.config.conflicts import check_conflicts
 from emulator.config.loading import find_config, load_config
-from emulator.config.model import JSON, Consumer, Place, Producer, WorkerConfig
-from emulator.config.together import check_together
+from emulator.config.model import JSON, Binding, Declaration, Place, WorkerConfig
 
 __all__ = [
     "JSON",
-    "Consumer",
+    "Binding",
+    "Declaration",
     "Place",
-    "Producer",
     "WorkerConfig",
-    "check_together",
+    "check_conflicts",
     "describe_changes",
     "find_config",
     "load_config",

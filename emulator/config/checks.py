@@ -8,21 +8,12 @@ from collections.abc import Callable
 from datetime import date
 from typing import Final, NamedTuple
 
-from emulator.queues.settings import (
-    DELAY_SECONDS,
-    MAX_BATCH_SIZE,
-    MAX_BATCH_TIMEOUT_SECONDS,
-    MAX_CONCURRENCY,
-    MAX_RETRIES,
-    VISIBILITY_TIMEOUT_MS,
-    Range,
-)
+from emulator.base.ranges import Range
 
 CPU_MS: Final = Range(1, 300_000)
 PORT: Final = Range(0, 65_535)
 
 _WORKER_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
-_QUEUE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FOUND_WIDTH = 60
@@ -47,15 +38,18 @@ def found(value: object) -> str:
     return f"the date {value}" if isinstance(value, date) else f"the time {value}"
 
 
-def _whole(allowed: Range) -> Check:
+def whole(allowed: Range) -> Check:
+    """A whole number in a range."""
     return Check(f"a whole number from {allowed}", lambda value: value in allowed)
 
 
-def _one_of(*choices: str) -> Check:
+def one_of(*choices: str) -> Check:
+    """One of a few strings."""
     return Check(" or ".join(f'"{choice}"' for choice in choices), lambda value: value in choices)
 
 
-def _matching(allowed: str, pattern: re.Pattern[str]) -> Check:
+def matching(allowed: str, pattern: re.Pattern[str]) -> Check:
+    """A string that matches `pattern` as a whole; `allowed` says in words what that is."""
     return Check(allowed, lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None)
 
 
@@ -74,31 +68,18 @@ def is_identifier(name: str) -> bool:
     return _IDENTIFIER.fullmatch(name) is not None
 
 
+ANYTHING: Final = Check("anything", lambda _value: True)
 OBJECT: Final = Check("an object", lambda value: isinstance(value, dict))
 ARRAY: Final = Check("an array", lambda value: isinstance(value, list))
 BOOLEAN: Final = Check("true or false", lambda value: isinstance(value, bool))
 STRING: Final = Check("a string", lambda value: isinstance(value, str))
 TEXT: Final = Check("a string that is not empty", lambda value: isinstance(value, str) and value != "")
-WORKER_NAME: Final = _matching(
+WORKER_NAME: Final = matching(
     "a name of 1 to 63 lowercase letters, digits, hyphens and underscores that does not begin with a hyphen",
     _WORKER_NAME,
 )
-QUEUE_NAME: Final = _matching(
-    "a queue name: 1 to 63 lowercase letters, digits and hyphens, with no hyphen at either end", _QUEUE_NAME
-)
-BINDING: Final = _matching("a JavaScript identifier, such as MY_QUEUE", _IDENTIFIER)
+BINDING: Final = matching("a JavaScript identifier, such as MY_QUEUE", _IDENTIFIER)
 DATE: Final = Check('a date in quotes, such as "2026-01-31"', _is_date)
-CONSUMER_TYPE: Final = _one_of("worker", "http_pull")
-MODULE_KIND: Final = _one_of(
-    "ESModule", "CommonJS", "CompiledWasm", "Text", "Data", "PythonModule", "PythonRequirement"
-)
-BATCH_SIZE: Final = _whole(MAX_BATCH_SIZE)
-BATCH_TIMEOUT: Final = _whole(MAX_BATCH_TIMEOUT_SECONDS)
-RETRIES: Final = _whole(MAX_RETRIES)
-DELAY: Final = _whole(DELAY_SECONDS)
-VISIBILITY_TIMEOUT: Final = _whole(VISIBILITY_TIMEOUT_MS)
-CPU_TIME: Final = _whole(CPU_MS)
-PORT_NUMBER: Final = _whole(PORT)
-CONCURRENCY: Final = Check(
-    f"a whole number from {MAX_CONCURRENCY}, or null", lambda value: value is None or value in MAX_CONCURRENCY
-)
+MODULE_KIND: Final = one_of("ESModule", "CommonJS", "CompiledWasm", "Text", "Data", "PythonModule", "PythonRequirement")
+CPU_TIME: Final = whole(CPU_MS)
+PORT_NUMBER: Final = whole(PORT)

@@ -4,7 +4,7 @@ problem of the file."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +20,10 @@ from emulator.config.document import (
     format_path,
     line_and_column,
 )
-from emulator.config.env_files import EnvFiles, read_env_files
+from emulator.config.env_files import read_env_files
 from emulator.config.model import DEFAULT_CPU_MS, JAVASCRIPT_SUFFIXES, Bundling, WorkerConfig
-from emulator.config.reading import Section, read_settings
+from emulator.config.reading import WorkerSection, read_settings
+from emulator.config.section import ConfigKind, Draft
 
 CONFIG_NAMES: Final = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 
@@ -50,18 +51,23 @@ def find_config(directory: Path) -> Path:
 
 
 def load_config(
-    path: Path, *, environment: str | None = None, overrides: Mapping[str, str] | None = None
+    path: Path,
+    kinds: Sequence[ConfigKind],
+    *,
+    environment: str | None = None,
+    overrides: Mapping[str, str] | None = None,
 ) -> WorkerConfig:
     """Read the configuration at `path`; a directory means the file that `find_config` finds in it.
 
-    `environment` chooses `env.<environment>`. `overrides` are vars from the command line, which win over the file's
-    vars and over secrets. Raises `ConfigError` with every problem of the file, in file order.
+    `kinds` read the keys that declare bindings. `environment` chooses `env.<environment>`. `overrides` are vars from
+    the command line, which win over the file's vars and over secrets. Raises `ConfigError` with every problem of the
+    file, in file order.
     """
     if _is(Path.is_dir, path):
         path = find_config(path)
     findings = Findings(_document(path))
     findings.warnings += _doubts(findings.document)
-    settings = read_settings(findings, environment)
+    settings = read_settings(findings, environment, kinds)
     if settings is None:
         raise ConfigError(_in_order(findings.errors))
     section = settings.section
@@ -79,13 +85,12 @@ def load_config(
         )
     if section.compatibility_date is None and not findings.errors:
         findings.warn(("compatibility_date",), "is missing: the newest behaviour is assumed")
-    if main is not None and main.suffix not in JAVASCRIPT_SUFFIXES:
-        _leave_services(findings, section)
-    secrets = read_env_files(path.parent, environment, shown_path)
-    overrides = overrides or {}
-    _check_hidden(findings, section, secrets, overrides)
-    if findings.errors or secrets.errors or main is None or section.name is None:
-        raise ConfigError([*_in_order(findings.errors), *secrets.errors])
+    env_files = read_env_files(path.parent, environment, shown_path)
+    draft = Draft(section, findings, main, env_files, overrides or {})
+    for kind in kinds:
+        kind.complete(draft)
+    if findings.errors or env_files.errors or main is None or section.name is None:
+        raise ConfigError([*_in_order(findings.errors), *env_files.errors])
     return WorkerConfig(
         name=section.name,
         path=path,
@@ -93,19 +98,15 @@ def load_config(
         environment=environment,
         compatibility_date=section.compatibility_date or "",
         compatibility_flags=section.compatibility_flags or frozenset(),
-        vars={**section.vars, **overrides},
-        secrets={name: value for name, value in secrets.values.items() if name not in overrides},
-        producers=tuple(section.producers),
-        consumers=tuple(section.consumers),
-        services=tuple(section.services),
+        bindings=tuple(draft.bindings),
+        declarations=tuple(draft.declarations),
         bundling=Bundling(**section.bundling),
         crons=section.crons or (),
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
         dev_port=settings.dev_port,
         dev_ip=settings.dev_ip,
-        unsupported_bindings=section.unsupported,
-        watched=(path, *secrets.watched),
-        warnings=(*_in_order(findings.warnings), *secrets.warnings),
+        watched=(path, *env_files.watched),
+        warnings=(*_in_order(findings.warnings), *env_files.warnings),
         place=findings.document.place(section.name_path),
     )
 
@@ -167,7 +168,7 @@ def _parse(suffix: str, text: str, shown: str) -> Document:
     raise ConfigError([Problem(shown, 0, 0, "", "must end in .jsonc, .json or .toml")])
 
 
-def _main(findings: Findings, directory: Path, section: Section) -> Path | None:
+def _main(findings: Findings, directory: Path, section: WorkerSection) -> Path | None:
     """The absolute path of the worker's module, or None and an error."""
     if section.main is None:
         if not findings.document.has(section.main_path):
@@ -190,27 +191,6 @@ def _main(findings: Findings, directory: Path, section: Section) -> Path | None:
     else:
         return main
     return None
-
-
-def _leave_services(findings: Findings, section: Section) -> None:
-    """Bindings to other workers, which Python workers do not have yet."""
-    names = [service.binding for service in section.services]
-    if names:
-        uses = ", ".join(f"env.{name}" for name in names)
-        findings.warn(section.services_path, f"is not emulated yet for Python workers: using {uses} raises an error")
-    section.unsupported.update(dict.fromkeys(names, "services"))
-    section.services.clear()
-
-
-def _check_hidden(findings: Findings, section: Section, secrets: EnvFiles, overrides: Mapping[str, str]) -> None:
-    """A secret or a var of the command line may replace a var, but not hide a queue."""
-    for name, path in section.bindings.items():
-        if name in section.vars:
-            continue
-        if name in overrides:
-            findings.error(path, f"{found(name)} is also a var given on the command line")
-        elif name in secrets.origins:
-            findings.error(path, f"{found(name)} is also a secret in {secrets.origins[name]}")
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:

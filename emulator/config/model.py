@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from emulator.base.errors import Problem
-from emulator.queues.settings import ConsumerSettings
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
@@ -26,35 +25,35 @@ class Place(NamedTuple):
     column: int
     key: str
 
-
-@dataclass(frozen=True, slots=True)
-class Producer:
-    """A binding that sends to a queue. `delivery_delay` is in seconds; None leaves it to the queue."""
-
-    binding: str
-    queue: str
-    delivery_delay: int | None = None
+    @property
+    def where(self) -> str:
+        """`wrangler.jsonc:12:9`, or the file alone where there is no line."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
-class Consumer:
-    """A queue that delivers to this worker (or, with type `http_pull`, to whoever pulls).
+class Binding:
+    """What `env` holds under `name`: a thing of one kind, with the settings that this kind has read.
 
-    `place` does not count when two are compared: a consumer that moved to another line is the same.
+    `place` does not count when two are compared: a binding that moved to another line is the same.
     """
 
-    queue: str
-    settings: ConsumerSettings = field(default_factory=ConsumerSettings)
+    kind: str
+    name: str
+    settings: Any
     place: Place | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """A binding to another worker: to its default export, or to what it exports as `entrypoint`."""
+class Declaration:
+    """What a configuration says about a kind without a name in `env`, such as that the worker consumes a queue.
 
-    binding: str
-    service: str
-    entrypoint: str | None = None
+    `place` does not count when two are compared.
+    """
+
+    kind: str
+    settings: Any
+    place: Place | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,10 @@ class Bundling:
 class WorkerConfig:
     """One worker's settings.
 
-    Paths are absolute. `vars` keep their JSON types; `secrets` are strings and win over a var of the same name.
-    `cpu_ms` is CPU time in milliseconds. `watched` lists the files whose change means a new configuration: the
-    configuration itself and every `.dev.vars` and `.env` that was, or would be, read. `place` is where the name stands.
+    Paths are absolute. `bindings` and `declarations` are what the binding kinds have read, in the order in which they
+    stand; only a kind knows what its settings are. `cpu_ms` is CPU time in milliseconds. `watched` lists the files
+    whose change means a new configuration: the configuration itself and every `.dev.vars` and `.env` that was, or would
+    be, read. `place` is where the name stands.
     """
 
     name: str
@@ -101,21 +101,14 @@ class WorkerConfig:
     environment: str | None = None
     compatibility_date: str = ""
     compatibility_flags: frozenset[str] = frozenset()
-    vars: Mapping[str, JSON] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
-    producers: tuple[Producer, ...] = ()
-    consumers: tuple[Consumer, ...] = ()
-    services: tuple[Service, ...] = ()
-    """Bindings to other workers, of a JavaScript worker; of a Python worker they are among `unsupported_bindings`."""
+    bindings: tuple[Binding, ...] = ()
+    declarations: tuple[Declaration, ...] = ()
     bundling: Bundling = field(default_factory=Bundling)
     """How its code is bundled; for JavaScript only."""
     crons: tuple[str, ...] = ()
     cpu_ms: int = DEFAULT_CPU_MS
     dev_port: int | None = None
     dev_ip: str | None = None
-    unsupported_bindings: Mapping[str, str] = field(default_factory=dict)
-    """Names of bindings that wrangler knows and the emulator does not emulate yet -> their configuration key, e.g.
-    `{"CACHE": "kv_namespaces"}`."""
     watched: tuple[Path, ...] = ()
     warnings: tuple[Problem, ...] = ()
     place: Place | None = field(default=None, compare=False, repr=False)

@@ -11,10 +11,12 @@ from emulator.hosts.activity import Activity
 from emulator.hosts.host import Host
 from emulator.hosts.outbound import HttpOutbound, Outbound
 from emulator.hosts.python.host import PythonHost
-from emulator.queues.memory.broker import Broker
 
 if TYPE_CHECKING:
+    from emulator.bindings.services import Services
+    from emulator.hosts.workerd.binding_server import BindingServer
     from emulator.hosts.workerd.sockets import SocketDirectory
+    from emulator.queues.memory.broker import Broker
 
 
 def same_host(one: WorkerConfig, other: WorkerConfig) -> bool:
@@ -25,13 +27,15 @@ def same_host(one: WorkerConfig, other: WorkerConfig) -> bool:
 class HostFactory:
     """Makes the hosts of one session.
 
-    `make_env` makes the `env` of a Python worker; the bindings of a JavaScript worker reach `broker` by themselves.
-    `outbound` carries out the `fetch()` of both; None is the network. Durations are measured with `timer`, in seconds.
+    `make_env` makes the `env` of a Python worker; `services` those of all workers. `outbound` carries out the `fetch()`
+    of both; None is the network. Durations are measured with `timer`, in seconds.
     """
 
     def __init__(
         self,
+        *,
         broker: Broker,
+        services: Services,
         bus: Bus,
         make_env: Callable[[WorkerConfig], Any],
         outbound: Outbound | None,
@@ -40,12 +44,14 @@ class HostFactory:
         self.activity = Activity()
         """What runs in other processes for the hosts that were made."""
         self._broker = broker
+        self._services = services
         self._bus = bus
         self._make_env = make_env
         self._outbound = outbound
         self._timer = timer
         self._network = HttpOutbound()
         self._sockets: SocketDirectory | None = None
+        self._binding_server: BindingServer | None = None
 
     async def close(self) -> None:
         """Let go of what the hosts shared, once they have stopped."""
@@ -62,14 +68,17 @@ class HostFactory:
                 timer=self._timer,
             )
         # What only JavaScript needs is imported for it alone: start-up time is a feature.
+        from emulator.hosts.workerd.binding_server import BindingServer
         from emulator.hosts.workerd.host import WorkerdHost
         from emulator.hosts.workerd.sockets import SocketDirectory
 
-        if self._sockets is None:
-            self._sockets = SocketDirectory()
+        if self._sockets is None or self._binding_server is None:
+            self._sockets, self._binding_server = SocketDirectory(), BindingServer()
         host = WorkerdHost(
             config,
             broker=self._broker,
+            services=self._services,
+            binding_server=self._binding_server,
             sockets=self._sockets,
             bus=self._bus,
             outbound=self._outbound,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from emulator.base.failure import Failure
+from emulator.bindings.registry import KINDS
 from emulator.log.record import Record
 from emulator.log.summary import bindings, sorted_handlers
 
@@ -56,18 +57,21 @@ def _workers(hosts: Sequence[Host]) -> list[dict[str, Any]]:
 
 def _worker(host: Host) -> dict[str, Any]:
     config = host.config
-    return {
+    record: dict[str, Any] = {
         "name": config.name,
         "main": str(config.main),
         "environment": config.environment,
         "loaded": host.failure is None,
         "handlers": sorted_handlers(host),
-        "bindings": [{"name": name, "type": kind} for name, kind, _ in bindings(config)],
-        "crons": list(config.crons),
-        "consumers": [
-            {"queue": consumer.queue, **msgspec.to_builtins(consumer.settings)} for consumer in config.consumers
+        "bindings": [
+            {"name": name, "type": kind.name, **kind.binding_record(settings)}
+            for kind, name, settings in bindings(config)
         ],
+        "crons": list(config.crons),
     }
+    for kind in KINDS:
+        record.update(kind.worker_record(config))
+    return record
 
 
 _FORMS: Final[Mapping[str, Callable[[Any], object]]] = {"failure": _failure, "workers": _workers}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from emulator.base.ranges import Range
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.queue import Queue
 from emulator.queues.message import Outgoing
-from emulator.queues.settings import DELAY_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_MESSAGE_BYTES, Range
+from emulator.queues.settings import DELAY_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_MESSAGE_BYTES
 
 MAX_BACKLOG_BYTES: Final = 25_000_000_000
 

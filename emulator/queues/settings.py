@@ -4,23 +4,11 @@ facts."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from emulator.base.ranges import Range
 
 ConsumerType = Literal["worker", "http_pull"]
-
-
-class Range(NamedTuple):
-    """The whole numbers from `low` to `high`, both included."""
-
-    low: int
-    high: int
-
-    def __contains__(self, value: object) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return f"{self.low:,} to {self.high:,}"
-
 
 DELAY_SECONDS: Final = Range(0, 86_400)
 RETENTION_SECONDS: Final = Range(60, 1_209_600)

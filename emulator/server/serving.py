@@ -16,6 +16,7 @@ from typing import Any, Final
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count, reason, shown_path
+from emulator.bindings.registry import KINDS
 from emulator.config import find_config, load_config
 from emulator.config.model import WorkerConfig
 from emulator.hosts.python.output import install as install_output
@@ -49,7 +50,7 @@ class Options:
 
     def read(self, path: Path) -> WorkerConfig:
         """The configuration at `path` with these options. Raises ConfigError."""
-        return load_config(path, environment=self.environment, overrides=self.overrides)
+        return load_config(path, KINDS, environment=self.environment, overrides=self.overrides)
 
     def read_all(self) -> list[WorkerConfig]:
         """Every worker's configuration, in order. Raises ConfigError, or EmulatorError where there is none."""
@@ -132,11 +133,10 @@ def _unregister(registered: Path) -> None:
 
 
 def _make_control(session: Session, api_token: str) -> Any:
-    from emulator.server.control.api import make_api  # Starlette costs time that start-up need not spend
-    from emulator.server.control.app import make_control
+    from emulator.server.control.app import make_control  # Starlette costs time that start-up need not spend
     from emulator.server.control.forwarding import make_forwarding
 
-    return make_control(make_api(session, api_token), [make_forwarding(session, api_token)])
+    return make_control(session, api_token, [make_forwarding(session, api_token)])
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:

@@ -15,10 +15,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from emulator.base.bus import Bus, Notice
-from emulator.base.clock import Clock
+from emulator.base.clock import Clock, WallClock
 from emulator.base.words import count, shown_path
-from emulator.bindings.env import Env, build_env
-from emulator.config import check_together, describe_changes
+from emulator.bindings.env import Env
+from emulator.bindings.kind import Resources
+from emulator.bindings.queue.config import consumers_of, producers_of
+from emulator.bindings.registry import KINDS
+from emulator.bindings.services import Services
+from emulator.config import check_conflicts, describe_changes
 from emulator.config.model import WorkerConfig
 from emulator.hosts.factory import HostFactory, same_host
 from emulator.hosts.host import Host, NotLoaded
@@ -58,17 +62,22 @@ class Session:
         around_delivery: Callable[[Deliver], Deliver] | None = None,
         journal: Journal | None = None,
     ) -> None:
-        check_together(configs)
+        check_conflicts(configs, KINDS)
         self.bus = bus
         self.journal = journal
         self._recovered_count = 0 if journal is None else journal.recovered_count
+        clock = clock or WallClock()
         self.broker = Broker(bus, clock, journal=journal)
         self.configs = list(configs)
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
-        self._bindings = bindings or {}
+        self.services = Services(KINDS, Resources(self.broker, bus, clock))
+        """What is alive of the binding kinds."""
+        self._doubles = bindings or {}
         self._around_delivery = around_delivery
-        self._factory = HostFactory(self.broker, bus, self._make_env, outbound, timer)
+        self._factory = HostFactory(
+            broker=self.broker, services=self.services, bus=bus, make_env=self._make_env, outbound=outbound, timer=timer
+        )
         self.hosts: list[Host] = [self._factory.make(config) for config in self.configs]
         self.activity = self._factory.activity
         """What runs in other processes on behalf of the workers."""
@@ -92,6 +101,7 @@ class Session:
         for host in self.hosts:
             await host.stop(max(0.0, deadline - perf_counter()))
         await self._factory.close()
+        await self.services.close()
 
     def files_of(self, config: WorkerConfig) -> frozenset[Path]:
         """The files that a worker's code was made of, where those are known."""
@@ -110,8 +120,8 @@ class Session:
         sees (vars, secrets, bindings) follows with the next `reload`. Raises ConfigError when it does not go together
         with those of the other workers, and changes nothing then."""
         old = self.configs[index]
-        check_together([*self.configs[:index], config, *self.configs[index + 1 :]])
-        changes = describe_changes(old, config)
+        check_conflicts([*self.configs[:index], config, *self.configs[index + 1 :]], KINDS)
+        changes = describe_changes(old, config, KINDS)
         if config.name != old.name:
             # Its name is in addresses and events; it stays for as long as the session runs.
             config = replace(config, name=old.name)
@@ -127,8 +137,8 @@ class Session:
         for warning in config.warnings:
             if warning not in old.warnings:
                 self.bus.publish(Notice("warning", str(warning), config.name))
-        kept = {consumer.queue for consumer in config.consumers}
-        for consumer in old.consumers:
+        kept = {consumer.queue for consumer in consumers_of(config)}
+        for consumer in consumers_of(old):
             if consumer.queue not in kept and self.broker.has_queue(consumer.queue):
                 self._forget_declared(consumer.queue)
         self._connect(self.hosts[index], config, old)
@@ -173,13 +183,12 @@ class Session:
 
     def producers_of(self, queue: str) -> list[str]:
         """The names of the workers with a binding that sends to a queue."""
-        return [config.name for config in self.configs if any(producer.queue == queue for producer in config.producers)]
+        return [
+            config.name for config in self.configs if any(producer.queue == queue for producer in producers_of(config))
+        ]
 
-    def _make_env(self, config: WorkerConfig) -> Any:
-        def warn(text: str) -> None:
-            self.bus.publish(Notice("warning", text, config.name))
-
-        env = self.envs[config.name] = build_env(config, self.broker, warn, self._bindings)
+    def _make_env(self, config: WorkerConfig) -> Env:
+        env = self.envs[config.name] = self.services.env(config, self._doubles)
         return env
 
     async def _start(self, host: Host) -> None:
@@ -205,12 +214,12 @@ class Session:
         """Make the worker's queues, and let those it consumes deliver to it. With an `old` configuration only what
         differs from it: the rest is as it was, or as somebody has changed it since. So for `recovered` queues, with the
         configuration of the time."""
-        named = {producer.queue for producer in old.producers} if old else set()
-        for producer in config.producers:
+        named = {producer.queue for producer in producers_of(old)} if old else set()
+        for producer in producers_of(config):
             if producer.queue not in named:
                 self.broker.create_queue(producer.queue)
-        for consumer in config.consumers:
-            if old and consumer in old.consumers:
+        for consumer in consumers_of(config):
+            if old and consumer in consumers_of(old):
                 continue
             queue, settings = consumer.queue, consumer.settings
             origin = self.broker.state_of(queue).origin if self.broker.has_queue(queue) else Origin()
@@ -223,7 +232,7 @@ class Session:
     def _reconnect(self, recovered: Collection[str]) -> None:
         """Let recovered queues deliver to the consumers that they had, where those are here."""
         hosts = self._hosts_by_name()
-        declared = {consumer.queue: config.name for config in self.configs for consumer in config.consumers}
+        declared = {consumer.queue: config.name for config in self.configs for consumer in consumers_of(config)}
         for name in recovered:
             state = self.broker.state_of(name)
             if state.origin.declared is not None and declared.get(name) != state.origin.declared_by:
@@ -258,8 +267,8 @@ class Session:
     def _delete_unused_queues(self) -> None:
         """Forget the queues that nothing names any more. One with messages stays until they are dealt with, and one
         that somebody has made or changed from outside stays in any case."""
-        named = {producer.queue for config in self.configs for producer in config.producers}
-        named |= {consumer.queue for config in self.configs for consumer in config.consumers}
+        named = {producer.queue for config in self.configs for producer in producers_of(config)}
+        named |= {consumer.queue for config in self.configs for consumer in consumers_of(config)}
         for queue in self.broker.queues:
             if queue.consumer is not None:
                 named.add(queue.consumer.dead_letter_queue or "")

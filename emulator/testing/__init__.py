@@ -9,10 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emulator.bindings.queue.records import (
+        Delivery,
+        Message,
+        Metrics,
+        QueueResult,
+        RetryBatch,
+        RetryMessage,
+        message,
+    )
     from emulator.testing.chaos import Chaos
     from emulator.testing.emulators import AsyncEmulator, Emulator
     from emulator.testing.outbound import Outbound, OutboundCall
-    from emulator.testing.records import Delivery, Message, Metrics, QueueResult, RetryBatch, RetryMessage, message
     from emulator_runtime.hosting import Response
 
 __all__ = [
@@ -31,13 +39,14 @@ __all__ = [
     "message",
 ]
 
+_RECORDS = "emulator.bindings.queue.records"
 _MODULES = {
-    "AsyncEmulator": "emulators",
-    "Chaos": "chaos",
-    "Emulator": "emulators",
-    "Outbound": "outbound",
-    "OutboundCall": "outbound",
-    "Response": "outbound",
+    "AsyncEmulator": f"{__name__}.emulators",
+    "Chaos": f"{__name__}.chaos",
+    "Emulator": f"{__name__}.emulators",
+    "Outbound": f"{__name__}.outbound",
+    "OutboundCall": f"{__name__}.outbound",
+    "Response": f"{__name__}.outbound",
 }
 
 
@@ -47,4 +56,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'records')}"), name)
+    return getattr(import_module(_MODULES.get(name, _RECORDS)), name)

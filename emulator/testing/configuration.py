@@ -12,8 +12,11 @@ from textwrap import dedent
 from typing import Any, Final
 
 from emulator.base.errors import ConfigError, EmulatorError, Problem
+from emulator.bindings.registry import KINDS
+from emulator.bindings.secrets.kind import SECRETS
+from emulator.bindings.vars.kind import VARS
 from emulator.config import find_config, load_config
-from emulator.config.model import JSON, WorkerConfig
+from emulator.config.model import JSON, Binding, WorkerConfig
 
 _HINT: Final = (
     'Name one: Emulator("path/wrangler.jsonc"), or for the fixture `emulator_config` in the settings of pytest;\n'
@@ -47,7 +50,7 @@ def from_files(
         for path in found:
             if not path.exists():
                 raise EmulatorError("there is no such file", where=str(path), hint=_HINT)
-        return [_with(load_config(path, environment=environment), variables, secrets) for path in found]
+        return [_with(load_config(path, KINDS, environment=environment), variables, secrets) for path in found]
 
     return read
 
@@ -97,7 +100,7 @@ def from_code(
         except (TypeError, ValueError) as error:
             raise EmulatorError(f"queues= and settings= must be what JSON can say: {error}") from None
         try:
-            config = load_config(file)
+            config = load_config(file, KINDS)
         except ConfigError as error:
             raise ConfigError(list(map(_in_code, error.problems))) from None
         warnings = tuple(map(_in_code, config.warnings))
@@ -112,7 +115,12 @@ def _in_code(problem: Problem) -> Problem:
 
 
 def _with(config: WorkerConfig, variables: Mapping[str, JSON], secrets: Mapping[str, str]) -> WorkerConfig:
-    if not variables and not secrets:
-        return config
-    kept = {key: value for key, value in config.secrets.items() if key not in variables}
-    return replace(config, vars={**config.vars, **variables}, secrets={**kept, **secrets})
+    """The configuration with further variables and secrets. Either wins over a secret of its name."""
+    given = {VARS.name: variables, SECRETS.name: secrets}
+    kept = [
+        each
+        for each in config.bindings
+        if each.name not in given.get(each.kind, {}) and not (each.kind == SECRETS.name and each.name in variables)
+    ]
+    added = [Binding(kind, name, value) for kind, values in given.items() for name, value in values.items()]
+    return replace(config, bindings=(*kept, *added))

@@ -16,6 +16,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError, WorkerLoadError
+from emulator.bindings.queue.records import (
+    Delivery,
+    Message,
+    QueueResult,
+    RetryBatch,
+    RetryMessage,
+    at_time,
+    look_at,
+    to_dispatch,
+)
 from emulator.config.model import WorkerConfig
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, JavaScriptError
 from emulator.hosts.python.loader import OwnSource
@@ -36,21 +46,13 @@ from emulator.session.session import Session
 from emulator.testing.chaos import Chaos, Disturber
 from emulator.testing.loop import EPOCH, EndlessError, LoopClock, RealLoop, StuckError, VirtualLoop
 from emulator.testing.outbound import Outbound, UnmatchedFetchError
-from emulator.testing.records import (
-    Delivery,
-    Message,
-    QueueResult,
-    RetryBatch,
-    RetryMessage,
-    at_time,
-    look_at,
-    to_dispatch,
-)
 from emulator.testing.timeline import Timeline
 from emulator.wire.codec import ContentType
 from emulator_runtime.hosting import to_record
 
 if TYPE_CHECKING:
+    from emulator.bindings.kind import Service
+    from emulator.queues.memory.broker import Broker
     from emulator_runtime.hosting import Request, Response
 
 T = TypeVar("T")
@@ -147,6 +149,17 @@ class Core:
         assert self._session is not None
         return self._session
 
+    @property
+    def broker(self) -> Broker:
+        """What keeps the queues."""
+        return self.session.broker
+
+    def service(self, kind: str) -> Service[Any]:
+        """What is alive of a binding kind."""
+        __tracebackhide__ = True
+        self.check_open()
+        return self.session.services[kind]
+
     def _is_busy_outside(self) -> object:
         """Whether the network, or another process that runs worker code, is being waited for."""
         return self.outbound.requests_outside or (self._session is not None and self._session.activity.calls_under_way)
@@ -156,10 +169,9 @@ class Core:
         return self._session is not None and self._session.activity.owns(descriptor)
 
     def _make_control(self) -> Any:
-        from emulator.server.control.api import make_api  # few tests ask for what is under /cdn-cgi/
-        from emulator.server.control.app import make_control
+        from emulator.server.control.app import make_control  # few tests ask for what is under /cdn-cgi/
 
-        return make_control(make_api(self.session))
+        return make_control(self.session)
 
     def close(self) -> None:
         """Let what runs finish in no more time than it takes, cancel the rest, and close everything."""
@@ -188,6 +200,11 @@ class Core:
         __tracebackhide__ = True
         with self.lock:
             return function(*arguments)
+
+    async def on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call `function` on another thread, while no other thread is inside this emulator."""
+        __tracebackhide__ = True
+        return await on_thread(self.exclusively, function, *arguments)
 
     def run(self, main: Coroutine[Any, Any, T], *, check: bool = True) -> T:
         """Run `main` to its end, and all that is due then. What worker code raised comes out with the user's frames
@@ -521,6 +538,18 @@ def check_no_loop() -> None:
         "Emulator is for tests that are not async: this one runs on an event loop already",
         hint="Use `async with AsyncEmulator(...) as emulator:`, or the fixture async_emulator, and await its methods.",
     )
+
+
+async def on_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function of the core on another thread, so that the test's own event loop is free meanwhile."""
+    __tracebackhide__ = True
+    from anyio import to_thread
+
+    try:
+        return await to_thread.run_sync(partial(function, *arguments))
+    except Exception as error:
+        error.__traceback__ = user_frames(error)
+        raise
 
 
 def user_frames(error: BaseException) -> TracebackType | None:

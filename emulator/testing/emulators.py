@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count
-from emulator.queues.message import Outgoing
+from emulator.bindings.queue.records import Delivery, QueueResult, at_time
+from emulator.bindings.registry import KINDS
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
-from emulator.testing.core import IDLE_LIMIT, Core, Settings, keep_sources, random_seed, user_frames
+from emulator.testing.core import IDLE_LIMIT, Core, Settings, keep_sources, on_thread, random_seed
 from emulator.testing.outbound import Outbound
-from emulator.testing.records import Delivery, Message, Metrics, QueueResult, at_time
-from emulator.wire.codec import ContentType, encode
+from emulator.wire.codec import ContentType
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
 
+    from emulator.bindings.kit import Accessor
+    from emulator.bindings.registry import Accessors, AsyncAccessors
     from emulator.config.model import JSON
-
-
-T = TypeVar("T")
+else:
+    Accessors = AsyncAccessors = object
 
 
 class _Base:
@@ -144,6 +145,19 @@ class _Base:
         """What has happened so far, a line an event, with virtual times."""
         return self._core.timeline.render()
 
+    if not TYPE_CHECKING:  # type checkers find these in Accessors and AsyncAccessors
+
+        def __getattr__(self, name: str) -> Any:
+            """What a binding kind adds, such as `queue`."""
+            __tracebackhide__ = True
+            accessor = None if name.startswith("_") else _accessors().get(name)
+            if accessor is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            return partial(getattr(accessor, self._form), self._core)
+
+        def __dir__(self) -> list[str]:
+            return [*super().__dir__(), *_accessors()]
+
     def override(self, worker: str | None = None, /, **bindings: Any) -> None:
         """Put bindings (vars, secrets, doubles of any kind) into `env`, of all workers or of one, from here on."""
         __tracebackhide__ = True
@@ -168,151 +182,18 @@ class _Base:
         return chosen
 
 
-class _BaseQueue:
-    """What can be looked at in a queue without running anything."""
-
-    def __init__(self, core: Core, name: str) -> None:
-        __tracebackhide__ = True
-        core.queue(name)
-        self._core = core
-        self.name = name
-
-    @property
-    def messages(self) -> list[Message]:
-        """What waits: the ready messages in order, then the delayed ones by the time they are due."""
-        return self._core.messages(self.name)
-
-    @property
-    def in_flight(self) -> list[Message]:
-        """What a handler has at the moment."""
-        return self._core.in_flight(self.name)
-
-    @property
-    def deliveries(self) -> list[Delivery]:
-        """Every delivery of this queue so far, oldest first."""
-        return [delivery for delivery in self._core.deliveries if delivery.queue == self.name]
-
-    @property
-    def metrics(self) -> Metrics:
-        """The backlog: everything that is not settled."""
-        metrics = self._core.queue(self.name).metrics()
-        oldest = metrics.oldest_message_timestamp
-        return Metrics(metrics.backlog_count, metrics.backlog_bytes, None if oldest is None else at_time(oldest))
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether deliveries are stopped."""
-        return self._core.queue(self.name).settings.delivery_paused
-
-    def fail_next(self, number: int = 1, error: Exception | type[Exception] | None = None) -> None:
-        """Let the next `number` deliveries fail with `error` (a ConnectionError unless given), without running the
-        handler. Each counts as an attempt."""
-        __tracebackhide__ = True
-        raised = error() if isinstance(error, type) else error
-        self._core.fail_next(self.name, number, raised or ConnectionError("made to fail by the test"))
-
-    def __repr__(self) -> str:
-        if self._core.closed:
-            return f"<Queue {self.name} of a closed emulator>"
-        queue = self._core.queue(self.name)
-        counts = {"ready": queue.ready_count, "delayed": queue.delayed_count, "in flight": queue.in_flight_count}
-        words = [f"{number} {what}" for what, number in counts.items() if number] or ["empty"]
-        return f"<Queue {self.name} {', '.join([*words, *(['paused'] if self.is_paused else [])])}>"
-
-    def _send(self, bodies: Iterable[Any], content_type: ContentType, delay_seconds: int | None) -> None:
-        __tracebackhide__ = True
-        self._core.check_open()
-        if isinstance(bodies, (str, bytes, Mapping)):
-            raise TypeError(f"send_batch() takes a list of bodies, not a {type(bodies).__name__}")
-        outgoing = [Outgoing(encode(body, content_type), content_type, delay_seconds) for body in bodies]
-        if not outgoing:
-            raise TypeError("send_batch() requires at least one message")
-        self._core.session.broker.send(self.name, outgoing, source="test")
-
-    def _pause(self) -> None:
-        __tracebackhide__ = True
-        self._core.check_open()
-        self._core.session.broker.pause(self.name)
-
-    def _resume(self) -> None:
-        __tracebackhide__ = True
-        self._core.check_open()
-        self._core.session.broker.resume(self.name)
-
-    def _purge(self) -> int:
-        __tracebackhide__ = True
-        self._core.check_open()
-        return self._core.session.broker.purge(self.name)
+def _accessors() -> dict[str, Accessor]:
+    """What the binding kinds add to an emulator, by name."""
+    return {accessor.name: accessor for kind in KINDS if (accessor := kind.accessor()) is not None}
 
 
-class Queue(_BaseQueue):
-    """A queue, from the test's side."""
-
-    def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
-        """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
-        __tracebackhide__ = True
-        self._send([body], content_type, delay_seconds)
-
-    def send_batch(
-        self, bodies: Iterable[Any], *, content_type: ContentType = "json", delay_seconds: int | None = None
-    ) -> None:
-        """Send 1 to 100 messages, all or none."""
-        __tracebackhide__ = True
-        self._send(bodies, content_type, delay_seconds)
-
-    def pause(self) -> None:
-        """Stop deliveries; messages are still accepted."""
-        __tracebackhide__ = True
-        self._pause()
-
-    def resume(self) -> None:
-        """Deliver again."""
-        __tracebackhide__ = True
-        self._resume()
-
-    def purge(self) -> int:
-        """Delete what waits. Returns how many messages that were."""
-        __tracebackhide__ = True
-        return self._purge()
-
-
-class AsyncQueue(_BaseQueue):
-    """A queue, from the side of an async test. What changes something is awaited."""
-
-    async def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
-        """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
-        __tracebackhide__ = True
-        await _on_thread(self._core.exclusively, self._send, [body], content_type, delay_seconds)
-
-    async def send_batch(
-        self, bodies: Iterable[Any], *, content_type: ContentType = "json", delay_seconds: int | None = None
-    ) -> None:
-        """Send 1 to 100 messages, all or none."""
-        __tracebackhide__ = True
-        await _on_thread(self._core.exclusively, self._send, bodies, content_type, delay_seconds)
-
-    async def pause(self) -> None:
-        """Stop deliveries; messages are still accepted."""
-        __tracebackhide__ = True
-        await _on_thread(self._core.exclusively, self._pause)
-
-    async def resume(self) -> None:
-        """Deliver again."""
-        __tracebackhide__ = True
-        await _on_thread(self._core.exclusively, self._resume)
-
-    async def purge(self) -> int:
-        """Delete what waits. Returns how many messages that were."""
-        __tracebackhide__ = True
-        return await _on_thread(self._core.exclusively, self._purge)
-
-
-class Emulator(_Base):
+class Emulator(_Base, Accessors):
     """Workers under test, in this process and in virtual time. Use it in a `with` block; the fixture `emulator` is one.
 
     Time stands still unless it is moved: by `advance` and `run_until_idle`, or because a request waits for it.
     """
 
+    _form = "synchronous"
     _client: httpx.Client | None = None
 
     def __enter__(self) -> Self:
@@ -405,11 +286,6 @@ class Emulator(_Base):
         __tracebackhide__ = True
         return self._core.run_until_idle(limit)
 
-    def queue(self, name: str) -> Queue:
-        """A queue. Raises EmulatorError, which names the ones that are there."""
-        __tracebackhide__ = True
-        return Queue(self._core, name)
-
     def dispatch_fetch(self, url: str, method: str = "GET", **options: Any) -> httpx.Response:
         """Send one request past the client's cookies and redirects. A path goes to the first worker."""
         __tracebackhide__ = True
@@ -430,7 +306,7 @@ class Emulator(_Base):
         self._core.dispatch_scheduled(cron, (time or self.now).timestamp(), worker)
 
 
-class AsyncEmulator(_Base):
+class AsyncEmulator(_Base, AsyncAccessors):
     """Workers under test, for async tests, under asyncio or anything else that anyio supports. Use it in an `async
     with` block; the fixture `async_emulator` is one.
 
@@ -438,11 +314,12 @@ class AsyncEmulator(_Base):
     awaited. What is asked for at the same time is done one after the other. What only looks is not awaited.
     """
 
+    _form = "asynchronous"
     _client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
         __tracebackhide__ = True
-        await _on_thread(self._open)
+        await on_thread(self._open)
         return self
 
     async def __aexit__(
@@ -463,7 +340,7 @@ class AsyncEmulator(_Base):
         if self._client is not None:
             await self._client.aclose()
             self._client = None
-        await _on_thread(self._close)
+        await on_thread(self._close)
         self._closed(error)
 
     @property
@@ -475,7 +352,7 @@ class AsyncEmulator(_Base):
         if self._client is None:
             from emulator.testing.transport import AsyncClient
 
-            self._client = AsyncClient(core, _on_thread)
+            self._client = AsyncClient(core, on_thread)
         return self._client
 
     async def request(self, method: str, url: str, **options: Any) -> httpx.Response:
@@ -522,25 +399,20 @@ class AsyncEmulator(_Base):
         """Move time by `seconds`, running all that falls due on the way in order. Returns the deliveries that were
         settled since the last call of this or `run_until_idle`."""
         __tracebackhide__ = True
-        return await _on_thread(self._core.exclusively, self._core.advance, seconds)
+        return await self._core.on_thread(self._core.advance, seconds)
 
     async def run_until_idle(self, limit: int = IDLE_LIMIT) -> list[Delivery]:
         """Jump from deadline to deadline until nothing is due. Returns the deliveries as `advance` does. Raises
         EmulatorError with an account of them when there are more than `limit`."""
         __tracebackhide__ = True
-        return await _on_thread(self._core.exclusively, self._core.run_until_idle, limit)
-
-    def queue(self, name: str) -> AsyncQueue:
-        """A queue. Raises EmulatorError, which names the ones that are there."""
-        __tracebackhide__ = True
-        return AsyncQueue(self._core, name)
+        return await self._core.on_thread(self._core.run_until_idle, limit)
 
     async def dispatch_fetch(self, url: str, method: str = "GET", **options: Any) -> httpx.Response:
         """Send one request past the client's cookies and redirects. A path goes to the first worker."""
         __tracebackhide__ = True
         from emulator.testing.transport import AsyncClient
 
-        async with AsyncClient(self._core, _on_thread) as client:
+        async with AsyncClient(self._core, on_thread) as client:
             return await client.request(method, url, **options)
 
     async def dispatch_queue(
@@ -549,7 +421,7 @@ class AsyncEmulator(_Base):
         """Run the consumer of `queue` once, outside the broker, on bodies or on what `message()` makes. Returns what
         the handler decided; one that raises is an outcome."""
         __tracebackhide__ = True
-        result: QueueResult = await _on_thread(
+        result: QueueResult = await on_thread(
             self._core.exclusively, self._core.dispatch_queue, queue, messages, content_type
         )
         return result
@@ -559,7 +431,7 @@ class AsyncEmulator(_Base):
     ) -> None:
         """Run the `scheduled` handler of the first worker, or of `worker`, as if `cron` had fired at `time` (now)."""
         __tracebackhide__ = True
-        await _on_thread(
+        await on_thread(
             self._core.exclusively, self._core.dispatch_scheduled, cron, (time or self.now).timestamp(), worker
         )
 
@@ -574,18 +446,6 @@ def opened(**arguments: Any) -> Iterator[AsyncEmulator]:
     finally:
         emulator._close()  # noqa: SLF001
     emulator._closed()  # noqa: SLF001
-
-
-async def _on_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Run a function of the core on another thread, so that the test's own event loop is free meanwhile."""
-    __tracebackhide__ = True
-    from anyio import to_thread
-
-    try:
-        return await to_thread.run_sync(partial(function, *arguments))
-    except Exception as error:
-        error.__traceback__ = user_frames(error)
-        raise
 
 
 def _note_failure(core: Core | None, error: BaseException | None) -> None:

@@ -9,24 +9,31 @@ from typing import Any
 
 import pytest
 
-from emulator.base.bus import Bus
+from emulator.base.bus import Bus, Notice
 from emulator.base.clock import VirtualClock
-from emulator.bindings.env import Env, build_env
+from emulator.bindings.env import Env
+from emulator.bindings.kind import Resources
+from emulator.bindings.queue.config import Producer
 from emulator.bindings.queue.python import QueueBinding
-from emulator.config.model import Producer, WorkerConfig
+from emulator.bindings.registry import KINDS
+from emulator.bindings.services import Services
 from emulator.queues.errors import QueueError
 from emulator.queues.memory.broker import Broker
 from emulator_runtime.errors import NotEmulatedError
+from tests.support.configs import make_config
 
 ORDERS = (Producer("ORDERS", "orders"),)
 
 
 def make(warnings: list[str] | None = None, **settings: Any) -> tuple[Any, Broker]:
     """An env, and the broker behind it, which has the queue `orders`."""
-    broker = Broker(Bus(), VirtualClock())
+    bus, clock = Bus(), VirtualClock()
+    broker = Broker(bus, clock)
     broker.create_queue("orders")
-    config = WorkerConfig("shop", Path("/project/wrangler.jsonc"), Path("/project/src/entry.py"), **settings)
-    return build_env(config, broker, (warnings if warnings is not None else []).append), broker
+    if warnings is not None:
+        bus.subscribe(Notice, lambda notice: warnings.append(f"{notice.worker}: {notice.text}"))
+    config = make_config("shop", Path("/project/wrangler.jsonc"), Path("/project/src/entry.py"), **settings)
+    return Services(KINDS, Resources(broker, bus, clock)).env(config, {}), broker
 
 
 def test_vars_keep_their_types() -> None:
@@ -68,7 +75,7 @@ def test_an_unknown_option_of_a_send_is_a_warning_of_the_worker() -> None:
     warnings: list[str] = []
     env, _ = make(warnings, producers=ORDERS)
     asyncio.run(env.ORDERS.send(1, delay=5))
-    assert len(warnings) == 1
+    assert [warning.partition(" ignores")[0] for warning in warnings] == ["shop: send()"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +142,7 @@ def test_an_env_can_be_copied() -> None:
 
 @pytest.mark.parametrize("use", [lambda cache: cache.get("key"), lambda cache: cache()], ids=["attribute", "call"])
 def test_a_binding_that_is_not_emulated_yet_says_so_when_it_is_used(use: Any) -> None:
-    env, _ = make(unsupported_bindings={"CACHE": "kv_namespaces"})
+    env, _ = make(not_emulated={"CACHE": "kv_namespaces"})
     cache = env.CACHE
     with pytest.raises(NotEmulatedError) as caught:
         use(cache)
@@ -146,6 +153,6 @@ def test_a_binding_that_is_not_emulated_yet_says_so_when_it_is_used(use: Any) ->
 
 
 def test_a_binding_that_is_not_emulated_yet_is_declared() -> None:
-    env, _ = make(unsupported_bindings={"CACHE": "kv_namespaces"})
+    env, _ = make(not_emulated={"CACHE": "kv_namespaces"})
     with pytest.raises(AttributeError, match="which declares: CACHE"):
         _ = env.CASH

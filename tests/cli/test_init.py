@@ -9,10 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from emulator.base.errors import EmulatorError
+from emulator.bindings.queue.config import consumers_of, producers_of
 from emulator.cli import cli
 from emulator.cli.init import worker_name
 from emulator.cli.templates import template_names, templates_directory
-from emulator.config import load_config
+from tests.support.configs import load_config
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +62,8 @@ def test_the_next_commands_are_shown() -> None:
 def test_the_default_template_has_the_queue_of_the_readme(tmp_path: Path) -> None:
     init("my-app")
     config = load_config(tmp_path / "my-app" / "wrangler.jsonc", environment=None, overrides={})
-    assert [(producer.binding, producer.queue) for producer in config.producers] == [("EVENTS", "my-app-events")]
-    settings = config.consumers[0].settings
+    assert [(producer.binding, producer.queue) for producer in producers_of(config)] == [("EVENTS", "my-app-events")]
+    settings = consumers_of(config)[0].settings
     assert (settings.max_batch_size, settings.max_batch_timeout, settings.max_retries) == (10, 5, 3)
     assert settings.dead_letter_queue == "my-app-events-dlq"
 

@@ -20,16 +20,15 @@ from click.testing import CliRunner, Result
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
 from emulator.cli import cli
-from emulator.config import load_config
 from emulator.queues.message import Outgoing
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.app import App
-from emulator.server.control.api import make_api
 from emulator.server.control.app import make_control
 from emulator.server.gateway import Gateway
 from emulator.session.running import Running, register
 from emulator.session.session import Session
 from emulator.wire.codec import encode
+from tests.support.configs import load_config
 
 URL = "http://127.0.0.1:8787"
 WORKER = """
@@ -58,8 +57,11 @@ class Local:
         self.broker = self.session.broker
         self.runner = asyncio.Runner()
         self.runner.run(self.session.load())
-        api = make_api(self.session, "secret")
-        app = App([Gateway(host, bus) for host in self.session.hosts], lambda: make_control(api), "127.0.0.1")
+        app = App(
+            [Gateway(host, bus) for host in self.session.hosts],
+            lambda: make_control(self.session, "secret"),
+            "127.0.0.1",
+        )
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app))
 
     def answer(self, request: httpx.Request) -> httpx.Response:

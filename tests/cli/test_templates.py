@@ -15,11 +15,11 @@ from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
 from emulator.cli.init import create
 from emulator.cli.templates import templates_directory
-from emulator.config import load_config
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered
 from emulator.session.session import Session
 from emulator_runtime.workers import Request
 from tests.hosts.support import fetch
+from tests.support.configs import load_config
 
 
 class Running:

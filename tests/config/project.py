@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from emulator.base.errors import ConfigError, Problem
-from emulator.config import WorkerConfig, load_config
+from emulator.config import WorkerConfig
+from tests.support.configs import load_config
 
 MARK = "▶"
 BASE = '{\n  "name": "demo",\n  "main": "src/entry.py",\n  "compatibility_date": "2026-01-31",\n  '

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from emulator.base.errors import ConfigError
-from emulator.config import WorkerConfig, describe_changes, load_config
+from emulator.bindings.registry import KINDS
+from emulator.config import WorkerConfig, describe_changes
 from emulator.config.model import Bundling, ModuleRule
+from tests.support.configs import load_config
 
 
 def load(directory: Path, environment: str | None = None, **settings: Any) -> WorkerConfig:
@@ -123,7 +125,7 @@ def test_additional_modules_are_not_emulated_where_there_is_a_bundle(tmp_path: P
 
 def test_a_change_of_them_is_named(tmp_path: Path) -> None:
     before = load(tmp_path, define={"A": "1"})
-    assert describe_changes(before, load(tmp_path, define={"A": "2"}, minify=True)) == [
+    assert describe_changes(before, load(tmp_path, define={"A": "2"}, minify=True), KINDS) == [
         "define changed",
         "minify changed",
     ]

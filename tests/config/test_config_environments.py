@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.config import Consumer, Producer
+from emulator.bindings.not_emulated.kind import NOT_EMULATED
+from emulator.bindings.queue.config import Consumer, Producer, consumers_of, producers_of
+from emulator.bindings.vars.kind import VARS
 from emulator.queues.settings import ConsumerSettings
 from tests.config.project import assert_errors, assert_warnings, load, wrap
 
@@ -36,8 +38,8 @@ def test_an_environment_inherits_all_but_bindings_vars_and_queues(tmp_path: Path
     assert (config.compatibility_date, config.compatibility_flags) == ("2026-01-31", frozenset({"python_workers"}))
     assert (config.crons, config.cpu_ms) == (("* * * * *",), 50)
     assert (config.dev_port, config.dev_ip) == (9000, "0.0.0.0")
-    assert (config.vars, config.producers, config.consumers) == ({}, (), ())
-    assert config.unsupported_bindings == {"ASSETS": "assets"}
+    assert (VARS.bindings(config), producers_of(config), consumers_of(config)) == ({}, [], [])
+    assert NOT_EMULATED.bindings(config) == {"ASSETS": "assets"}
 
 
 def test_an_environment_has_its_own_bindings_vars_and_queues(tmp_path: Path) -> None:
@@ -54,11 +56,11 @@ def test_an_environment_has_its_own_bindings_vars_and_queues(tmp_path: Path) -> 
     config = load(tmp_path, text, environment="staging")
     assert (config.name, config.compatibility_date, config.compatibility_flags) == ("other", "2025-01-01", frozenset())
     assert (config.crons, config.cpu_ms) == ((), 30_000)
-    assert config.vars == {"B": [2]}
-    assert config.producers == (Producer("Q", "b", 0),)
-    assert config.consumers == (Consumer("b", ConsumerSettings(max_retries=0, dead_letter_queue="c")),)
+    assert VARS.bindings(config) == {"B": [2]}
+    assert producers_of(config) == [Producer("Q", "b", 0)]
+    assert consumers_of(config) == [Consumer("b", ConsumerSettings(max_retries=0, dead_letter_queue="c"))]
     assert config.warnings == ()
-    assert load(tmp_path, text).vars == {"A": 1}
+    assert VARS.bindings(load(tmp_path, text)) == {"A": 1}
 
 
 def test_what_is_not_inherited_is_one_warning(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from emulator.base.errors import ConfigError, EmulatorError
-from emulator.config import find_config, load_config
+from emulator.bindings.queue.config import consumers_of
+from emulator.config import find_config
 from tests.config.project import assert_errors, wrap, write
+from tests.support.configs import load_config
 
 QUEUE_NAME = "a queue name: 1 to 63 lowercase letters, digits and hyphens, with no hyphen at either end"
 WORKER_NAME = "a name of 1 to 63 lowercase letters, digits, hyphens and underscores that does not begin with a hyphen"
@@ -48,7 +50,7 @@ def test_a_consumer_setting_out_of_range_is_an_error(tmp_path: Path, key: str, a
     ],
 )
 def test_both_ends_of_every_range_are_allowed(tmp_path: Path, settings: str) -> None:
-    assert load_config(write(tmp_path, consumer(settings))).consumers[0].queue == "orders"
+    assert consumers_of(load_config(write(tmp_path, consumer(settings))))[0].queue == "orders"
 
 
 ONE_ERROR = {

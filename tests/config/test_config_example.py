@@ -8,9 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emulator.config import Producer, WorkerConfig, jsonc, load_config, reading
+from emulator.bindings.not_emulated.kind import NOT_EMULATED
+from emulator.bindings.queue.config import (
+    CONSUMER_KEYS,
+    PRODUCER_KEYS,
+    QUEUES_KEYS,
+    Producer,
+    consumers_of,
+    producers_of,
+)
+from emulator.bindings.registry import KINDS
+from emulator.bindings.vars.kind import VARS
+from emulator.config import WorkerConfig, jsonc, reading
 from emulator.config.model import Bundling
 from emulator.queues.settings import ConsumerSettings
+from tests.support.configs import load_config
 
 EXAMPLE = Path(__file__).parents[2] / "wrangler.jsonc.example"
 
@@ -28,25 +40,26 @@ def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
     config = load_example(tmp_path)
     assert config.warnings == ()
     assert config.name == "example"
-    assert config.vars == {"GREETING": "hello", "LIMITS": {"free": 3, "paid": None}}
-    assert [consumer.settings.type for consumer in config.consumers] == ["worker", "http_pull"]
+    assert VARS.bindings(config) == {"GREETING": "hello", "LIMITS": {"free": 3, "paid": None}}
+    assert [consumer.settings.type for consumer in consumers_of(config)] == ["worker", "http_pull"]
 
 
 def test_the_environment_of_the_example_loads_without_a_warning(tmp_path: Path) -> None:
     config = load_example(tmp_path, "staging")
     assert config.warnings == ()
     assert config.name == "example-staging"
-    assert config.producers == (Producer("SIGNUPS", "signups-staging"),)
+    assert producers_of(config) == [Producer("SIGNUPS", "signups-staging")]
 
 
 def test_the_example_shows_every_key_that_is_read() -> None:
     data: Any = jsonc.parse(EXAMPLE.read_text()).data
     queues = data["queues"]
+    shown_keys = {name: key.check for kind in KINDS if kind is not NOT_EMULATED for name, key in kind.keys.items()}
     shown: list[tuple[Any, Mapping[str, object]]] = [
-        (data, reading.TOP_LEVEL_KEYS),
-        (queues, reading.QUEUES_KEYS),
-        (queues["producers"][0], reading.PRODUCER_KEYS),
-        (queues["consumers"][0] | queues["consumers"][1], reading.CONSUMER_KEYS),
+        (data, {**reading.TOP_LEVEL_KEYS, **shown_keys}),
+        (queues, QUEUES_KEYS),
+        (queues["producers"][0], PRODUCER_KEYS),
+        (queues["consumers"][0] | queues["consumers"][1], CONSUMER_KEYS),
         (data["triggers"], reading.TRIGGERS_KEYS),
         (data["limits"], reading.LIMITS_KEYS),
         (data["dev"], reading.DEV_KEYS),
@@ -57,13 +70,13 @@ def test_the_example_shows_every_key_that_is_read() -> None:
 
 def test_every_setting_of_the_model_can_be_written_in_a_file() -> None:
     settings = {field.name for field in dataclasses.fields(ConsumerSettings)}
-    assert settings | {"queue"} == reading.CONSUMER_KEYS.keys()
-    assert {field.name for field in dataclasses.fields(Producer)} == reading.PRODUCER_KEYS.keys()
+    assert settings | {"queue"} == CONSUMER_KEYS.keys()
+    assert {field.name for field in dataclasses.fields(Producer)} == PRODUCER_KEYS.keys()
 
 
 def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     config = load_example(tmp_path)
-    push, pull = (consumer.settings for consumer in config.consumers)
+    push, pull = (consumer.settings for consumer in consumers_of(config))
     assert push == ConsumerSettings(dead_letter_queue="signups-dead")
     assert pull == ConsumerSettings(type="http_pull")
     assert config.cpu_ms == 30_000

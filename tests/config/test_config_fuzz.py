@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.base.errors import ConfigError
-from emulator.config import load_config, reading, wrangler_keys
+from emulator.bindings.queue.config import CONSUMER_KEYS, PRODUCER_KEYS, QUEUES_KEYS
+from emulator.bindings.registry import KINDS
+from emulator.config import reading, wrangler_keys
 from tests.config.project import write
+from tests.support.configs import load_config
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -26,18 +29,18 @@ def objects(keys: Any, **known: st.SearchStrategy[Any]) -> st.SearchStrategy[Any
 
 
 QUEUES = objects(
-    reading.QUEUES_KEYS,
-    producers=st.lists(objects(reading.PRODUCER_KEYS), max_size=3),
-    consumers=st.lists(objects(reading.CONSUMER_KEYS), max_size=3),
+    QUEUES_KEYS,
+    producers=st.lists(objects(PRODUCER_KEYS), max_size=3),
+    consumers=st.lists(objects(CONSUMER_KEYS), max_size=3),
 )
 SECTION = objects(
-    [*reading.SECTION_KEYS, *wrangler_keys.BINDINGS],
+    [*reading.SECTION_KEYS, *(key for kind in KINDS for key in kind.keys)],
     queues=QUEUES,
     triggers=objects(reading.TRIGGERS_KEYS),
     limits=objects([*reading.LIMITS_KEYS, "subrequests"]),
 )
 DOCUMENT = objects(
-    [*reading.TOP_LEVEL_KEYS, *wrangler_keys.NOT_EMULATED],
+    [*reading.TOP_LEVEL_KEYS, *wrangler_keys.NOT_EMULATED, *(key for kind in KINDS for key in kind.keys)],
     queues=QUEUES,
     dev=objects([*reading.DEV_KEYS, "local_protocol"]),
     env=st.dictionaries(st.sampled_from(["staging", "other"]), SECTION),

@@ -9,16 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.base.errors import ConfigError
-from emulator.config import load_config
+from emulator.bindings.secrets.kind import SECRETS
+from emulator.bindings.vars.kind import VARS
 from emulator.config.dotenv import parse_env
 from tests.config.project import wrap, write
+from tests.support.configs import load_config
 
 CONFIG = wrap('"vars": {"A": "var", "KEPT": 1}, "env": {"staging": {"vars": {"A": "staging var"}}}')
 
 
 def secrets(directory: Path, environment: str | None = None, **files: str) -> dict[str, str]:
     path = write(directory, CONFIG, **files)
-    return dict(load_config(path, environment=environment).secrets)
+    return SECRETS.bindings(load_config(path, environment=environment))
 
 
 def test_there_are_no_secrets_without_a_file(tmp_path: Path) -> None:
@@ -52,10 +54,10 @@ def test_references_are_expanded_in_env_files_only(tmp_path: Path) -> None:
 def test_the_command_line_wins_over_secrets_and_vars(tmp_path: Path) -> None:
     path = write(tmp_path, CONFIG, **{".dev.vars": "A=secret\nB=secret"})
     config = load_config(path, overrides={"A": "given", "NEW": "x:y"})
-    assert config.vars == {"A": "given", "KEPT": 1, "NEW": "x:y"}
-    assert config.secrets == {"B": "secret"}
-    assert load_config(path).vars == {"A": "var", "KEPT": 1}
-    assert load_config(path).secrets == {"A": "secret", "B": "secret"}
+    assert VARS.bindings(config) == {"A": "given", "KEPT": 1, "NEW": "x:y"}
+    assert SECRETS.bindings(config) == {"B": "secret"}
+    assert VARS.bindings(load_config(path)) == {"A": "var", "KEPT": 1}
+    assert SECRETS.bindings(load_config(path)) == {"A": "secret", "B": "secret"}
 
 
 def test_every_file_that_would_be_read_is_watched(tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_every_file_that_would_be_read_is_watched(tmp_path: Path) -> None:
 def test_a_line_that_cannot_be_read_is_a_warning_that_does_not_show_it(tmp_path: Path) -> None:
     path = write(tmp_path, CONFIG, **{".dev.vars": "A=1\nhunter2\n\nB = 2\n= x"})
     config = load_config(path)
-    assert config.secrets == {"A": "1", "B": "2"}
+    assert SECRETS.bindings(config) == {"A": "1", "B": "2"}
     file = tmp_path / ".dev.vars"
     assert [str(warning) for warning in config.warnings] == [
         f"{file}:2:1: this line is not KEY=VALUE and is ignored",

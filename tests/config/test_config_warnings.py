@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from emulator.bindings.not_emulated.kind import NOT_EMULATED
+from emulator.bindings.registry import KINDS
 from emulator.config import reading, wrangler_keys
 from tests.config.project import assert_warnings, load, wrap
 
@@ -88,10 +90,10 @@ def test_bindings_that_are_not_emulated_are_one_warning_a_key(tmp_path: Path, te
     key = text.split('"')[1]
     uses = ", ".join(f"env.{name}" for name in names)
     config = assert_warnings(tmp_path, wrap(f"▶{text}"), [f"{key}: is not emulated yet: using {uses} raises an error"])
-    assert config.unsupported_bindings == dict.fromkeys(names, key)
+    assert NOT_EMULATED.bindings(config) == dict.fromkeys(names, key)
 
 
-@pytest.mark.parametrize("key", sorted(wrangler_keys.BINDINGS))
+@pytest.mark.parametrize("key", sorted(NOT_EMULATED.keys))
 def test_no_value_of_a_key_that_is_not_read_breaks_the_reading(tmp_path: Path, key: str) -> None:
     for value in ("null", "[]", "{}", "1", '"x"', "[1]", '[{"binding": 1}]', '{"bindings": 1}', '{"bindings": [2]}'):
         load(tmp_path, wrap(f'"{key}": {value}'))
@@ -112,9 +114,17 @@ def test_a_missing_compatibility_date_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_every_key_has_one_place_in_the_tables() -> None:
-    read = set(reading.TOP_LEVEL_KEYS)
-    tables = [read, set(wrangler_keys.BINDINGS), set(wrangler_keys.NOT_EMULATED), set(wrangler_keys.DEPLOYMENT)]
+    tables = [
+        set(reading.TOP_LEVEL_KEYS),
+        set(wrangler_keys.NOT_EMULATED),
+        set(wrangler_keys.DEPLOYMENT),
+        *(set(kind.keys) for kind in KINDS),
+    ]
     known = set().union(*tables)
     assert sum(map(len, tables)) == len(known)
-    assert known >= wrangler_keys.TOP_LEVEL_ONLY | wrangler_keys.INHERITED_UNREAD | wrangler_keys.NOT_INHERITED
-    assert not wrangler_keys.NOT_INHERITED & wrangler_keys.INHERITED_UNREAD
+    assert known >= wrangler_keys.TOP_LEVEL_ONLY | wrangler_keys.NOT_INHERITED
+    assert not wrangler_keys.NOT_INHERITED & wrangler_keys.TOP_LEVEL_ONLY
+
+
+def test_a_key_that_counts_at_the_top_level_only_holds_in_environments_too() -> None:
+    assert all(key.inherited for kind in KINDS for key in kind.keys.values() if key.top_level_only)

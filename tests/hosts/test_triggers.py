@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from emulator.base.bus import Bus
+from emulator.base.clock import WallClock
+from emulator.bindings.kind import Resources
+from emulator.bindings.services import Services
 from emulator.config.model import WorkerConfig
 from emulator.hosts.host import HandlerMissing, Host
 from emulator.hosts.python.host import PythonHost
@@ -22,6 +25,7 @@ from emulator.hosts.triggers import (
     in_order,
     with_article,
 )
+from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.queues.message import Delivery, Metrics
@@ -67,7 +71,14 @@ def hosts(directory: Path) -> list[Host]:
     broker: Any = None
     return [
         PythonHost(python, make_env=lambda _config: None, outbound=_no_way_out, bus=bus),
-        WorkerdHost(javascript, broker=broker, sockets=SocketDirectory(), bus=bus),
+        WorkerdHost(
+            javascript,
+            broker=broker,
+            services=Services([], Resources(broker, bus, WallClock())),
+            binding_server=BindingServer(),
+            sockets=SocketDirectory(),
+            bus=bus,
+        ),
     ]
 
 

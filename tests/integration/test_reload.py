@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from emulator.config import load_config
 from emulator.session.watch import Watcher
 from tests.integration.conftest import Running, write_worker
+from tests.support.configs import load_config
 
 Dev = Callable[..., Running]
 

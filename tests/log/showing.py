@@ -15,6 +15,7 @@ from emulator.log.terminal import Terminal
 from emulator.queues.events import BatchDelivered
 from emulator.queues.message import DeliveryResult, Lease, Message, Settlement
 from emulator.queues.settings import ConsumerSettings
+from tests.support.configs import make_config
 
 FAILURE = Failure(
     "ConnectionError",
@@ -47,7 +48,7 @@ def batch(settlement: Settlement, size: int, result: DeliveryResult | None = Non
 
 
 def config(name: str = "sign-up", **fields: Any) -> WorkerConfig:
-    return WorkerConfig(name, Path("/app/wrangler.jsonc"), Path("/app/src/entry.py"), **fields)
+    return make_config(name, Path("/app/wrangler.jsonc"), Path("/app/src/entry.py"), **fields)
 
 
 def show(*published: object, hosts: Any = (), **options: Any) -> str:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from emulator.base.bus import Notice
-from emulator.config.model import Consumer, Producer
+from emulator.bindings.queue.config import Consumer, Producer
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.queues.events import MessagesDeadLettered, MessagesDropped, MessagesSent
 from emulator.queues.message import Attempt, DeadLetter, Settlement

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.config.model import Consumer, Producer
+from emulator.bindings.queue.config import Consumer, Producer
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.events import ServerReady
 from tests.log.showing import FakeHost, config, show

@@ -11,13 +11,12 @@ import httpx
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import VirtualClock
-from emulator.config import load_config
 from emulator.server.addresses import API_PREFIX
 from emulator.server.app import App
-from emulator.server.control.api import make_api
 from emulator.server.control.app import make_control
 from emulator.server.gateway import Gateway
 from emulator.session.session import Session
+from tests.support.configs import load_config
 
 WORKER = """
 from workers import Response, WorkerEntrypoint
@@ -55,7 +54,7 @@ class Rest:
         self.runner = asyncio.Runner()
         self.runner.run(self.session.load())
         gateways = [Gateway(host, bus) for host in self.session.hosts]
-        app = App(gateways, lambda: make_control(make_api(self.session, token)), bound_host)
+        app = App(gateways, lambda: make_control(self.session, token), bound_host)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url=f"http://localhost:8787{API_PREFIX}/accounts/a1")
 

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 
 import pytest
 
-from emulator.config import load_config
 from emulator.session import watch
 from emulator.session.watch import Change, Watcher
 from tests.integration.conftest import write_worker
+from tests.support.configs import load_config
 
 
 class Trouble:

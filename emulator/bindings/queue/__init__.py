@@ -1,1 +1,1 @@
-"""The queue producer binding."""
+"""Queues: the bindings that send to them, and the consumers that a configuration declares."""

@@ -4,16 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, cast
 
+from emulator.bindings.kind import Resources
+from emulator.bindings.queue.config import Producer
+from emulator.config.model import WorkerConfig
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.broker import Broker
 from emulator.queues.message import Metrics, Outgoing
 from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
 from emulator_runtime.hosting import Record
 
+JSON_MESSAGES_SINCE: Final = "2024-03-18"
+ERROR_CODES_SINCE: Final = "2026-03-12"
+
 _MISSING: Final = object()
 _NONE: Final[Mapping[str, Any]] = {}
+
+
+def make_bindings(
+    resources: Resources, worker: WorkerConfig, producers: Mapping[str, Producer]
+) -> dict[str, QueueBinding]:
+    """What `env` of a Python worker holds for its producers, by name."""
+    content_type: ContentType = "json" if _enabled(worker, "queues_json_messages", JSON_MESSAGES_SINCE) else "v8"
+    return {
+        name: QueueBinding(
+            resources.queues,
+            producer.queue,
+            worker=worker.name,
+            delivery_delay=producer.delivery_delay,
+            content_type=content_type,
+            expose_error_codes=_enabled(worker, "queue_expose_error_codes", ERROR_CODES_SINCE),
+            on_warning=partial(resources.warn, worker.name),
+        )
+        for name, producer in producers.items()
+    }
 
 
 class QueueBinding:
@@ -148,3 +174,11 @@ def _metrics(metrics: Metrics) -> Record:
         backlogBytes=metrics.backlog_bytes,
         oldestMessageTimestamp=None if oldest is None else datetime.fromtimestamp(oldest, UTC),
     )
+
+
+def _enabled(worker: WorkerConfig, flag: str, since: str) -> bool:
+    """Whether a compatibility flag holds: by its name, else by date. No date in the configuration means today's
+    rules."""
+    if f"no_{flag}" in worker.compatibility_flags:
+        return False
+    return flag in worker.compatibility_flags or not worker.compatibility_date or worker.compatibility_date >= since

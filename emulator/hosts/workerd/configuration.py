@@ -7,21 +7,18 @@ files beside the configuration, which embeds them.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emulator.config.model import JSON
+from emulator.bindings.wiring import OtherWorker, Reference, Value, Wiring
+from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
 from emulator.hosts.workerd.protocol import CONTROL_ENTRYPOINT, INVOKE_ENTRYPOINT, delivery_module, worker_module
 from emulator.hosts.workerd.source import Module, Source
 
 MAIN_NAME: Final = "__emulator__.js"
 """The name of our main module, which no frame of a user's stack trace has."""
-
-BINDING_HEADER: Final = "x-emulator-binding"
-"""Tells the queue service which binding a request is of."""
 
 CAPNP_HOST: Final = "emulator"
 """What workerd is asked to connect to where one worker calls another, so that calls of methods work too."""
@@ -56,19 +53,18 @@ class Sockets:
 class Settings:
     """What a process is to run.
 
-    `texts` and `values` are the bindings to strings and to JSON. `queues` are the names of the queue bindings, answered
-    at `queue_service`; `services` says where a service binding leads, by its name: a Unix socket and an entrypoint.
-    `cf_header` is the header that carries `request.cf`. `outbound` is where `fetch()` goes; None is the network.
+    `worker` is its name, `wirings` what is told about its bindings, each with its kind; `binding_server` answers them,
+    and `other_worker` says where another worker is reached, by its name and its entrypoint. `cf_header` is the header
+    that carries `request.cf`. `outbound` is where `fetch()` goes; None is the network.
     """
 
+    worker: str
     source: Source
     compatibility_date: str
     compatibility_flags: Sequence[str]
-    texts: Mapping[str, str]
-    values: Mapping[str, JSON]
-    queues: Sequence[str]
-    queue_service: Path
-    services: Mapping[str, Path]
+    wirings: Sequence[tuple[str, Wiring]]
+    binding_server: Path
+    other_worker: Callable[[str, str], Path]
     sockets: Sockets
     cf_header: str
     token: str
@@ -80,12 +76,15 @@ def write_configuration(settings: Settings, directory: Path) -> Path:
     main = worker_module(settings.source.modules[0].name, settings.token)
     modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules)
     delivery = Module("delivery.js", "esm", delivery_module())
-    for number, module in enumerate((*modules, delivery)):
+    extensions = [Module(name, "esm", source.encode()) for name, source in _extensions(settings.wirings).items()]
+    written = (*modules, delivery, *extensions)
+    for number, module in enumerate(written):
         (directory / f"module-{number}").write_bytes(module.content)
-    embedded = [_module(number, module) for number, module in enumerate((*modules, delivery))]
+    embedded = [_module(number, module) for number, module in enumerate(written)]
+    count = len(modules)
     services = [
-        _worker(settings, embedded[:-1]),
-        _delivery(embedded[-1]),
+        _worker(settings, embedded[:count]),
+        _delivery(embedded[count]),
         '(name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))',
         *_external(settings),
     ]
@@ -94,6 +93,7 @@ def write_configuration(settings: Settings, directory: Path) -> Path:
         "const config :Workerd.Config = (\n"
         f"  services = {_list(services)},\n"
         f"  sockets = {_list(list(_sockets(settings)))},\n"
+        f"{_extension(embedded[count + 1 :])}"
         '  logging = (structuredLogging = true, stdoutPrefix = "", stderrPrefix = ""),\n'
         ");\n"
     )
@@ -123,14 +123,39 @@ def _module(number: int, module: Module) -> str:
     return f'(name = {quoted(module.name)}, {_KINDS[module.kind]} = embed "module-{number}")'
 
 
+def _extension(modules: Sequence[str]) -> str:
+    internal = [f"{module[:-1]}, internal = true)" for module in modules]
+    return f"  extensions = [(modules = {_list(internal)})],\n" if internal else ""
+
+
+def _extensions(wirings: Sequence[tuple[str, Wiring]]) -> dict[str, str]:
+    """The source of every module that the bindings need, by name."""
+    return {module.name: module.source for _, wiring in wirings for module in wiring.modules}
+
+
 def _worker(settings: Settings, modules: Sequence[str]) -> str:
     flags = ", ".join(map(quoted, settings.compatibility_flags))
     outbound = ', globalOutbound = "outbound"' if settings.outbound else ""
+    more = "".join(f", {name} = {value}" for name, value in _worker_settings(settings.wirings).items())
     return (
         f'(name = "worker", worker = (modules = {_list(modules)}, '
         f"compatibilityDate = {quoted(settings.compatibility_date)}, compatibilityFlags = [{flags}], "
-        f"bindings = {_list(list(_bindings(settings)))}{outbound}))"
+        f"bindings = {_list(list(_bindings(settings)))}{outbound}{more}))"
     )
+
+
+def _worker_settings(wirings: Sequence[tuple[str, Wiring]]) -> dict[str, str]:
+    """What the bindings say about the worker itself; lists of several are put together."""
+    found: dict[str, list[str]] = {}
+    lists: set[str] = set()
+    for kind, wiring in wirings:
+        for name, value in wiring.worker.items():
+            if isinstance(value, Sequence) and not isinstance(value, str | Reference):
+                lists.add(name)
+                found.setdefault(name, []).extend(_value(each, kind, wiring) for each in value)
+            else:
+                found[name] = [_value(value, kind, wiring)]
+    return {name: f"[{', '.join(values)}]" if name in lists else values[0] for name, values in found.items()}
 
 
 def _delivery(module: str) -> str:
@@ -143,22 +168,39 @@ def _delivery(module: str) -> str:
 
 
 def _bindings(settings: Settings) -> Iterator[str]:
-    for name, text in settings.texts.items():
-        yield f"(name = {quoted(name)}, text = {quoted(text)})"
-    for name, value in settings.values.items():
-        yield f"(name = {quoted(name)}, json = {quoted(json.dumps(value))})"
-    for name in settings.queues:
-        yield f"(name = {quoted(name)}, queue = {quoted(f'queue {name}')})"
-    for name in settings.services:
-        yield f"(name = {quoted(name)}, service = {quoted(f'service {name}')})"
+    for kind, wiring in settings.wirings:
+        if wiring.binding:
+            yield _value({"name": wiring.name, **wiring.binding}, kind, wiring)
+
+
+def _value(value: Value, kind: str, wiring: Wiring) -> str:
+    """A value as text. References are to services of `wiring`."""
+    if isinstance(value, Reference):
+        return quoted(_service_name(kind, wiring, value.service))
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, bool | int):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return f"({', '.join(f'{name} = {_value(each, kind, wiring)}' for name, each in value.items())})"
+    return f"[{', '.join(_value(each, kind, wiring) for each in value)}]"
+
+
+def _service_name(kind: str, wiring: Wiring, service: str) -> str:
+    return f"{kind} {wiring.name} {service}".rstrip()
 
 
 def _external(settings: Settings) -> Iterator[str]:
-    for name in settings.queues:
-        header = f'injectRequestHeaders = [(name = "{BINDING_HEADER}", value = {quoted(name)})]'
-        yield _reached_at(f"queue {name}", settings.queue_service, header)
-    for name, path in settings.services.items():
-        yield _reached_at(f"service {name}", path, f'capnpConnectHost = "{CAPNP_HOST}"')
+    for kind, wiring in settings.wirings:
+        for name, service in wiring.services.items():
+            if isinstance(service, OtherWorker):
+                path = settings.other_worker(service.worker, service.entrypoint)
+                options = f'capnpConnectHost = "{CAPNP_HOST}"'
+            else:
+                path = settings.binding_server
+                header = quoted(binding_id(settings.worker, kind, wiring, name))
+                options = f'injectRequestHeaders = [(name = "{BINDING_HEADER}", value = {header})]'
+            yield _reached_at(_service_name(kind, wiring, name), path, options)
     if settings.outbound:
         yield _reached_at("outbound", settings.outbound, "style = proxy")
 

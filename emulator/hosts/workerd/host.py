@@ -19,12 +19,14 @@ import msgspec
 from emulator.base.bus import Bus, Level
 from emulator.base.errors import EmulatorError
 from emulator.base.failure import Failure
+from emulator.bindings.wiring import targets
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.hosts.host import HandlerError, HandlerMissing, JavaScriptError, NotLoaded, Tunnel
 from emulator.hosts.outbound import Outbound
 from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
+from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.bundle import read_source
 from emulator.hosts.workerd.client import Answer, ConnectionLostError
 from emulator.hosts.workerd.diagnostics import BuildError
@@ -32,16 +34,16 @@ from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import readable, simple_failure, thrown
 from emulator.hosts.workerd.outbound_service import OutboundService
 from emulator.hosts.workerd.protocol import FAILURE_HEADER, Ended, batch_request, read_ended, scheduled_request
-from emulator.hosts.workerd.queue_service import QueueService
 from emulator.hosts.workerd.requests import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
-from emulator.hosts.workerd.version import Starter, Version
+from emulator.hosts.workerd.version import Starter, Version, Wirings
 from emulator.queues.message import DeliveryResult
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
+    from emulator.bindings.services import Services
     from emulator.queues.memory.broker import Broker
 
 R = TypeVar("R")
@@ -68,9 +70,10 @@ _LOST_SECONDS: Final = 1.0
 class WorkerdHost:
     """A host for a worker whose `main` is JavaScript.
 
-    `broker` is what its queue bindings send to, `sockets` where it meets the other JavaScript workers of its session.
-    `outbound` carries out its `fetch()` in place of the network. Failures, warnings and what worker code prints are
-    published on `bus`; `timer` is what durations are measured with, in seconds. Used on the event loop's thread only.
+    `broker` holds its deliveries while it is not loaded. `services` make its bindings, and `binding_server` answers
+    them. `sockets` is where it meets the other JavaScript workers of its session. `outbound` carries out its `fetch()`
+    in place of the network. Failures, warnings and what worker code prints are published on `bus`; `timer` is what
+    durations are measured with, in seconds. Used on the event loop's thread only.
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class WorkerdHost:
         config: WorkerConfig,
         *,
         broker: Broker,
+        services: Services,
+        binding_server: BindingServer,
         sockets: SocketDirectory,
         bus: Bus,
         outbound: Outbound | None = None,
@@ -86,11 +91,13 @@ class WorkerdHost:
         self.config = config
         self.failure: Failure | None = None
         self._broker = broker
+        self._services = services
+        self._binding_server = binding_server
+        self._is_served = False
         self._sockets = sockets
         self._bus = bus
         self._reports = Reports(config.name, bus, timer)
         self._version: Version | None = None
-        self._queue_service: QueueService | None = None
         self._retiring: dict[Version, asyncio.Task[None]] = {}
         self._restarting: asyncio.Task[None] | None = None
         self._deaths = 0
@@ -114,7 +121,7 @@ class WorkerdHost:
             QueueTrigger.handler: self._queue,
             ScheduledTrigger.handler: self._scheduled,
         }
-        sockets.join(config.name, config.services)
+        sockets.join(config.name, [other for _, other in targets(services.wirings(config))])
 
     @property
     def handlers(self) -> Sequence[str]:
@@ -166,16 +173,18 @@ class WorkerdHost:
         await self._stop_restarting()
         self.config = config
         self._sockets.enter(config.name)
-        self._sockets.join(config.name, config.services)
-        for service in config.services:
-            if service.service not in self._sockets.workers:
+        wirings = self._services.wirings(config)
+        called = targets(wirings)
+        self._sockets.join(config.name, [other for _, other in called])
+        for name, other in called:
+            if other.worker not in self._sockets.workers:
                 self._reports.warn(
-                    f"env.{service.binding} leads to the worker {service.service}, which is not a JavaScript worker of "
-                    "this session; name its configuration with -c too"
+                    f"env.{name} leads to the worker {other.worker}, which is not a JavaScript worker of this session; "
+                    "name its configuration with -c too"
                 )
-        await self._serve(config)
+        await self._serve(config, wirings)
         try:
-            built = await self._build(config)
+            built = await self._build(config, wirings)
             self._deaths = 0
             self._adopt(built)
         finally:
@@ -199,25 +208,22 @@ class WorkerdHost:
             for task in retiring:
                 task.cancel()
             await asyncio.wait(retiring)
-        if self._queue_service is not None:
-            self._queue_service.close()
-            self._queue_service = None
-            if self._outbound is not None:
-                self._outbound.close()
+        self._binding_server.disconnect(self.config.name)
+        if self._is_served and self._outbound is not None:
+            self._outbound.close()
+        self._is_served = False
         self._disconnects.close()
         self._sockets.leave(self.config.name)
 
-    async def _serve(self, config: WorkerConfig) -> None:
-        """Answer what the worker fetches, and the queue bindings of `config`; those of an older process that are
-        gone fail from here on."""
-        if self._queue_service is None:
-            self._queue_service = QueueService(self._broker, config.name)
-            await self._queue_service.start(self._sockets.queues(config.name))
-            if self._outbound is not None:
-                await self._outbound.start(self._sockets.outbound(config.name))
-        self._queue_service.set_producers(config.producers)
+    async def _serve(self, config: WorkerConfig, wirings: Wirings) -> None:
+        """Answer what the worker fetches, and its bindings as they are now; those of an older process that are gone
+        fail from here on."""
+        await self._binding_server.connect(config.name, wirings, self._sockets.bindings)
+        if not self._is_served and self._outbound is not None:
+            await self._outbound.start(self._sockets.outbound(config.name))
+        self._is_served = True
 
-    async def _build(self, config: WorkerConfig) -> Version | Failure:
+    async def _build(self, config: WorkerConfig, wirings: Wirings) -> Version | Failure:
         """Start a process on the worker's code as it is now, or tell what is wrong with it."""
         self._starting += 1
         try:
@@ -229,7 +235,7 @@ class WorkerdHost:
             for warning in source.warnings:
                 if warning not in known:
                     self._reports.warn(warning)
-            return await self._starter.start(config, workerd, source)
+            return await self._starter.start(config, wirings, workerd, source)
         except BuildError as error:
             self._wrong_files = error.files
             return error.failure
@@ -281,7 +287,7 @@ class WorkerdHost:
             when = f"in {pause:g} s" if pause else "now"
             self._reports.notice("error", f"workerd, which runs the worker, {reason}; restarting it {when}")
             await asyncio.sleep(pause)
-            built = await self._build(self.config)
+            built = await self._build(self.config, self._services.wirings(self.config))
             self._adopt(built)
             self._settled.set()
             self._broker.hold(self.config.name, held=self.failure is not None)

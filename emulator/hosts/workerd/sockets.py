@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from emulator.config.model import Service
+from emulator.bindings.wiring import OtherWorker
 
 _ROOT: Final = Path("/tmp")
 """Where the directory is made: the system's choice may be too long for the path of a Unix socket, of which there are
@@ -34,13 +34,13 @@ class SocketDirectory:
         self.called: set[str] = set()
         """The workers that others bind to."""
 
-    def join(self, worker: str, services: Iterable[Service]) -> None:
-        """`worker` is one of the session's, and binds to `services`."""
+    def join(self, worker: str, called: Iterable[OtherWorker]) -> None:
+        """`worker` is one of the session's, and its bindings lead to `called`."""
         self.workers.add(worker)
         self.entrypoints.setdefault(worker, {""})
-        for service in services:
-            self.entrypoints.setdefault(service.service, {""}).add(service.entrypoint or "")
-            self.called.add(service.service)
+        for other in called:
+            self.entrypoints.setdefault(other.worker, {""}).add(other.entrypoint)
+            self.called.add(other.worker)
 
     def enter(self, worker: str) -> None:
         """The host of `worker` uses the directory, until it leaves."""
@@ -87,9 +87,10 @@ class SocketDirectory:
         """Where others reach an entrypoint of `worker` (empty: its default export), whichever process runs it."""
         return self.path / f"s{self._number(worker, entrypoint)}"
 
-    def queues(self, worker: str) -> Path:
-        """Where the queue bindings of `worker` are answered."""
-        return self.path / f"q{self._number(worker, '')}"
+    @property
+    def bindings(self) -> Path:
+        """Where the bindings of all workers are answered."""
+        return self.path / "b"
 
     def outbound(self, worker: str) -> Path:
         """Where what `worker` fetches is answered when the network is not to."""

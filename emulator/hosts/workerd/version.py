@@ -15,6 +15,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 from emulator.base.failure import Failure
+from emulator.bindings.wiring import Wiring
 from emulator.config.model import WorkerConfig
 from emulator.hosts.triggers import HANDLERS, Trigger, any_of, in_order, with_article
 from emulator.hosts.workerd.client import Client, ConnectionLostError
@@ -24,6 +25,9 @@ from emulator.hosts.workerd.process import WorkerdProcess, WorkerdStartError
 from emulator.hosts.workerd.protocol import HANDLERS_PATH, IDLE_PATH, get_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
+
+Wirings = Sequence[tuple[str, Wiring]]
+"""What workerd is told about the bindings of a worker, each with its kind."""
 
 STUCK_SECONDS: Final = 5.0
 """How long code that is being replaced may keep everything else in its process from running."""
@@ -164,12 +168,12 @@ class Starter:
         self._warn = warn
         self._warned_of = ""
 
-    async def start(self, config: WorkerConfig, workerd: Path, source: Source) -> Version | Failure:
-        """A version that runs `source`, or what is wrong with it."""
-        started = await self._try(config, workerd, source)
+    async def start(self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source) -> Version | Failure:
+        """A version that runs `source` with the bindings that `wirings` say, or what is wrong with it."""
+        started = await self._try(config, wirings, workerd, source)
         if isinstance(started, str) and (newest := _NEWEST_DATE.search(started)) and workerd not in _newest_dates:
             _newest_dates[workerd] = newest[1]
-            started = await self._try(config, workerd, source)
+            started = await self._try(config, wirings, workerd, source)
         self._warn_of_date(config.compatibility_date, _newest_dates.get(workerd, ""))
         if isinstance(started, str):
             return not_started(started, source, config.main, config.path.name)
@@ -187,10 +191,10 @@ class Starter:
                 f"which runs the worker as of {newest}; a newer workerd comes with `npm update workerd`"
             )
 
-    async def _try(self, config: WorkerConfig, workerd: Path, source: Source) -> Version | str:
+    async def _try(self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source) -> Version | str:
         """A version that runs, or what workerd said why it does not."""
         directory = self._sockets.make_process_directory()
-        settings = self._settings(config, workerd, source, directory)
+        settings = self._settings(config, wirings, workerd, source, directory)
         version = Version(settings, directory, self._on_line, self._on_exit)
         try:
             file = write_configuration(settings, directory)
@@ -206,24 +210,20 @@ class Starter:
         version.started_at = asyncio.get_running_loop().time()
         return version
 
-    def _settings(self, config: WorkerConfig, workerd: Path, source: Source, directory: Path) -> Settings:
+    def _settings(
+        self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source, directory: Path
+    ) -> Settings:
         date = config.compatibility_date or datetime.now(UTC).date().isoformat()
         entrypoints = sorted(self._sockets.entrypoints[config.name])
         listening = {entrypoint: directory / f"service-{number}" for number, entrypoint in enumerate(entrypoints)}
-        plain = {name: var for name, var in config.vars.items() if name not in config.secrets}
-        texts = {name: var for name, var in plain.items() if isinstance(var, str)}
         return Settings(
+            worker=config.name,
             source=source,
             compatibility_date=min(date, _newest_dates.get(workerd, date)),
             compatibility_flags=sorted(config.compatibility_flags),
-            texts={**texts, **config.secrets},
-            values={name: var for name, var in plain.items() if name not in texts},
-            queues=[producer.binding for producer in config.producers],
-            queue_service=self._sockets.queues(config.name),
-            services={
-                service.binding: self._sockets.service(service.service, service.entrypoint or "")
-                for service in config.services
-            },
+            wirings=wirings,
+            binding_server=self._sockets.bindings,
+            other_worker=self._sockets.service,
             sockets=Sockets(directory / "fetch", directory / "control", listening),
             cf_header=f"x-cf-{token_hex(8)}",
             token=token_hex(16),

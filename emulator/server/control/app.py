@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from time import time
 
 from starlette.applications import Starlette
@@ -10,23 +11,25 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp
 
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.server.addresses import API_PREFIX
+from emulator.server.control.api.routes import make_api, rest_parts
+from emulator.session.session import Session
 
 
-def make_control(api: ASGIApp | None = None, routes_beside: Sequence[Route] = ()) -> Starlette:
-    """The control plane as an ASGI application, with the REST API where there is one, and `routes_beside` it. The
-    worker that a request is for is in `scope["emulator.worker"]`."""
+def make_control(session: Session, token: str = "", routes_beside: Sequence[Route] = ()) -> Starlette:
+    """The control plane of a session as an ASGI application, with the REST API, which requires `token` where there is
+    one, and `routes_beside` it. The worker that a request is for is in `scope["emulator.worker"]`."""
     routes: list[Route | Mount] = [
         Route("/cdn-cgi/handler/scheduled", _scheduled, methods=["GET", "POST"]),
         *routes_beside,
+        Mount(API_PREFIX, make_api(session, token)),
     ]
-    if api is not None:
-        routes.append(Mount(API_PREFIX, api))
-    return Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    addresses = ["/cdn-cgi/handler/scheduled?cron=", *(f"{API_PREFIX}{part.root}" for part in rest_parts(session))]
+    text = f"There are {', '.join(addresses[:-1])} and {addresses[-1]}\n"
+    return Starlette(routes=routes, exception_handlers={HTTPException: partial(_http_error, text)})
 
 
 async def _scheduled(request: Request) -> Response:
@@ -50,10 +53,6 @@ async def _scheduled(request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _http_error(there_are: str, request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    text = (
-        f"{status}: nothing answers {request.method} {request.url.path}. There are "
-        f"/cdn-cgi/handler/scheduled?cron= and {API_PREFIX}/accounts/ACCOUNT/queues\n"
-    )
-    return PlainTextResponse(text, status)
+    return PlainTextResponse(f"{status}: nothing answers {request.method} {request.url.path}. {there_are}", status)

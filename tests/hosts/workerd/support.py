@@ -11,12 +11,14 @@ from textwrap import dedent
 from typing import Any, TypeVar
 
 from emulator.base.bus import Bus, Notice
-from emulator.config.model import Consumer, Producer, WorkerConfig
+from emulator.bindings.queue.config import Consumer, Producer
+from emulator.config.model import WorkerConfig
 from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.events import BatchDelivered
 from emulator.queues.settings import ConsumerSettings
 from emulator.session.session import Session
+from tests.support.configs import make_config
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -63,7 +65,7 @@ class Workers:
         """A worker of the session, in JavaScript unless `suffix` says otherwise."""
         settings.setdefault("compatibility_date", "2026-04-01")
         main = self.write(source, name, suffix)
-        config = WorkerConfig(name, main.parent / "wrangler.jsonc", main, **settings)
+        config = make_config(name, main.parent / "wrangler.jsonc", main, **settings)
         self.configs.append(config)
         return config
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from emulator.config.model import Service
+from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import Message, Outgoing
@@ -21,6 +21,7 @@ from emulator_runtime.http import request_from_scope, send_response
 from emulator_runtime.workers.request import Request
 from tests.hosts.support import fetch, run_scheduled
 from tests.hosts.workerd.support import Workers, consumer, processes_below, workerd_of
+from tests.support.configs import declared
 from tests.support.node_tools import needs_node
 
 pytest_plugins = ["tests.hosts.workerd.fixtures"]
@@ -306,7 +307,7 @@ def test_compatibility_flags_are_the_workers(workers: Workers) -> None:
 
 
 def test_workers_call_each_other_through_service_bindings(workers: Workers) -> None:
-    services = (Service("AUTH", "auth"), Service("ADMIN", "auth", "Admin"))
+    services = (ServiceBinding("AUTH", "auth"), ServiceBinding("ADMIN", "auth", "Admin"))
     workers.add(
         """
         export default {
@@ -347,7 +348,7 @@ def test_workers_call_each_other_through_service_bindings(workers: Workers) -> N
 
 
 def test_a_service_that_is_not_there_is_said_at_the_start(workers: Workers) -> None:
-    workers.add(OK, services=(Service("AUTH", "auth"),))
+    workers.add(OK, services=(ServiceBinding("AUTH", "auth"),))
 
     async def test(host: WorkerdHost) -> None:
         (notice,) = workers.notices
@@ -690,7 +691,7 @@ def test_a_v8_message_from_javascript_arrives_in_python_as_the_value(workers: Wo
 
 
 def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None:
-    from emulator.config.model import Producer
+    from emulator.bindings.queue.config import Producer
 
     workers.add("""
         export default {
@@ -926,7 +927,7 @@ def test_changed_vars_come_with_the_reload(workers: Workers) -> None:
     config = workers.add("export default { fetch(_, env) { return new Response(env.A); } };", vars={"A": "1"})
 
     async def test(host: WorkerdHost) -> None:
-        workers.session.reconfigure(0, replace(config, vars={"A": "2"}))
+        workers.session.reconfigure(0, replace(config, **declared(vars={"A": "2"})))
         assert await text(host) == "1"
         await workers.session.reload(0)
         assert await text(host) == "2"

@@ -1,7 +1,7 @@
-"""Cloudflare's REST API for queues, on a running session: what wrangler and the official SDKs talk to.
+"""The REST API on a running session, in the shapes of Cloudflare's: what wrangler and the official SDKs talk to.
 
-`routes` says what answers where, `guard` who may ask. `queues`, `consumers` and `messages` hold the calls: plain
-functions of a session and a decoded body, whose shapes are in `bodies`. `envelope` is what every answer comes in.
+What it can be asked comes from the binding kinds. `routes` puts that together, `guard` says who may ask, and `envelope`
+is what every answer comes in.
 """
 
 from emulator.server.control.api.routes import make_api

@@ -1,69 +1,15 @@
-"""The envelope of every answer, `{success, errors, messages, result, result_info}`, and the errors that go into it."""
+"""The envelope of every answer: `{success, errors, messages, result, result_info}`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.bindings.rest import ApiError, Page
 
 _encode = msgspec.json.Encoder().encode
-
-
-class ApiErrorCode(IntEnum):
-    """Codes of the API around the queues. Those of the queues themselves are in QueueErrorCode."""
-
-    INVALID_HEADERS = 6003
-    METHOD_NOT_AVAILABLE = 7001
-    NO_ROUTE = 7003
-    AUTHENTICATION = 10000
-    WORKER_NOT_FOUND = 10007
-    BODY_TOO_LARGE = 10013
-    QUEUE_HANDLER_MISSING = 11001
-    CONSUMER_EXISTS = 11004
-    CONSUMER_NOT_FOUND = 11005
-    QUEUE_NAME_TAKEN = 11009
-    NOT_EMULATED = 11099
-    INVALID_CONSUMER_SETTINGS = 100127
-    INVALID_QUEUE_SETTINGS = 100128
-
-
-_STATUSES: Final[Mapping[QueueErrorCode, int]] = {
-    QueueErrorCode.QUEUE_NOT_FOUND: 404,
-    QueueErrorCode.QUEUE_DELIVERY_PAUSED: 409,
-    QueueErrorCode.QUEUE_OVERLOADED: 429,
-    QueueErrorCode.UNKNOWN_INTERNAL_ERROR: 500,
-}
-
-
-class ApiError(Exception):
-    """A call is refused: the HTTP status, a code (ApiErrorCode or QueueErrorCode), and what is wrong in a sentence."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-    @classmethod
-    def from_queue_error(cls, error: QueueError) -> ApiError:
-        """The error of the service, as the REST API tells it."""
-        return cls(_STATUSES.get(error.code, 400), error.code, error.cause)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a list as a result: `items` are those on `page` (counted from 1) of `total_count` in all."""
-
-    items: Sequence[Any]
-    page: int
-    per_page: int
-    total_count: int
 
 
 def success(result: object) -> Response:

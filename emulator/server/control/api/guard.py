@@ -15,7 +15,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from emulator.server.control.api.envelope import ApiError, ApiErrorCode, failure
+from emulator.bindings.rest import ApiError, ApiErrorCode
+from emulator.server.control.api.envelope import failure
 
 MAX_BODY_BYTES: Final = 2_000_000
 """The largest batch has 256,000 bytes; JSON's escapes make at most six of one."""

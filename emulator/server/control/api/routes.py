@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from inspect import isawaitable
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -13,66 +14,39 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.server.control.api import bodies, consumers, messages, queues
-from emulator.server.control.api.call import Call
-from emulator.server.control.api.envelope import ApiError, ApiErrorCode, failure, success
+from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Rest
+from emulator.bindings.rest import Route as ApiRoute
+from emulator.server.control.api.envelope import failure, success
 from emulator.server.control.api.guard import Guard, read_body
 from emulator.session.session import Session
 
-_QUEUES: Final = "/accounts/{account_id}/queues"
-_QUEUE: Final = f"{_QUEUES}/{{queue_id}}"
-_CONSUMERS: Final = f"{_QUEUE}/consumers"
-_CONSUMER: Final = f"{_CONSUMERS}/{{consumer_id}}"
-_MESSAGES: Final = f"{_QUEUE}/messages"
-_OWN_QUEUE: Final = "/emulator/queues/{queue_id}"
-"""What Cloudflare does not have is outside of its accounts."""
-_SUBSCRIPTIONS: Final = "/accounts/{account_id}/event_subscriptions/{rest:path}"
 
-_ROUTES: Final[tuple[tuple[str, str, Callable[[Call, Any], Any], type | None], ...]] = (
-    ("GET", _QUEUES, queues.list_queues, None),
-    ("POST", _QUEUES, queues.create_queue, bodies.QueueCreation),
-    ("GET", _QUEUE, queues.get_queue, None),
-    ("PUT", _QUEUE, queues.overwrite_queue, bodies.QueueChange),
-    ("PATCH", _QUEUE, queues.edit_queue, bodies.QueueChange),
-    ("DELETE", _QUEUE, queues.delete_queue, None),
-    ("GET", f"{_QUEUE}/metrics", queues.get_metrics, None),
-    ("GET", f"{_QUEUE}/purge", queues.get_purge, None),
-    ("POST", f"{_QUEUE}/purge", queues.start_purge, bodies.PurgeBody),
-    ("GET", _CONSUMERS, consumers.list_consumers, None),
-    ("POST", _CONSUMERS, consumers.create_consumer, bodies.ConsumerBody),
-    ("GET", _CONSUMER, consumers.get_consumer, None),
-    ("PUT", _CONSUMER, consumers.update_consumer, bodies.ConsumerBody),
-    ("DELETE", _CONSUMER, consumers.delete_consumer, None),
-    ("POST", _MESSAGES, messages.push_message, bodies.MessageBody),
-    ("POST", f"{_MESSAGES}/batch", messages.push_batch, bodies.BatchBody),
-    ("POST", f"{_MESSAGES}/pull", messages.pull_messages, bodies.PullBody),
-    ("POST", f"{_MESSAGES}/ack", messages.acknowledge_messages, bodies.AcknowledgementBody),
-    ("POST", f"{_MESSAGES}/peek", messages.peek_messages, bodies.PeekBody),
-    ("POST", f"{_MESSAGES}/purge", messages.purge_messages, bodies.MessagePurgeBody),
-    ("POST", f"{_OWN_QUEUE}/redrive", messages.redrive_messages, bodies.RedriveBody),
-)
+def rest_parts(session: Session) -> list[Rest]:
+    """The parts that the binding kinds of a session have of the API."""
+    return [part for kind in session.services.kinds if (part := kind.rest()) is not None]
 
 
 def make_api(session: Session, token: str = "") -> ASGIApp:
     """The API on `session` as an ASGI application, to be mounted where it is to answer. With a `token`, that is
     required of every request."""
-    routes = [Route(path, _endpoint(session, call, body), methods=[method]) for method, path, call, body in _ROUTES]
-    routes.append(Route(_SUBSCRIPTIONS, _subscriptions, methods=["GET", "POST", "PATCH", "DELETE"]))
-    app = Starlette(
-        routes=routes,
-        exception_handlers={HTTPException: _no_route, ApiError: _api_error, QueueError: _queue_error, 500: _our_bug},
-    )
-    return Guard(app, token)
+    parts = rest_parts(session)
+    handlers: dict[Any, Any] = {HTTPException: _no_route(parts), ApiError: _api_error, 500: _our_bug}
+    for part in parts:
+        handlers.update((error, _refused(refusal)) for error, refusal in part.refusals.items())
+    routes = [
+        Route(route.path, _endpoint(session, route), methods=[route.method]) for part in parts for route in part.routes
+    ]
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), token)
 
 
-def _endpoint(session: Session, call: Callable[[Call, Any], Any], body_type: type | None) -> Any:
+def _endpoint(session: Session, route: ApiRoute) -> Any:
     """What decodes a request, makes the call and wraps its result."""
-    decode: Callable[[bytes], Any] | None = None if body_type is None else msgspec.json.Decoder(body_type).decode
+    decode: Callable[[bytes], Any] | None = None if route.body is None else msgspec.json.Decoder(route.body).decode
 
     async def endpoint(request: Request) -> Response:
         body = None if decode is None else _decoded(decode, await read_body(request))
-        return success(call(Call(session, request.path_params, request.query_params), body))
+        result = route.call(Call(session, request.path_params, request.query_params), body)
+        return success(await result if isawaitable(result) else result)
 
     return endpoint
 
@@ -81,15 +55,9 @@ def _decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
     try:
         return decode(body)
     except msgspec.ValidationError as error:
-        code = QueueErrorCode.JSON_REQUEST_BODY_INVALID
-        raise ApiError(400, code, f"the body does not fit: {error}") from None
+        raise ApiError(400, ApiErrorCode.INVALID_BODY, f"the body does not fit: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        code = QueueErrorCode.JSON_REQUEST_BODY_MALFORMED
-        raise ApiError(400, code, f"the body is not JSON: {error}") from None
-
-
-async def _subscriptions(_request: Request) -> Response:
-    raise ApiError(501, ApiErrorCode.NOT_EMULATED, "Event subscriptions are not emulated")
+        raise ApiError(400, ApiErrorCode.MALFORMED_BODY, f"the body is not JSON: {error}") from None
 
 
 async def _api_error(_request: Request, error: Exception) -> Response:
@@ -97,20 +65,30 @@ async def _api_error(_request: Request, error: Exception) -> Response:
     return failure(error)
 
 
-async def _queue_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, QueueError)
-    return failure(ApiError.from_queue_error(error))
+def _refused(refusal: Callable[[Any], ApiError]) -> Any:
+    """What answers for an error that a kind's calls raise."""
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        return failure(refusal(error))
+
+    return refused
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
-    if isinstance(error, HTTPException) and error.status_code == 405:
-        text = f"Method {request.method} is not available for {path}"
-        return failure(ApiError(405, ApiErrorCode.METHOD_NOT_AVAILABLE, text))
-    text = f"No route for {request.method} {path}: of Cloudflare's API, only the part about queues is emulated"
-    return failure(ApiError(404, ApiErrorCode.NO_ROUTE, text))
+def _no_route(parts: Sequence[Rest]) -> Any:
+    """What answers where nothing else does."""
+    about = " and ".join(part.about for part in parts)
+
+    async def no_route(request: Request, error: Exception) -> Response:
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            text = f"Method {request.method} is not available for {path}"
+            return failure(ApiError(405, ApiErrorCode.METHOD_NOT_AVAILABLE, text))
+        text = f"No route for {request.method} {path}: of Cloudflare's API, only the part about {about} is emulated"
+        return failure(ApiError(404, ApiErrorCode.NO_ROUTE, text))
+
+    return no_route
 
 
 async def _our_bug(_request: Request, error: Exception) -> Response:
     text = f"the emulator failed, which is a bug: {type(error).__name__}: {error}"
-    return failure(ApiError(500, QueueErrorCode.UNKNOWN_INTERNAL_ERROR, text))
+    return failure(ApiError(500, ApiErrorCode.INTERNAL, text))

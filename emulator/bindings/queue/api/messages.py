@@ -9,10 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from emulator.base.words import count
-from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.message import Message, Outgoing
-from emulator.queues.settings import DEFAULT_PULL_BATCH_SIZE
-from emulator.server.control.api.bodies import (
+from emulator.bindings.queue.api.bodies import (
     AcknowledgementBody,
     BatchBody,
     MessageBody,
@@ -23,7 +20,11 @@ from emulator.server.control.api.bodies import (
     RedriveBody,
     whole,
 )
-from emulator.server.control.api.call import Call, metrics_shape
+from emulator.bindings.queue.api.call import metrics_shape, queue_of
+from emulator.bindings.rest import Call
+from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.queues.message import Message, Outgoing
+from emulator.queues.settings import DEFAULT_PULL_BATCH_SIZE
 from emulator.wire.codec import ContentType, encode
 
 API_SOURCE: Final = "api"
@@ -45,7 +46,7 @@ def push_batch(call: Call, body: BatchBody) -> dict[str, Any]:
 
 def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
     """`POST .../messages/pull`: lease what is ready, at once and possibly nothing."""
-    name = call.queue().name
+    name = queue_of(call).name
     batch_size = _count(body.batch_size, "batch_size")
     timeout_ms = (
         None if body.visibility_timeout_ms is None else _whole(body.visibility_timeout_ms, "visibility_timeout_ms")
@@ -69,7 +70,7 @@ def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any
         )
         for index, retry in enumerate(body.retries)
     ]
-    done = call.session.broker.acknowledge(call.queue().name, [ack.lease_id for ack in body.acks], retries)
+    done = call.session.broker.acknowledge(queue_of(call).name, [ack.lease_id for ack in body.acks], retries)
     warnings = dict.fromkeys(done.unknown, "unknown lease id: the message is settled, or was leased again")
     warnings |= dict.fromkeys(done.expired, "the lease has expired: the message was given back already")
     retried = len(done.result.retry_messages)
@@ -80,7 +81,7 @@ def peek_messages(call: Call, body: PeekBody) -> dict[str, Any]:
     """`POST .../messages/peek`: look at what waits. Under `emulator` is what production does not tell."""
     batch_size = _count(body.batch_size, "batch_size")
     messages = call.session.broker.peek(
-        call.queue().name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size
+        queue_of(call).name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size
     )
     return {"messages": [{**_shape(each), "ref": each.id, "emulator": _inside(each)} for each in messages]}
 
@@ -88,14 +89,14 @@ def peek_messages(call: Call, body: PeekBody) -> dict[str, Any]:
 def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
     """`POST .../messages/purge`: delete messages by the refs that a peek gave."""
     refs = {each.ref for each in body.refs}
-    gone = {message.id for message in call.session.broker.purge_messages(call.queue().name, refs)}
+    gone = {message.id for message in call.session.broker.purge_messages(queue_of(call).name, refs)}
     missing = (ref for ref in refs if ref not in gone)
     return {"errors": [], "warnings": dict.fromkeys(missing, "no message that waits has this ref")}
 
 
 def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
     """`POST /emulator/queues/{queue_id}/redrive`, which is not Cloudflare's: give dead letters another chance."""
-    name = call.queue().name
+    name = queue_of(call).name
     done = call.session.broker.redrive(name, body.to)
     for target, moved in done.moved.items():
         call.report(f"{count(moved, 'message')} of {name} redriven to {target}")
@@ -103,7 +104,7 @@ def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
 
 
 def _push(call: Call, outgoing: list[Outgoing], batch_delay: int | None) -> dict[str, Any]:
-    name = call.queue().name
+    name = queue_of(call).name
     metrics = call.session.broker.send(name, outgoing, source=API_SOURCE, batch_delay_seconds=batch_delay)
     return {"metadata": {"metrics": metrics_shape(metrics)}}
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from emulator.queues.errors import QueueErrorCode
-from emulator.queues.memory.queue import Queue
-from emulator.queues.settings import QueueSettings
-from emulator.server.addresses import queue_id
-from emulator.server.control.api.bodies import (
+from emulator.bindings.queue.addresses import queue_id
+from emulator.bindings.queue.api.bodies import (
     PurgeBody,
     QueueChange,
     QueueCreation,
     QueueSettingsBody,
     check_queue_name,
 )
-from emulator.server.control.api.call import Call, iso, metrics_shape
-from emulator.server.control.api.consumers import consumer_shapes
-from emulator.server.control.api.envelope import ApiError, ApiErrorCode, Page
+from emulator.bindings.queue.api.call import metrics_shape, queue_of
+from emulator.bindings.queue.api.consumers import consumer_shapes
+from emulator.bindings.queue.api.errors import QueueApiErrorCode
+from emulator.bindings.rest import ApiError, Call, Page, iso
+from emulator.queues.errors import QueueErrorCode
+from emulator.queues.memory.queue import Queue
+from emulator.queues.settings import QueueSettings
 
 
 def list_queues(call: Call, _body: None) -> Page:
@@ -37,14 +38,14 @@ def create_queue(call: Call, body: QueueCreation) -> dict[str, Any]:
     check_queue_name("queue_name", name, QueueErrorCode.JSON_REQUEST_BODY_INVALID)
     settings = (body.settings or QueueSettingsBody()).over(QueueSettings())
     if not call.session.create_queue(name, settings):
-        raise ApiError(409, ApiErrorCode.QUEUE_NAME_TAKEN, f"Queue name {name!r} is already taken")
+        raise ApiError(409, QueueApiErrorCode.QUEUE_NAME_TAKEN, f"Queue name {name!r} is already taken")
     call.report(f"queue {name} created")
     return _shape(call, call.session.broker.queue(name))
 
 
 def get_queue(call: Call, _body: None) -> dict[str, Any]:
     """`GET .../queues/{queue_id}`."""
-    return _shape(call, call.queue())
+    return _shape(call, queue_of(call))
 
 
 def overwrite_queue(call: Call, body: QueueChange) -> dict[str, Any]:
@@ -54,41 +55,41 @@ def overwrite_queue(call: Call, body: QueueChange) -> dict[str, Any]:
 
 def edit_queue(call: Call, body: QueueChange) -> dict[str, Any]:
     """`PATCH .../queues/{queue_id}`. What is not given stays."""
-    return _change(call, body, call.queue().settings)
+    return _change(call, body, queue_of(call).settings)
 
 
 def delete_queue(call: Call, _body: None) -> None:
     """`DELETE .../queues/{queue_id}`. Its messages and its consumer go with it."""
-    name = call.queue().name
+    name = queue_of(call).name
     call.session.delete_queue(name)
     call.report(f"queue {name} deleted")
 
 
 def get_metrics(call: Call, _body: None) -> dict[str, int]:
     """`GET .../metrics`."""
-    return metrics_shape(call.session.broker.metrics(call.queue().name))
+    return metrics_shape(call.session.broker.metrics(queue_of(call).name))
 
 
 def start_purge(call: Call, _body: PurgeBody) -> dict[str, Any]:
     """`POST .../purge`. It is done when this returns; what is in flight is left to its consumer."""
-    queue = call.queue()
+    queue = queue_of(call)
     call.session.broker.purge(queue.name)
     return _shape(call, queue)
 
 
 def get_purge(call: Call, _body: None) -> dict[str, str | None]:
     """`GET .../purge`: when the queue was last purged; nothing where it never was."""
-    purged_at = call.session.broker.state_of(call.queue().name).purged_at
+    purged_at = call.session.broker.state_of(queue_of(call).name).purged_at
     if purged_at is None:
         return {"completed": None, "started_at": None}
     return {"completed": "true", "started_at": iso(purged_at)}
 
 
 def _change(call: Call, body: QueueChange, base: QueueSettings) -> dict[str, Any]:
-    queue = call.queue()
+    queue = queue_of(call)
     if body.queue_name not in (None, queue.name):
         text = f"queue_name is {str(body.queue_name)[:80]!r}; renaming the queue {queue.name} is not emulated"
-        raise ApiError(400, ApiErrorCode.INVALID_QUEUE_SETTINGS, text)
+        raise ApiError(400, QueueApiErrorCode.INVALID_QUEUE_SETTINGS, text)
     old = queue.settings
     settings = (body.settings or QueueSettingsBody()).over(base)
     call.session.update_queue(queue.name, settings)

@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from emulator.config.checks import QUEUE_NAME
+from emulator.base.ranges import Range
+from emulator.bindings.queue.api.errors import QueueApiErrorCode
+from emulator.bindings.queue.config import QUEUE_NAME
+from emulator.bindings.rest import ApiError
 from emulator.queues.settings import (
     DELAY_SECONDS,
     MAX_BATCH_SIZE,
@@ -22,9 +25,7 @@ from emulator.queues.settings import (
     ConsumerSettings,
     ConsumerType,
     QueueSettings,
-    Range,
 )
-from emulator.server.control.api.envelope import ApiError, ApiErrorCode
 
 Number = int | float
 
@@ -106,10 +107,10 @@ class ConsumerBody(msgspec.Struct):
             ("visibility_timeout_ms", "visibility_timeout_ms", given.visibility_timeout_ms, VISIBILITY_TIMEOUT_MS),
         ):
             if value is not None:
-                number = _in_range(f"settings.{name}", value, allowed, ApiErrorCode.INVALID_CONSUMER_SETTINGS)
+                number = _in_range(f"settings.{name}", value, allowed, QueueApiErrorCode.INVALID_CONSUMER_SETTINGS)
                 found[key] = whole(number / 1000) if name == "max_wait_time_ms" else number
         if self.dead_letter_queue:
-            check_queue_name("dead_letter_queue", self.dead_letter_queue, ApiErrorCode.INVALID_CONSUMER_SETTINGS)
+            check_queue_name("dead_letter_queue", self.dead_letter_queue, QueueApiErrorCode.INVALID_CONSUMER_SETTINGS)
         return ConsumerSettings(type=self.type, dead_letter_queue=self.dead_letter_queue or None, **found)
 
 
@@ -192,7 +193,7 @@ def check_queue_name(key: str, name: str, code: int) -> None:
 
 
 def _queue_setting(name: str, value: Number, allowed: Range) -> int:
-    return _in_range(f"settings.{name}", value, allowed, ApiErrorCode.INVALID_QUEUE_SETTINGS)
+    return _in_range(f"settings.{name}", value, allowed, QueueApiErrorCode.INVALID_QUEUE_SETTINGS)
 
 
 def _in_range(name: str, value: Number, allowed: Range, code: int) -> int:

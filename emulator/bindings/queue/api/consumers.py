@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from emulator.bindings.queue.addresses import consumer_id, queue_id
+from emulator.bindings.queue.api.bodies import ConsumerBody, whole
+from emulator.bindings.queue.api.call import queue_of
+from emulator.bindings.queue.api.errors import QueueApiErrorCode
+from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, SessionView, iso
 from emulator.queues.memory.queue import Queue
 from emulator.queues.settings import ConsumerSettings
-from emulator.server.addresses import consumer_id, queue_id
-from emulator.server.control.api.bodies import ConsumerBody, whole
-from emulator.server.control.api.call import Call, iso
-from emulator.server.control.api.envelope import ApiError, ApiErrorCode, Page
-from emulator.session.session import Session
 
 
-def consumer_shapes(session: Session, queue: Queue) -> list[dict[str, Any]]:
+def consumer_shapes(session: SessionView, queue: Queue) -> list[dict[str, Any]]:
     """The consumers of a queue as clients see them: one, or none.
 
     `script` is where wrangler looks for the worker's name, `script_name` where the SDKs do.
@@ -49,24 +49,24 @@ def consumer_shapes(session: Session, queue: Queue) -> list[dict[str, Any]]:
 
 def list_consumers(call: Call, _body: None) -> Page:
     """`GET .../consumers`."""
-    consumers = consumer_shapes(call.session, call.queue())
+    consumers = consumer_shapes(call.session, queue_of(call))
     return Page(consumers, 1, 100, len(consumers))
 
 
 def get_consumer(call: Call, _body: None) -> dict[str, Any]:
     """`GET .../consumers/{consumer_id}`."""
-    return _existing(call, call.queue())
+    return _existing(call, queue_of(call))
 
 
 def create_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
     """`POST .../consumers`. Refused when the queue has one."""
-    queue = call.queue()
+    queue = queue_of(call)
     settings = _read(call, queue, body)
     state = call.session.broker.state_of(queue.name)
     if state.consumer is not None:
         which = f"the worker {state.worker}" if state.consumer.type == "worker" else "of type http_pull"
         text = f"queue {queue.name} already has a consumer, {which}; a queue has one at most"
-        raise ApiError(409, ApiErrorCode.CONSUMER_EXISTS, text)
+        raise ApiError(409, QueueApiErrorCode.CONSUMER_EXISTS, text)
     call.session.set_consumer(queue.name, settings, body.script_name)
     call.report(f"consumer of {queue.name} added")
     return _existing(call, queue)
@@ -74,7 +74,7 @@ def create_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
 
 def update_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
     """`PUT .../consumers/{consumer_id}`. What is not given becomes the default."""
-    queue = call.queue()
+    queue = queue_of(call)
     _existing(call, queue)
     settings = _read(call, queue, body)
     call.session.set_consumer(queue.name, settings, body.script_name)
@@ -84,7 +84,7 @@ def update_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
 
 def delete_consumer(call: Call, _body: None) -> None:
     """`DELETE .../consumers/{consumer_id}`. The queue keeps its messages."""
-    queue = call.queue()
+    queue = queue_of(call)
     _existing(call, queue)
     call.session.remove_consumer(queue.name)
     call.report(f"consumer of {queue.name} removed")
@@ -96,7 +96,7 @@ def _existing(call: Call, queue: Queue) -> dict[str, Any]:
         if shape["consumer_id"] == wanted.lower():
             return shape
     text = f"Consumer not found: queue {queue.name} has no consumer with the id {wanted[:64]!r}"
-    raise ApiError(404, ApiErrorCode.CONSUMER_NOT_FOUND, text)
+    raise ApiError(404, QueueApiErrorCode.CONSUMER_NOT_FOUND, text)
 
 
 def _read(call: Call, queue: Queue, body: ConsumerBody) -> ConsumerSettings:
@@ -104,7 +104,7 @@ def _read(call: Call, queue: Queue, body: ConsumerBody) -> ConsumerSettings:
     settings = body.read()
     if settings.dead_letter_queue == queue.name:
         text = f"dead_letter_queue is {queue.name!r}; a queue cannot be its own dead letter queue"
-        raise ApiError(400, ApiErrorCode.INVALID_CONSUMER_SETTINGS, text)
+        raise ApiError(400, QueueApiErrorCode.INVALID_CONSUMER_SETTINGS, text)
     if settings.type == "http_pull":
         body.script_name = ""
         return settings
@@ -115,5 +115,5 @@ def _read(call: Call, queue: Queue, body: ConsumerBody) -> ConsumerSettings:
         raise ApiError(404, ApiErrorCode.WORKER_NOT_FOUND, text)
     if host.failure is None and "queue" not in host.handlers:
         text = f"queue handler is missing: the worker {body.script_name} has no queue entrypoint"
-        raise ApiError(400, ApiErrorCode.QUEUE_HANDLER_MISSING, text)
+        raise ApiError(400, QueueApiErrorCode.QUEUE_HANDLER_MISSING, text)
     return settings

@@ -1,0 +1,1 @@
+"""The bindings that wrangler knows and the emulator does not emulate yet."""

@@ -1,0 +1,170 @@
+"""What a configuration says about queues: producers, which are bindings, and consumers, which are not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from emulator.base.errors import Problem
+from emulator.config import checks
+from emulator.config.changes import difference, set_changes
+from emulator.config.checks import Check, found
+from emulator.config.document import KeyPath, problem_at
+from emulator.config.model import Declaration, Place, WorkerConfig
+from emulator.config.section import Key, Section
+from emulator.queues.settings import (
+    DELAY_SECONDS,
+    MAX_BATCH_SIZE,
+    MAX_BATCH_TIMEOUT_SECONDS,
+    MAX_CONCURRENCY,
+    MAX_RETRIES,
+    VISIBILITY_TIMEOUT_MS,
+    ConsumerSettings,
+)
+
+KIND: Final = "queue"
+"""The name of the kind."""
+
+QUEUE_NAME: Final = checks.matching(
+    "a queue name: 1 to 63 lowercase letters, digits and hyphens, with no hyphen at either end",
+    re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"),
+)
+KEYS: Final[Mapping[str, Key]] = {"queues": Key(checks.OBJECT)}
+QUEUES_KEYS: Final[Mapping[str, Check]] = {"producers": checks.ARRAY, "consumers": checks.ARRAY}
+PRODUCER_KEYS: Final[Mapping[str, Check]] = {
+    "binding": checks.BINDING,
+    "queue": QUEUE_NAME,
+    "delivery_delay": checks.whole(DELAY_SECONDS),
+}
+CONSUMER_KEYS: Final[Mapping[str, Check]] = {
+    "queue": QUEUE_NAME,
+    "type": checks.one_of("worker", "http_pull"),
+    "max_batch_size": checks.whole(MAX_BATCH_SIZE),
+    "max_batch_timeout": checks.whole(MAX_BATCH_TIMEOUT_SECONDS),
+    "max_retries": checks.whole(MAX_RETRIES),
+    "dead_letter_queue": QUEUE_NAME,
+    "max_concurrency": Check(
+        f"a whole number from {MAX_CONCURRENCY}, or null", lambda value: value is None or value in MAX_CONCURRENCY
+    ),
+    "retry_delay": checks.whole(DELAY_SECONDS),
+    "visibility_timeout_ms": checks.whole(VISIBILITY_TIMEOUT_MS),
+}
+_PUSH_ONLY_KEYS: Final = ("max_batch_timeout", "max_concurrency")
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """A binding that sends to a queue. `delivery_delay` is in seconds; None leaves it to the queue."""
+
+    binding: str
+    queue: str
+    delivery_delay: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A queue that delivers to this worker (or, with type `http_pull`, to whoever pulls)."""
+
+    queue: str
+    settings: ConsumerSettings = field(default_factory=ConsumerSettings)
+
+
+def producers_of(worker: WorkerConfig) -> list[Producer]:
+    """The worker's bindings that send to queues."""
+    return [binding.settings for binding in worker.bindings if binding.kind == KIND]
+
+
+def consumers_of(worker: WorkerConfig) -> list[Consumer]:
+    """The queues that the worker's configuration wants to consume."""
+    return [declaration.settings for declaration in _consumers(worker)]
+
+
+def read_queues(section: Section) -> None:
+    """Take the producers and the consumers that are sound."""
+    if "queues" not in section.keys:
+        return
+    path = (*section.path, "queues")
+    queues = section.read_object(path, section.keys["queues"], QUEUES_KEYS)
+    for index, item in enumerate(queues.get("producers", ())):
+        _read_producer(section, (*path, "producers", index), item)
+    consumed: dict[str, KeyPath] = {}
+    for index, item in enumerate(queues.get("consumers", ())):
+        _read_consumer(section, (*path, "consumers", index), item, consumed)
+
+
+def queue_changes(old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
+    """What is different: `producer A: queue a -> b`, `queue orders: max_batch_size 10 -> 5`."""
+    old_producers = {producer.binding: producer for producer in producers_of(old)}
+    new_producers = {producer.binding: producer for producer in producers_of(new)}
+    yield from set_changes("producer", old_producers, new_producers)
+    for binding, producer in new_producers.items():
+        if before := old_producers.get(binding):
+            yield from difference(f"producer {binding}: queue", before.queue, producer.queue)
+            delays = before.delivery_delay, producer.delivery_delay
+            yield from difference(f"producer {binding}: delivery_delay", *delays)
+    old_consumers = {consumer.queue: consumer.settings for consumer in consumers_of(old)}
+    new_consumers = {consumer.queue: consumer.settings for consumer in consumers_of(new)}
+    yield from set_changes("consumer of", old_consumers, new_consumers)
+    for queue, settings in new_consumers.items():
+        if queue in old_consumers:
+            for setting in fields(ConsumerSettings):
+                values = getattr(old_consumers[queue], setting.name), getattr(settings, setting.name)
+                yield from difference(f"queue {queue}: {setting.name}", *values)
+
+
+def consumer_conflicts(workers: Sequence[WorkerConfig]) -> Iterator[Problem]:
+    """Queues that more than one worker of a session wants to consume."""
+    consumers: dict[str, tuple[str, Place]] = {}
+    for worker in workers:
+        for declaration in _consumers(worker):
+            queue = declaration.settings.queue
+            place = declaration.place or Place(str(worker.path), 0, 0, "queues.consumers")
+            if queue in consumers:
+                other, taken_at = consumers[queue]
+                yield problem_at(
+                    place,
+                    f'"{queue}" already has a consumer, the worker {other} at {taken_at.where}; '
+                    "a queue has one at most",
+                )
+            consumers.setdefault(queue, (worker.name, place))
+
+
+def _consumers(worker: WorkerConfig) -> list[Declaration]:
+    return [declaration for declaration in worker.declarations if declaration.kind == KIND]
+
+
+def _read_producer(section: Section, path: KeyPath, value: object) -> None:
+    sound = section.read_object(path, value, PRODUCER_KEYS, required=("binding", "queue"), quiet=("remote",))
+    if isinstance(value, dict) and value.get("remote"):
+        section.findings.warn((*path, "remote"), "is not emulated: the queue is a local one")
+    if "binding" in sound:
+        name_path = (*path, "binding")
+        if section.claim(sound["binding"], name_path) and "queue" in sound:
+            section.bind(KIND, sound["binding"], Producer(**sound), name_path)
+
+
+def _read_consumer(section: Section, path: KeyPath, value: object, consumed: dict[str, KeyPath]) -> None:
+    findings = section.findings
+    sound = section.read_object(path, value, CONSUMER_KEYS, required=("queue",))
+    queue = sound.pop("queue", None)
+    if queue is not None and queue == sound.get("dead_letter_queue"):
+        findings.error((*path, "dead_letter_queue"), f"{found(queue)} cannot be its own dead letter queue")
+    if sound.get("type") == "http_pull":
+        for key in _PUSH_ONLY_KEYS:
+            if sound.pop(key, None) is not None:
+                findings.warn((*path, key), "has no effect on an http_pull consumer")
+    elif "visibility_timeout_ms" in sound:
+        findings.error(
+            (*path, "visibility_timeout_ms"), 'is for consumers with `"type": "http_pull"` only', at_key=True
+        )
+    if queue in consumed:
+        place = findings.document.place(consumed[queue])
+        findings.error(
+            (*path, "queue"),
+            f"{found(queue)} already has a consumer, {place.key} on line {place.line}; a queue has one at most",
+        )
+    elif queue is not None:
+        consumed[queue] = path
+        section.declare(KIND, Consumer(queue, ConsumerSettings(**sound)), (*path, "queue"))

@@ -1,0 +1,95 @@
+"""Queues, as a binding kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from emulator.base.errors import Problem
+from emulator.bindings.kind import BindingKind, Documentation, Overview, Resources, Service
+from emulator.bindings.queue import config
+from emulator.bindings.queue.config import Producer
+from emulator.bindings.wiring import Wiring
+from emulator.config.model import WorkerConfig
+from emulator.config.section import Section
+
+if TYPE_CHECKING:
+    from emulator.bindings.kit import Accessor
+    from emulator.bindings.rest import Rest
+
+
+class Queues(BindingKind[Producer]):
+    """`queues.producers`, which are bindings, and `queues.consumers`, which are declarations."""
+
+    name = config.KIND
+    keys = config.KEYS
+    declared_as = ("a queue", 'under "queues.producers"')
+    documentation = Documentation(
+        "queue", "`queues.producers[]`", "`send`, `sendBatch`, `metrics`", "`send`, `sendBatch`, `metrics`"
+    )
+
+    def read(self, section: Section) -> None:
+        """Take the producers and the consumers that are sound."""
+        config.read_queues(section)
+
+    def open(self, resources: Resources) -> Service[Producer]:
+        """What the bindings of a session send to."""
+        return _Sending(resources)
+
+    def describe(self, worker: WorkerConfig, settings: Producer) -> str:
+        """The queue, and the producer's own delay."""
+        from emulator.bindings.queue.summary import producer_text
+
+        return producer_text(settings)
+
+    def overview(self, workers: Sequence[WorkerConfig]) -> Iterator[Overview]:
+        """Every queue that some worker sends to, consumes or gives its dead letters to."""
+        from emulator.bindings.queue.summary import queue_lines
+
+        return queue_lines(workers)
+
+    def worker_record(self, worker: WorkerConfig) -> Mapping[str, object]:
+        """The queues that it consumes, with their settings."""
+        consumers = config.consumers_of(worker)
+        return {"consumers": [{"queue": consumer.queue, **asdict(consumer.settings)} for consumer in consumers]}
+
+    def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterable[str]:
+        """What is different of producers and consumers."""
+        return config.queue_changes(old, new)
+
+    def conflicts(self, workers: Sequence[WorkerConfig]) -> Iterable[Problem]:
+        """Queues that more than one worker wants to consume."""
+        return config.consumer_conflicts(workers)
+
+    def rest(self) -> Rest:
+        """Everything about queues, their consumers and their messages."""
+        from emulator.bindings.queue.api import REST
+
+        return REST
+
+    def accessor(self) -> Accessor:
+        """`emulator.queue("my-app-events")`."""
+        from emulator.bindings.queue.testing import ACCESSOR
+
+        return ACCESSOR
+
+
+class _Sending(Service[Producer]):
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def for_python(self, worker: WorkerConfig, bindings: Mapping[str, Producer]) -> Mapping[str, object]:
+        from emulator.bindings.queue.python import make_bindings
+
+        return make_bindings(self._resources, worker, bindings)
+
+    def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, Producer]) -> Iterable[Wiring]:
+        if not bindings:
+            return ()
+        from emulator.bindings.queue.workerd import wire
+
+        return wire(self._resources.queues, worker.name, bindings)
+
+
+QUEUES: Final = Queues()

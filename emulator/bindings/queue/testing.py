@@ -1,0 +1,189 @@
+"""How tests reach a queue: `emulator.queue("my-app-events")`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from emulator.bindings.kit import Accessor, Kit
+from emulator.bindings.queue.records import Delivery, Message, Metrics, at_time
+from emulator.queues.message import Outgoing
+from emulator.wire.codec import ContentType, encode
+
+if TYPE_CHECKING:
+    from emulator.queues.memory.broker import Broker
+    from emulator.queues.memory.queue import Queue as KeptQueue
+
+    class QueueAccess:
+        """The type of what `Emulator` has for queues."""
+
+        def queue(self, name: str) -> Queue:
+            """A queue. Raises EmulatorError, which names the ones that are there."""
+            raise NotImplementedError
+
+    class AsyncQueueAccess:
+        """The type of what `AsyncEmulator` has for queues."""
+
+        def queue(self, name: str) -> AsyncQueue:
+            """A queue. Raises EmulatorError, which names the ones that are there."""
+            raise NotImplementedError
+
+
+class QueueKit(Kit, Protocol):
+    """What an open emulator knows about its queues."""
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]: ...
+
+    @property
+    def broker(self) -> Broker: ...
+
+    def queue(self, name: str) -> KeptQueue: ...
+
+    def messages(self, name: str) -> list[Message]: ...
+
+    def in_flight(self, name: str) -> list[Message]: ...
+
+    def fail_next(self, name: str, number: int, error: Exception) -> None: ...
+
+
+class _BaseQueue:
+    """What can be looked at in a queue without running anything."""
+
+    def __init__(self, kit: QueueKit, name: str) -> None:
+        __tracebackhide__ = True
+        kit.queue(name)
+        self._kit = kit
+        self.name = name
+
+    @property
+    def messages(self) -> list[Message]:
+        """What waits: the ready messages in order, then the delayed ones by the time they are due."""
+        return self._kit.messages(self.name)
+
+    @property
+    def in_flight(self) -> list[Message]:
+        """What a handler has at the moment."""
+        return self._kit.in_flight(self.name)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every delivery of this queue so far, oldest first."""
+        return [delivery for delivery in self._kit.deliveries if delivery.queue == self.name]
+
+    @property
+    def metrics(self) -> Metrics:
+        """The backlog: everything that is not settled."""
+        metrics = self._kit.queue(self.name).metrics()
+        oldest = metrics.oldest_message_timestamp
+        return Metrics(metrics.backlog_count, metrics.backlog_bytes, None if oldest is None else at_time(oldest))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether deliveries are stopped."""
+        return self._kit.queue(self.name).settings.delivery_paused
+
+    def fail_next(self, number: int = 1, error: Exception | type[Exception] | None = None) -> None:
+        """Let the next `number` deliveries fail with `error` (a ConnectionError unless given), without running the
+        handler. Each counts as an attempt."""
+        __tracebackhide__ = True
+        raised = error() if isinstance(error, type) else error
+        self._kit.fail_next(self.name, number, raised or ConnectionError("made to fail by the test"))
+
+    def __repr__(self) -> str:
+        if self._kit.closed:
+            return f"<Queue {self.name} of a closed emulator>"
+        queue = self._kit.queue(self.name)
+        counts = {"ready": queue.ready_count, "delayed": queue.delayed_count, "in flight": queue.in_flight_count}
+        words = [f"{number} {what}" for what, number in counts.items() if number] or ["empty"]
+        return f"<Queue {self.name} {', '.join([*words, *(['paused'] if self.is_paused else [])])}>"
+
+    def _send(self, bodies: Iterable[Any], content_type: ContentType, delay_seconds: int | None) -> None:
+        __tracebackhide__ = True
+        self._kit.check_open()
+        if isinstance(bodies, (str, bytes, Mapping)):
+            raise TypeError(f"send_batch() takes a list of bodies, not a {type(bodies).__name__}")
+        outgoing = [Outgoing(encode(body, content_type), content_type, delay_seconds) for body in bodies]
+        if not outgoing:
+            raise TypeError("send_batch() requires at least one message")
+        self._kit.broker.send(self.name, outgoing, source="test")
+
+    def _pause(self) -> None:
+        __tracebackhide__ = True
+        self._kit.check_open()
+        self._kit.broker.pause(self.name)
+
+    def _resume(self) -> None:
+        __tracebackhide__ = True
+        self._kit.check_open()
+        self._kit.broker.resume(self.name)
+
+    def _purge(self) -> int:
+        __tracebackhide__ = True
+        self._kit.check_open()
+        return self._kit.broker.purge(self.name)
+
+
+class Queue(_BaseQueue):
+    """A queue, from the test's side."""
+
+    def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
+        """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
+        __tracebackhide__ = True
+        self._send([body], content_type, delay_seconds)
+
+    def send_batch(
+        self, bodies: Iterable[Any], *, content_type: ContentType = "json", delay_seconds: int | None = None
+    ) -> None:
+        """Send 1 to 100 messages, all or none."""
+        __tracebackhide__ = True
+        self._send(bodies, content_type, delay_seconds)
+
+    def pause(self) -> None:
+        """Stop deliveries; messages are still accepted."""
+        __tracebackhide__ = True
+        self._pause()
+
+    def resume(self) -> None:
+        """Deliver again."""
+        __tracebackhide__ = True
+        self._resume()
+
+    def purge(self) -> int:
+        """Delete what waits. Returns how many messages that were."""
+        __tracebackhide__ = True
+        return self._purge()
+
+
+class AsyncQueue(_BaseQueue):
+    """A queue, from the side of an async test. What changes something is awaited."""
+
+    async def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
+        """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
+        __tracebackhide__ = True
+        await self._kit.on_thread(self._send, [body], content_type, delay_seconds)
+
+    async def send_batch(
+        self, bodies: Iterable[Any], *, content_type: ContentType = "json", delay_seconds: int | None = None
+    ) -> None:
+        """Send 1 to 100 messages, all or none."""
+        __tracebackhide__ = True
+        await self._kit.on_thread(self._send, bodies, content_type, delay_seconds)
+
+    async def pause(self) -> None:
+        """Stop deliveries; messages are still accepted."""
+        __tracebackhide__ = True
+        await self._kit.on_thread(self._pause)
+
+    async def resume(self) -> None:
+        """Deliver again."""
+        __tracebackhide__ = True
+        await self._kit.on_thread(self._resume)
+
+    async def purge(self) -> int:
+        """Delete what waits. Returns how many messages that were."""
+        __tracebackhide__ = True
+        return await self._kit.on_thread(self._purge)
+
+
+ACCESSOR: Final = Accessor("queue", Queue, AsyncQueue)

@@ -1,0 +1,103 @@
+"""What the queue bindings of JavaScript workers ask, and what they are answered: workerd's requests in, the broker's
+answers out."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Final, cast
+
+import msgspec
+
+from emulator.bindings.queue.config import Producer
+from emulator.bindings.wiring import Answered, Reference, WireRequest, WireResponse, Wiring
+from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.queues.memory.broker import Broker
+from emulator.queues.message import Metrics, Outgoing
+from emulator.wire.codec import CONTENT_TYPES, ContentType
+
+_DEFAULT_TYPE: Final = "v8"
+_JSON: Final = ((b"Content-Type", b"application/json"),)
+
+
+class _BatchEntry(msgspec.Struct, gc=False):
+    body: str
+    contentType: str = _DEFAULT_TYPE  # noqa: N815 - workerd's name
+    delaySecs: int | None = None  # noqa: N815
+
+
+class _Batch(msgspec.Struct, gc=False):
+    messages: list[_BatchEntry]
+
+
+_read_batch: Final = msgspec.json.Decoder(_Batch).decode
+
+
+def wire(broker: Broker, worker: str, producers: Mapping[str, Producer]) -> Iterator[Wiring]:
+    """The queue bindings of a worker."""
+    for name, producer in producers.items():
+        answered = Answered(partial(answer, broker, worker, producer))
+        yield Wiring(name, {"queue": Reference()}, {"": answered})
+
+
+def answer(broker: Broker, worker: str, producer: Producer, request: WireRequest) -> WireResponse:
+    """The answer to a request of the binding `producer` of `worker`. What the service refuses is told with its code."""
+    try:
+        headers = request.headers
+        if request.target == "/metrics":
+            return WireResponse(_metrics(broker.metrics(producer.queue)), headers=_JSON)
+        delay = _delay(headers.get(b"x-msg-delay-secs"))
+        if request.target == "/message":
+            content_type = _content_type(headers.get(b"x-msg-fmt", b"v8").decode("latin-1"))
+            metrics = _send(broker, worker, producer, [Outgoing(request.body, content_type, delay)], None)
+        else:
+            outgoing = [
+                Outgoing(b64decode(entry.body), _content_type(entry.contentType), entry.delaySecs)
+                for entry in _read_batch(request.body).messages
+            ]
+            metrics = _send(broker, worker, producer, outgoing, delay)
+        return WireResponse(b'{"metadata":{"metrics":%b}}' % _metrics(metrics), headers=_JSON)
+    except QueueError as error:
+        return _refusal(error)
+    except ValueError as error:  # msgspec's errors are ValueErrors
+        return _refusal(QueueError(QueueErrorCode.UNKNOWN_INTERNAL_ERROR, f"the request is damaged: {error}"))
+
+
+def _send(
+    broker: Broker, worker: str, producer: Producer, messages: list[Outgoing], batch_delay: int | None
+) -> Metrics:
+    return broker.send(
+        producer.queue,
+        messages,
+        source=worker,
+        batch_delay_seconds=batch_delay,
+        producer_delay_seconds=producer.delivery_delay,
+    )
+
+
+def _content_type(name: str) -> ContentType:
+    if name not in CONTENT_TYPES:
+        raise QueueError(QueueErrorCode.MESSAGE_METADATA_INVALID, f"there is no content type {name!r}")
+    return cast("ContentType", name)
+
+
+def _delay(value: bytes | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _metrics(metrics: Metrics) -> bytes:
+    oldest = metrics.oldest_message_timestamp
+    return b'{"backlogCount":%d,"backlogBytes":%d,"oldestMessageTimestamp":%d}' % (
+        metrics.backlog_count,
+        metrics.backlog_bytes,
+        0 if oldest is None else round(oldest * 1000),
+    )
+
+
+def _refusal(error: QueueError) -> WireResponse:
+    """An answer whose cause and code workerd puts into the error that it throws; its status line says the cause too,
+    which is what workers without error codes are shown."""
+    cause = " ".join(error.cause.split()).encode("ascii", "replace")
+    headers = ((b"CF-Queues-Error-Code", b"%d" % error.code), (b"CF-Queues-Error-Cause", cause))
+    return WireResponse(status=400, reason=cause, headers=headers)

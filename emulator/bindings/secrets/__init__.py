@@ -1,0 +1,1 @@
+"""Secrets: strings out of `.dev.vars` and `.env`, which no message ever shows."""

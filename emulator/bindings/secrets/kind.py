@@ -1,0 +1,53 @@
+"""Secrets, as a binding kind. A setting is the secret itself: nothing here shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from emulator.bindings.kind import BindingKind, Documentation, Resources, Service
+from emulator.bindings.vars.kind import VARS
+from emulator.bindings.wiring import Wiring
+from emulator.config.checks import found
+from emulator.config.model import WorkerConfig
+from emulator.config.section import Draft
+
+
+class Secrets(BindingKind[str]):
+    """What stands in `.dev.vars`, else in `.env`. A secret wins over a var of its name, but not over one of the command
+    line."""
+
+    name = "secret"
+    is_value = True
+    declared_as = ("a secret", "into .dev.vars")
+    documentation = Documentation("secret", "`.dev.vars`, `.env`", "a string", "a string")
+
+    def complete(self, draft: Draft) -> None:
+        """Take the secrets. They may not hide a binding that is no var."""
+        files = draft.env_files
+        for name, secret in files.values.items():
+            if name in draft.variables:
+                continue
+            if path := draft.foreign_name(VARS.name, name):
+                draft.findings.error(path, f"{found(name)} is also a secret in {files.origins[name]}")
+            draft.put(self.name, name, secret)
+
+    def open(self, resources: Resources) -> Service[str]:
+        """Nothing but the strings."""
+        return _Strings()
+
+    def describe(self, worker: WorkerConfig, settings: str) -> str:
+        """That it is one."""
+        return "(secret)"
+
+
+class _Strings(Service[str]):
+    def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
+        return bindings
+
+    def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Iterator[Wiring]:
+        for name, secret in bindings.items():
+            yield Wiring(name, {"text": secret})
+
+
+SECRETS: Final = Secrets()

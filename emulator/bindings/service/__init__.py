@@ -1,0 +1,1 @@
+"""Bindings to other workers of the session."""

@@ -1,0 +1,1 @@
+"""Variables: JSON values that the configuration, or the command line, gives a name in `env`."""

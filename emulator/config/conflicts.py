@@ -1,0 +1,28 @@
+"""What must hold between the workers of one session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from emulator.base.errors import ConfigError, Problem
+from emulator.config.document import problem_at
+from emulator.config.model import Place, WorkerConfig
+from emulator.config.section import ConfigKind
+
+
+def check_conflicts(workers: Sequence[WorkerConfig], kinds: Iterable[ConfigKind]) -> None:
+    """Raise `ConfigError` when two workers have one name, or when a kind says that they cannot run in one session; each
+    problem names both places."""
+    problems = [*_taken_names(workers), *(problem for kind in kinds for problem in kind.conflicts(workers))]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _taken_names(workers: Sequence[WorkerConfig]) -> Iterator[Problem]:
+    names: dict[str, Place] = {}
+    for worker in workers:
+        place = worker.place or Place(str(worker.path), 0, 0, "name")
+        if worker.name in names:
+            other = names[worker.name]
+            yield problem_at(place, f'another worker has the name "{worker.name}" already, at {other.where}')
+        names.setdefault(worker.name, place)

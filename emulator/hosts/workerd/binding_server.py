@@ -1,0 +1,126 @@
+"""Where the bindings of JavaScript workers are answered: one server for a session, on a Unix socket.
+
+Each request says in a header of ours whose it is: worker, kind and name of the binding. It is a protocol on bare
+connections, without an HTTP framework: a worker that sends to a queue waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Final
+
+from emulator.bindings.wiring import Answer, Answered, WireRequest, WireResponse, Wiring
+from emulator.hosts.workerd.connection import Connection, Headers
+
+BINDING_HEADER: Final = "x-emulator-binding"
+"""Tells which binding a request is of."""
+
+_HEADER: Final = BINDING_HEADER.encode()
+
+
+def binding_id(worker: str, kind: str, wiring: Wiring, service: str) -> str:
+    """What the header says of one service of a wiring."""
+    return f"{worker}/{kind}/{wiring.name}" + (f"/{service}" if service else "")
+
+
+class BindingServer:
+    """Answers the bindings of a session's JavaScript workers, while any of them is `connect`ed."""
+
+    def __init__(self) -> None:
+        self._answers: dict[bytes, Answer] = {}
+        self._of_worker: dict[str, list[bytes]] = {}
+        self._listening: asyncio.Future[asyncio.Server] | None = None
+        self._connections: set[Connection] = set()
+        self._answering: set[asyncio.Task[None]] = set()
+
+    async def connect(self, worker: str, wirings: Sequence[tuple[str, Wiring]], path: Path) -> None:
+        """Answer what `wirings` of a worker say from here on, and nothing else that it had before. Listens on the Unix
+        socket `path`."""
+        if self._listening is None:
+            loop = asyncio.get_running_loop()
+            listen = loop.create_unix_server(lambda: Connection(self._requested, self._connections), str(path))
+            self._listening = asyncio.ensure_future(listen)
+        self._forget(worker)
+        answers = {
+            binding_id(worker, kind, wiring, name).encode("latin-1"): service.answer
+            for kind, wiring in wirings
+            for name, service in wiring.services.items()
+            if isinstance(service, Answered)
+        }
+        self._answers |= answers
+        self._of_worker[worker] = list(answers)
+        await self._listening
+
+    def disconnect(self, worker: str) -> None:
+        """Answer a worker no more. With the last one the server ends, and drops what is connected."""
+        self._forget(worker)
+        self._of_worker.pop(worker, None)
+        listening = self._listening
+        if self._of_worker or listening is None:
+            return
+        self._listening = None
+        if not listening.cancel() and not listening.cancelled() and listening.exception() is None:
+            listening.result().close()
+        for task in self._answering:
+            task.cancel()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _forget(self, worker: str) -> None:
+        for key in self._of_worker.get(worker, ()):
+            del self._answers[key]
+
+    def _requested(self, connection: Connection, url: str, headers: Headers, body: bytes) -> None:
+        by_name = {name.lower(): value for name, value in headers}
+        key = by_name.get(_HEADER, b"")
+        answer = self._answers.get(key)
+        if answer is None:
+            connection.transport.write(_encoded(_gone(key)))
+            return
+        try:
+            response = answer(WireRequest(connection.parser.get_method(), url, by_name, body))
+        except Exception as error:
+            connection.transport.write(_encoded(_failed(key, error)))
+            return
+        if isinstance(response, WireResponse):
+            connection.transport.write(_encoded(response))
+            return
+        task = asyncio.ensure_future(self._finish(connection, key, response))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def _finish(self, connection: Connection, key: bytes, response: Awaitable[WireResponse]) -> None:
+        try:
+            answered = await response
+        except Exception as error:
+            answered = _failed(key, error)
+        connection.transport.write(_encoded(answered))
+
+
+def _encoded(response: WireResponse) -> bytes:
+    headers = b"".join([b"%b: %b\r\n" % header for header in response.headers])
+    return b"HTTP/1.1 %d %b\r\n%bContent-Length: %d\r\n\r\n%b" % (
+        response.status,
+        response.reason,
+        headers,
+        len(response.body),
+        response.body,
+    )
+
+
+def _gone(key: bytes) -> WireResponse:
+    """For code that still runs, and whose binding a reload has taken away. workerd shows the reason. A 404 could
+    mean to a binding that what it asks for is not there."""
+    name = key.split(b"/")[2:3]
+    what = b"the binding env.%b is gone: the configuration does not declare it any more" % (name[0] if name else b"?")
+    return WireResponse(status=503, reason=what)
+
+
+def _failed(key: bytes, error: Exception) -> WireResponse:
+    """For a bug of ours, which is reported where asyncio reports exceptions too."""
+    text = f"the emulator failed to answer {key.decode('latin-1')}, which is a bug"
+    asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
+    reason = " ".join(f"{text}: {type(error).__name__}: {error}".split()).encode("ascii", "replace")
+    return WireResponse(status=500, reason=reason)
