@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.config import wrangler_keys
+from emulator.config import reading, wrangler_keys
 from tests.config.project import assert_warnings, load, wrap
 
 UNKNOWN = "is not a key that wrangler knows"
@@ -109,3 +109,12 @@ def test_an_empty_list_of_bindings_needs_no_word(tmp_path: Path) -> None:
 def test_a_missing_compatibility_date_is_a_warning(tmp_path: Path) -> None:
     text = '▶{"name": "demo", "main": "src/entry.py"}'
     assert_warnings(tmp_path, text, ["compatibility_date: is missing: the newest behaviour is assumed"])
+
+
+def test_every_key_has_one_place_in_the_tables() -> None:
+    read = set(reading.TOP_LEVEL_KEYS)
+    tables = [read, set(wrangler_keys.BINDINGS), set(wrangler_keys.NOT_EMULATED), set(wrangler_keys.DEPLOYMENT)]
+    known = set().union(*tables)
+    assert sum(map(len, tables)) == len(known)
+    assert known >= wrangler_keys.TOP_LEVEL_ONLY | wrangler_keys.INHERITED_UNREAD | wrangler_keys.NOT_INHERITED
+    assert not wrangler_keys.NOT_INHERITED & wrangler_keys.INHERITED_UNREAD

@@ -1,13 +1,16 @@
-"""What a changed configuration is said to change."""
+"""Workers of one session, and what a changed configuration is said to change."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from emulator.config import Consumer, Producer, WorkerConfig, describe_changes
+import pytest
+
+from emulator.base.errors import ConfigError
+from emulator.config import Consumer, Producer, WorkerConfig, check_together, describe_changes, load_config
 from emulator.queues.settings import ConsumerSettings
-from tests.config.project import load, wrap
+from tests.config.project import load, wrap, write
 
 CONFIG = WorkerConfig(
     name="demo",
@@ -19,6 +22,31 @@ CONFIG = WorkerConfig(
     consumers=(Consumer("a"), Consumer("b")),
     crons=("* * * * *",),
 )
+
+
+def test_workers_that_share_nothing_go_together(tmp_path: Path) -> None:
+    first = load(tmp_path / "a", wrap('"queues": {"consumers": [{"queue": "one"}]}'))
+    second = load(tmp_path / "b", wrap('"queues": {"producers": [{"binding": "ONE", "queue": "one"}]}'))
+    check_together([first, replace(second, name="other")])
+
+
+def test_two_workers_of_one_name_or_one_queue_are_errors_that_name_both_places(tmp_path: Path) -> None:
+    first = write(tmp_path / "a", wrap('"queues": {"consumers": [{"queue": "one"}]}'))
+    second = write(tmp_path / "b", wrap('"queues": {"consumers": [{"queue": "two"}, {"queue": "one"}]}'))
+    taken = f'"one" already has a consumer, the worker demo at {first}:5:38'
+    with pytest.raises(ConfigError) as caught:
+        check_together([load_config(first), load_config(second)])
+    assert list(map(str, caught.value.problems)) == [
+        f'{second}:2:11: name: another worker has the name "demo" already, at {first}:2:11',
+        f"{second}:5:56: queues.consumers[1].queue: {taken}; a queue has one at most",
+    ]
+
+
+def test_workers_that_were_made_without_a_file_are_checked_too() -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_together([CONFIG, replace(CONFIG, name="other")])
+    assert len(caught.value.problems) == 2
+    assert caught.value.problems[0].where == "/demo/wrangler.jsonc"
 
 
 def test_the_same_configuration_has_no_changes(tmp_path: Path) -> None:
