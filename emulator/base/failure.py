@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-import emulator_runtime
 from emulator.base.errors import WorkerLoadError
+from emulator_runtime import hosting
 
-_OWN_DIRECTORIES: Final = (f"{Path(__file__).parent.parent}/", f"{Path(emulator_runtime.__file__).parent}/")
+_OWN_DIRECTORIES: Final = (f"{Path(__file__).parent.parent}/", f"{Path(hosting.__file__).parent}/")
 """Where the emulator's own code is: the package, and the runtime beside it."""
 _OWN_PACKAGES: Final = ("emulator.", "emulator_runtime.")
 _TEMPLATES: Final = f"{_OWN_DIRECTORIES[0]}templates/"

@@ -4,7 +4,7 @@ problem of the file."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +66,14 @@ def load_config(
     if _is(Path.is_dir, path):
         path = find_config(path)
     findings = Findings(_document(path))
-    findings.warnings += _doubts(findings.document)
+    if (refused := findings.document.refused) is not None:
+        place = line_and_column(findings.document.text, refused.offset)
+        message = f"wrangler would refuse this file: {refused.message}"
+        findings.warnings.append(Problem(findings.document.file, *place, "", message))
+    for repeated, offset in findings.document.repeated:
+        place = line_and_column(findings.document.text, offset)
+        message = "is there more than once in this object; the last one counts"
+        findings.warnings.append(Problem(findings.document.file, *place, format_path(repeated), message))
     settings = read_settings(findings, environment, kinds)
     if settings is None:
         raise ConfigError(_in_order(findings.errors))
@@ -140,17 +147,6 @@ def _document(path: Path) -> Document:
         message = f"a configuration must be an object {{ ... }}, not {found(document.data)}"
         raise ConfigError([Problem(shown, *place, "", message)])
     return document
-
-
-def _doubts(document: Document) -> Iterator[Problem]:
-    """Warnings about how the file is written, whatever it says."""
-    if document.refused is not None:
-        place = line_and_column(document.text, document.refused.offset)
-        yield Problem(document.file, *place, "", f"wrangler would refuse this file: {document.refused.message}")
-    for repeated, offset in document.repeated:
-        place = line_and_column(document.text, offset)
-        message = "is there more than once in this object; the last one counts"
-        yield Problem(document.file, *place, format_path(repeated), message)
 
 
 def _parse(suffix: str, text: str, shown: str) -> Document:

@@ -83,7 +83,7 @@ class URL:
     @pathname.setter
     def pathname(self, path: str) -> None:
         absolute = path if path.startswith("/") else f"/{path}"
-        self._parts = self._parts._replace(path=quote(well_formed(absolute), safe=_PATH_SAFE))
+        self._parts = self._parts._replace(path=quote(_without_dots(well_formed(absolute)), safe=_PATH_SAFE))
 
     @property
     def search(self) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Coroutine
 from pathlib import Path
 from types import ModuleType
@@ -208,30 +206,3 @@ def test_starting_imports_no_more_than_it_needs() -> None:
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     needless = {"rich", "httpx", "jinja2", "json5", "starlette", "importlib.metadata", "tempfile", "emulator.cli.init"}
     assert needless.isdisjoint(output.split())
-
-
-def test_the_commands_of_the_readme_are_in_the_makefile() -> None:
-    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
-    first_section = readme.split("\n## ")[1]
-    commands = [line.strip() for line in first_section.splitlines() if line.startswith("    make ")]
-    assert commands == ["make dev", "make test"]
-    for target in ("dev", "test", "check", "bench", "clean", "help"):
-        assert f"\n{target}:" in makefile
-
-
-def test_the_links_of_the_readme_lead_somewhere() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for target in re.findall(r"\]\(([^)#]+)\)", readme):
-        assert (ROOT / target).exists(), target
-
-
-def test_every_dependency_is_pinned_once() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
-    pinned = [
-        line.split("==")[0].lower().replace("_", "-")
-        for line in (ROOT / "requirements-dev.txt").read_text().splitlines()
-        if line and not line.startswith("#")
-    ]
-    assert len(pinned) == len(set(pinned))
-    assert {re.split(r"[>=;]", name)[0].lower() for name in wanted} <= set(pinned)

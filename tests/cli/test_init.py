@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.config import consumers_of, producers_of
 from emulator.cli import cli
-from emulator.cli.init import worker_name
+from emulator.cli.init import create, worker_name
 from emulator.cli.templates import template_names, templates_directory
 from tests.support.configs import load_config
 
@@ -135,6 +136,29 @@ def test_what_makes_no_name_is_refused(directory: str, tmp_path: Path) -> None:
     with pytest.raises(EmulatorError):
         worker_name(directory)
     assert names(tmp_path) == []
+
+
+def test_what_a_template_gets_by_being_run_does_not_go_into_a_new_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(templates_directory() / "python-fetch", templates / "python-fetch")
+    template = templates / "python-fetch"
+    before = everything(template)
+    for name in (
+        ".dev.vars",
+        ".env",
+        ".wrangler/state",
+        "node_modules/x",
+        "src/__pycache__/entry.pyc",
+        ".pytest_cache/x",
+    ):
+        (template / name).parent.mkdir(parents=True, exist_ok=True)
+        (template / name).write_text("left behind")
+    monkeypatch.setattr("emulator.cli.init.templates_directory", lambda: templates)
+    assert create(tmp_path / "my-app", "python-fetch", "my-app") == sorted(
+        name.replace("gitignore", ".gitignore") for name in before
+    )
 
 
 @pytest.mark.parametrize("target", ["my-app", "here"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from emulator.config import json5, jsonc
 from emulator.config.document import Document, DocumentSyntaxError, format_path
-from tests.config.project import assert_errors, assert_warnings, write
+from tests.config.project import assert_errors, assert_warnings, wrap, write
 from tests.config.test_jsonc import JSON_VALUES, NEAR_JSON
 
 REFUSED = DocumentSyntaxError("the strict reader's word", 0)
@@ -226,11 +226,11 @@ def test_a_file_in_json5_is_used_with_one_warning_where_wrangler_would_refuse_it
   ▶name: 'demo',
   main: 'src/entry.py',
   compatibility_date: '2026-01-31',
-  vars: {LIMIT: 0x10},
+  limits: {cpu_ms: 0x10},
 }"""
     expected = "wrangler would refuse this file: expected a key in double quotes, or `}`, found `name`"
     config = assert_warnings(tmp_path, text, [expected], name=name)
-    assert (config.name, {each.name: each.settings for each in config.bindings}) == ("demo", {"LIMIT": 16})
+    assert (config.name, config.cpu_ms) == ("demo", 16)
     assert str(config.warnings[0]).startswith(f"{tmp_path / name}:3:3: wrangler would refuse this file: ")
 
 
@@ -254,14 +254,11 @@ def test_a_limit_is_told_where_it_is_passed_and_not_where_the_file_stops_to_be_j
 
 
 @pytest.mark.parametrize(
-    ("text", "loaded"), [('{"name": "demo", /* c */ "x": [1,],}', False), ("{name: 'demo'}", True)]
+    ("text", "is_loaded"),
+    [(wrap('/* a */ "vars": {"A": [1,],}, // b'), False), (wrap('"vars": {A: 1}'), True)],
 )
-def test_the_library_is_imported_for_a_file_that_needs_it_only(text: str, loaded: bool, tmp_path: Path) -> None:
-    path = write(tmp_path, text)
-    program = (
-        "import sys, pathlib\nfrom emulator.config import load_config\n"
-        "try: load_config(pathlib.Path(sys.argv[1]), kinds=())\nexcept Exception as error: print(type(error).__name__)\n"
-        "print('json5' in sys.modules)"
-    )
-    run = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
-    assert run.stdout.split() == ["ConfigError", str(loaded)]
+def test_the_library_is_imported_for_a_file_that_needs_it_only(text: str, is_loaded: bool, tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "emulator", "check", "-c", str(write(tmp_path, text))]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ("wrangler would refuse this file" in run.stdout + run.stderr) == is_loaded
+    assert ("json5.lib" in run.stderr) == is_loaded

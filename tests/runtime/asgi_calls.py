@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
 from emulator_runtime.http import request_from_scope
@@ -54,6 +54,12 @@ def incoming(
     if chunks:
         all_headers.append((b"transfer-encoding", b"chunked"))
     return request_from_scope(http_scope(method, path, query, all_headers), playing(*messages))
+
+
+async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
+    """A body that comes in these chunks."""
+    for chunk in chunks:
+        yield chunk
 
 
 class Sent:

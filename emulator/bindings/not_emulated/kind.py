@@ -120,7 +120,7 @@ class NotEmulated(BindingKind[str]):
 
 class _Missing(Service[str]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
-        from emulator_runtime.errors import NotEmulated as StandIn
+        from emulator_runtime.hosting import NotEmulated as StandIn
 
         return {name: StandIn(_what(worker, name, key)) for name, key in bindings.items()}
 

@@ -82,7 +82,7 @@ class Services(BindingKind[ServiceBinding]):
 
 class _Ways(Service[ServiceBinding]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, ServiceBinding]) -> Mapping[str, object]:
-        from emulator_runtime.errors import NotEmulated
+        from emulator_runtime.hosting import NotEmulated
 
         return {name: NotEmulated(f"env.{name} (services in {worker.path.name})") for name in bindings}
 

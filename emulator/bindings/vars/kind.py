@@ -59,7 +59,7 @@ class Vars(BindingKind[JSON]):
 
 class _Values(Service[JSON]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, JSON]) -> Mapping[str, object]:
-        from emulator_runtime.values import to_record
+        from emulator_runtime.hosting import to_record
 
         return {name: to_record(value) for name, value in bindings.items()}
 

@@ -10,9 +10,9 @@ import pytest
 from emulator.queues.message import Outgoing
 from emulator.server.addresses import API_PREFIX
 from emulator.wire.codec import encode
-from tests.server.rest_client import Rest
+from tests.server.control.api.rest_client import Rest
 
-pytest_plugins = ["tests.server.rest_fixture"]
+pytest_plugins = ["tests.server.control.api.rest_fixture"]
 
 
 def pull(rest: Rest, path: str, **body: Any) -> list[dict[str, Any]]:

@@ -1,17 +1,14 @@
-"""Secrets: which files are read, in which order, in which format, and what wins."""
+"""Secrets: which files are read, in which order, and what wins."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from emulator.base.errors import ConfigError
 from emulator.bindings.secrets.kind import SECRETS
 from emulator.bindings.vars.kind import VARS
-from emulator.config.dotenv import parse_env
 from tests.config.project import wrap, write
 from tests.support.configs import load_config
 
@@ -109,36 +106,3 @@ def test_a_secrets_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert str(caught.value) == f"{tmp_path}/.dev.vars: cannot be read: is a directory"
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("K=v", "v"),
-        ("K = v ", "v"),
-        ("export K=v", "v"),
-        ("K: v", "v"),
-        ("K=", ""),
-        ("K=a b # comment", "a b"),
-        ("K=a#b", "a"),
-        ("K='a # b'", "a # b"),
-        ('K="a # b" # c', "a # b"),
-        ('K=`it\'s "x"`', 'it\'s "x"'),
-        (r'K="a\nb"', "a\nb"),
-        (r"K='a\nb'", r"a\nb"),
-        ('K="a\nb"', "a\nb"),
-        ("K='it", "'it"),
-        ("K=a=b", "a=b"),
-        ("K='a'b'", "a'b"),
-        ("\r\nK=v\r\n", "v"),
-    ],
-)
-def test_the_format_is_that_of_dotenv(text: str, value: str) -> None:
-    assert parse_env(text) == ({"K": value}, [])
-
-
-@given(st.text() | st.text(st.sampled_from(list("AB=:'\"`\\#$ \r\n."))))
-def test_any_text_is_values_and_bad_lines(text: str) -> None:
-    values, bad_lines = parse_env(text)
-    assert all(values)
-    assert all(1 <= line <= text.count("\n") + 1 for line in bad_lines)

@@ -1,3 +1,5 @@
+"""How a response is sent over ASGI."""
+
 from __future__ import annotations
 
 import asyncio
@@ -9,18 +11,13 @@ import pytest
 from emulator_runtime.http import send_response
 from emulator_runtime.streams import Pipe, ReadableStream, TransformStream
 from emulator_runtime.workers import Response
-from tests.runtime.asgi_calls import Sent
+from tests.runtime.asgi_calls import Sent, pieces
 
 
 async def sent(response: Response, *, head: bool = False) -> Sent:
     send = Sent()
     await send_response(response, send, head=head)
     return send
-
-
-async def pieces(*chunks: bytes) -> AsyncIterator[bytes]:
-    for chunk in chunks:
-        yield chunk
 
 
 async def test_a_body_in_memory_is_two_messages_and_has_its_length() -> None:

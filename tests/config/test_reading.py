@@ -1,4 +1,4 @@
-"""Every error that a configuration can have, with its exact place."""
+"""Every error that a setting can have, with its exact place."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.base.errors import ConfigError, EmulatorError
+from emulator.base.errors import ConfigError
 from emulator.bindings.queue.config import consumers_of
-from emulator.config import find_config
 from tests.config.project import assert_errors, wrap, write
 from tests.support.configs import load_config
 
@@ -165,18 +164,6 @@ def test_an_error_names_its_place_what_was_found_and_what_is_allowed(tmp_path: P
     assert_errors(tmp_path, text, [expected])
 
 
-def test_a_main_that_is_not_there_is_an_error_at_its_value(tmp_path: Path) -> None:
-    text = '{"name": "demo", "main": ▶"src/missing.py"}'
-    expected = f'main: "src/missing.py": there is no such file\nLooked for {tmp_path}/src/missing.py.'
-    assert_errors(tmp_path, text, [expected])
-
-
-def test_a_main_with_a_path_that_no_file_can_have_is_an_error(tmp_path: Path) -> None:
-    path = write(tmp_path, '{"name": "demo", "main": "%s.py"}' % ("x" * 5000))
-    with pytest.raises(ConfigError, match="there is no such file"):
-        load_config(path)
-
-
 def test_all_problems_of_a_file_come_at_once_in_file_order(tmp_path: Path) -> None:
     text = """{
   "triggers": {"crons": [▶"never", ▶"61 * * * *"]},
@@ -216,61 +203,6 @@ def test_the_text_of_an_error_is_what_a_person_reads(tmp_path: Path) -> None:
     )
 
 
-def test_a_path_below_the_working_directory_is_shown_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path, '{"name": "demo"}')
-    for path in (Path(), Path("wrangler.jsonc"), tmp_path):
-        with pytest.raises(ConfigError, match=r"^wrangler\.jsonc:1:1: main: is missing"):
-            load_config(path)
-
-
-@pytest.mark.parametrize(
-    "cron",
-    [
-        "* * * * *",
-        "*/30 * * * *",
-        "0 17 * * sun",
-        "10 7 * * mon-fri",
-        "10 7 * * 2-6",
-        "0 15 1 * *",
-        "0 18 * * 6L",
-        "0 18 * * friL",
-        "59 23 LW * *",
-        "0 0 L * *",
-        "0 0 15W JAN,jul *",
-        "0,30 8-17/2 * 1-12 MON#2",
-        "5/15 * L-3 * *",
-    ],
-)
-def test_crons_that_production_accepts(tmp_path: Path, cron: str) -> None:
-    config = load_config(write(tmp_path, wrap(f'"triggers": {{"crons": ["{cron}"]}}')))
-    assert config.crons == (cron,)
-
-
-@pytest.mark.parametrize(
-    ("cron", "part", "allowed"),
-    [
-        ("60 * * * *", "60", "minute 0 to 59"),
-        ("* 24 * * *", "24", "hour 0 to 23"),
-        ("* * 0 * *", "0", "day of the month 1 to 31"),
-        ("* * 32W * *", "32W", "day of the month 1 to 31"),
-        ("* * * 13 *", "13", "month 1 to 12 or JAN to DEC"),
-        ("* * * MAI *", "MAI", "month 1 to 12 or JAN to DEC"),
-        ("* * * * 0", "0", "day of the week 1 to 7 or SUN to SAT, where 1 is Sunday"),
-        ("* * * * MON#6", "MON#6", "day of the week 1 to 7 or SUN to SAT, where 1 is Sunday"),
-        ("*/0 * * * *", "*/0", "minute 0 to 59"),
-        ("L * * * *", "L", "minute 0 to 59"),
-        ("1- * * * *", "1-", "minute 0 to 59"),
-        ("1,,2 * * * *", "1,,2", "minute 0 to 59"),
-        ("1.5 * * * *", "1.5", "minute 0 to 59"),
-        ("² * * * *", "²", "minute 0 to 59"),
-    ],
-)
-def test_a_cron_field_that_production_refuses(tmp_path: Path, cron: str, part: str, allowed: str) -> None:
-    text = wrap(f'"triggers": {{"crons": [▶"{cron}"]}}')
-    assert_errors(tmp_path, text, [f'triggers.crons[0]: "{part}" is not allowed there: {allowed}'])
-
-
 def test_errors_in_toml_have_their_places(tmp_path: Path) -> None:
     text = """\
 name = "demo"
@@ -308,110 +240,3 @@ max_retries = 3
         ],
         name="wrangler.toml",
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "expected"),
-    [
-        (
-            "wrangler.jsonc",
-            '{\n\t"name": "demo"\n\t▶"main": "a.py"\n}',
-            'expected `,` or `}`, found `"`\n "main": "a.py"\n   ^',
-        ),
-        ("wrangler.json", '{"name": "demo",▶', "expected a key in double quotes, or `}`, found the end of the file\n"),
-        ("wrangler.toml", 'name = "demo"\nmain = ▶src/entry.py\n', "invalid value\nmain = src/entry.py\n         ^"),
-    ],
-)
-def test_a_syntax_error_shows_the_line_with_a_caret(tmp_path: Path, name: str, text: str, expected: str) -> None:
-    if expected.endswith("\n"):
-        expected += '{"name": "demo",\n                  ^'
-    assert_errors(tmp_path, text, [expected], name=name)
-
-
-def test_a_long_line_is_cut_around_the_caret(tmp_path: Path) -> None:
-    path = write(tmp_path, f'{{"a": "{"x" * 500}", b = 1, "c": "{"y" * 500}"}}')
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
-    line, caret = caught.value.problems[0].hint.split("\n")
-    assert len(line) == 100
-    assert line[caret.index("^") - 2] == "b"
-
-
-@pytest.mark.parametrize(("text", "found"), [("▶[1]", "an array"), ('//\n ▶"x"', '"x"'), ("▶null", "null")])
-def test_a_configuration_that_is_not_an_object_is_an_error(tmp_path: Path, text: str, found: str) -> None:
-    assert_errors(tmp_path, text, [f"a configuration must be an object {{ ... }}, not {found}"])
-
-
-@pytest.mark.parametrize("name", ["wrangler.jsonc", "wrangler.json", "wrangler.toml"])
-def test_an_empty_file_is_an_error(tmp_path: Path, name: str) -> None:
-    for content in ("", "\ufeff \n\t\n"):
-        path = write(tmp_path, content, name)
-        with pytest.raises(ConfigError) as caught:
-            load_config(path)
-        assert str(caught.value) == f"{path}: the file is empty\n  It needs at least a `name` and a `main`."
-
-
-def test_a_file_that_is_not_utf_8_is_an_error_at_its_byte(tmp_path: Path) -> None:
-    path = tmp_path / "wrangler.jsonc"
-    path.write_bytes('{\n  "name": "é'.encode() + b"\xe9")
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
-    assert str(caught.value) == f"{path}:2:13: byte 0xe9 is not UTF-8\n  Save the file in UTF-8."
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "wrangler.jsonc"
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
-    assert str(caught.value).startswith(f"{path}: there is no such file\n")
-
-
-def test_a_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
-    path = write(tmp_path, "name: demo", "wrangler.yaml")
-    with pytest.raises(ConfigError, match=r"wrangler\.yaml: must end in \.jsonc, \.json or \.toml"):
-        load_config(path)
-
-
-def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(tmp_path, wrap(""))
-
-    def refuse(self: Path) -> bytes:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
-    assert str(caught.value) == f"{path}: cannot be read: permission denied"
-
-
-def test_the_configuration_of_a_directory_is_jsonc_then_json_then_toml(tmp_path: Path) -> None:
-    for name in ("wrangler.toml", "wrangler.json", "wrangler.jsonc"):
-        (tmp_path / name).touch()
-        assert find_config(tmp_path) == tmp_path / name
-    assert load_config(write(tmp_path, '{"name": "demo", "main": "src/entry.py"}').parent).name == "demo"
-
-
-def test_a_directory_without_a_configuration_is_an_error_that_names_all_three(tmp_path: Path) -> None:
-    with pytest.raises(EmulatorError) as caught:
-        load_config(tmp_path)
-    assert str(caught.value) == (
-        f"{tmp_path}: there is no wrangler.jsonc, wrangler.json or wrangler.toml here\n"
-        "  Name one with `-c PATH`, or begin a new worker with `emulator init NAME`."
-    )
-
-
-def test_a_directory_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(EmulatorError) as caught:
-        find_config(tmp_path)
-    assert str(caught.value) == f"{tmp_path}: cannot be read: permission denied"
-
-
-def test_what_is_not_a_directory_has_no_configuration(tmp_path: Path) -> None:
-    with pytest.raises(EmulatorError, match="is not a directory"):
-        find_config(write(tmp_path, ""))
-    with pytest.raises(EmulatorError, match="cannot be read: no such file or directory"):
-        find_config(tmp_path / "nowhere")

@@ -1,3 +1,5 @@
+"""Requests: what the server makes of a scope, and what worker code makes itself."""
+
 from __future__ import annotations
 
 import asyncio

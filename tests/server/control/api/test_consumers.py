@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.server.rest_client import Rest
+from tests.server.control.api.rest_client import Rest
 
-pytest_plugins = ["tests.server.rest_fixture"]
+pytest_plugins = ["tests.server.control.api.rest_fixture"]
 
 WORKER = {"type": "worker", "script_name": "shop"}
 

@@ -1,3 +1,5 @@
+"""What `js` and `pyodide` give to worker code."""
+
 from __future__ import annotations
 
 import asyncio

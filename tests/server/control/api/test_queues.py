@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.rest_client import QUEUES, Rest
+from tests.server.control.api.rest_client import QUEUES, Rest
 
-pytest_plugins = ["tests.server.rest_fixture"]
+pytest_plugins = ["tests.server.control.api.rest_fixture"]
 
 NO_QUEUES: dict[str, list[object]] = {}
 

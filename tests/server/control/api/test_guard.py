@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.rest_client import Rest
+from tests.server.control.api.rest_client import Rest
 
-pytest_plugins = ["tests.server.rest_fixture"]
+pytest_plugins = ["tests.server.control.api.rest_fixture"]
 
 BODY = {"queue_name": "tasks"}
 BEARER = {"authorization": "Bearer s3cret"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.rest_client import Rest
+from tests.server.control.api.rest_client import Rest
 
 
 @pytest.fixture

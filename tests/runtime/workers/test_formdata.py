@@ -1,3 +1,5 @@
+"""Forms: read from a body, sent as one, and used as a mapping."""
+
 from __future__ import annotations
 
 import pytest
