@@ -72,7 +72,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
         try:
             click.echo(f"emulator {version('workers-emulator')}")
         except PackageNotFoundError:
-            click.echo("emulator, from a checkout that is not installed")
+            click.echo("emulator (run from a checkout that is not installed)")
         ctx.exit()
 
 
@@ -84,8 +84,8 @@ def cli() -> None:
     """Run Workers with queues on your own machine.
 
     \b
-    Begin with:
-      emulator init my-app      make a worker from a template
+    To begin:
+      emulator init my-app      create a worker from a template
       cd my-app
       emulator dev              run it on http://127.0.0.1:8787
 

@@ -27,7 +27,7 @@ _RENAMED = {"gitignore": ".gitignore"}
 _NAME_IN_CONFIGURATION = re.compile(r'("name"\s*:\s*)"[^"]*"')
 
 
-@click.command(short_help="Make a worker from a template.")
+@click.command(short_help="Create a worker from a template.")
 @click.argument("directory", metavar="NAME")
 @click.option(
     "--template",
@@ -37,7 +37,7 @@ _NAME_IN_CONFIGURATION = re.compile(r'("name"\s*:\s*)"[^"]*"')
     help="python-queue, javascript-queue, typescript-queue: a producer and a consumer. python-fetch: a small router.",
 )
 def init(directory: str, template: str) -> None:
-    """Make a worker in the directory NAME, which must be new or empty, and name it after the directory.
+    """Create a worker in the directory NAME, which must be new or empty, and name it after the directory.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def init(directory: str, template: str) -> None:
         raise EmulatorError(f"there is no template {template!r}", hint=f"Templates: {', '.join(template_names())}.")
     name = worker_name(directory)
     made = create(Path(directory), template, name)
-    click.echo(f"Made {name} from the template {template}:")
+    click.echo(f"Created {name} from the template {template}:")
     for path in made:
         click.echo(f"  {path}")
     click.echo("\nNext:")
@@ -71,8 +71,8 @@ def worker_name(directory: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", last.lower())[:_MAX_NAME].strip("-")
     if not name:
         raise EmulatorError(
-            f"{directory!r} makes no name for a worker",
-            hint="A name has letters a to z, digits and dashes. For example: emulator init my-app",
+            f"no name for a worker can be made from {directory!r}",
+            hint="A name consists of the letters a to z, digits and dashes. For example: emulator init my-app",
         )
     return name
 
@@ -92,7 +92,7 @@ def create(target: Path, template: str, name: str) -> list[str]:
             files = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
             _move_entries(staging, base)
     except OSError as error:
-        raise EmulatorError(f"cannot make a worker: {reason(error)}", where=str(target)) from error
+        raise EmulatorError(f"cannot create the worker: {reason(error)}", where=str(target)) from error
     return files
 
 
@@ -101,7 +101,7 @@ def _refuse_occupied(target: Path) -> None:
         if not target.exists():
             return
         if not target.is_dir():
-            raise EmulatorError("is a file; nothing was changed", where=str(target), hint="Give another name.")
+            raise EmulatorError("is a file; nothing was changed", where=str(target), hint="Choose another name.")
         held = sorted(path.name for path in target.iterdir() if path.name not in _MAY_STAY)
     except OSError as error:
         raise EmulatorError(f"cannot be read: {reason(error)}", where=str(target)) from error
@@ -110,7 +110,7 @@ def _refuse_occupied(target: Path) -> None:
         raise EmulatorError(
             f"is not empty (it holds {shown}); nothing was changed",
             where=str(target),
-            hint="Give the name of a directory that is new or empty.",
+            hint="Choose a directory that is new or empty.",
         )
 
 
@@ -152,7 +152,7 @@ def _move_entries(staging: Path, base: Path) -> None:
         for entry in sorted(staging.iterdir()):
             place = base / entry.name
             if place.exists() or place.is_symlink():
-                raise FileExistsError(17, f"{entry.name} appeared there meanwhile")
+                raise FileExistsError(17, f"{entry.name} was created there in the meantime")
             entry.rename(place)
             moved.append(place)
     except OSError:

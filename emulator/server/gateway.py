@@ -83,7 +83,7 @@ def _explain(request: Request, error: HandlerError | NotLoaded | HandlerMissing)
     """The answer to a request that the worker did not answer."""
     if isinstance(error, HandlerMissing):
         return Response(f"{error}\n", status=500)
-    heading = "The worker's code does not load" if isinstance(error, NotLoaded) else "The worker raised an exception"
+    heading = "The worker's code failed to load" if isinstance(error, NotLoaded) else "The worker raised an exception"
     return _failure_answer(request, error.failure, heading)
 
 

@@ -68,9 +68,8 @@ def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...]) ->
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ServerError:
     if error.errno == errno.EADDRINUSE:
-        return ServerError(
-            f"Port {port} is in use on {host}; port {_free_port(host, port)} is free: use -p, or -p 0 for any"
-        )
+        free = _free_port(host, port)
+        return ServerError(f"Port {port} is in use on {host}; port {free} is free: use -p {free}, or -p 0 for any")
     if error.errno == errno.EACCES:
         return ServerError(f"Port {port} needs root privileges; choose a port above 1023 with -p")
     if error.errno == errno.EADDRNOTAVAIL:

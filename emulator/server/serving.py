@@ -120,7 +120,12 @@ def _register(session: Session, running: Running) -> Path | None:
     try:
         return register(running)
     except OSError as error:
-        session.bus.publish(Notice("warning", f"Commands such as `emulator queues` need --url: {error}"))
+        session.bus.publish(
+            Notice(
+                "warning",
+                f"Commands such as `emulator queues` need --url, because this session cannot be registered: {error}",
+            )
+        )
         return None
 
 
@@ -165,8 +170,8 @@ def _tell_what_is_lost(session: Session) -> None:
     if session.journal is None and left:
         total = sum(left.values())
         queues = ", ".join(f"{name} {number:,}" for name, number in left.items())
-        text = f"{count(total, 'message was', 'messages were')} still queued ({queues}), and not kept"
-        session.bus.publish(Notice("info", f"{text}: --persist-to DIR keeps them over a restart"))
+        text = f"{count(total, 'message was', 'messages were')} still queued ({queues}) and are lost"
+        session.bus.publish(Notice("info", f"{text}; --persist-to DIR keeps messages across restarts"))
 
 
 class _Signals:
@@ -185,7 +190,7 @@ class _Signals:
             self.second.set()
             return
         self.first.set()
-        self._bus.publish(Notice("info", "Stopping: what runs may finish (press Ctrl-C again to stop at once)"))
+        self._bus.publish(Notice("info", "Stopping: running handlers may finish (press Ctrl-C again to stop at once)"))
 
 
 @asynccontextmanager
@@ -216,7 +221,7 @@ async def _syncing(session: Session) -> AsyncIterator[None]:
                 try:
                     await asyncio.to_thread(journal.sync)
                 except OSError as error:
-                    text = f"What is kept in {journal.directory} may be lost with the power: {reason(error)}"
+                    text = f"Messages in {journal.directory} may be lost in a power failure: {reason(error)}"
                     session.bus.publish(Notice("warning", text))
 
     syncing = asyncio.create_task(sync())
@@ -232,7 +237,7 @@ async def _reload_on_change(session: Session, options: Options, watcher: Watcher
             for change in changes:
                 await _apply(session, options, change)
     except OSError as error:
-        session.bus.publish(Notice("error", f"Changed files are not noticed any more: {error}"))
+        session.bus.publish(Notice("error", f"Files are no longer watched for changes: {reason(error)}"))
 
 
 async def _apply(session: Session, options: Options, change: Change) -> None:
@@ -243,7 +248,7 @@ async def _apply(session: Session, options: Options, change: Change) -> None:
         try:
             session.reconfigure(index, options.read(change.config.path))
         except EmulatorError as error:
-            text = f"{error}\nThe configuration in force stays as it was."
+            text = f"{error}\nThe previous configuration stays in force."
             session.bus.publish(Notice("error", text, change.config.name))
             return
     base = change.config.path.parent

@@ -84,7 +84,7 @@ def choose(sessions: Sequence[Running], directory: Path) -> Running:
     it, else the only one. Raises EmulatorError when there is none, or no telling."""
     if not sessions:
         raise EmulatorError(
-            "No emulator is running: start one with `emulator dev`, or say with --url where there is one"
+            "No emulator is running: start one with `emulator dev`, or give the address of one with --url"
         )
     depths = [_depth(session, directory) for session in sessions]
     nearest = [session for session, depth in zip(sessions, depths, strict=True) if depth == max(depths)]
@@ -92,7 +92,7 @@ def choose(sessions: Sequence[Running], directory: Path) -> Running:
         return nearest[0]
     lines = [f"  {session.url}  {', '.join(session.configs)}" for session in nearest]
     text = "\n".join([f"{len(nearest)} emulators are running, and any of them could be meant:", *lines])
-    raise EmulatorError(text, hint="Say which with --url.")
+    raise EmulatorError(text, hint="Choose one with --url.")
 
 
 def _depth(session: Running, directory: Path) -> int:
@@ -116,7 +116,7 @@ def _make_private(directory: Path) -> None:
         directory.mkdir(0o700)
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise PermissionError(f"{directory} is not a directory of yours")
+        raise PermissionError(f"{directory} is not a directory that you own")
     if stat.S_IMODE(status.st_mode) != 0o700:
         directory.chmod(0o700)
 

@@ -16,8 +16,8 @@ from emulator.config import find_config, load_config
 from emulator.config.model import JSON, WorkerConfig
 
 _HINT: Final = (
-    'Name one: Emulator("path/wrangler.jsonc"), or for the fixture `emulator_config` in the settings of pytest;\n'
-    "  or give the worker in code: Emulator(main=...)."
+    'Name one with Emulator("path/wrangler.jsonc"), or for the fixture with the pytest setting `emulator_config`;\n'
+    "  or give the worker in code with Emulator(main=...)."
 )
 
 NEWEST: Final = "2026-11-01"
@@ -81,8 +81,8 @@ def from_code(
             module = Path(main).absolute()
             if not module.is_file():
                 raise EmulatorError(
-                    f"main={str(main)!r} is no file",
-                    hint="It is the path of a module, from the working directory, or its code in several lines.",
+                    f"main={str(main)!r} is not a file",
+                    hint="Give the path of a module, from the working directory, or code of several lines.",
                 )
         document = {
             "name": name,
@@ -95,7 +95,7 @@ def from_code(
         try:
             file.write_text(json.dumps(document), encoding="utf-8")
         except (TypeError, ValueError) as error:
-            raise EmulatorError(f"queues= and settings= must be what JSON can say: {error}") from None
+            raise EmulatorError(f"queues= and settings= must be values that JSON can express: {error}") from None
         try:
             config = load_config(file)
         except ConfigError as error:

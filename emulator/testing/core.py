@@ -125,12 +125,12 @@ class Core:
                 self.loop.complete(self.session.load())
             if settings.bindings and not self.session.envs:
                 raise EmulatorError(
-                    "bindings= puts Python objects into env, and no worker here is written in Python",
-                    hint="Give vars=, secrets= and queues=, and answer fetch() by outbound.",
+                    "bindings= puts Python objects into env, but no worker here is written in Python",
+                    hint="Use vars=, secrets= and queues=, and answer fetch() with outbound.",
                 )
             for host in self.session.hosts:
                 if host.failure is not None:
-                    text = f"worker {host.config.name} does not load: {host.failure.summary}"
+                    text = f"worker {host.config.name} failed to load: {host.failure.summary}"
                     raise WorkerLoadError(text, where=host.failure.location, hint=host.failure.text)
         except BaseException:
             self.close()
@@ -199,7 +199,7 @@ class Core:
                 result = self.loop.complete(self._then_rest(main))
                 self.loop.advance_to(self.loop.time())
         except StuckError:
-            text = "worker code waits for something that can never happen: no timer is set, nothing else is under way"
+            text = "worker code waits for something that can never happen: no timer is set and nothing else is running"
             raise EmulatorError(text) from None
         except EndlessError:
             raise self._endless() from None
@@ -228,7 +228,7 @@ class Core:
         __tracebackhide__ = True
         self.check_ready()
         if not 0 <= seconds < float("inf"):
-            raise ValueError(f"time moves forward only, by a number of seconds: not advance(seconds={seconds!r})")
+            raise ValueError(f"time only moves forward, by a number of seconds: not advance(seconds={seconds!r})")
         self._advance_to(self.loop.time() + seconds)
         self.check_fetches()
         return self._new_deliveries()
@@ -266,12 +266,12 @@ class Core:
         made = self.deliveries[self._begun :]
         if not made:
             return EmulatorError(
-                f"it never becomes idle: worker code sets one timer after the other, up to {at_time(self.loop.time())}",
-                hint="advance(seconds=) stops at a time.",
+                f"it never becomes idle: worker code sets one timer after another, up to {at_time(self.loop.time())}",
+                hint="advance(seconds=) stops at a given time.",
             )
         return EmulatorError(
             f"it never becomes idle: {_account(made)}, and more is due",
-            hint="A higher run_until_idle(limit=) allows more; advance(seconds=) stops at a time.",
+            hint="A higher run_until_idle(limit=) allows more; advance(seconds=) stops at a given time.",
         )
 
     def _endless(self) -> EmulatorError:
@@ -283,8 +283,8 @@ class Core:
             return EmulatorError(f"deliveries do not end while time stands still: {_account(made)}")
         passed = self.loop.time() - EPOCH
         return EmulatorError(
-            f"worker code goes on and on: it is {passed:,.0f} s of virtual time after the start, and no end is near",
-            hint="A loop that waits for something that only the test can do would do that.",
+            f"worker code never finishes: {passed:,.0f} s of virtual time have passed, and it is still running",
+            hint="This happens when a loop waits for something that only the test can do.",
         )
 
     def _next_due(self) -> float | None:
@@ -309,8 +309,8 @@ class Core:
         self.check_open()
         if self.loop.is_running():
             raise EmulatorError(
-                "this emulator runs at the moment, and calls the test",
-                hint="What is called meanwhile (an answer, a double) can look and send, but not run it.",
+                "this emulator is running, and has called the test",
+                hint="What it calls (an answer, a double) can inspect queues and send messages, but cannot run it.",
             )
         check_no_loop()
 
@@ -348,7 +348,7 @@ class Core:
             there = ", ".join(queue.name for queue in self.session.broker.queues) or "none"
             raise EmulatorError(
                 f"there is no queue {name!r}; the queues are: {there}",
-                hint="A queue is there when a producer, a consumer or a dead_letter_queue of a configuration names it.",
+                hint="A queue exists when a producer, a consumer or a dead_letter_queue of a configuration names it.",
             ) from None
 
     def messages(self, name: str) -> list[Message]:
@@ -482,7 +482,7 @@ class Core:
         __tracebackhide__ = True
         consumer = self.queue(name).consumer
         if consumer is None or consumer.type != "worker":
-            raise EmulatorError(f"queue {name!r} has no consumer that could be run")
+            raise EmulatorError(f"queue {name!r} has no consumer that can be run")
         return self.session.broker.consumer_of(name)
 
     def _host(self, worker: str | None) -> Host:
@@ -503,7 +503,7 @@ class Core:
         if not names or names[0] not in self.session.envs:
             raise EmulatorError(
                 f"the env of {worker or 'a JavaScript worker'} cannot be changed: its code runs in another process",
-                hint="Give vars=, secrets= and queues= when the emulator is made, and answer fetch() by outbound.",
+                hint="Give vars=, secrets= and queues= when the emulator is created, and answer fetch() with outbound.",
             )
         for name in names:
             vars(self.session.envs[name]).update({key: to_record(value) for key, value in bindings.items()})
@@ -522,7 +522,7 @@ def check_no_loop() -> None:
     except RuntimeError:
         return
     raise EmulatorError(
-        "Emulator is for tests that are not async: this one runs on an event loop already",
+        "Emulator is for tests that are not async: this one already runs on an event loop",
         hint="Use `async with AsyncEmulator(...) as emulator:`, or the fixture async_emulator, and await its methods.",
     )
 

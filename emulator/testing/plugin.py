@@ -42,8 +42,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the settings."""
     parser.addini(
         "emulator_config",
-        "Configuration of the workers under test, or several, from the root directory (default: the nearest "
-        "wrangler.jsonc, .json or .toml above the test)",
+        "Path of the configuration of the workers under test, or several paths, from the root directory "
+        "(default: the nearest wrangler.jsonc, .json or .toml above the test)",
         type="args",
         default=[],
     )
@@ -60,8 +60,8 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """The workers of the nearest wrangler.jsonc, loaded for this test alone, in virtual time."""
     if iscoroutinefunction(getattr(request, "function", None)):
         raise _failure(
-            f"{request.node.name} is async, and the fixture emulator is for tests that are not",
-            "Take async_emulator instead, and await its methods.",
+            f"{request.node.name} is async, but the fixture emulator is for tests that are not",
+            "Use async_emulator instead, and await its methods.",
         )
     arguments = _arguments(request)
     from emulator.testing import Emulator
@@ -118,11 +118,9 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
             given["config"] = mark.args[0] if len(mark.args) == 1 else list(mark.args)
         for name, value in given.items():
             if name not in _OPTIONS:
-                raise _failure(f"@pytest.mark.emulator takes no {name!r}", f"It takes {', '.join(_OPTIONS)}.")
+                raise _failure(f"@pytest.mark.emulator does not take {name!r}", f"It takes {', '.join(_OPTIONS)}.")
             if name in _MAPPINGS and not isinstance(value, Mapping):
-                raise _failure(
-                    f"@pytest.mark.emulator({name}={value!r}): {name} is a dict, of names and what they stand for"
-                )
+                raise _failure(f"@pytest.mark.emulator({name}={value!r}): {name} must be a dict of names and values")
             together[name] = {**together.get(name, {}), **value} if name in _MAPPINGS else value
     return together
 
@@ -142,10 +140,9 @@ def _nearest(test: Path, config: pytest.Config) -> Path:
             break
     raise _failure(
         f"there is no {', '.join(CONFIGURATIONS[:-1])} or {CONFIGURATIONS[-1]} in {test.parent}, or above it",
-        "Make one (`emulator init NAME`); or name yours, from the root directory of pytest, with the setting\n"
-        "  emulator_config of pytest.ini or pyproject.toml, or with @pytest.mark.emulator(config=...).",
+        "Create one (`emulator init NAME`), or name yours with the setting emulator_config in pytest.ini or\n"
+        "  pyproject.toml, or with @pytest.mark.emulator(config=...). Paths start at pytest's root directory.",
     )
-    raise AssertionError  # _fail does not return
 
 
 def _chaos(given: Any) -> Chaos | None:
@@ -178,7 +175,10 @@ def pytest_runtest_makereport(
     if not report.failed:
         return report
     if _was_not_awaited(item, call):
-        text = f"{item.name} is not async: what async_emulator does is awaited. Take the fixture emulator instead."
+        text = (
+            f"{item.name} is not async, but the methods of async_emulator must be awaited. "
+            f"Use the fixture emulator instead."
+        )
         report.sections.append(("Emulator", text))
     timeline = _timeline_module()
     if timeline is not None:

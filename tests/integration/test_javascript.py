@@ -102,7 +102,7 @@ def test_a_saved_javascript_file_is_served_and_a_broken_one_is_explained(
     running.wait_for("SyntaxError")
     answer = httpx.get(running.url)
     assert answer.status_code == 500
-    assert "The worker's code does not load" in answer.text
+    assert "The worker's code failed to load" in answer.text
     assert "index.js:" in answer.text
     main.write_text(textwrap.dedent(SENDER.replace("VERSION", "three")))
     running.wait_for(r"Reloaded app")

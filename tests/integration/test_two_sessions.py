@@ -112,7 +112,7 @@ def test_messages_wait_while_the_consumer_is_gone(
     web, jobs = dev(producer), dev(consumer)
     web.wait_for("messages go to")
     jobs.end()
-    web.wait_for("does not run any more; messages wait here until it is back")
+    web.wait_for("is no longer running; messages wait here until it is back")
     client.get(f"{web.url}/1")
     assert backlog(web, client, "jobs") == 1
     dev(consumer).wait_for(re.escape("GOT [1] of jobs 1"))

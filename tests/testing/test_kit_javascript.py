@@ -149,7 +149,7 @@ def test_python_consumes_what_javascript_sends(main: Path, tmp_path: Path) -> No
 
 def test_code_that_does_not_load_fails_when_it_opens(main: Path) -> None:
     main.write_text("export default {")
-    with pytest.raises(WorkerLoadError, match="worker worker does not load: "):
+    with pytest.raises(WorkerLoadError, match="worker worker failed to load: "):
         Emulator(main=main).__enter__()
 
 

@@ -48,7 +48,7 @@ async def _scheduled(bus: Bus, request: Request) -> Response:
     except HandlerError as error:
         outcome, answer = "exception", PlainTextResponse(f"exception\n\n{error.failure.text}\n", 500)
     except NotLoaded as error:
-        return PlainTextResponse(f"The worker's code does not load\n\n{error.failure.text}\n", 500)
+        return PlainTextResponse(f"The worker's code failed to load\n\n{error.failure.text}\n", 500)
     except HandlerMissing as error:
         return PlainTextResponse(f"{error}\n", 500)
     bus.publish(ScheduledFinished(host.config.name, cron, outcome, perf_counter() - started))
@@ -58,7 +58,7 @@ async def _scheduled(bus: Bus, request: Request) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     text = (
-        f"{status}: nothing answers {request.method} {request.url.path}. There are "
+        f"{status}: nothing answers {request.method} {request.url.path}. These addresses are answered: "
         f"/cdn-cgi/handler/scheduled?cron= and {API_PREFIX}/accounts/ACCOUNT/queues\n"
     )
     return PlainTextResponse(text, status)

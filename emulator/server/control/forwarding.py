@@ -49,7 +49,7 @@ async def _take(session: Session, request: Request) -> Response:
                 return PlainTextResponse(f"the body is over the limit of {MAX_BODY_BYTES:,} bytes\n", 413)
         messages = decode_messages(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return PlainTextResponse(f"the body is no list of messages: {error}\n", 400)
+        return PlainTextResponse(f"the body is not a list of messages: {error}\n", 400)
     except ClientDisconnect:
         return PlainTextResponse("the client went away\n", 400)
     broker = session.broker

@@ -111,7 +111,7 @@ def _read(call: Call, queue: Queue, body: ConsumerBody) -> ConsumerSettings:
     hosts = {host.config.name: host for host in call.session.hosts}
     host = hosts.get(body.script_name)
     if host is None:
-        text = f"there is no worker {body.script_name[:64]!r} in this session; the workers are: {', '.join(hosts)}"
+        text = f"worker {body.script_name[:64]!r} is not part of this session; its workers are: {', '.join(hosts)}"
         raise ApiError(404, ApiErrorCode.WORKER_NOT_FOUND, text)
     if host.failure is None and "queue" not in host.handlers:
         text = f"queue handler is missing: the worker {body.script_name} has no queue entrypoint"

@@ -71,7 +71,9 @@ async def read_body(request: Request) -> bytes:
                     too_large = True
                     break
         except ClientDisconnect:
-            raise ApiError(400, ApiErrorCode.INVALID_HEADERS, "the client went away before its body was here") from None
+            raise ApiError(
+                400, ApiErrorCode.INVALID_HEADERS, "the client disconnected before its whole body arrived"
+            ) from None
     if too_large:
         raise ApiError(413, ApiErrorCode.BODY_TOO_LARGE, f"the body is over the limit of {MAX_BODY_BYTES:,} bytes")
     return bytes(body)

@@ -70,8 +70,8 @@ def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any
         for index, retry in enumerate(body.retries)
     ]
     done = call.session.broker.acknowledge(call.queue().name, [ack.lease_id for ack in body.acks], retries)
-    warnings = dict.fromkeys(done.unknown, "unknown lease id: the message is settled, or was leased again")
-    warnings |= dict.fromkeys(done.expired, "the lease has expired: the message was given back already")
+    warnings = dict.fromkeys(done.unknown, "unknown lease id: the message was settled, or leased again")
+    warnings |= dict.fromkeys(done.expired, "the lease has expired: the message is back in its queue")
     retried = len(done.result.retry_messages)
     return {"ackCount": len(done.ended) - retried, "retryCount": retried, "warnings": warnings}
 
@@ -90,7 +90,7 @@ def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
     refs = {each.ref for each in body.refs}
     gone = {message.id for message in call.session.broker.purge_messages(call.queue().name, refs)}
     missing = (ref for ref in refs if ref not in gone)
-    return {"errors": [], "warnings": dict.fromkeys(missing, "no message that waits has this ref")}
+    return {"errors": [], "warnings": dict.fromkeys(missing, "no waiting message has this ref")}
 
 
 def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:

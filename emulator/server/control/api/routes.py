@@ -82,7 +82,7 @@ def _decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
         return decode(body)
     except msgspec.ValidationError as error:
         code = QueueErrorCode.JSON_REQUEST_BODY_INVALID
-        raise ApiError(400, code, f"the body does not fit: {error}") from None
+        raise ApiError(400, code, f"the body is invalid: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         code = QueueErrorCode.JSON_REQUEST_BODY_MALFORMED
         raise ApiError(400, code, f"the body is not JSON: {error}") from None
@@ -112,5 +112,5 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _our_bug(_request: Request, error: Exception) -> Response:
-    text = f"the emulator failed, which is a bug: {type(error).__name__}: {error}"
+    text = f"the emulator failed, which is a bug of its own: {type(error).__name__}: {error}"
     return failure(ApiError(500, QueueErrorCode.UNKNOWN_INTERNAL_ERROR, text))
