@@ -1,4 +1,4 @@
-"""`emulator check`: validates configurations and loads their workers, and runs nothing."""
+"""`emulator check`: validates configurations and loads their workers, without running them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`emulator dev`: runs workers on this machine until it is told to stop."""
+"""`emulator dev`: runs workers on this machine until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """`--var KEY:VALUE` options as a mapping. A later one wins; the value may hold further colons, or be empty."""
+    """The `--var KEY:VALUE` options as a mapping. A later one wins; the value may contain more colons, or be empty."""
     variables: dict[str, str] = {}
     for value in values:
         key, colon, content = value.partition(":")

@@ -1,4 +1,4 @@
-"""`emulator init`: makes a worker from a template. All of it appears, or nothing does."""
+"""`emulator init`: creates a worker from a template, completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from emulator.cli.templates import template_names, templates_directory
 _DEFAULT_TEMPLATE = "python-queue"
 _MAX_NAME = 63
 _MAY_STAY = frozenset({".git", ".venv", ".DS_Store"})
-"""What a directory may hold and still count as empty: no template has an entry of these names."""
+"""What a directory may contain and still count as empty: no template has an entry of these names."""
 _LEFT_OUT = frozenset({"__pycache__", ".dev.vars", ".pytest_cache", ".ruff_cache", ".mypy_cache"})
-"""What a template that was run in place may have got, and a new worker does not want."""
+"""What running a template in place may leave behind, and a new worker should not get."""
 _RENAMED = {"gitignore": ".gitignore"}
-"""Templates keep it under another name, because packaging tools obey, or leave out, a `.gitignore` that they meet."""
+"""Templates use another name, because packaging tools obey a `.gitignore` that they find, or leave it out."""
 _NAME_IN_CONFIGURATION = re.compile(r'("name"\s*:\s*)"[^"]*"')
 
 
@@ -61,9 +61,10 @@ def init(directory: str, template: str) -> None:
 
 
 def worker_name(directory: str) -> str:
-    """The name that a worker in `directory` gets: its last part in lower case, with dashes for what a name cannot hold.
+    """The name of a worker in `directory`: its last part in lower case, with dashes for the characters that a name
+    cannot have.
 
-    Names have 1 to 63 characters, of `a` to `z`, `0` to `9` and `-`.
+    Names have 1 to 63 characters out of `a` to `z`, `0` to `9` and `-`. Raises EmulatorError if no name can be made.
     """
     if not directory.strip() or "\0" in directory:
         raise EmulatorError("a worker needs a name", hint="For example: emulator init my-app")
@@ -78,10 +79,10 @@ def worker_name(directory: str) -> str:
 
 
 def create(target: Path, template: str, name: str) -> list[str]:
-    """Copy `template` to `target` for a worker called `name`. Returns the files made, as paths from `target`.
+    """Copy `template` to `target` for a worker called `name`. Returns the new files, as paths from `target`.
 
-    They are written beside their place and then moved into it, so that a failure leaves everything as it was. Raises
-    EmulatorError when `target` is a file or holds anything, or cannot be written.
+    They are written to a directory beside `target` and then moved, so that a failure changes nothing. Raises
+    EmulatorError if `target` is a file, contains anything, or cannot be written.
     """
     _refuse_occupied(target)
     try:
@@ -115,7 +116,7 @@ def _refuse_occupied(target: Path) -> None:
 
 
 def _nearest_directory(target: Path) -> Path:
-    """`target` itself where it exists, else the nearest directory above that does."""
+    """`target` itself if it exists, else the nearest directory above it that does."""
     path = target.absolute()
     while not path.is_dir():
         path = path.parent

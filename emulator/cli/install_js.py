@@ -1,4 +1,4 @@
-"""`emulator install-js`: fetches what runs JavaScript workers, through npm, into the emulator's cache."""
+"""`emulator install-js`: downloads what runs JavaScript workers, through npm, into the emulator's cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emulator.hosts.workerd.tools import ESBUILD_VERSION, WORKERD_VERSION, cache
 
 _TIMEOUT_SECONDS: Final = 600
 _LOCKED: Final = ("package.json", "package-lock.json")
-"""What to install, and the checksums of it; in `emulator/hosts/workerd/npm`."""
+"""What to install, with checksums; in `emulator/hosts/workerd/npm`."""
 
 
 @click.command(short_help="Install what runs JavaScript workers.")
@@ -50,7 +50,7 @@ def install_js(*, force: bool) -> None:
 
 
 def _install(npm: str, target: Path) -> None:
-    """Install into a directory beside `target`, and put it in its place when it is whole."""
+    """Install into a directory beside `target`, and move it there when it is complete."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="install-", dir=target.parent) as name:
         draft = Path(name) / "whole"
