@@ -1,4 +1,4 @@
-"""Where an emulator's workers come from: configuration files, or what a test says in code."""
+"""Where an emulator's workers come from: configuration files, or the test's own code."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def from_files(
     variables: Mapping[str, JSON],
     secrets: Mapping[str, str],
 ) -> Callable[[], list[WorkerConfig]]:
-    """What reads the configurations of `config`: one path, several, or None for that of the working directory. A
-    directory means the configuration in it."""
+    """Returns a function that reads the configurations of `config`: one path, several, or None for the one of the
+    working directory. A directory means the configuration in it."""
 
     def read() -> list[WorkerConfig]:
         if config is None:
@@ -69,8 +69,9 @@ def from_code(
     settings: Mapping[str, Any],
     cleanup: ExitStack,
 ) -> Callable[[], list[WorkerConfig]]:
-    """What makes the configuration of one worker. `main` is the path of its module, or, with a line break in it, the
-    code itself. `queues` and `settings` are as in `wrangler.jsonc`, and checked in the same way."""
+    """Returns a function that makes the configuration of one worker. `main` is the path of its module or, if it
+    contains a line break, its code. `queues` and `settings` are as in `wrangler.jsonc`, and are checked in the same
+    way."""
 
     def read() -> list[WorkerConfig]:
         directory = Path(cleanup.enter_context(TemporaryDirectory(prefix="emulator-")))
@@ -107,7 +108,7 @@ def from_code(
 
 
 def _in_code(problem: Problem) -> Problem:
-    """A problem of a configuration that stands in the test, and in no file that could be opened."""
+    """A problem of a configuration that is written in the test, and not in a file that could be opened."""
     return replace(problem, file="Emulator(main=...)", line=0, column=0)
 
 

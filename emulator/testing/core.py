@@ -57,21 +57,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 IDLE_LIMIT: Final = 1_000
-"""How many deliveries `run_until_idle` makes before it takes them for endless."""
+"""How many deliveries `run_until_idle` makes before it considers them endless."""
 
 STEPS_PER_DELIVERY: Final = 10
-"""How many times `run_until_idle` moves time, for each delivery that it may make, before it takes that for endless."""
+"""How many times `run_until_idle` moves time, for each delivery that it may make, before it considers that endless."""
 
 MOST_AT_ONE_TIME: Final = 10_000
-"""How many deliveries are made while time stands still before they are taken for endless."""
+"""How many deliveries may happen while time stands still before they are considered endless."""
 
 REAL_STEP_SECONDS: Final = 0.02
-"""How often, in real time, `run_until_idle` looks whether what runs has ended."""
+"""How often, in real time, `run_until_idle` checks whether everything has ended."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What an emulator runs and how. `configs` is called when it opens, so that a broken configuration fails there."""
+    """What an emulator runs, and how. `configs` is called when the emulator opens, so that a broken configuration fails
+    there."""
 
     configs: Callable[[], Sequence[WorkerConfig]]
     bindings: Mapping[str, Any] = field(default_factory=dict)
@@ -81,10 +82,10 @@ class Settings:
 
 
 class Core:
-    """An open emulator. Loads its workers when it is made: raises ConfigError or WorkerLoadError, and leaves nothing
-    behind then.
+    """An open emulator. It loads its workers when it is created; if that fails it raises ConfigError or WorkerLoadError
+    and leaves nothing behind.
 
-    Everything runs on the thread that calls, and nothing between calls. Threads take turns by `exclusively`.
+    Everything runs on the calling thread, and nothing runs between calls. Threads take turns with `exclusively`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -143,7 +144,7 @@ class Core:
 
     @property
     def session(self) -> Session:
-        """What is run."""
+        """The session that is run."""
         assert self._session is not None
         return self._session
 
@@ -162,7 +163,7 @@ class Core:
         return make_control(self.bus, make_api(self.session))
 
     def close(self) -> None:
-        """Let what runs finish in no more time than it takes, cancel the rest, and close everything."""
+        """Let running code finish if that takes no time, cancel the rest, and close everything."""
         __tracebackhide__ = True
         if self.closed:
             return
@@ -184,14 +185,14 @@ class Core:
         await self.outbound.close()
 
     def exclusively(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call `function` while no other thread does the same."""
+        """Call `function`; no other thread does the same meanwhile."""
         __tracebackhide__ = True
         with self.lock:
             return function(*arguments)
 
     def run(self, main: Coroutine[Any, Any, T], *, check: bool = True) -> T:
-        """Run `main` to its end, and all that is due then. What worker code raised comes out with the user's frames
-        only. Unless `check` is false, a `fetch()` that no route answers fails the test."""
+        """Run `main` to its end, and everything that is due then. An exception of worker code is raised with the user's
+        frames only. Unless `check` is false, a `fetch()` that no route answers fails the test."""
         __tracebackhide__ = True
         try:
             self.check_ready()
@@ -224,7 +225,7 @@ class Core:
         return result
 
     def advance(self, seconds: float) -> list[Delivery]:
-        """Move time, run all that falls due on the way, and return the deliveries since the last time they were."""
+        """Move time, run everything that becomes due on the way, and return the deliveries since the last call."""
         __tracebackhide__ = True
         self.check_ready()
         if not 0 <= seconds < float("inf"):
@@ -234,7 +235,7 @@ class Core:
         return self._new_deliveries()
 
     def run_until_idle(self, limit: int) -> list[Delivery]:
-        """Jump from deadline to deadline until nothing is due but the deletion of old messages."""
+        """Jump from deadline to deadline until nothing is due except the deletion of old messages."""
         __tracebackhide__ = True
         self.check_ready()
         self._begun = len(self.deliveries)
@@ -275,7 +276,7 @@ class Core:
         )
 
     def _endless(self) -> EmulatorError:
-        """What to say when worker code goes on and on."""
+        """The error for worker code that never finishes."""
         if self._most is not None and len(self.deliveries) > self._most:
             return self._never_idle()
         if self._at_one_time > MOST_AT_ONE_TIME:
@@ -298,13 +299,14 @@ class Core:
         return new
 
     def check_open(self) -> None:
-        """Raise EmulatorError when it is closed."""
+        """Raise EmulatorError if the emulator is closed."""
         __tracebackhide__ = True
         if self.closed:
             raise EmulatorError("this emulator is closed", hint="Use it inside its `with` block, or inside the test.")
 
     def check_ready(self) -> None:
-        """Raise EmulatorError when it is closed, runs at the moment, or when a loop runs already on this thread."""
+        """Raise EmulatorError if the emulator is closed or running, or if an event loop is already running on this
+        thread."""
         __tracebackhide__ = True
         self.check_open()
         if self.loop.is_running():
@@ -315,7 +317,7 @@ class Core:
         check_no_loop()
 
     def check_fetches(self) -> None:
-        """Fail when worker code fetched what no route answers, or when an assertion about what it fetched failed."""
+        """Fail if worker code fetched something that no route answers, or if an assertion about its requests failed."""
         __tracebackhide__ = True
         failures = self.outbound.failures[:1]
         self.outbound.failures.clear()
@@ -325,7 +327,7 @@ class Core:
             raise failure
 
     async def _fetch(self, request: Request) -> Response:
-        """Carry out a `fetch()` of worker code, and tell the timeline."""
+        """Carry out a `fetch()` of worker code, and note it in the timeline."""
         __tracebackhide__ = True
         what = f"{request.method} {request.url}"
         try:
@@ -352,7 +354,8 @@ class Core:
             ) from None
 
     def messages(self, name: str) -> list[Message]:
-        """What waits in a queue: the ready messages in order, then the delayed ones by the time they are due."""
+        """The messages that wait in a queue: the ready ones in order, then the delayed ones by the time they are
+        due."""
         now = self.loop.time()
         return [
             look_at(message, name, "delayed" if message.ready_at > now else "ready")
@@ -360,14 +363,14 @@ class Core:
         ]
 
     def in_flight(self, name: str) -> list[Message]:
-        """What a handler has and has not settled yet, or a client that pulls."""
+        """The messages that a handler, or a client that pulls, has received and not settled yet."""
         queue = self.queue(name)
         held = [message for lease in queue.leases for message in lease.messages]
         held += [each.message for each in queue.pulled]
         return [look_at(message, name, "in flight") for message in held]
 
     def fail_next(self, name: str, number: int, error: Exception) -> None:
-        """Let the next deliveries of a queue fail without running the handler."""
+        """Make the next deliveries of a queue fail without running the handler."""
         __tracebackhide__ = True
         self._consumer(name)
         if number < 1:
@@ -375,7 +378,7 @@ class Core:
         self._faults.setdefault(name, []).extend([error] * number)
 
     def set_chaos(self, chaos: Chaos) -> None:
-        """Disturb deliveries from here on."""
+        """Disturb deliveries from now on."""
 
         def report(text: str) -> None:
             self.bus.publish(Notice("debug", text))
@@ -478,7 +481,7 @@ class Core:
             raise raised
 
     def _consumer(self, name: str) -> str:
-        """The worker that consumes a queue. Raises EmulatorError when there is none that could be run."""
+        """The worker that consumes a queue. Raises EmulatorError if there is none that can be run."""
         __tracebackhide__ = True
         consumer = self.queue(name).consumer
         if consumer is None or consumer.type != "worker":
@@ -496,7 +499,8 @@ class Core:
         raise EmulatorError(f"there is no worker {worker!r}; the workers are: {names}")
 
     def override(self, worker: str | None, bindings: Mapping[str, Any]) -> None:
-        """Put bindings into `env` over what is there; of all workers, or of one. Dicts are as those of `vars`."""
+        """Put bindings into `env`, replacing what is there, for all workers or for one. A dict becomes what a dict in
+        `vars` becomes."""
         __tracebackhide__ = True
         self.check_open()
         names = [self._host(worker).config.name] if worker is not None else list(self.session.envs)
@@ -515,7 +519,8 @@ def random_seed() -> int:
 
 
 def check_no_loop() -> None:
-    """Raise EmulatorError when a loop runs already on this thread: on it, nothing else can be run to its end."""
+    """Raise EmulatorError if an event loop is already running on this thread, because no other could run to its end on
+    it."""
     __tracebackhide__ = True
     try:
         asyncio.get_running_loop()
@@ -528,7 +533,7 @@ def check_no_loop() -> None:
 
 
 def user_frames(error: BaseException) -> TracebackType | None:
-    """The traceback of an error without what lies between the test and the first frame of somebody's own code."""
+    """The traceback of an error without the frames between the test and the first frame of the user's own code."""
     traceback = error.__traceback__
     while traceback is not None and _top_module(traceback) in _IN_BETWEEN:
         traceback = traceback.tb_next
@@ -536,7 +541,7 @@ def user_frames(error: BaseException) -> TracebackType | None:
 
 
 def keep_sources(error: BaseException) -> None:
-    """Let what reports `error` show the code of workers whose files are gone: those that were given in code."""
+    """Let whatever reports `error` show the code of workers whose files are gone, because they were given in code."""
     link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
@@ -556,7 +561,7 @@ def _top_module(traceback: TracebackType) -> str:
 
 
 def _account(deliveries: Sequence[Delivery]) -> str:
-    """How many deliveries there were, on which queues, and the last ones of them."""
+    """How many deliveries there were, on which queues, and the last of them."""
     counts = Counter(delivery.queue for delivery in deliveries)
     where = ", ".join(f"{number:,} on {queue}" for queue, number in counts.items())
     last = "\n".join(f"    {delivery!r}" for delivery in deliveries[-5:])
