@@ -1,4 +1,4 @@
-"""What the addresses of the REST API are made of. Clients of it make them with this too, so it imports little."""
+"""The parts of the REST API's addresses. Its clients use this module too, so it imports little."""
 
 from __future__ import annotations
 

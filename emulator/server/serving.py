@@ -1,4 +1,4 @@
-"""What `emulator dev` does: a session with an HTTP server in front and a watch on its files, until a signal ends it."""
+"""What `emulator dev` does: it runs a session with an HTTP server and a watch on its files, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ DEFAULT_PORT: Final = 8787
 
 @dataclass(frozen=True)
 class Options:
-    """What to run, as the command line says it.
+    """What to run, as given on the command line.
 
-    Without `config_paths` the configuration of the working directory is taken. `host` and `port` None leave it to the
-    first worker's `dev.ip` and `dev.port`, else 127.0.0.1 and 8787; port 0 takes a free one. `overrides` are vars.
+    Without `config_paths`, the configuration of the working directory is used. If `host` or `port` is None, the first
+    worker's `dev.ip` or `dev.port` decides, else 127.0.0.1 and 8787; port 0 picks a free one. `overrides` are vars.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -52,15 +52,15 @@ class Options:
         return load_config(path, environment=self.environment, overrides=self.overrides)
 
     def read_all(self) -> list[WorkerConfig]:
-        """Every worker's configuration, in order. Raises ConfigError, or EmulatorError where there is none."""
+        """Every worker's configuration, in order. Raises ConfigError, or EmulatorError if there is none."""
         return [self.read(path) for path in self.config_paths or (find_config(Path.cwd()),)]
 
 
 async def serve(session: Session, options: Options) -> None:
-    """Load a session, serve it over HTTP and reload it until SIGINT or SIGTERM.
+    """Load a session, serve it over HTTP and reload it on changes, until SIGINT or SIGTERM.
 
-    The first signal lets what runs finish, for ten seconds at most; the second stops at once. Publishes ServerReady
-    when connections are accepted. Raises ServerError when it cannot listen.
+    The first signal waits at most ten seconds for running handlers; the second stops at once. Publishes ServerReady
+    when connections are accepted. Raises ServerError if it cannot listen.
     """
     from emulator.server.app import App
     from emulator.server.gateway import Gateway
@@ -116,7 +116,7 @@ def _describe(session: Session, url: str, api_token: str) -> Running:
 
 
 def _register(session: Session, running: Running) -> Path | None:
-    """Let other commands and sessions find this one. That they cannot is no reason not to run."""
+    """Register the session, so that other commands and sessions find it. If that fails, it runs all the same."""
     try:
         return register(running)
     except OSError as error:
@@ -143,7 +143,7 @@ def _make_control(session: Session, api_token: str) -> Any:
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:
-    """Let what runs finish until the second signal, or until the time is over."""
+    """Let running handlers finish, until the second signal or the end of the grace period."""
 
     async def finish() -> None:
         deadline = perf_counter() + GRACE_SECONDS
@@ -165,7 +165,7 @@ async def _stop(session: Session, server: Any, signals: _Signals) -> None:
 
 
 def _tell_what_is_lost(session: Session) -> None:
-    """Say how many messages go with the session, where nothing keeps them."""
+    """Say how many messages are lost with the session, if nothing keeps them."""
     left = {queue.name: len(queue) for queue in session.broker.queues if len(queue)}
     if session.journal is None and left:
         total = sum(left.values())
@@ -208,7 +208,7 @@ async def _watchdog(bus: Bus) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _syncing(session: Session) -> AsyncIterator[None]:
-    """Put what the journal has written on the disk, once a second at most."""
+    """Sync what the journal has written to the disk, at most once a second."""
     journal = session.journal
     if journal is None:
         yield
@@ -241,7 +241,7 @@ async def _reload_on_change(session: Session, options: Options, watcher: Watcher
 
 
 async def _apply(session: Session, options: Options, change: Change) -> None:
-    """Reload what a change on disk concerns. A configuration that cannot be used leaves everything as it is."""
+    """Reload what a change on disk concerns. A configuration that cannot be used changes nothing."""
     paths: Sequence[Path] = [config.path for config in session.configs]
     index = paths.index(change.config.path)
     if change.configuration:
@@ -256,7 +256,7 @@ async def _apply(session: Session, options: Options, change: Change) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run `main` to its end, on uvloop where there is one."""
+    """Run `main` to its end, on uvloop if it is installed."""
     try:
         from uvloop import new_event_loop
     except ImportError:

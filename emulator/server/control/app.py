@@ -20,7 +20,7 @@ from emulator.server.addresses import API_PREFIX
 
 
 def make_control(bus: Bus, api: ASGIApp | None = None, routes_beside: Sequence[Route] = ()) -> Starlette:
-    """The control plane as an ASGI application, with the REST API where there is one, and `routes_beside` it. The
+    """The control plane as an ASGI application, with the REST API if there is one, and with `routes_beside` it. The
     worker that a request is for is in `scope["emulator.worker"]`."""
     routes: list[Route | Mount] = [
         Route("/cdn-cgi/handler/scheduled", partial(_scheduled, bus), methods=["GET", "POST"]),
@@ -32,8 +32,8 @@ def make_control(bus: Bus, api: ASGIApp | None = None, routes_beside: Sequence[R
 
 
 async def _scheduled(bus: Bus, request: Request) -> Response:
-    """Run the `scheduled` handler: `?cron=` names the trigger (empty when absent), `?time=` the milliseconds since the
-    epoch that it was due (now when absent)."""
+    """Run the `scheduled` handler: `?cron=` names the trigger (empty if absent), and `?time=` is the time at which it
+    was due, in milliseconds since the epoch (now if absent)."""
     host: Host = request.scope["emulator.worker"]
     cron = request.query_params.get("cron", "")
     given = request.query_params.get("time")

@@ -1,4 +1,4 @@
-"""Takes the messages that other sessions have for queues that are consumed here; see `emulator.session.peers`."""
+"""Accepts messages that other sessions send for queues that are consumed here; see `emulator.session.peers`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH, decode_messages
 from emulator.session.session import Session
 
 MAX_BODY_BYTES: Final = MAX_BATCH_COUNT * (MAX_MESSAGE_BYTES + 100_000)
-"""A batch of the largest messages, each with why it died."""
+"""A batch of messages of the largest size, each with the reason why it died."""
 
 
 def make_forwarding(session: Session, token: str) -> Route:
-    """The route for messages from other sessions. With a `token`, that is required of every request."""
+    """The route for messages from other sessions. If `token` is not empty, every request must carry it."""
     guarded = Guard(_Endpoint(session), token)
     return Route(f"{FORWARD_PATH}{{queue}}", guarded, methods=["POST"])
 
 
 class _Endpoint:
-    """An ASGI application (not a function, which Starlette would call with a request)."""
+    """An ASGI application; Starlette would call a function with a request."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""One call of the API: the session that it is for, and what its address says."""
+"""One call of the API: its session, and the parts of its address."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MAX_PER_PAGE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to `session`. `path` holds the parts of the address that have names."""
+    """A call to `session`. `path` holds the named parts of the address."""
 
     session: Session
     path: Mapping[str, str]
     query: QueryParams
 
     def queue(self) -> Queue:
-        """The queue that the address names by its id. Raises ApiError 10104 when there is none."""
+        """The queue whose id is in the address. Raises ApiError 10104 if there is none."""
         wanted = self.path["queue_id"].lower()
         for queue in self.session.broker.queues:
             if queue_id(queue.name) == wanted:
@@ -39,12 +39,12 @@ class Call:
         raise ApiError(404, QueueErrorCode.QUEUE_NOT_FOUND, text)
 
     def page(self, items: list[Queue]) -> tuple[list[Queue], Page]:
-        """The items on the page that the query asks for, and that page without them."""
+        """The items on the page that the query asks for, and that page without its items."""
         page, per_page = self._number("page", 1, 1_000_000), self._number("per_page", PER_PAGE, MAX_PER_PAGE)
         return items[(page - 1) * per_page : page * per_page], Page((), page, per_page, len(items))
 
     def report(self, text: str) -> None:
-        """Tell, in the terminal among other places, what a client has changed."""
+        """Report, in the terminal among other places, what a client has changed."""
         self.session.bus.publish(Notice("info", f"REST API: {text}"))
 
     def _number(self, name: str, default: int, most: int) -> int:
@@ -63,7 +63,7 @@ def iso(seconds: float) -> str:
 
 
 def metrics_shape(metrics: Metrics) -> dict[str, int]:
-    """A backlog; the timestamp is 0 where there is no message."""
+    """A backlog; the timestamp is 0 if there are no messages."""
     return {
         "backlog_count": metrics.backlog_count,
         "backlog_bytes": metrics.backlog_bytes,

@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ApiErrorCode(IntEnum):
-    """Codes of the API around the queues. Those of the queues themselves are in QueueErrorCode."""
+    """The API's own error codes. Those of the queue service are in QueueErrorCode."""
 
     INVALID_HEADERS = 6003
     METHOD_NOT_AVAILABLE = 7001
@@ -42,7 +42,8 @@ _STATUSES: Final[Mapping[QueueErrorCode, int]] = {
 
 
 class ApiError(Exception):
-    """A call is refused: the HTTP status, a code (ApiErrorCode or QueueErrorCode), and what is wrong in a sentence."""
+    """A call was refused: the HTTP status, a code (ApiErrorCode or QueueErrorCode), and a sentence that says what is
+    wrong."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -52,13 +53,13 @@ class ApiError(Exception):
 
     @classmethod
     def from_queue_error(cls, error: QueueError) -> ApiError:
-        """The error of the service, as the REST API tells it."""
+        """An error of the queue service, as the REST API reports it."""
         return cls(_STATUSES.get(error.code, 400), error.code, error.cause)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list as a result: `items` are those on `page` (counted from 1) of `total_count` in all."""
+    """Part of a list as a result: `items` are those on `page` (counted from 1), `total_count` is the number of all."""
 
     items: Sequence[Any]
     page: int
@@ -82,7 +83,7 @@ def success(result: object) -> Response:
 
 
 def failure(error: ApiError) -> Response:
-    """The answer to a call that was refused. The SDKs are told not to ask again, for the answer would be the same."""
+    """The answer to a call that was refused. The SDKs are told not to retry, because the answer would be the same."""
     errors = [{"code": int(error.code), "message": error.message}]
     envelope = {"success": False, "errors": errors, "messages": [], "result": None}
     headers = {} if error.status == 429 else {"x-should-retry": "false"}

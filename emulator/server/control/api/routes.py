@@ -1,4 +1,4 @@
-"""Which call answers where, and how a request becomes one."""
+"""Which call answers at which address, and how a request becomes a call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONSUMERS: Final = f"{_QUEUE}/consumers"
 _CONSUMER: Final = f"{_CONSUMERS}/{{consumer_id}}"
 _MESSAGES: Final = f"{_QUEUE}/messages"
 _OWN_QUEUE: Final = "/emulator/queues/{queue_id}"
-"""What Cloudflare does not have is outside of its accounts."""
+"""Calls that Cloudflare does not have are outside its accounts."""
 _SUBSCRIPTIONS: Final = "/accounts/{account_id}/event_subscriptions/{rest:path}"
 
 _ROUTES: Final[tuple[tuple[str, str, Callable[[Call, Any], Any], type | None], ...]] = (
@@ -55,8 +55,8 @@ _ROUTES: Final[tuple[tuple[str, str, Callable[[Call, Any], Any], type | None], .
 
 
 def make_api(session: Session, token: str = "") -> ASGIApp:
-    """The API on `session` as an ASGI application, to be mounted where it is to answer. With a `token`, that is
-    required of every request."""
+    """The API on `session` as an ASGI application, to be mounted. If `token` is not empty, every request must carry
+    it."""
     routes = [Route(path, _endpoint(session, call, body), methods=[method]) for method, path, call, body in _ROUTES]
     routes.append(Route(_SUBSCRIPTIONS, _subscriptions, methods=["GET", "POST", "PATCH", "DELETE"]))
     app = Starlette(
@@ -67,7 +67,7 @@ def make_api(session: Session, token: str = "") -> ASGIApp:
 
 
 def _endpoint(session: Session, call: Callable[[Call, Any], Any], body_type: type | None) -> Any:
-    """What decodes a request, makes the call and wraps its result."""
+    """A function that decodes a request, makes the call and wraps its result."""
     decode: Callable[[bytes], Any] | None = None if body_type is None else msgspec.json.Decoder(body_type).decode
 
     async def endpoint(request: Request) -> Response:
