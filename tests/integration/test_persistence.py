@@ -227,7 +227,7 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path, start: De
     running = start("dev", "-p", "0", "--persist-to", str(small_disk / "state"), cwd=tmp_path)
     assert running.wait() == 2
     assert "messages cannot be kept in" in running.output
-    assert "Read-only file system" in running.output
+    assert "read-only file system" in running.output
 
 
 def test_on_a_full_disk_send_fails_and_all_that_was_accepted_is_kept(
