@@ -1,8 +1,8 @@
 """The bus that carries events: things that happened, each defined beside what publishes it.
 
-The terminal log, the testing kit's timeline and whatever else wants to know subscribe here; nobody keeps a second book.
-An event is published once, on the event loop's thread. `Bus.wants` lets a hot path skip the making of an event that
-nobody listens to.
+The terminal log, the testing kit's timeline and others subscribe here; nobody else keeps a record of what happened. An
+event is published once, on the event loop's thread. `Bus.wants` lets a hot path skip creating an event that nobody
+subscribed to.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 @dataclass(slots=True)
 class Notice:
-    """Something that the emulator itself has to say."""
+    """Something that the emulator itself says."""
 
     level: Level
     text: str
@@ -25,13 +25,13 @@ class Notice:
 
 
 class Bus:
-    """Delivers each event to those who subscribed to its type, in the order of subscription."""
+    """Delivers each event to the subscribers of its type, in the order of subscription."""
 
     def __init__(self) -> None:
         self._subscribers: dict[type[Any], list[Callable[[Any], None]]] = {}
 
     def subscribe(self, event_type: type[E], callback: Callable[[E], None]) -> Callable[[], None]:
-        """Call `callback` with every event of exactly this type. Returns what ends the subscription."""
+        """Call `callback` with every event of exactly this type. Returns a function that ends the subscription."""
         self._subscribers.setdefault(event_type, []).append(callback)
 
         def unsubscribe() -> None:
@@ -44,10 +44,10 @@ class Bus:
         return unsubscribe
 
     def wants(self, event_type: type[Any]) -> bool:
-        """Whether anybody subscribed to this type."""
+        """Whether anything is subscribed to this type."""
         return event_type in self._subscribers
 
     def publish(self, event: object) -> None:
-        """Hand `event` to its subscribers, here and now."""
+        """Call the subscribers of `event` at once."""
         for callback in self._subscribers.get(type(event), ()):
             callback(event)

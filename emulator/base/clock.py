@@ -1,4 +1,4 @@
-"""Time, as the broker knows it: the wall clock of a running session, or one that a test moves."""
+"""Time as the queues see it: the machine's clock in a running session, or a clock that a test moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Timer(Protocol):
-    """Something that will happen. `cancel` may be called at any time, also afterwards."""
+    """A callback that is due at some time. `cancel` may be called at any time, also afterwards."""
 
     def cancel(self) -> None: ...
 
@@ -22,15 +22,15 @@ class Clock(Protocol):
     def now(self) -> float: ...
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
-        """Call `callback` at `when`, or soon when that has passed."""
+        """Call `callback` at `when`, or soon if `when` has passed."""
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call `callback` as soon as what runs now has ended."""
+        """Call `callback` as soon as the code that is running now has returned."""
 
 
 class WallClock:
-    """The machine's clock, on the running event loop. When the machine slept or its clock was set, a timer may fire
-    early or late; whoever asked for it looks at `now` and asks again."""
+    """The machine's clock, on the running event loop. If the machine slept or its clock was set, a timer may fire early
+    or late; its owner compares the time with `now` and sets another timer if needed."""
 
     def __init__(self) -> None:
         self.now = time.time
@@ -72,13 +72,13 @@ class VirtualClock:
         self.call_at(self._now, callback)
 
     def next_timer(self) -> float | None:
-        """The time of the next callback; None when there is none."""
+        """The time of the next callback, or None."""
         while self._timers and self._timers[0][2].callback is None:
             heappop(self._timers)
         return self._timers[0][0] if self._timers else None
 
     def move_to(self, when: float) -> None:
-        """Set the time to `when`. Raises ValueError when that is in the past, or would pass over a callback."""
+        """Set the time to `when`. Raises ValueError if it lies in the past, or if a callback is due before it."""
         due = self.next_timer()
         if when < self._now:
             raise ValueError(f"time does not run backwards: {when} is before {self._now}")

@@ -1,12 +1,12 @@
-"""Errors that are the user's to mend.
+"""Errors that the user can fix.
 
     EmulatorError
-    ├── ConfigError       the configuration is wrong; carries every problem of the file at once
-    ├── WorkerLoadError   the worker's code does not load, or has no entrypoint
-    └── ServerError       the server cannot start (a port in use, a host that cannot be bound)
+    ├── ConfigError       the configuration is invalid; carries every problem of the file at once
+    ├── WorkerLoadError   the worker's code failed to load, or has no entrypoint
+    └── ServerError       the server cannot start (a port is in use, a host cannot be bound)
 
 An `EmulatorError` is shown as its text alone, with no traceback, and the command exits with status 2. Any other
-exception is a bug of ours, or the user's own code.
+exception is a bug of the emulator, or comes from the user's own code.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 
 class EmulatorError(Exception):
-    """Something that the user can mend.
+    """Something that the user can fix.
 
     `message` says what is wrong, `where` names the place (`wrangler.jsonc:12:9`, a file, an option), and `hint` says
-    how to mend it; the last two may be empty. `str()` joins them into what a person reads.
+    how to fix it; the last two may be empty. `str()` joins them into one text for the user.
     """
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
@@ -35,10 +35,10 @@ class EmulatorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, or doubtful, in a configuration file.
+    """One thing in a configuration file that is wrong or questionable.
 
-    `file` is the path as the user wrote it. `line` and `column` count from 1; 0 means the file as a whole.
-    `key` is the key path, such as `queues.consumers[0].max_batch_size`; empty for the file as a whole.
+    `file` is the path as the user wrote it. `line` and `column` count from 1; 0 means the file as a whole. `key` is the
+    key path, such as `queues.consumers[0].max_batch_size`; empty for the file as a whole.
     """
 
     file: str
@@ -58,7 +58,7 @@ class Problem:
 
 
 class ConfigError(EmulatorError):
-    """A configuration that cannot be used. `problems` holds everything that is wrong with it, in file order."""
+    """A configuration that cannot be used. `problems` lists everything that is wrong with it, in file order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -66,7 +66,7 @@ class ConfigError(EmulatorError):
 
 
 class WorkerLoadError(EmulatorError):
-    """The worker's code does not load: it raised while it was imported, or it has no entrypoint."""
+    """The worker's code failed to load: it raised an exception while it was imported, or has no entrypoint."""
 
 
 class ServerError(EmulatorError):

@@ -1,6 +1,6 @@
-"""An exception as its reader should see it: the user's own frames, innermost last, and ours left out.
+"""An exception as the user should see it: the user's own frames, innermost last, without the emulator's.
 
-One `Failure` serves the terminal, the error page, plain-text answers and the reason that a dead letter keeps.
+The same `Failure` is shown in the terminal, on the error page and in plain-text answers, and kept with a dead letter.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OWN_DIRECTORIES: Final = (f"{Path(__file__).parent.parent}/", f"{Path(hosting._
 """Where the emulator's own code is: the package, and the runtime beside it."""
 _OWN_PACKAGES: Final = ("emulator.", "emulator_runtime.")
 _TEMPLATES: Final = f"{_OWN_DIRECTORIES[0]}templates/"
-"""Worker code that an installed package carries within."""
+"""Worker code that an installed package contains."""
 
 _THIRD_PARTY: Final = re.compile(r"/(python_modules|site-packages|node_modules|\.venv[^/]*)/")
 _OWN_ERROR: Final = re.compile(r"^emulator(?:_runtime)?\.[\w.]+\.(?=[A-Z]\w*(:|$))", re.MULTILINE)
@@ -35,8 +35,8 @@ def plain_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One level of a traceback. `line` counts from 1; `code` is that line, stripped. `is_user` tells code of the worker
-    from third-party and standard library code."""
+    """One level of a traceback. `line` counts from 1; `code` is that line, stripped. `is_user` distinguishes the
+    worker's code from third-party and standard library code."""
 
     file: str
     line: int
@@ -44,7 +44,7 @@ class Frame:
     code: str
     is_user: bool
     source: Sequence[str] = field(default=(), repr=False, compare=False)
-    """All lines of the file as it was when this happened; not a copy."""
+    """All lines of the file as it was when the exception was raised; not a copy."""
 
     def context(self, around: int = 3) -> list[tuple[int, str]]:
         """The source lines `line - around` to `line + around` that exist, each with its number."""
@@ -59,9 +59,10 @@ class Frame:
 class Failure:
     """What went wrong in worker code.
 
-    `type` is the exception's name with its module where that is not the worker's own, and empty where `message` says it
-    all; `frames` go from the outermost call to the innermost; `text` is the trimmed traceback as Python prints it,
-    causes included. With `verbatim` it has the code in it, and all there is to say: it is shown in place of the frames.
+    `type` is the exception's name, with its module unless the worker defines it, and empty if `message` says
+    everything. `frames` go from the outermost call to the innermost. `text` is the trimmed traceback as Python prints
+    it, causes included. If `verbatim` is set, `text` contains the code and everything else there is to say, and is
+    shown instead of the frames.
     """
 
     type: str
@@ -72,7 +73,7 @@ class Failure:
 
     @classmethod
     def from_exception(cls, error: BaseException, root: Path | None = None) -> Failure:
-        """Describe `error`. Code below `root` (a worker's directory) counts as the user's."""
+        """Describe `error`. Code below `root`, a worker's directory, counts as the user's."""
         if isinstance(error, WorkerLoadError):
             return cls("", str(error), (), str(error))
         prefix = f"{root}/" if root else None
@@ -95,12 +96,12 @@ class Failure:
 
     @property
     def summary(self) -> str:
-        """`TypeError: message`, as the last line of a traceback says it."""
+        """`TypeError: message`, as in the last line of a traceback."""
         return f"{self.type}: {self.message}" if self.type and self.message else self.type or self.message
 
     @property
     def location(self) -> str:
-        """`file:line` of the innermost frame of the user's, else of the innermost of all; empty when there is none."""
+        """`file:line` of the user's innermost frame, else of the innermost frame; empty if there are no frames."""
         for frame in reversed(self.frames):
             if frame.is_user:
                 return f"{frame.file}:{frame.line}"
@@ -117,15 +118,15 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_own(file: str) -> bool:
-    """Whether `file` is the emulator's own code (or the import machinery), which a user does not want to read."""
+    """Whether `file` belongs to the emulator or the import machinery, which users do not want to read."""
     if file.startswith("<frozen importlib"):
         return True
     return file.startswith(_OWN_DIRECTORIES) and not file.startswith(_TEMPLATES)
 
 
 def _show_sources(traceback: TracebackType | None) -> None:
-    """Let `linecache` have the source of what ran. Worker code has a loader that knows it, also when the file has been
-    saved since; of any other file, what is on disk is the best there is."""
+    """Give `linecache` the source of the code that ran. The loader of worker code knows it even if the file has been
+    saved since; for any other file, the version on disk is the best there is."""
     while traceback is not None:
         frame = traceback.tb_frame
         show_source = getattr(frame.f_globals.get("__loader__"), "show_source", None)
@@ -142,8 +143,7 @@ def _message(error: BaseException) -> str:
 
 
 def _type_name(error: BaseException) -> str:
-    """The name of an exception as its reader knows it: with its module, unless that is Python's, the worker's or
-    ours."""
+    """The name of an exception as the user knows it: with its module, unless that is Python's, the worker's or ours."""
     module, name = type(error).__module__, type(error).__qualname__
     hidden = (
         module in ("builtins", "__main__") or "@" in module or module.startswith(("emulator.", "emulator_runtime."))
@@ -152,7 +152,7 @@ def _type_name(error: BaseException) -> str:
 
 
 def _trim(described: traceback.TracebackException) -> None:
-    """Leave our own frames out, of causes and of the members of groups too."""
+    """Remove the emulator's frames, also from causes and from the members of exception groups."""
     kept = [summary for summary in described.stack if not is_own(summary.filename)]
     described.stack = traceback.StackSummary.from_list(kept)
     for link in (described.__cause__, described.__context__, *(described.exceptions or ())):

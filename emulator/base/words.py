@@ -1,6 +1,6 @@
-"""How paths, reasons, numbers and times are written where people read them.
+"""How paths, reasons, numbers and times are written for people.
 
-Every room uses these, so that the same thing is written the same way in the log, in errors and in reports.
+Every room uses these functions, so that the same thing looks the same in the log, in errors and in reports.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _UNITS: Final = ((86_400, "day", "d"), (3_600, "hour", "h"), (60, "minute", "min
 
 
 def shown_path(path: Path | str, base: Path | None = None) -> str:
-    """`path` from `base` on (default: the working directory) where it is below it, `.` for `base` itself, and
+    """`path` relative to `base` (default: the working directory) if it is below it, `.` for `base` itself, and
     otherwise unchanged."""
     text, start = str(path), str(base or Path.cwd()).rstrip("/")
     return "." if text == start else text.removeprefix(f"{start}/")
 
 
 def reason(error: OSError) -> str:
-    """Why the system refused, to follow a colon: `permission denied`."""
+    """Why the operating system refused something, to be put after a colon: `permission denied`."""
     text = error.strerror or str(error)
     if not text:
         return type(error).__name__
@@ -28,8 +28,8 @@ def reason(error: OSError) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """`1 message`, `2,000 messages`. `many` is the plural where it is more than `one` and an s: `1 message was`,
-    `2 messages were`."""
+    """`1 message`, `2,000 messages`. `many` is the plural if it is not `one` with an s: `1 message was`, `2 messages
+    were`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
 
 
 def period(seconds: float) -> str:
-    """A setting, exactly, in the largest unit that it is a whole number of: `5 s`, `2 minutes`, `90 s`, `4 days`."""
+    """A setting, exactly, in the largest unit that divides it: `5 s`, `2 minutes`, `90 s`, `4 days`."""
     for size, name, _ in _UNITS:
         if seconds >= size and seconds % size == 0:
             return count(int(seconds // size), name)
@@ -47,7 +47,8 @@ def period(seconds: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """How long ago something was, roughly, in its largest unit: `5 s`, `2 min`, `4 d`. Never less than `0 s`."""
+    """Roughly how long ago something was, in the largest unit that fits: `5 s`, `2 min`, `4 d`. Never less than `0
+    s`."""
     for size, _, short in _UNITS:
         if seconds >= size:
             return f"{seconds // size:.0f} {short}"
@@ -55,19 +56,19 @@ def age(seconds: float) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` with what a terminal would obey, or cannot show, as an escape such as `\\x1b`."""
+    """`text` with every character that a terminal would obey, or cannot show, as an escape such as `\\x1b`."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def cut(text: str, width: int) -> str:
-    """`text` in at most `width` characters: its beginning and an ellipsis where it is longer."""
+    """`text` in at most `width` characters; a longer one is its beginning and an ellipsis."""
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def cut_middle(text: str, width: int) -> str:
-    """`text` in at most `width` characters: its beginning, an ellipsis and its end where it is longer."""
+    """`text` in at most `width` characters; a longer one is its beginning, an ellipsis and its end."""
     if len(text) <= width:
         return text
     tail = width // 4

@@ -1,7 +1,7 @@
 """The command line: `emulator`, and `python -m emulator`, which is the same program.
 
-One module holds one command and is imported when that command runs, because the time to start is a feature. What is
-the user's to mend (`EmulatorError`) is printed as its text and ends in exit status 2; a traceback means a bug.
+Each command has a module, which is imported when the command runs, because start-up time matters. An `EmulatorError`,
+which the user can fix, is printed as its text, and the exit status is 2. A traceback means a bug.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _COMMANDS = {
     "env": "emulator.cli.env",
     "install-js": "emulator.cli.install_js",
 }
-"""Each command and its module, which holds it under the same name; in the order of the help text."""
+"""Each command and the module that defines it under the same name, in the order of the help text."""
 
 _INTERRUPTED = 130
-"""What a shell expects of a program that Ctrl-C ended: 128 and the number of SIGINT."""
+"""The exit status that a shell expects after Ctrl-C: 128 and the number of SIGINT."""
 
 
 class _UserError(click.ClickException):
-    """An `EmulatorError` on its way out: its text on standard error, and exit status 2."""
+    """An `EmulatorError` as click shows it: its text on standard error, and exit status 2."""
 
     exit_code = 2
 
@@ -43,7 +43,7 @@ class _UserError(click.ClickException):
 
 
 class _Commands(click.Group):
-    """A group that imports a command's module when the command is asked for."""
+    """A group that imports the module of a command when the command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -72,7 +72,7 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
         try:
             click.echo(f"emulator {version('workers-emulator')}")
         except PackageNotFoundError:
-            click.echo("emulator, from a checkout that is not installed")
+            click.echo("emulator (run from a checkout that is not installed)")
         ctx.exit()
 
 
@@ -84,8 +84,8 @@ def cli() -> None:
     """Run Workers with queues on your own machine.
 
     \b
-    Begin with:
-      emulator init my-app      make a worker from a template
+    To begin:
+      emulator init my-app      create a worker from a template
       cd my-app
       emulator dev              run it on http://127.0.0.1:8787
 
@@ -94,5 +94,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 when all is well, 2 for what the user can mend, 1 as the command says."""
+    """Run the command line and exit: 0 if all is well, 2 for something that the user can fix, 1 as the command says."""
     cli(prog_name="emulator")

@@ -1,4 +1,4 @@
-"""`emulator check`: validates configurations and loads their workers, and runs nothing."""
+"""`emulator check`: validates configurations and loads their workers, without running them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str | None) -> None:
     """Validate configurations, load their workers, and print entrypoints, bindings and queues.
 
-    Nothing is served and no message is delivered. The exit status is 0 when all is well, 1 when a worker's code does
-    not load, and 2 when a configuration is wrong; every problem of a file is printed at once.
+    Nothing is served and no message is delivered. The exit status is 0 when all is well, 1 when a worker's code fails
+    to load, and 2 when a configuration is invalid. All problems of a file are printed at once.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str |
 
 
 async def _load(session: Session, terminal: Terminal, broken: list[str]) -> None:
-    """Load the workers, print them, and add to `broken` the names of those that do not load."""
+    """Load the workers, print them, and add to `broken` the names of those that fail to load."""
     try:
         await session.load()
         terminal.print_workers()

@@ -1,4 +1,4 @@
-"""`emulator dev`: runs workers on this machine until it is told to stop."""
+"""`emulator dev`: runs workers on this machine until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """`--var KEY:VALUE` options as a mapping. A later one wins; the value may hold further colons, or be empty."""
+    """The `--var KEY:VALUE` options as a mapping. A later one wins; the value may contain more colons, or be empty."""
     variables: dict[str, str] = {}
     for value in values:
         key, colon, content = value.partition(":")
         if not colon or not key.isidentifier():
             raise click.BadParameter(
-                f"{value!r} is not KEY:VALUE, such as GREETING:Hello; the key is the name that env gives it",
+                f"{value!r} is not KEY:VALUE, such as GREETING:Hello; worker code sees the value as env.KEY",
                 ctx=ctx,
                 param=parameter,
             )
@@ -36,12 +36,12 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     "--port",
     metavar="PORT",
     type=click.IntRange(0, 65_535),
-    help="Port to listen on; 0 takes a free one.  [default: dev.port of the configuration, else 8787]",
+    help="Port to listen on; 0 picks a free one.  [default: dev.port of the configuration, else 8787]",
 )
 @click.option(
     "--host",
     metavar="HOST",
-    help="Address to listen on.  [default: dev.ip of the configuration, else 127.0.0.1: this machine only]",
+    help="Address to listen on.  [default: dev.ip of the configuration, else 127.0.0.1, for this machine only]",
 )
 @environment_option
 @click.option(
@@ -50,7 +50,7 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     metavar="KEY:VALUE",
     multiple=True,
     callback=_variables,
-    help="Set a variable, over what the configuration says; any number of times.",
+    help="Set a variable, overriding the configuration. May be repeated.",
 )
 @click.option(
     "--persist-to",
@@ -65,14 +65,14 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="The least important lines to print; debug adds each message sent and whole tracebacks.",
+    help="The lowest level to print. debug adds every message that is sent, and whole tracebacks.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="text is for people; json prints one object a line, for machines.",
+    help="text is for people; json prints one object per line, for programs.",
 )
 def dev(  # noqa: PLR0917 - click passes its options by name
     config_paths: tuple[Path, ...],
@@ -87,11 +87,11 @@ def dev(  # noqa: PLR0917 - click passes its options by name
 ) -> None:
     """Run workers on this machine, and reload them when a file changes.
 
-    HTTP requests go to the worker's fetch entrypoint. What it sends to a queue is delivered to the consumer's queue
-    entrypoint in batches, with the retries, delays and dead letter queues that the configuration asks for. Messages
-    are kept in memory, or with --persist-to on disk, where they survive a stop and a crash.
+    HTTP requests go to the worker's fetch entrypoint. Messages that it sends to a queue are delivered to the consumer's
+    queue entrypoint in batches, with the retries, delays and dead letter queues that the configuration asks for.
+    Messages are kept in memory or, with --persist-to, on disk, where they survive a restart and a crash.
 
-    Ctrl-C lets what runs finish, for 10 seconds at most; a second Ctrl-C stops at once.
+    Ctrl-C waits up to 10 seconds for running handlers to finish; a second Ctrl-C stops at once.
 
     \b
     Examples:
@@ -100,7 +100,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
       emulator dev -e staging --var DEBUG:1     with the settings of an environment, and a variable
       emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
                                                 two workers; the second at http://NAME.localhost:8787
-      emulator dev --persist-to .emulator       messages that are there again after a restart
+      emulator dev --persist-to .emulator       messages that survive a restart
       emulator dev --log-format json > log      lines for a program to read
     """
     from emulator.base.bus import Bus

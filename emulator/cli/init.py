@@ -1,4 +1,4 @@
-"""`emulator init`: makes a worker from a template. All of it appears, or nothing does."""
+"""`emulator init`: creates a worker from a template, completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from emulator.cli.templates import template_names, templates_directory
 _DEFAULT_TEMPLATE = "python-queue"
 _MAX_NAME = 63
 _MAY_STAY = frozenset({".git", ".venv", ".DS_Store"})
-"""What a directory may hold and still count as empty: no template has an entry of these names."""
+"""What a directory may contain and still count as empty: no template has an entry of these names."""
 _LEFT_OUT = frozenset(
     {"__pycache__", ".dev.vars", ".env", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".wrangler", "node_modules"}
 )
-"""What a template that was run in place may have got, and a new worker does not want."""
+"""What running a template in place may leave behind, and a new worker should not get."""
 _RENAMED = {"gitignore": ".gitignore"}
-"""Templates keep it under another name, because packaging tools obey, or leave out, a `.gitignore` that they meet."""
+"""Templates use another name, because packaging tools obey a `.gitignore` that they find, or leave it out."""
 _NAME_IN_CONFIGURATION = re.compile(r'("name"\s*:\s*)"[^"]*"')
 
 
-@click.command(short_help="Make a worker from a template.")
+@click.command(short_help="Create a worker from a template.")
 @click.argument("directory", metavar="NAME")
 @click.option(
     "--template",
@@ -39,7 +39,7 @@ _NAME_IN_CONFIGURATION = re.compile(r'("name"\s*:\s*)"[^"]*"')
     help="python-queue, javascript-queue, typescript-queue: a producer and a consumer. python-fetch: a small router.",
 )
 def init(directory: str, template: str) -> None:
-    """Make a worker in the directory NAME, which must be new or empty, and name it after the directory.
+    """Create a worker in the directory NAME, which must be new or empty, and name it after the directory.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def init(directory: str, template: str) -> None:
         raise EmulatorError(f"there is no template {template!r}", hint=f"Templates: {', '.join(template_names())}.")
     name = worker_name(directory)
     made = create(Path(directory), template, name)
-    click.echo(f"Made {name} from the template {template}:")
+    click.echo(f"Created {name} from the template {template}:")
     for path in made:
         click.echo(f"  {path}")
     click.echo("\nNext:")
@@ -63,9 +63,10 @@ def init(directory: str, template: str) -> None:
 
 
 def worker_name(directory: str) -> str:
-    """The name that a worker in `directory` gets: its last part in lower case, with dashes for what a name cannot hold.
+    """The name of a worker in `directory`: its last part in lower case, with dashes for the characters that a name
+    cannot have.
 
-    Names have 1 to 63 characters, of `a` to `z`, `0` to `9` and `-`.
+    Names have 1 to 63 characters out of `a` to `z`, `0` to `9` and `-`. Raises EmulatorError if no name can be made.
     """
     if not directory.strip() or "\0" in directory:
         raise EmulatorError("a worker needs a name", hint="For example: emulator init my-app")
@@ -73,17 +74,17 @@ def worker_name(directory: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", last.lower())[:_MAX_NAME].strip("-")
     if not name:
         raise EmulatorError(
-            f"{directory!r} makes no name for a worker",
-            hint="A name has letters a to z, digits and dashes. For example: emulator init my-app",
+            f"no name for a worker can be made from {directory!r}",
+            hint="A name consists of the letters a to z, digits and dashes. For example: emulator init my-app",
         )
     return name
 
 
 def create(target: Path, template: str, name: str) -> list[str]:
-    """Copy `template` to `target` for a worker called `name`. Returns the files made, as paths from `target`.
+    """Copy `template` to `target` for a worker called `name`. Returns the new files, as paths from `target`.
 
-    They are written beside their place and then moved into it, so that a failure leaves everything as it was. Raises
-    EmulatorError when `target` is a file or holds anything, or cannot be written.
+    They are written to a directory beside `target` and then moved, so that a failure changes nothing. Raises
+    EmulatorError if `target` is a file, contains anything, or cannot be written.
     """
     _refuse_occupied(target)
     try:
@@ -94,7 +95,7 @@ def create(target: Path, template: str, name: str) -> list[str]:
             files = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
             _move_entries(staging, base)
     except OSError as error:
-        raise EmulatorError(f"cannot make a worker: {reason(error)}", where=str(target)) from error
+        raise EmulatorError(f"cannot create the worker: {reason(error)}", where=str(target)) from error
     return files
 
 
@@ -103,7 +104,7 @@ def _refuse_occupied(target: Path) -> None:
         if not target.exists():
             return
         if not target.is_dir():
-            raise EmulatorError("is a file; nothing was changed", where=str(target), hint="Give another name.")
+            raise EmulatorError("is a file; nothing was changed", where=str(target), hint="Choose another name.")
         held = sorted(path.name for path in target.iterdir() if path.name not in _MAY_STAY)
     except OSError as error:
         raise EmulatorError(f"cannot be read: {reason(error)}", where=str(target)) from error
@@ -112,12 +113,12 @@ def _refuse_occupied(target: Path) -> None:
         raise EmulatorError(
             f"is not empty (it holds {shown}); nothing was changed",
             where=str(target),
-            hint="Give the name of a directory that is new or empty.",
+            hint="Choose a directory that is new or empty.",
         )
 
 
 def _nearest_directory(target: Path) -> Path:
-    """`target` itself where it exists, else the nearest directory above that does."""
+    """`target` itself if it exists, else the nearest directory above it that does."""
     path = target.absolute()
     while not path.is_dir():
         path = path.parent
@@ -154,7 +155,7 @@ def _move_entries(staging: Path, base: Path) -> None:
         for entry in sorted(staging.iterdir()):
             place = base / entry.name
             if place.exists() or place.is_symlink():
-                raise FileExistsError(17, f"{entry.name} appeared there meanwhile")
+                raise FileExistsError(17, f"{entry.name} was created there in the meantime")
             entry.rename(place)
             moved.append(place)
     except OSError:

@@ -1,4 +1,4 @@
-"""Where the templates of `emulator init` are: in an installed package within it, in a checkout beside it."""
+"""Where the templates of `emulator init` are: inside an installed package, or beside it in a checkout."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def templates_directory() -> Path:
-    """The directory with a directory for each template, a worker that runs as it is."""
+    """The directory that contains the templates, each in a directory of its own."""
     installed = _PACKAGE / "templates"
     return installed if installed.is_dir() else _PACKAGE.parent / "templates"
 
 
 def template_names() -> list[str]:
-    """The templates that there are."""
+    """The names of the templates."""
     return sorted(path.parent.name for path in templates_directory().glob("*/wrangler.jsonc"))

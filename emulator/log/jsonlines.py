@@ -1,4 +1,4 @@
-"""A record as one JSON object a line, for programs. The keys are a contract, described in docs/terminal.md."""
+"""A record as one line of JSON, for programs. The keys are a contract, described in docs/terminal.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def json_line(record: Record) -> str:
-    """`record` with the time of now, and a line end."""
+    """`record` as a line, with the current time."""
     written = {"time": datetime.now(UTC), "level": record.level, "event": record.event, **record.fields}
     for key, write in _FORMS.items():
         if written.get(key) is not None:

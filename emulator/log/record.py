@@ -1,6 +1,6 @@
-"""A record: an event as a plain value, from which the text and the JSON of it are made.
+"""A record: an event as a plain value, from which its text and its JSON are made.
 
-There is a function here for each event; `table` says which one is for which event.
+There is one function here for each event; `table` says which.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 class Record(NamedTuple):
     """What an event says.
 
-    `event`, `level` and the keys of `fields` are those that docs/terminal.md promises to programs. Durations are in
+    `event`, `level` and the keys of `fields` are the ones that docs/terminal.md promises to programs. Durations are in
     milliseconds. A `failure` is a `Failure` and `workers` are hosts, which text and JSON each write in their own way;
-    all else is strings, numbers, lists and dicts. `details` has what is shown to people only.
+    everything else is strings, numbers, lists and dicts. `details` holds what only people are shown.
     """
 
     event: str
@@ -43,17 +43,17 @@ class Record(NamedTuple):
 
 
 def ready(event: ServerReady) -> Record:
-    """`workers` is empty: whoever shows the record knows which they are."""
+    """`workers` is empty: whoever shows the record adds them."""
     return Record("ready", "info", {"url": event.url, "api_token": event.api_token or None, "workers": ()})
 
 
 def with_workers(record: Record, hosts: Sequence[Host]) -> Record:
-    """`record` with those that run."""
+    """`record` with the workers that run."""
     return record._replace(fields={**record.fields, "workers": hosts})
 
 
 def workers(hosts: Sequence[Host]) -> Record:
-    """What `emulator check` shows, which is no event."""
+    """What `emulator check` shows; not an event."""
     return Record("workers", "info", {"workers": hosts})
 
 
@@ -72,7 +72,7 @@ def request(event: RequestFinished) -> Record:
 
 
 def batch(event: BatchDelivered) -> Record:
-    """In the details, what became of which messages, under the names that their numbers have in the fields."""
+    """The details say what became of which messages, under the names that their counts have in the fields."""
     settlement, result, messages = event.settlement, event.result, event.lease.messages
     acked, retried, dead = settlement.acked, settlement.retried, settlement.dead
     dropped, expired = settlement.dropped, settlement.expired
@@ -189,7 +189,7 @@ def _ids(messages: Sequence[Message]) -> list[str]:
 
 def _with_errors(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Messages that are lost: how often each was delivered before it left its queue, and its last error in one line,
-    empty where none is known."""
+    empty if none is known."""
     described = []
     for message in messages:
         letter = message.dead_letter

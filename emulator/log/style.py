@@ -1,4 +1,4 @@
-"""Colour for what people read in a terminal, and when there is any. Plain ANSI, because log lines are a hot path."""
+"""Colour in the terminal, and when to use it. Plain ANSI codes, because log lines are a hot path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _RESET = "\x1b[0m"
 
 
 def wants_color(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether to colour what goes to `stream`: only on a terminal, unless `NO_COLOR` or else `FORCE_COLOR` decides."""
+    """Whether to use colour on `stream`: only on a terminal, unless `NO_COLOR` or else `FORCE_COLOR` decides."""
     if environ.get("NO_COLOR"):
         return False
     forced = environ.get("FORCE_COLOR")
@@ -20,7 +20,7 @@ def wants_color(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool
 
 
 class Style:
-    """Wraps text in the codes of a colour, or leaves it as it is when colour is off."""
+    """Wraps text in the codes of a colour, or leaves it unchanged if colour is off."""
 
     __slots__ = ("enabled",)
 

@@ -1,7 +1,7 @@
-"""Which events there are to show: for each its record, its text, how much it matters and how often it comes.
+"""The events that are shown: for each its record, its text, its level and how often it comes.
 
-Whoever shows events goes by this table: the terminal, the testing kit's timeline. An event that is added is one row
-here, with a function in `record` and one in `text`.
+Everything that shows events uses this table: the terminal and the testing kit's timeline. To add an event, add a row
+here, a function to `record` and a method to `text`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 RANK: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-"""Levels by how much they matter."""
+"""Levels by importance."""
 
 
 class Row(NamedTuple):
     """How an event of one type is shown.
 
-    `record` makes a record of an event, and `text` makes lines of that record, line ends included. `level` is the
-    highest one that such a record has. A `frequent` event need not be shown at once: its lines may be collected. Of a
-    `hot` one, of which there are tens of thousands a second, `text` takes the event itself, because a record takes
-    twice as long to make as the line.
+    `record` turns an event into a record, and `text` turns that record into lines, line ends included. `level` is the
+    highest level of such a record. The lines of a `frequent` event may be collected instead of being shown at once. A
+    `hot` event may come tens of thousands of times a second: its `text` takes the event itself, because making the
+    record takes longer than making the line.
     """
 
     record: Callable[[Any], Record]

@@ -1,9 +1,9 @@
-"""The terminal log: subscribes to the bus and writes a line for what happens.
+"""The terminal log: subscribes to the bus and writes lines for what happens.
 
-Lines are collected and written together, at most every 50 ms, because a write costs more than the request that it
-tells of. What a person waits for (an error, the address) is written at once, and so is everything while no event loop
-runs. `table` says which events there are, `text` and `jsonlines` what their lines look like; this module says which are
-shown, when and where.
+Lines are collected and written together, at most every 50 ms, because one write costs more than the request that it
+reports. Lines that a person waits for (an error, the address) are written at once, and so is everything while no event
+loop is running. `table` says which events there are, `text` and `jsonlines` how they look; this module decides which
+are shown, when and where.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FLUSH_SECONDS: Final = 0.05
 
 
 class Terminal:
-    """Shows the events of one bus. `close` ends it, once."""
+    """Shows the events of one bus, until it is closed."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Terminal:
         log_format: Literal["text", "json"] = "text",
         stream: TextIO | None = None,
     ) -> None:
-        """Subscribe to `bus` for what is at least as important as `level`.
+        """Subscribe to the events of `bus` that are at least as important as `level`.
 
-        The stream is the process's own standard output, and not `sys.stdout`, which hosts replace to catch what worker
-        code prints.
+        The stream is the process's own standard output, not `sys.stdout`, which hosts replace to capture the output of
+        worker code.
         """
         self._bus = bus
         self._stream = stream or sys.__stdout__  # None where the process was started without a standard output
@@ -67,7 +67,7 @@ class Terminal:
         self._subscribe()
 
     def introduce(self, configs: Sequence[WorkerConfig], hosts: Sequence[Host]) -> None:
-        """Tell whose events these are, and print what is doubtful in `configs`. `hosts` is read when they are ready."""
+        """Name the workers, and print the warnings of `configs`. `hosts` is read when the session is ready."""
         self._hosts = hosts
         self._text.name_workers([config.name for config in configs])
         for config in configs:
@@ -75,7 +75,7 @@ class Terminal:
                 self._show(Notice("warning", str(problem)))
 
     def print_workers(self) -> None:
-        """Write what the workers are, as at the start, for a session that does not serve."""
+        """Write what the workers are, as at the start, for a session that serves nothing."""
         self._write_now(self._render(TextLines.workers, records.workers(self._hosts)))
         self._print_load_failures()
 
@@ -85,7 +85,7 @@ class Terminal:
                 self._show(WorkerReloaded(host.config.name, (), 0.0, host.failure))
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the lines that were collected."""
         with self._writing:
             waiting = len(self._lines)
             if waiting:
@@ -94,14 +94,14 @@ class Terminal:
                 self._write(text)
 
     def close(self) -> None:
-        """Write what waits, and listen no more."""
+        """Write the lines that were collected, and end the subscriptions."""
         for unsubscribe in self._subscriptions:
             unsubscribe()
         self._subscriptions.clear()
         self.flush()
 
     def _subscribe(self) -> None:
-        """An event that would not be shown is not subscribed to, so that nobody makes it."""
+        """Subscribe to no event that would not be shown, so that nobody creates it."""
         own_ways: dict[type[Any], Callable[[Any], None]] = {ServerReady: self._on_ready, WorkerOutput: self._on_output}
         for event_type, row in TABLE.items():
             show = own_ways.get(event_type, self._show)
@@ -125,7 +125,7 @@ class Terminal:
         return json_line(record) if self._is_json else text(self._text, record)
 
     def _on_ready(self, event: ServerReady) -> None:
-        """At every level, with the workers; to people who want only warnings, just the address."""
+        """Show this at every level; to people who want only warnings, the address alone."""
         row = TABLE[ServerReady]
         record = row.record(event)
         if self._is_json or self._rank <= RANK["info"]:
@@ -134,8 +134,8 @@ class Terminal:
         self._print_load_failures()
 
     def _on_output(self, event: WorkerOutput) -> None:
-        """What worker code prints appears even while that code keeps the event loop busy, and no timer runs; before a
-        person at once, for the next thing may be a debugger's prompt."""
+        """Show what worker code prints even while that code blocks the event loop, so that no timer runs. On a terminal
+        it is shown at once, because the next thing may be a debugger's prompt."""
         self._show(event)
         if self._is_interactive or time.monotonic() - self._oldest >= FLUSH_SECONDS:
             self.flush()
@@ -175,7 +175,7 @@ class Terminal:
 
 
 def _silence(stream: TextIO) -> None:
-    """Point the file under `stream` at nothing, so that what is still in its buffer makes no noise at exit."""
+    """Point the file under `stream` at nothing, so that the rest of its buffer causes no error at exit."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:

@@ -1,7 +1,7 @@
-"""Records as lines that people read.
+"""Records as lines for people.
 
-Each method of `TextLines` takes one record and returns its lines, line ends included; `table` says which method is for
-which event. Nothing here writes; `terminal` does.
+Each method of `TextLines` takes one record and returns its lines, line ends included; `table` says which method belongs
+to which event. Nothing here writes; `terminal` does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emulator.server.events import RequestFinished
 
 MAX_PATH: Final = 160
-"""A longer path is shortened in the middle, so that one request stays one line."""
+"""A longer path is cut in the middle, so that a request stays one line."""
 
 _MAX_IDS: Final = 3
 _MAX_FILES: Final = 3
@@ -44,7 +44,7 @@ def one_line(text: str) -> str:
 
 
 def first_ids(ids: Sequence[str]) -> str:
-    """The first digits of the first ids: enough to find a message again in a list."""
+    """The first digits of the first few ids: enough to find a message in a list."""
     shown = [each[:8] for each in ids[:_MAX_IDS]]
     if len(ids) > _MAX_IDS:
         shown.append(f"{len(ids) - _MAX_IDS:,} more")
@@ -52,10 +52,10 @@ def first_ids(ids: Sequence[str]) -> str:
 
 
 class TextLines:
-    """Writes records down for people, in the colours of `style`."""
+    """Writes records for people, in the colours of `style`."""
 
     def __init__(self, style: Style, directory: Path, *, whole_tracebacks: bool = False) -> None:
-        """Files below `directory` are named by their path from there. `whole_tracebacks` adds Python's own text."""
+        """File names are relative to `directory` if they are below it. `whole_tracebacks` adds Python's own text."""
         self._style = style
         self._directory = directory
         self._whole_tracebacks = whole_tracebacks
@@ -65,11 +65,11 @@ class TextLines:
         self._last_failure: Failure | None = None
 
     def name_workers(self, names: Sequence[str]) -> None:
-        """Take note of who runs: with several workers each line tells whose it is."""
+        """Name the workers that run: if there are several, each line says which worker it is about."""
         self._suffixes = {name: " " + self._style.dim(name) for name in names} if len(names) > 1 else {}
 
     def ready(self, record: Record) -> str:
-        """The workers, where the record has them, and the address, which is never left out."""
+        """The workers, if the record has them, and the address, which is always shown."""
         style, url, workers = self._style, record.fields["url"], record.fields["workers"]
         lines = [f"{style.green('Ready')} on {style.bold(url)}"]
         if record.fields["api_token"]:
@@ -82,7 +82,7 @@ class TextLines:
         return "\n".join(describe(record.fields["workers"], self._style)) + "\n"
 
     def request(self, event: RequestFinished) -> str:
-        """The one line that is made from its event: there may be tens of thousands of it a second."""
+        """Made from the event itself, because there may be tens of thousands a second."""
         path = event.path
         if len(path) > MAX_PATH or not path.isprintable():
             path = one_line(path)
@@ -213,7 +213,7 @@ class TextLines:
         return shown_path(file, self._directory)
 
     def _failure(self, head: str, failure: Failure) -> str:
-        """The message, then the user's own frames from the innermost out, then where in a library it was raised."""
+        """The message, the user's own frames from the innermost outwards, and where in a library it was raised."""
         style = self._style
         summary = "\n".join(map(clean, failure.summary.splitlines())).replace("\n", "\n    ")
         lines = [f"{style.red(head)} {style.bold(summary)}"]
@@ -257,7 +257,8 @@ def _counted_with_ids(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _by_reason(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Messages that share a reason, as `(what, why)`: `2 messages (3f2a91c0, 88ab1e55)`, ` after 4 attempts: ...`."""
+    """Messages grouped by the reason why they were lost, as `(what, why)`: `2 messages (3f2a91c0, 88ab1e55)`, ` after 4
+    attempts: ...`."""
     groups: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
     for message in messages:
         groups.setdefault((message["attempts"], message["error"]), []).append(message)
@@ -268,6 +269,6 @@ def _by_reason(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _causes(traceback: str) -> list[str]:
-    """The last lines of the tracebacks that led to this one, nearest first, from the text that Python prints."""
+    """The last lines of the tracebacks that caused this one, nearest first, taken from the text that Python prints."""
     lines = [line for line in traceback.splitlines() if line.strip()]
     return [lines[index - 1].strip() for index, line in enumerate(lines) if index and line in _CAUSE_MARKERS][::-1]

@@ -1,4 +1,4 @@
-"""Where the REST API is. Clients of it need to know too, so this imports nothing."""
+"""Where the REST API is. Its clients use this module too, so it imports nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The top of the server: an ASGI application that sends user traffic to a gateway and `/cdn-cgi/` to the control plane.
 
 User traffic takes the short way: no middleware and no router, one look at the path and, with several workers, one at
-the `Host`. The control plane is built when it is first asked for.
+the `Host`. The control plane is built at its first request.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ CONTROL_PREFIX = "/cdn-cgi/"
 
 
 class App:
-    """Routes by path and host. `gateways` has the primary worker first; each is also at `<name>.localhost`.
+    """Routes by path and host. The first of `gateways` is the primary worker's; each of them also answers at
+    `<name>.localhost`.
 
-    `make_control` builds the control plane, an ASGI application that is given the gateway's worker in
-    `scope["emulator.worker"]`. `bound_host` is the `--host` that the control plane answers to beside loopback names.
+    `make_control` builds the control plane, an ASGI application that finds the gateway's worker in
+    `scope["emulator.worker"]`. `bound_host` is the `--host`, which the control plane answers to as well as to loopback
+    names.
     """
 
     def __init__(self, gateways: Sequence[Gateway], make_control: Callable[[], ASGIApp], bound_host: str) -> None:
@@ -40,8 +42,8 @@ class App:
             await self._primary(scope, receive, send)
 
     def takes_websocket(self, scope: Scope, target: bytes) -> bool:
-        """Whether a request for a WebSocket, of which nothing but the headers is in `scope` yet, is for a worker that
-        may accept it."""
+        """Whether a request for a WebSocket, of which `scope` has only the headers so far, is for a worker that may
+        accept it."""
         return not target.startswith(CONTROL_PREFIX.encode()) and self.gateway(scope).host.takes_websockets
 
     def gateway(self, scope: Scope) -> Gateway:

@@ -1,4 +1,4 @@
-"""The page that a browser gets when worker code fails: the message, the user's frames and their source lines."""
+"""The page that a browser gets when worker code fails: the message, and the user's frames with their source lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _template() -> Template:
 
 
 def render_error_page(failure: Failure, heading: str, request: str) -> str:
-    """HTML for `failure`. `heading` says what happened in general, `request` is `GET http://...`."""
+    """HTML for `failure`. `heading` says in general what happened, `request` is `GET http://...`."""
     frames = list(reversed(failure.frames))
     return _template().render(
         count=count,

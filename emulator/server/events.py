@@ -1,4 +1,4 @@
-"""What happens at the door: the server is ready, a request was answered."""
+"""What happens in the server: it becomes ready, and answers requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(slots=True)
 class ServerReady:
     """The server accepts connections at `url`, such as `http://127.0.0.1:8787`. `api_token` is what the REST API
-    requires where other machines can reach it; else it is empty."""
+    requires if other machines can reach it, else empty."""
 
     url: str
     api_token: str = ""
@@ -17,7 +17,7 @@ class ServerReady:
 @dataclass(slots=True)
 class RequestFinished:
     """A request was answered. `duration` is in seconds, from its arrival to the last byte of the answer. `status` is
-    499 when the client went away before there was one."""
+    499 if the client went away before that."""
 
     worker: str
     method: str

@@ -1,4 +1,4 @@
-"""Host names: which of them mean this machine."""
+"""Host names, and which of them mean this machine."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def split_host(host: str) -> str:
 
 
 def may_mean(name: str, bound: str) -> bool:
-    """Whether a `Host` of `name` can only be meant for a server that is bound to `bound`.
+    """Whether a request with the `Host` `name` can only be meant for a server that is bound to `bound`.
 
-    A web page of somebody else's can have a name of its own resolve to this machine, but not an address: where the
-    server is bound to every address, any address will do.
+    A foreign web page can make a name of its own resolve to this machine, but not an address. So a server that is bound
+    to every address accepts any address.
     """
     if is_local(name) or name.lower() == bound.lower():
         return True

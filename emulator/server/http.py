@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn on sockets of ours, without its own signal handling and logging."""
+"""The HTTP server: uvicorn on sockets that are opened here, without its signal handling and logging."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from emulator.server.gateway import AnswerBrokenError
 from emulator.server.websocket import WebSocketTunnel
 
 SMALL_BYTES: Final = 16_384
-"""Below this, two pieces are cheaper to copy together than to send apart."""
+"""Up to this size it is cheaper to copy two pieces together than to send them separately."""
 
 MAX_HEAD_BYTES: Final = 65_536
 """How long the line of a request and its headers may be together; more is answered with 431. Production allows 128 KB
@@ -33,10 +33,10 @@ _HEAD_TOO_LONG: Final = f"The head of the request is over the limit of {MAX_HEAD
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen on `host` and `port`; port 0 takes a free one, the same for every address of the host.
+    """Sockets that listen on `host` and `port`. Port 0 picks a free one, the same for every address of the host.
 
-    Raises ServerError when the port is in use (and names one that is free), may not be used, or `host` is not an
-    address of this machine.
+    Raises ServerError if the port is in use (and names one that is free), if it needs more privileges, or if `host` is
+    not an address of this machine.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -77,9 +77,8 @@ def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...]) ->
 
 def _cannot_listen(host: str, port: int, error: OSError) -> ServerError:
     if error.errno == errno.EADDRINUSE:
-        return ServerError(
-            f"Port {port} is in use on {host}; port {_free_port(host, port)} is free: use -p, or -p 0 for any"
-        )
+        free = _free_port(host, port)
+        return ServerError(f"Port {port} is in use on {host}; port {free} is free: use -p {free}, or -p 0 for any")
     if error.errno == errno.EACCES:
         return ServerError(f"Port {port} needs root privileges; choose a port above 1023 with -p")
     if error.errno == errno.EADDRNOTAVAIL:
@@ -88,7 +87,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ServerError:
 
 
 def _free_port(host: str, port: int) -> int:
-    """The next port above `port` that is free, else any."""
+    """The next free port above `port`, or any free port."""
     for candidate in [*range(port + 1, min(port + 50, 65_536)), 0]:
         with suppress(OSError):
             family, kind, protocol, _, address = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0]
@@ -98,10 +97,10 @@ def _free_port(host: str, port: int) -> int:
 
 
 class _JoinedWrites:
-    """A connection's transport that sends what is written in one turn of the loop together.
+    """A connection's transport that sends everything written in one turn of the loop together.
 
-    uvicorn writes the head and the body of an answer apart, and each write is a system call: a third of what a small
-    answer costs.
+    uvicorn writes the head and the body of an answer separately, and each write is a system call: a third of the cost
+    of a small answer.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -201,11 +200,11 @@ class _Protocol(HttpToolsProtocol):
         return app.takes_websocket(cast("dict[str, Any]", self.scope), self.url)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Such a request is answered as any other, and the log has it."""
+        """Log nothing: such a request is answered like any other, and the log has it."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a log record of uvicorn tells something that has not been told."""
+    """Whether a log record of uvicorn says something that has not been said yet."""
     return record.exc_info is None or record.exc_info[0] is not AnswerBrokenError
 
 
@@ -217,7 +216,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an application on sockets until it is stopped. The sockets are for their opener to close."""
+    """Serves an application on sockets until it is stopped. Whoever opened the sockets closes them."""
 
     def __init__(self, app: App, sockets: list[socket.socket]) -> None:
         self._sockets = sockets
@@ -239,7 +238,7 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Accept connections from here on."""
+        """Start to accept connections."""
         self._task = asyncio.get_running_loop().create_task(self._server.serve(self._sockets))
         while not self._server.started:
             if self._task.done():
@@ -248,7 +247,7 @@ class HttpServer:
             await asyncio.sleep(0)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Accept no more, let the requests under way end for at most `grace_seconds`, then drop them."""
+        """Accept no more connections, wait at most `grace_seconds` for the running requests, then drop them."""
         if self._task is None:
             return
         self._server.should_exit = True

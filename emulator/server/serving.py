@@ -1,4 +1,4 @@
-"""What `emulator dev` does: a session with an HTTP server in front and a watch on its files, until a signal ends it."""
+"""What `emulator dev` does: it runs a session with an HTTP server and a watch on its files, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ DEFAULT_PORT: Final = 8787
 
 @dataclass(frozen=True)
 class Options:
-    """What to run, as the command line says it.
+    """What to run, as given on the command line.
 
-    Without `config_paths` the configuration of the working directory is taken. `host` and `port` None leave it to the
-    first worker's `dev.ip` and `dev.port`, else 127.0.0.1 and 8787; port 0 takes a free one. `overrides` are vars.
+    Without `config_paths`, the configuration of the working directory is used. If `host` or `port` is None, the first
+    worker's `dev.ip` or `dev.port` decides, else 127.0.0.1 and 8787; port 0 picks a free one. `overrides` are vars.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -53,15 +53,15 @@ class Options:
         return load_config(path, KINDS, environment=self.environment, overrides=self.overrides)
 
     def read_all(self) -> list[WorkerConfig]:
-        """Every worker's configuration, in order. Raises ConfigError, or EmulatorError where there is none."""
+        """Every worker's configuration, in order. Raises ConfigError, or EmulatorError if there is none."""
         return [self.read(path) for path in self.config_paths or (find_config(Path.cwd()),)]
 
 
 async def serve(session: Session, options: Options) -> None:
-    """Load a session, serve it over HTTP and reload it until SIGINT or SIGTERM.
+    """Load a session, serve it over HTTP and reload it on changes, until SIGINT or SIGTERM.
 
-    The first signal lets what runs finish, for ten seconds at most; the second stops at once. Publishes ServerReady
-    when connections are accepted. Raises ServerError when it cannot listen.
+    The first signal waits at most ten seconds for running handlers; the second stops at once. Publishes ServerReady
+    when connections are accepted. Raises ServerError if it cannot listen.
     """
     from emulator.server.app import App
     from emulator.server.gateway import Gateway
@@ -119,11 +119,16 @@ def _describe(session: Session, url: str, api_token: str) -> Running:
 
 
 def _register(session: Session, running: Running) -> Path | None:
-    """Let other commands and sessions find this one. That they cannot is no reason not to run."""
+    """Register the session, so that other commands and sessions find it. If that fails, it runs all the same."""
     try:
         return register(running)
     except OSError as error:
-        session.bus.publish(Notice("warning", f"Commands such as `emulator queues` need --url: {error}"))
+        session.bus.publish(
+            Notice(
+                "warning",
+                f"Commands such as `emulator queues` need --url, because this session cannot be registered: {error}",
+            )
+        )
         return None
 
 
@@ -140,7 +145,7 @@ def _make_control(session: Session, api_token: str) -> Any:
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:
-    """Let what runs finish until the second signal, or until the time is over."""
+    """Let running handlers finish, until the second signal or the end of the grace period."""
 
     async def finish() -> None:
         deadline = perf_counter() + GRACE_SECONDS
@@ -162,13 +167,13 @@ async def _stop(session: Session, server: Any, signals: _Signals) -> None:
 
 
 def _tell_what_is_lost(session: Session) -> None:
-    """Say how many messages go with the session, where nothing keeps them."""
+    """Say how many messages are lost with the session, if nothing keeps them."""
     left = {queue.name: len(queue) for queue in session.broker.queues if len(queue)}
     if session.journal is None and left:
         total = sum(left.values())
         queues = ", ".join(f"{name} {number:,}" for name, number in left.items())
-        text = f"{count(total, 'message was', 'messages were')} still queued ({queues}), and not kept"
-        session.bus.publish(Notice("info", f"{text}: --persist-to DIR keeps them over a restart"))
+        text = f"{count(total, 'message was', 'messages were')} still queued ({queues}) and are lost"
+        session.bus.publish(Notice("info", f"{text}; --persist-to DIR keeps messages across restarts"))
 
 
 class _Signals:
@@ -187,7 +192,7 @@ class _Signals:
             self.second.set()
             return
         self.first.set()
-        self._bus.publish(Notice("info", "Stopping: what runs may finish (press Ctrl-C again to stop at once)"))
+        self._bus.publish(Notice("info", "Stopping: running handlers may finish (press Ctrl-C again to stop at once)"))
 
 
 @asynccontextmanager
@@ -205,7 +210,7 @@ async def _watchdog(bus: Bus) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _syncing(session: Session) -> AsyncIterator[None]:
-    """Put what the journal has written on the disk, once a second at most."""
+    """Sync what the journal has written to the disk, at most once a second."""
     journal = session.journal
     if journal is None:
         yield
@@ -218,7 +223,7 @@ async def _syncing(session: Session) -> AsyncIterator[None]:
                 try:
                     await asyncio.to_thread(journal.sync)
                 except OSError as error:
-                    text = f"What is kept in {journal.directory} may be lost with the power: {reason(error)}"
+                    text = f"Messages in {journal.directory} may be lost in a power failure: {reason(error)}"
                     session.bus.publish(Notice("warning", text))
 
     syncing = asyncio.create_task(sync())
@@ -239,14 +244,14 @@ def _warn(session: Session, text: str) -> None:
 
 
 async def _apply(session: Session, options: Options, change: Change) -> None:
-    """Reload what a change on disk concerns. A configuration that cannot be used leaves everything as it is."""
+    """Reload what a change on disk concerns. A configuration that cannot be used changes nothing."""
     paths: Sequence[Path] = [config.path for config in session.configs]
     index = paths.index(change.config.path)
     if change.configuration:
         try:
             session.reconfigure(index, options.read(change.config.path))
         except EmulatorError as error:
-            text = f"{error}\nThe configuration in force stays as it was."
+            text = f"{error}\nThe previous configuration stays in force."
             session.bus.publish(Notice("error", text, change.config.name))
             return
     base = change.config.path.parent
@@ -254,7 +259,7 @@ async def _apply(session: Session, options: Options, change: Change) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run `main` to its end, on uvloop where there is one."""
+    """Run `main` to its end, on uvloop if it is installed."""
     try:
         from uvloop import new_event_loop
     except ImportError:

@@ -1,1 +1,1 @@
-"""A session: some workers, the queues they share and their bindings; who else runs; what changes on disk."""
+"""A session: some workers, their queues and bindings; the registry of running sessions; the watch on files."""

@@ -1,4 +1,4 @@
-"""What happens to the workers of a session as a whole."""
+"""What happens to the workers of a session."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from emulator.base.failure import Failure
 
 @dataclass(slots=True)
 class WorkerReloaded:
-    """A worker runs new code (`failure` None), or its new code does not load and its events are held until it does.
-    `duration` is in seconds, and `files` are what changed."""
+    """A worker runs new code (`failure` is None), or its new code failed to load and its messages are held until it
+    does. `duration` is in seconds, and `files` are the files that changed."""
 
     worker: str
     files: Sequence[str]
@@ -21,7 +21,7 @@ class WorkerReloaded:
 
 @dataclass(slots=True)
 class ConfigurationChanged:
-    """A configuration was read again. `changes` says in words what is different now."""
+    """A configuration was read again. `changes` says in words what is different."""
 
     file: str
     changes: Sequence[str]

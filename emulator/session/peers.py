@@ -139,7 +139,7 @@ class Peers:
             elif owner is not None:
                 self._go_on(name, owner)
             elif name in self._owners:
-                self._wait(name, f"{self._owners.pop(name)} does not run any more")
+                self._wait(name, f"{self._owners.pop(name)} is no longer running")
 
     def _go_on(self, name: str, owner: _Owner) -> None:
         known = self._owners.get(name)
@@ -159,8 +159,8 @@ class Peers:
         if case not in self._doubly_consumed:
             self._doubly_consumed.add(case)
             text = (
-                f"queue {name} is consumed by {owner} too. In production a queue has one consumer; here each session "
-                f"delivers what it is sent itself"
+                f"queue {name} is also consumed by {owner}. In production a queue has one consumer; here each session "
+                f"delivers the messages that were sent in it"
             )
             self._session.bus.publish(Notice("warning", text))
 
@@ -174,7 +174,7 @@ class Peers:
         asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake)
         if delivery.queue not in self._unreachable:
             self._unreachable.add(delivery.queue)
-            self._say(f"queue {delivery.queue}: {owner.url} takes no messages at the moment ({why}); they wait here")
+            self._say(f"queue {delivery.queue}: {owner.url} is not accepting messages ({why}); they wait here")
         return None
 
     async def _post(self, owner: Running, delivery: Delivery) -> str:

@@ -1,8 +1,8 @@
-"""Where the sessions that run on this machine are written down, so that other commands find them.
+"""The registry of the sessions that run on this machine, through which other commands and sessions find them.
 
-Each has a file of its own, `PID.json`, in a directory that only its user may enter, because a session's API token is in
-it. The directory is `emulator` in the user's runtime directory, else one below the system's temporary directory. What a
-process left behind that ended without cleaning up is removed by whoever reads next.
+Each session has a file, `PID.json`, in a directory that only its user may enter, because the session's API token is in
+it. The directory is `emulator` in the user's runtime directory, else one below the system's temporary directory. If a
+process ended without removing its file, the next reader removes it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _ANYWHERE: Final = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
 
 class Running(msgspec.Struct, frozen=True):
     """A session that is ready at `url`. `started_at` is in seconds since the epoch, `configs` are the absolute paths of
-    its configurations, and `api_token` is what its REST API requires; empty for none. `consumes` has the queues that it
-    consumes, each with the worker's name; empty where clients pull."""
+    its configurations, and `api_token` is what its REST API requires; empty for none. `consumes` maps the queues that
+    it consumes to the consuming workers' names; the name is empty if clients pull."""
 
     url: str
     pid: int
@@ -35,14 +35,14 @@ class Running(msgspec.Struct, frozen=True):
 
 
 def reachable(url: str) -> str:
-    """`url`, or where it is bound to every address, the loopback one."""
+    """`url`, or the loopback address if it is bound to every address."""
     for bound, loopback in _ANYWHERE.items():
         url = url.replace(bound, loopback, 1)
     return url
 
 
 def register(running: Running) -> Path:
-    """Write a session down, in place of an earlier one of its process. Returns the file, to be removed at its end.
+    """Register a session, replacing an earlier one of its process. Returns the file, which must be removed at the end.
     Raises OSError."""
     directory = home()
     _make_private(directory)
@@ -57,12 +57,12 @@ def register(running: Running) -> Path:
 
 
 def home() -> Path:
-    """The directory that a session of this process is written down in."""
+    """The directory in which a session of this process is registered."""
     return next(iter(_directories()))
 
 
 def running_sessions() -> list[Running]:
-    """The user's sessions on this machine, oldest first. Files of processes that are gone are removed."""
+    """The user's sessions on this machine, oldest first. Removes the files of processes that are gone."""
     found = []
     for directory in _directories():
         if not _is_private(directory):
@@ -80,11 +80,11 @@ def running_sessions() -> list[Running]:
 
 
 def choose(sessions: Sequence[Running], directory: Path) -> Running:
-    """The session that a command in `directory` (absolute) means: the one whose configuration is there or nearest above
-    it, else the only one. Raises EmulatorError when there is none, or no telling."""
+    """The session that a command in `directory` (absolute) means: the one whose configuration is in it or nearest above
+    it, else the only one. Raises EmulatorError if there is none, or if several are equally near."""
     if not sessions:
         raise EmulatorError(
-            "No emulator is running: start one with `emulator dev`, or say with --url where there is one"
+            "No emulator is running: start one with `emulator dev`, or give the address of one with --url"
         )
     depths = [_depth(session, directory) for session in sessions]
     nearest = [session for session, depth in zip(sessions, depths, strict=True) if depth == max(depths)]
@@ -92,18 +92,19 @@ def choose(sessions: Sequence[Running], directory: Path) -> Running:
         return nearest[0]
     lines = [f"  {session.url}  {', '.join(session.configs)}" for session in nearest]
     text = "\n".join([f"{len(nearest)} emulators are running, and any of them could be meant:", *lines])
-    raise EmulatorError(text, hint="Say which with --url.")
+    raise EmulatorError(text, hint="Choose one with --url.")
 
 
 def _depth(session: Running, directory: Path) -> int:
-    """How many directories down the nearest configuration of a session is that is in `directory` or above it; -1 where
-    none is."""
+    """How deep the directory of a session's nearest configuration is, of those that contain `directory`; -1 if there is
+    none."""
     parents = (Path(config).parent for config in session.configs)
     return max((len(parent.parts) for parent in parents if directory.is_relative_to(parent)), default=-1)
 
 
 def _directories() -> Iterator[Path]:
-    """Where files may be, the best place first. All are looked into: one terminal may lack the variable."""
+    """The directories in which files may be, the best one first. All are searched, because one terminal may lack the
+    variable."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if Path(runtime).is_absolute() and Path(runtime).is_dir() and os.access(runtime, os.W_OK):
         yield Path(runtime) / "emulator"
@@ -116,13 +117,13 @@ def _make_private(directory: Path) -> None:
         directory.mkdir(0o700)
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise PermissionError(f"{directory} is not a directory of yours")
+        raise PermissionError(f"{directory} is not a directory that you own")
     if stat.S_IMODE(status.st_mode) != 0o700:
         directory.chmod(0o700)
 
 
 def _is_private(path: Path, kind: int = stat.S_IFDIR) -> bool:
-    """Whether `path` is of that kind (no link to one), the user's own, and closed to everybody else."""
+    """Whether `path` is of that kind and not a link, belongs to the user, and is closed to everybody else."""
     try:
         status = path.lstat()
     except OSError:
@@ -140,7 +141,7 @@ def _read(path: Path) -> Running | None:
 
 
 def _is_alive(pid: int) -> bool:
-    """Whether a process of this user has that id."""
+    """Whether a process of this user has this id."""
     if pid <= 0:
         return False
     try:

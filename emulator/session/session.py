@@ -244,7 +244,7 @@ class Session:
             elif state.worker in hosts:
                 self.broker.connect(name, self._deliver_to(hosts[state.worker]))
             else:
-                text = f"queue {name} has lost its consumer: there is no worker {state.worker} any more"
+                text = f"queue {name} has lost its consumer: worker {state.worker} is not part of this session"
                 self.bus.publish(Notice("warning", text))
                 self.broker.remove_consumer(name, replace(state.origin, consumer_set=False))
         self._delete_unused_queues()

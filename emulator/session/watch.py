@@ -1,10 +1,10 @@
-"""Watching the files of the workers: what changed on disk, and which worker and configuration it concerns.
+"""Watches the files of the workers: what changed on disk, and which worker and configuration it concerns.
 
-The system's notifications only say when to look. What changed is the difference between two scans of the files that
-matter, so that an editor's temporary file and rename is one change, a file that was saved before the watch began is not
-missed, and a notification without a change does nothing. Directories are watched one by one, without those that hold no
-code of the user's: a recursive watch of a project with a virtual environment in it costs seconds and thousands of
-handles.
+The system's notifications only say when to look. What changed is the difference between two scans of the relevant
+files. So an editor's temporary file and rename count as one change, a file that was saved before the watch began is not
+missed, and a notification without a change has no effect. Directories are watched one by one, without those that
+contain none of the user's code: watching a project with a virtual environment recursively costs seconds and thousands
+of handles.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from emulator.base.words import reason
 from emulator.config.model import WorkerConfig
 
 STEP_MS: Final = 20
-"""How long no further change may come before a burst counts as over."""
+"""How long nothing may change before a burst of changes counts as over."""
 
 DEFER_SECONDS: Final = 0.1
-"""How long after the start the watch begins, so that the first answers need not wait for it."""
+"""How long after the start watching begins, so that it does not delay the first answers."""
 
 POLL_SECONDS: Final = 1.0
 """How often to look where the system does not notify, because too many files are open or watched."""
 
 BURST_MS: Final = 400
-"""How long a burst may last before what is known of it is acted on."""
+"""How long a burst may last before the changes seen so far are acted on."""
 
 IGNORED_DIRECTORIES: Final = frozenset(
     {"__pycache__", "node_modules", "python_modules", "venv", "env", "dist", "build", "site-packages"}
@@ -42,8 +42,8 @@ RELOADING_SUFFIXES: Final = frozenset(
     | {".svg", ".xml", ".txt", ".md", ".sql", ".csv"}
     | {".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx", ".wasm"}
 )
-"""Files whose change reloads a worker: code, and what code commonly reads when it is imported. A database or a log that
-the worker itself writes must not."""
+"""Files whose change reloads a worker: code, and files that code commonly reads when it is imported. A database or a
+log that the worker itself writes must not reload it."""
 
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -51,7 +51,7 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 @dataclass(frozen=True)
 class Change:
-    """What changed for one worker. `configuration` tells whether its configuration or secrets did."""
+    """What changed for one worker. `configuration` says whether its configuration or secrets did."""
 
     config: WorkerConfig
     files: Sequence[Path]
@@ -60,17 +60,16 @@ class Change:
 
 @dataclass(frozen=True)
 class _Scan:
-    """The files that matter, each with what tells one version of it from another, and the directories that hold
-    them."""
+    """The relevant files, each with what distinguishes its versions, and the directories that contain them."""
 
     files: dict[Path, tuple[int, int, int]]
     directories: frozenset[Path]
 
 
 class Watcher:
-    """Sees what changes from the moment it is made. `configs` gives the configurations in force, and `files` those that
-    a worker's code was made of, wherever they are. What is in the directories `ignored` is none of its business: the
-    emulator itself writes there, all the time."""
+    """Detects changes from the moment it is created. `configs` returns the current configurations, and `files` the
+    files that a worker's code was made of, wherever they are. The directories `ignored` are not watched: the emulator
+    itself writes to them all the time."""
 
     def __init__(
         self,
@@ -86,10 +85,10 @@ class Watcher:
         self._seen = self._scan()
 
     async def changes(self) -> AsyncIterator[list[Change]]:
-        """Yield what changed, a burst at a time, until closed.
+        """Yield what changed, one burst at a time, until closed.
 
-        Where the system cannot watch (too many files are open, say) that is told to `on_trouble`, once, and there is a
-        look every second until it can.
+        If the system cannot watch (too many files are open, say), `on_trouble` is told so once, and the files are
+        looked at every second until it can.
         """
         # What is saved meanwhile is found by the first look. The imports take as long as a third of the start.
         await asyncio.sleep(DEFER_SECONDS)
@@ -135,7 +134,7 @@ class Watcher:
                         await following
 
     def _look(self) -> list[Change]:
-        """What differs from the last look. Raises OSError when it is not possible to look."""
+        """What differs from the last scan. Raises OSError if a scan is not possible."""
         before, self._seen = self._seen, self._scan()
         changed = {path for path, _ in before.files.items() ^ self._seen.files.items()}
         if not changed:

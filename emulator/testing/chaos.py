@@ -1,6 +1,6 @@
-"""Delivering as an at-least-once service may: twice, in another order, late, or with the ack lost.
+"""Delivers messages the way an at-least-once service may: twice, out of order, late, or with the ack lost.
 
-A consumer that is correct is so under all of this. Everything that happens follows from the seed.
+A correct consumer copes with all of it. Everything that happens follows from the seed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ LOST_ACK: Final = "chaos: the ack was lost after the handler ran"
 class Chaos:
     """How likely each disturbance is for a batch (`duplicate`: for a message), from 0 to 1.
 
-    `duplicate` delivers a message a second time, in the same batch or in one of its own, which must succeed as well;
-    `reorder` shuffles a batch; `delay` delivers it up to 30 seconds late; `drop_ack` runs the handler and then loses
-    what it decided, so that the batch comes again. An ack is never lost on a message's last attempt: no message is
-    dead-lettered by chaos alone.
+    `duplicate` delivers a message a second time, in the same batch or in one of its own, which must succeed too.
+    `reorder` shuffles a batch. `delay` delivers it up to 30 seconds late. `drop_ack` runs the handler and then loses
+    its decision, so that the batch is delivered again. An ack is never lost on a message's last attempt: chaos alone
+    never makes a dead letter.
     """
 
     seed: int
@@ -44,8 +44,8 @@ class Chaos:
 
 @dataclass
 class _Plan:
-    """What happens to a delivery: its messages as they are handed over, those that come `again` afterwards, by how many
-    seconds it is `late`, whether its ack is `lost`, and all that in words."""
+    """What happens to a delivery: the messages that are delivered, those that are delivered `again` afterwards, how
+    many seconds it is `late`, whether its ack is `lost`, and all of that in words."""
 
     messages: list[Message]
     again: list[Message]
@@ -55,7 +55,8 @@ class _Plan:
 
 
 class Disturber:
-    """Puts chaos between the broker and a consumer. `max_retries` tells how often a queue's messages may fail."""
+    """Puts chaos between the broker and a consumer. `max_retries` returns how often a queue's messages may be
+    retried."""
 
     def __init__(self, chaos: Chaos, max_retries: Callable[[str], int], report: Callable[[str], None]) -> None:
         self._chaos = chaos
@@ -83,8 +84,8 @@ class Disturber:
         return result
 
     def _plan(self, delivery: Delivery) -> _Plan:
-        """Decide what happens to a delivery. All of it is decided at once, and every number is drawn whether it is
-        needed or not, so that it does not depend on what else runs."""
+        """Decide what happens to a delivery. Everything is decided at once, and every random number is drawn whether it
+        is needed or not, so that the result does not depend on what else is running."""
         chaos, random = self._chaos, self._random
         again = [message for message in delivery.messages if random.random() < chaos.duplicate]
         together = random.random() < 0.5
@@ -113,7 +114,7 @@ class Disturber:
 
 
 def _both(first: DeliveryResult, second: DeliveryResult, ids: list[str], again: list[Message]) -> DeliveryResult:
-    """What two deliveries decided together: a message is done with when neither of those that had it wants it again."""
+    """What two deliveries decided together: a message is settled if no delivery that contained it wants it again."""
     refused = [message.id for message in again if _accepts(first, message.id) and not _accepts(second, message.id)]
     if not refused:
         return first
@@ -126,7 +127,7 @@ def _both(first: DeliveryResult, second: DeliveryResult, ids: list[str], again: 
 
 
 def _accepts(result: DeliveryResult, message_id: str) -> bool:
-    """Whether a message is acked by what was decided."""
+    """Whether a decision acks a message."""
     if message_id in result.explicit_acks:
         return True
     rest = result.ack_all or (result.outcome == "ok" and not result.retry_all)

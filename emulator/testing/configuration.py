@@ -1,4 +1,4 @@
-"""Where an emulator's workers come from: configuration files, or what a test says in code."""
+"""Where an emulator's workers come from: configuration files, or the test's own code."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from emulator.config import find_config, load_config
 from emulator.config.model import JSON, Binding, WorkerConfig
 
 _HINT: Final = (
-    'Name one: Emulator("path/wrangler.jsonc"), or for the fixture `emulator_config` in the settings of pytest;\n'
-    "  or give the worker in code: Emulator(main=...)."
+    'Name one with Emulator("path/wrangler.jsonc"), or for the fixture with the pytest setting `emulator_config`;\n'
+    "  or give the worker in code with Emulator(main=...)."
 )
 
 NEWEST: Final = "2026-11-01"
@@ -36,8 +36,8 @@ def from_files(
     variables: Mapping[str, JSON],
     secrets: Mapping[str, str],
 ) -> Callable[[], list[WorkerConfig]]:
-    """What reads the configurations of `config`: one path, several, or None for that of the working directory. A
-    directory means the configuration in it."""
+    """Returns a function that reads the configurations of `config`: one path, several, or None for the one of the
+    working directory. A directory means the configuration in it."""
 
     def read() -> list[WorkerConfig]:
         if config is None:
@@ -72,8 +72,9 @@ def from_code(
     settings: Mapping[str, Any],
     cleanup: ExitStack,
 ) -> Callable[[], list[WorkerConfig]]:
-    """What makes the configuration of one worker. `main` is the path of its module, or, with a line break in it, the
-    code itself. `queues` and `settings` are as in `wrangler.jsonc`, and checked in the same way."""
+    """Returns a function that makes the configuration of one worker. `main` is the path of its module or, if it
+    contains a line break, its code. `queues` and `settings` are as in `wrangler.jsonc`, and are checked in the same
+    way."""
 
     def read() -> list[WorkerConfig]:
         directory = Path(cleanup.enter_context(TemporaryDirectory(prefix="emulator-")))
@@ -84,8 +85,8 @@ def from_code(
             module = Path(main).absolute()
             if not module.is_file():
                 raise EmulatorError(
-                    f"main={str(main)!r} is no file",
-                    hint="It is the path of a module, from the working directory, or its code in several lines.",
+                    f"main={str(main)!r} is not a file",
+                    hint="Give the path of a module, from the working directory, or code of several lines.",
                 )
         document = {
             "name": name,
@@ -98,7 +99,7 @@ def from_code(
         try:
             file.write_text(json.dumps(document), encoding="utf-8")
         except (TypeError, ValueError) as error:
-            raise EmulatorError(f"queues= and settings= must be what JSON can say: {error}") from None
+            raise EmulatorError(f"queues= and settings= must be values that JSON can express: {error}") from None
         try:
             config = load_config(file, KINDS)
         except ConfigError as error:
@@ -110,7 +111,7 @@ def from_code(
 
 
 def _in_code(problem: Problem) -> Problem:
-    """A problem of a configuration that stands in the test, and in no file that could be opened."""
+    """A problem of a configuration that is written in the test, and not in a file that could be opened."""
     return replace(problem, file="Emulator(main=...)", line=0, column=0)
 
 

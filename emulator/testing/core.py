@@ -58,21 +58,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 IDLE_LIMIT: Final = 1_000
-"""How many deliveries `run_until_idle` makes before it takes them for endless."""
+"""How many deliveries `run_until_idle` makes before it considers them endless."""
 
 STEPS_PER_DELIVERY: Final = 10
-"""How many times `run_until_idle` moves time, for each delivery that it may make, before it takes that for endless."""
+"""How many times `run_until_idle` moves time, for each delivery that it may make, before it considers that endless."""
 
 MOST_AT_ONE_TIME: Final = 10_000
-"""How many deliveries are made while time stands still before they are taken for endless."""
+"""How many deliveries may happen while time stands still before they are considered endless."""
 
 REAL_STEP_SECONDS: Final = 0.02
-"""How often, in real time, `run_until_idle` looks whether what runs has ended."""
+"""How often, in real time, `run_until_idle` checks whether everything has ended."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What an emulator runs and how. `configs` is called when it opens, so that a broken configuration fails there."""
+    """What an emulator runs, and how. `configs` is called when the emulator opens, so that a broken configuration fails
+    there."""
 
     configs: Callable[[], Sequence[WorkerConfig]]
     bindings: Mapping[str, Any] = field(default_factory=dict)
@@ -82,10 +83,10 @@ class Settings:
 
 
 class Core:
-    """An open emulator. Loads its workers when it is made: raises ConfigError or WorkerLoadError, and leaves nothing
-    behind then.
+    """An open emulator. It loads its workers when it is created; if that fails it raises ConfigError or WorkerLoadError
+    and leaves nothing behind.
 
-    Everything runs on the thread that calls, and nothing between calls. Threads take turns by `exclusively`.
+    Everything runs on the calling thread, and nothing runs between calls. Threads take turns with `exclusively`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -127,8 +128,8 @@ class Core:
                 self.loop.complete(self.session.load())
             if settings.bindings and not self.session.envs:
                 raise EmulatorError(
-                    "bindings= puts Python objects into env, and no worker here is written in Python",
-                    hint="Give vars=, secrets= and queues=, and answer fetch() by outbound.",
+                    "bindings= puts Python objects into env, but no worker here is written in Python",
+                    hint="Use vars=, secrets= and queues=, and answer fetch() with outbound.",
                 )
             for host in self.session.hosts:
                 if host.failure is not None:
@@ -145,7 +146,7 @@ class Core:
 
     @property
     def session(self) -> Session:
-        """What is run."""
+        """The session that is run."""
         assert self._session is not None
         return self._session
 
@@ -174,7 +175,7 @@ class Core:
         return make_control(self.session)
 
     def close(self) -> None:
-        """Let what runs finish in no more time than it takes, cancel the rest, and close everything."""
+        """Let running code finish if that takes no time, cancel the rest, and close everything."""
         __tracebackhide__ = True
         if self.closed:
             return
@@ -196,7 +197,7 @@ class Core:
         await self.outbound.close()
 
     def exclusively(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call `function` while no other thread does the same."""
+        """Call `function`; no other thread does the same meanwhile."""
         __tracebackhide__ = True
         with self.lock:
             return function(*arguments)
@@ -207,8 +208,8 @@ class Core:
         return await on_thread(self.exclusively, function, *arguments)
 
     def run(self, main: Coroutine[Any, Any, T], *, check: bool = True) -> T:
-        """Run `main` to its end, and all that is due then. What worker code raised comes out with the user's frames
-        only. Unless `check` is false, a `fetch()` that no route answers fails the test."""
+        """Run `main` to its end, and everything that is due then. An exception of worker code is raised with the user's
+        frames only. Unless `check` is false, a `fetch()` that no route answers fails the test."""
         __tracebackhide__ = True
         try:
             self.check_ready()
@@ -216,7 +217,7 @@ class Core:
                 result = self.loop.complete(self._then_rest(main))
                 self.loop.advance_to(self.loop.time())
         except StuckError:
-            text = "worker code waits for something that can never happen: no timer is set, nothing else is under way"
+            text = "worker code waits for something that can never happen: no timer is set and nothing else is running"
             raise EmulatorError(text) from None
         except EndlessError:
             raise self._endless() from None
@@ -240,17 +241,17 @@ class Core:
         return result
 
     def advance(self, seconds: float) -> list[Delivery]:
-        """Move time, run all that falls due on the way, and return the deliveries since the last time they were."""
+        """Move time, run everything that becomes due on the way, and return the deliveries since the last call."""
         __tracebackhide__ = True
         self.check_ready()
         if not 0 <= seconds < float("inf"):
-            raise ValueError(f"time moves forward only, by a number of seconds: not advance(seconds={seconds!r})")
+            raise ValueError(f"time only moves forward, by a number of seconds: not advance(seconds={seconds!r})")
         self._advance_to(self.loop.time() + seconds)
         self.check_fetches()
         return self._new_deliveries()
 
     def run_until_idle(self, limit: int) -> list[Delivery]:
-        """Jump from deadline to deadline until nothing is due but the deletion of old messages."""
+        """Jump from deadline to deadline until nothing is due except the deletion of old messages."""
         __tracebackhide__ = True
         self.check_ready()
         self._begun = len(self.deliveries)
@@ -282,16 +283,16 @@ class Core:
         made = self.deliveries[self._begun :]
         if not made:
             return EmulatorError(
-                f"it never becomes idle: worker code sets one timer after the other, up to {at_time(self.loop.time())}",
-                hint="advance(seconds=) stops at a time.",
+                f"it never becomes idle: worker code sets one timer after another, up to {at_time(self.loop.time())}",
+                hint="advance(seconds=) stops at a given time.",
             )
         return EmulatorError(
             f"it never becomes idle: {_account(made)}, and more is due",
-            hint="A higher run_until_idle(limit=) allows more; advance(seconds=) stops at a time.",
+            hint="A higher run_until_idle(limit=) allows more; advance(seconds=) stops at a given time.",
         )
 
     def _endless(self) -> EmulatorError:
-        """What to say when worker code goes on and on."""
+        """The error for worker code that never finishes."""
         if self._most is not None and len(self.deliveries) > self._most:
             return self._never_idle()
         if self._at_one_time > MOST_AT_ONE_TIME:
@@ -299,8 +300,8 @@ class Core:
             return EmulatorError(f"deliveries do not end while time stands still: {_account(made)}")
         passed = self.loop.time() - EPOCH
         return EmulatorError(
-            f"worker code goes on and on: it is {passed:,.0f} s of virtual time after the start, and no end is near",
-            hint="A loop that waits for something that only the test can do would do that.",
+            f"worker code never finishes: {passed:,.0f} s of virtual time have passed, and it is still running",
+            hint="This happens when a loop waits for something that only the test can do.",
         )
 
     def _next_due(self) -> float | None:
@@ -314,24 +315,25 @@ class Core:
         return new
 
     def check_open(self) -> None:
-        """Raise EmulatorError when it is closed."""
+        """Raise EmulatorError if the emulator is closed."""
         __tracebackhide__ = True
         if self.closed:
             raise EmulatorError("this emulator is closed", hint="Use it inside its `with` block, or inside the test.")
 
     def check_ready(self) -> None:
-        """Raise EmulatorError when it is closed, runs at the moment, or when a loop runs already on this thread."""
+        """Raise EmulatorError if the emulator is closed or running, or if an event loop is already running on this
+        thread."""
         __tracebackhide__ = True
         self.check_open()
         if self.loop.is_running():
             raise EmulatorError(
-                "this emulator runs at the moment, and calls the test",
-                hint="What is called meanwhile (an answer, a double) can look and send, but not run it.",
+                "this emulator is running, and has called the test",
+                hint="What it calls (an answer, a double) can inspect queues and send messages, but cannot run it.",
             )
         check_no_loop()
 
     def check_fetches(self) -> None:
-        """Fail when worker code fetched what no route answers, or when an assertion about what it fetched failed."""
+        """Fail if worker code fetched something that no route answers, or if an assertion about its requests failed."""
         __tracebackhide__ = True
         failures = self.outbound.failures[:1]
         self.outbound.failures.clear()
@@ -341,7 +343,7 @@ class Core:
             raise failure
 
     async def _fetch(self, request: Request) -> Response:
-        """Carry out a `fetch()` of worker code, and tell the timeline."""
+        """Carry out a `fetch()` of worker code, and note it in the timeline."""
         __tracebackhide__ = True
         what = f"{request.method} {request.url}"
         try:
@@ -364,11 +366,12 @@ class Core:
             there = ", ".join(queue.name for queue in self.session.broker.queues) or "none"
             raise EmulatorError(
                 f"there is no queue {name!r}; the queues are: {there}",
-                hint="A queue is there when a producer, a consumer or a dead_letter_queue of a configuration names it.",
+                hint="A queue exists when a producer, a consumer or a dead_letter_queue of a configuration names it.",
             ) from None
 
     def messages(self, name: str) -> list[Message]:
-        """What waits in a queue: the ready messages in order, then the delayed ones by the time they are due."""
+        """The messages that wait in a queue: the ready ones in order, then the delayed ones by the time they are
+        due."""
         now = self.loop.time()
         return [
             look_at(message, name, "delayed" if message.ready_at > now else "ready")
@@ -376,14 +379,14 @@ class Core:
         ]
 
     def in_flight(self, name: str) -> list[Message]:
-        """What a handler has and has not settled yet, or a client that pulls."""
+        """The messages that a handler, or a client that pulls, has received and not settled yet."""
         queue = self.queue(name)
         held = [message for lease in queue.leases for message in lease.messages]
         held += [each.message for each in queue.pulled]
         return [look_at(message, name, "in flight") for message in held]
 
     def fail_next(self, name: str, number: int, error: Exception) -> None:
-        """Let the next deliveries of a queue fail without running the handler."""
+        """Make the next deliveries of a queue fail without running the handler."""
         __tracebackhide__ = True
         self._consumer(name)
         if number < 1:
@@ -391,7 +394,7 @@ class Core:
         self._faults.setdefault(name, []).extend([error] * number)
 
     def set_chaos(self, chaos: Chaos) -> None:
-        """Disturb deliveries from here on."""
+        """Disturb deliveries from now on."""
 
         def report(text: str) -> None:
             self.bus.publish(Notice("debug", text))
@@ -491,11 +494,11 @@ class Core:
             raise raised
 
     def _consumer(self, name: str) -> str:
-        """The worker that consumes a queue. Raises EmulatorError when there is none that could be run."""
+        """The worker that consumes a queue. Raises EmulatorError if there is none that can be run."""
         __tracebackhide__ = True
         consumer = self.queue(name).consumer
         if consumer is None or consumer.type != "worker":
-            raise EmulatorError(f"queue {name!r} has no consumer that could be run")
+            raise EmulatorError(f"queue {name!r} has no consumer that can be run")
         return self.session.broker.consumer_of(name)
 
     def _host(self, worker: str | None) -> Host:
@@ -509,14 +512,15 @@ class Core:
         raise EmulatorError(f"there is no worker {worker!r}; the workers are: {names}")
 
     def override(self, worker: str | None, bindings: Mapping[str, Any]) -> None:
-        """Put bindings into `env` over what is there; of all workers, or of one. Dicts are as those of `vars`."""
+        """Put bindings into `env`, replacing what is there, for all workers or for one. A dict becomes what a dict in
+        `vars` becomes."""
         __tracebackhide__ = True
         self.check_open()
         names = [self._host(worker).config.name] if worker is not None else list(self.session.envs)
         if not names or names[0] not in self.session.envs:
             raise EmulatorError(
                 f"the env of {worker or 'a JavaScript worker'} cannot be changed: its code runs in another process",
-                hint="Give vars=, secrets= and queues= when the emulator is made, and answer fetch() by outbound.",
+                hint="Give vars=, secrets= and queues= when the emulator is created, and answer fetch() with outbound.",
             )
         for name in names:
             vars(self.session.envs[name]).update({key: to_record(value) for key, value in bindings.items()})
@@ -528,14 +532,15 @@ def random_seed() -> int:
 
 
 def check_no_loop() -> None:
-    """Raise EmulatorError when a loop runs already on this thread: on it, nothing else can be run to its end."""
+    """Raise EmulatorError if an event loop is already running on this thread, because no other could run to its end on
+    it."""
     __tracebackhide__ = True
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
     raise EmulatorError(
-        "Emulator is for tests that are not async: this one runs on an event loop already",
+        "Emulator is for tests that are not async: this one already runs on an event loop",
         hint="Use `async with AsyncEmulator(...) as emulator:`, or the fixture async_emulator, and await its methods.",
     )
 
@@ -553,7 +558,7 @@ async def on_thread(function: Callable[..., T], *arguments: Any) -> T:
 
 
 def user_frames(error: BaseException) -> TracebackType | None:
-    """The traceback of an error without what lies between the test and the first frame of somebody's own code."""
+    """The traceback of an error without the frames between the test and the first frame of the user's own code."""
     traceback = error.__traceback__
     while traceback is not None and _top_module(traceback) in _IN_BETWEEN:
         traceback = traceback.tb_next
@@ -561,7 +566,7 @@ def user_frames(error: BaseException) -> TracebackType | None:
 
 
 def keep_sources(error: BaseException) -> None:
-    """Let what reports `error` show the code of workers whose files are gone: those that were given in code."""
+    """Let whatever reports `error` show the code of workers whose files are gone, because they were given in code."""
     link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen:
@@ -581,7 +586,7 @@ def _top_module(traceback: TracebackType) -> str:
 
 
 def _account(deliveries: Sequence[Delivery]) -> str:
-    """How many deliveries there were, on which queues, and the last ones of them."""
+    """How many deliveries there were, on which queues, and the last of them."""
     counts = Counter(delivery.queue for delivery in deliveries)
     where = ", ".join(f"{number:,} on {queue}" for queue, number in counts.items())
     last = "\n".join(f"    {delivery!r}" for delivery in deliveries[-5:])

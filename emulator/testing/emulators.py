@@ -62,10 +62,10 @@ class _Base:
         self._cleanup = ExitStack()
         if main is None:
             if queues is not None or settings is not None:
-                raise EmulatorError("queues= and settings= go with main=; a configuration file has its own")
+                raise EmulatorError("queues= and settings= belong to main=; a configuration file has its own")
             read = from_files(config, environment=env, variables=variables, secrets=hidden)
         elif config is not None or env is not None:
-            raise EmulatorError("main= is a worker of its own: config= and env= do not go with it")
+            raise EmulatorError("main= gives the worker in code; config= and env= cannot be combined with it")
         else:
             read = from_code(
                 main,
@@ -90,7 +90,7 @@ class _Base:
     def _open(self) -> None:
         __tracebackhide__ = True
         if self._opened is not None and not self._opened.closed:
-            raise EmulatorError(f"this {type(self).__name__} is open already")
+            raise EmulatorError(f"this {type(self).__name__} is already open")
         try:
             self._opened = Core(self._settings)
         except BaseException:

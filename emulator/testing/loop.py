@@ -1,8 +1,8 @@
 """An event loop on which time is virtual.
 
-`loop.time()` stands still while there is something to do, and jumps to the next timer when there is nothing else. So
-`asyncio.sleep`, timeouts and the broker's timers all follow one clock that costs no waiting. Real input and output
-still work: while a socket or a thread is being waited for, time waits too.
+`loop.time()` stands still while there is work to do, and jumps to the next timer when there is none. So
+`asyncio.sleep`, timeouts and the broker's timers all follow one clock, and nobody has to wait for it. Real input and
+output still work: while a socket or a thread is being waited for, time waits too.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 EPOCH: Final = 1_800_000_000.0
-"""What time it is when a test begins: 2027-01-15 08:00:00 UTC."""
+"""The time when a test begins: 2027-01-15 08:00:00 UTC."""
 
 IDLE_CONNECTION_SECONDS: Final = 0.25
-"""How long (in real time) open connections, which worker code may or may not be waiting for, hold up a jump of time
-after the last sign of life."""
+"""How long (in real time) open connections, for which worker code may or may not be waiting, hold up a jump of time
+after the last activity."""
 
 HANG_SECONDS: Final = 60.0
-"""How long (in real time) nothing may come from a thread, or a request under way, before the wait is given up."""
+"""How long (in real time) to wait for a thread, or for a request that is running, before giving up."""
 
 
 MOST_TURNS: Final = 500_000
-"""How often the loop turns, with nothing from outside, before what runs is taken for endless; a few seconds."""
+"""How many turns of the loop without outside input count as endless; a few seconds."""
 
 CANCEL_SECONDS: Final = 1.0
-"""How long what is cancelled at the end may take to clean up."""
+"""How long tasks that are cancelled at the end may take to clean up."""
 
 
 class StuckError(Exception):
-    """What was waited for can never happen: no timer is set, and nothing comes from outside."""
+    """What the code waits for can never happen: no timer is set, and nothing comes from outside."""
 
 
 class EndlessError(Exception):
-    """What runs would go on for ever."""
+    """The code would run for ever."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that is run by `complete` and `advance_to` only.
+    """An event loop that is run only by `complete` and `advance_to`.
 
-    `is_busy_outside` tells whether something is under way on the network, as far as its owner knows; time waits for it.
-    `is_accounted_for` tells of a file descriptor that it is among what that owner knows of: that it is open says
-    nothing.
+    `is_busy_outside` says whether something is running on the network, as far as its owner knows; time waits for it.
+    `is_accounted_for` says whether a file descriptor is one of those that the owner knows about, so that it being open
+    means nothing.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual_time
 
     def complete(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run `main` to its end, moving time as far as it waits. Raises StuckError when nothing can end it any more,
-        and EndlessError when it goes on and on."""
+        """Run `main` to its end, moving time as far as it waits. Raises StuckError if nothing can end it any more, and
+        EndlessError if it never ends."""
         task = self.create_task(main)
         task.add_done_callback(self._complete)
         is_stuck = False
@@ -94,18 +94,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return task.result()
 
     def advance_to(self, when: float) -> None:
-        """Run all that falls due up to `when`, in order, and let it be `when` then. Raises EndlessError when at one
-        moment more and more is due."""
+        """Run everything that is due up to `when`, in order, and set the time to `when`. Raises EndlessError if more
+        and more becomes due at one moment."""
         self._run(when, per_instant=True)
         self._virtual_time = max(self._virtual_time, when)
 
     def interrupt(self, error: Exception) -> None:
-        """Stop running, and raise `error` where the loop was run."""
+        """Stop running, and raise `error` from the method that runs the loop."""
         self._interruption = error
         self.stop()
 
     def finish(self) -> None:
-        """Cancel what still runs, join the threads, and close the loop."""
+        """Cancel the tasks that are still running, join the threads, and close the loop."""
         if self.is_closed():
             return
         tasks = _cancel_all(self)
@@ -119,7 +119,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """As usual; `next_timer` knows of it."""
+        """As usual, and `next_timer` knows about it."""
         timer = super().call_at(when, callback, *args, context=context)
         self._timers.append(timer)
         if len(self._timers) >= self._most_timers:
@@ -127,12 +127,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return timer
 
     def next_timer(self, leave_out: Collection[asyncio.TimerHandle] = ()) -> float | None:
-        """When the next timer is due, of those that are not in `leave_out`; None when none is set."""
+        """When the next timer is due, except those in `leave_out`; None if there is none."""
         self._forget_old_timers()
         return min((timer.when() for timer in self._timers if timer not in leave_out), default=None)
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """As usual; time waits for the thread."""
+        """As usual, and time waits for the thread."""
         self._threads += 1
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(self._thread_ended)
@@ -145,17 +145,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return IDLE_CONNECTION_SECONDS if self._files.may_receive else 0.0
 
     def turn(self) -> None:
-        """Once more something was there to run."""
+        """Note that there was something to run once more."""
         self._turns += 1
         if self._turns > MOST_TURNS:
             self.interrupt(EndlessError())
 
     def heard(self) -> None:
-        """Something came from outside."""
+        """Note that something came from outside."""
         self._turns = 0
 
     def jump(self, seconds: float | None) -> None:
-        """Nothing is left to do for `seconds` (None: until something comes from outside): be there, or stop running."""
+        """There is nothing to do for `seconds` (None: until something comes from outside): jump there, or stop
+        running."""
         if seconds is None or self._virtual_time + seconds > self._limit:
             self.stop()
         else:
@@ -198,11 +199,11 @@ class RealLoop(asyncio.SelectorEventLoop):
         self.run_until_complete(asyncio.sleep(max(0.0, when - time())))
 
     def next_timer(self, leave_out: Collection[asyncio.TimerHandle] = ()) -> float | None:  # noqa: ARG002
-        """Unknown: what runs by itself in real time is not waited for."""
+        """Unknown: code that runs by itself in real time is not waited for."""
         return None
 
     def finish(self) -> None:
-        """Cancel what still runs, join the threads, and close the loop."""
+        """Cancel the tasks that are still running, join the threads, and close the loop."""
         if self.is_closed():
             return
         tasks = _cancel_all(self)
@@ -214,7 +215,7 @@ class RealLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The broker's clock on a loop whose time is in seconds since the epoch. `timers` are those that it has set."""
+    """The broker's clock, on a loop whose time is in seconds since the epoch. `timers` are the ones that it has set."""
 
     def __init__(self, loop: VirtualLoop | RealLoop) -> None:
         self._loop = loop
@@ -239,14 +240,14 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
 
 
 async def _end(loop: asyncio.AbstractEventLoop, tasks: set[asyncio.Task[Any]]) -> None:
-    """Give cancelled tasks and what is left of generators time to clean up."""
+    """Give cancelled tasks and unfinished generators time to clean up."""
     if tasks:
         await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
     await loop.shutdown_asyncgens()
 
 
 class _Selector(selectors.DefaultSelector):
-    """Where the loop would wait, time jumps instead."""
+    """Makes time jump when the loop would wait."""
 
     def __init__(self, loop: VirtualLoop, is_accounted_for: Callable[[int], bool]) -> None:
         super().__init__()
@@ -256,17 +257,17 @@ class _Selector(selectors.DefaultSelector):
         self._is_quiet = False
 
     def hold_for_good(self) -> None:
-        """What is registered by now is the loop's own, and no connection."""
+        """The files that are registered by now belong to the loop itself, and are not connections."""
         self._own |= {key.fd for key in self.get_map().values()}
 
     @property
     def is_sending(self) -> bool:
-        """Whether something is being connected to, or waits for room to write."""
+        """Whether a connection is being opened, or waits for room to write."""
         return any(key.events & selectors.EVENT_WRITE for key in self.get_map().values())
 
     @property
     def may_receive(self) -> bool:
-        """Whether there are connections that may bring something yet."""
+        """Whether there are connections from which something may still come."""
         return not self._is_quiet and len(self.get_map()) > len(self._own)
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:

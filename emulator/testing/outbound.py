@@ -1,4 +1,5 @@
-"""Doubles for the outside world: the test answers the worker's outgoing `fetch()`, and sees what was asked."""
+"""Doubles for the outside world: the test answers the worker's outgoing `fetch()` calls, and sees what was
+requested."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ class OutboundCall:
         return self.body.decode()
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError when it is none."""
+        """The body as JSON. Raises ValueError if it is not JSON."""
         return json_module.loads(self.body)
 
     def __repr__(self) -> str:
@@ -42,7 +43,7 @@ class OutboundCall:
 
 
 class UnmatchedFetchError(AssertionError):
-    """Worker code fetched something that the test gave no answer for."""
+    """Worker code fetched something for which the test has no answer."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Outbound:
     def __init__(self, network: Callable[[Request], Awaitable[Response]] | None = None) -> None:
         self.calls: list[OutboundCall] = []
         self.failures: list[AssertionError] = []
-        """What is to fail the test, whatever worker code makes of it: requests without an answer, and assertions of the
+        """What fails the test, no matter how worker code handles it: requests without an answer, and assertions in the
         functions that answer."""
         self._routes: list[_Route] = []
         self._network = network or HttpOutbound()
@@ -88,12 +89,12 @@ class Outbound:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Answer `method` (`*`: any) on `url`, a string in which `*` stands for anything, or a compiled pattern that is
+        """Answer `method` (`*`: any) on `url`, a string in which `*` matches anything, or a compiled pattern, which is
         searched for.
 
-        With `json`, `text` or `content` and `status` and `headers`; or by `answer`: a `workers.Response`, a dict or
-        list (as JSON), a str, bytes, a status, or an exception to raise. A function, which may be async, is called with
-        the OutboundCall and returns one of these; None stands for an empty answer.
+        Give the answer by `json`, `text` or `content` with `status` and `headers`; or as `answer`: a
+        `workers.Response`, a dict or list (sent as JSON), a str, bytes, a status, or an exception to raise. A function,
+        which may be async, is called with the OutboundCall and returns one of these; None means an empty answer.
         """
         if answer is None:
 
@@ -132,7 +133,7 @@ class Outbound:
         self.route("DELETE", url, answer, **options)
 
     def allow(self, url: Pattern = "*", method: str = "*") -> None:
-        """Let requests that match go to the network."""
+        """Let matching requests go to the network."""
         self._routes.append(_Route(method.upper(), url, None))
 
     async def __call__(self, request: Request) -> Response:
@@ -179,7 +180,7 @@ class Outbound:
         self.requests_outside -= 1
 
     def _unmatched_text(self, call: OutboundCall) -> str:
-        """What to say of a request that no route matches."""
+        """The error text for a request that no route matches."""
         known = "".join(f"\n  {route.method} {_shown(route.url)}" for route in self._routes)
         there = f"; the routes are:{known}" if known else "; there are none"
         example = f"emulator.outbound.{call.method.lower()}({call.url!r}, json=...)"
@@ -192,7 +193,7 @@ class Outbound:
 
 
 class _Streamed:
-    """The body of an answer from the network. `ended` is called once, when nothing more comes of it."""
+    """The body of an answer from the network. `ended` is called once, when nothing more will come."""
 
     def __init__(self, source: AsyncIterator[bytes], ended: Callable[[], None]) -> None:
         self._source = source

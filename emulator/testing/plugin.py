@@ -1,7 +1,7 @@
-"""The pytest plugin: the fixtures `emulator` and `async_emulator`, the mark, the settings, and the report's timeline.
+"""The pytest plugin: the fixtures `emulator` and `async_emulator`, the mark, the settings, and the timeline in reports.
 
-It is loaded into every pytest run of an environment that has the emulator installed, so that it imports nothing but
-pytest until a test asks for a fixture.
+pytest loads it in every environment in which the emulator is installed, so it imports only pytest until a test uses a
+fixture.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _OPTIONS = ("config", "env", "vars", "secrets", "bindings", "raise_errors", "rea
 _MAPPINGS = ("vars", "secrets", "bindings")
 
 _shown = pytest.StashKey[str]()
-"""The timelines that the report of a test's call has shown."""
+"""The timelines that the report of a test has shown."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the settings."""
     parser.addini(
         "emulator_config",
-        "Configuration of the workers under test, or several, from the root directory (default: the nearest "
-        "wrangler.jsonc, .json or .toml above the test)",
+        "Path of the configuration of the workers under test, or several paths, from the root directory "
+        "(default: the nearest wrangler.jsonc, .json or .toml above the test)",
         type="args",
         default=[],
     )
@@ -60,8 +60,8 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """The workers of the nearest wrangler.jsonc, loaded for this test alone, in virtual time."""
     if iscoroutinefunction(getattr(request, "function", None)):
         raise _failure(
-            f"{request.node.name} is async, and the fixture emulator is for tests that are not",
-            "Take async_emulator instead, and await its methods.",
+            f"{request.node.name} is async, but the fixture emulator is for tests that are not",
+            "Use async_emulator instead, and await its methods.",
         )
     arguments = _arguments(request)
     from emulator.testing import Emulator
@@ -72,7 +72,7 @@ def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
 
 @pytest.fixture
 def async_emulator(request: pytest.FixtureRequest) -> Iterator[AsyncEmulator]:
-    """As `emulator`, for a test that is async: its methods are awaited."""
+    """Like `emulator`, for an async test: its methods are awaited."""
     arguments = _arguments(request)
     from emulator.testing.emulators import opened
 
@@ -81,7 +81,7 @@ def async_emulator(request: pytest.FixtureRequest) -> Iterator[AsyncEmulator]:
 
 
 def _opened(stack: ExitStack, make: Callable[[], AbstractContextManager[T]]) -> T:
-    """An emulator that `stack` closes, or the end of the test with what is wrong."""
+    """An emulator that `stack` closes. Ends the test with a sentence if it cannot be opened."""
     from emulator.base.errors import EmulatorError
 
     try:
@@ -91,12 +91,12 @@ def _opened(stack: ExitStack, make: Callable[[], AbstractContextManager[T]]) -> 
 
 
 def _failure(text: str, hint: str = "") -> BaseException:
-    """What ends the test with a sentence, and no traceback: there is nothing of the user's in it."""
+    """What ends the test with a sentence and no traceback, which would contain nothing of the user's."""
     return pytest.fail.Exception(f"{text}\n  {hint}" if hint else text, pytrace=False)
 
 
 def _arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the marks, the settings and the place of a test say together."""
+    """What the marks, the settings and the location of a test say together."""
     config = request.config
     root = config.rootpath
     given = _marked(request.node)
@@ -109,7 +109,7 @@ def _arguments(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def _marked(node: pytest.Item) -> dict[str, Any]:
-    """The marks of a test, of its class and of its module as one: what is nearer to the test wins, key by key in
+    """The marks of a test, of its class and of its module as one. The mark closest to the test wins, for each key of
     `vars`, `secrets` and `bindings`."""
     together: dict[str, Any] = {}
     for mark in reversed(list(node.iter_markers("emulator"))):
@@ -118,20 +118,18 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
             given["config"] = mark.args[0] if len(mark.args) == 1 else list(mark.args)
         for name, value in given.items():
             if name not in _OPTIONS:
-                raise _failure(f"@pytest.mark.emulator takes no {name!r}", f"It takes {', '.join(_OPTIONS)}.")
+                raise _failure(f"@pytest.mark.emulator does not take {name!r}", f"It takes {', '.join(_OPTIONS)}.")
             if name in _MAPPINGS and not isinstance(value, Mapping):
-                raise _failure(
-                    f"@pytest.mark.emulator({name}={value!r}): {name} is a dict, of names and what they stand for"
-                )
+                raise _failure(f"@pytest.mark.emulator({name}={value!r}): {name} must be a dict of names and values")
             together[name] = {**together.get(name, {}), **value} if name in _MAPPINGS else value
     return together
 
 
 def _nearest(test: Path, config: pytest.Config) -> Path:
-    """The configuration in the directory of a test, or in the nearest one above it.
+    """The configuration in the directory of a test, or in the nearest directory above it.
 
-    The search ends at the root directory where that is certain, because pytest's own configuration is there; otherwise
-    pytest took for it where it was started, which may be deep inside of a project.
+    The search ends at pytest's root directory if pytest's own configuration is there. Without one, pytest takes the
+    directory in which it was started for the root, which may be deep inside a project.
     """
     root = config.rootpath
     for directory in test.parents:
@@ -142,10 +140,9 @@ def _nearest(test: Path, config: pytest.Config) -> Path:
             break
     raise _failure(
         f"there is no {', '.join(CONFIGURATIONS[:-1])} or {CONFIGURATIONS[-1]} in {test.parent}, or above it",
-        "Make one (`emulator init NAME`); or name yours, from the root directory of pytest, with the setting\n"
-        "  emulator_config of pytest.ini or pyproject.toml, or with @pytest.mark.emulator(config=...).",
+        "Create one (`emulator init NAME`), or name yours with the setting emulator_config in pytest.ini or\n"
+        "  pyproject.toml, or with @pytest.mark.emulator(config=...). Paths start at pytest's root directory.",
     )
-    raise AssertionError  # _fail does not return
 
 
 def _chaos(given: Any) -> Chaos | None:
@@ -163,7 +160,7 @@ def _chaos(given: Any) -> Chaos | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Forget what happened in the tests before."""
+    """Forget what happened in earlier tests."""
     timeline = _timeline_module()
     if timeline is not None:
         timeline.forget_closed()
@@ -173,12 +170,15 @@ def pytest_runtest_setup() -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Put what happened in the emulators of a failed test into its report."""
+    """Put the timelines of a failed test's emulators into its report."""
     report = yield
     if not report.failed:
         return report
     if _was_not_awaited(item, call):
-        text = f"{item.name} is not async: what async_emulator does is awaited. Take the fixture emulator instead."
+        text = (
+            f"{item.name} is not async, but the methods of async_emulator must be awaited. "
+            f"Use the fixture emulator instead."
+        )
         report.sections.append(("Emulator", text))
     timeline = _timeline_module()
     if timeline is not None:
@@ -196,7 +196,7 @@ def pytest_runtest_makereport(
 
 
 def _was_not_awaited(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
-    """Whether a test took a coroutine for what it would have returned."""
+    """Whether a test used a coroutine as if it were the result."""
     if "async_emulator" not in getattr(item, "fixturenames", ()) or call.excinfo is None:
         return False
     text = str(call.excinfo.value)
@@ -205,5 +205,5 @@ def _was_not_awaited(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:
 
 
 def _timeline_module() -> ModuleType | None:
-    """`emulator.testing.timeline`, once something has imported it."""
+    """`emulator.testing.timeline`, if it has been imported."""
     return sys.modules.get("emulator.testing.timeline")

@@ -1,5 +1,5 @@
-"""The entries of a timeline in words. Most say what the log says; a test has more to say of some, such as the bodies of
-messages, and less of others: no time passes but what something waits for."""
+"""The entries of a timeline in words. Most of them say what the log says. A test needs more about some, such as the
+bodies of messages, and less about others, such as durations, which are zero unless something waits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from emulator.queues.message import Message
 from emulator.wire.codec import decode
 
 MOST_BODIES: Final = 5
-"""How many messages of one sending are shown with their bodies."""
+"""How many messages of one batch that was sent are shown with their bodies."""
 
 BODY_WIDTH: Final = 100
 
 
 class Happened(NamedTuple):
-    """An event, as its row of the log's table and its record, and its messages as they were then. `at` is in seconds
-    since the epoch."""
+    """An event: its row of the log's table, its record, and its messages as they were when it happened. `at` is in
+    seconds since the epoch."""
 
     at: float
     row: Row
@@ -30,7 +30,7 @@ class Happened(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """What is no event: a word for what it is (`fetch`), and what it says."""
+    """Something that is not an event: a word for what it is (`fetch`), and what to say."""
 
     at: float
     kind: str
@@ -41,18 +41,18 @@ class Story:
     """Puts the entries of one timeline into words, in their order."""
 
     def __init__(self, entries: Iterable[Happened | Noted], lines: TextLines) -> None:
-        """`lines` writes what a test says as the log does."""
+        """`lines` writes those entries that read as in the log."""
         events = [entry.record for entry in entries if isinstance(entry, Happened)]
         workers = {record.fields["worker"] for record in events if record.fields.get("worker")}
         lines.name_workers(sorted(workers))
         self._lines = lines
         self._has_many = len(workers) > 1
-        """Whether there are several workers, so that each line tells whose it is."""
+        """Whether there are several workers, so that each line says which worker it is about."""
         self._told = ""
-        """The failure that the entries before have told of, which its batch need not repeat."""
+        """The failure that was just reported, which its batch need not repeat."""
 
     def tell(self, entry: Happened | Noted) -> tuple[str, str] | None:
-        """What kind of thing an entry is, and what there is to say of it; None when others have said it."""
+        """What kind of thing an entry is, and what to say about it; None if other entries have said it."""
         if isinstance(entry, Noted):
             return entry.kind, entry.text
         words = _WORDS.get(entry.record.event)
@@ -148,7 +148,7 @@ _WORDS: Final[Mapping[str, Callable[[Story, Happened], tuple[str, str] | None]]]
     "output": Story.output,
     "notice": Story.notice,
 }
-"""The records of which a test says something else than the log."""
+"""The records about which a test says something else than the log."""
 
 
 def _after(milliseconds: float) -> str:

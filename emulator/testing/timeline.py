@@ -1,6 +1,6 @@
-"""What happened during a test, in order and with virtual times, for the report of one that fails.
+"""What happened during a test, in order and with virtual times, for the report of a test that fails.
 
-Records are kept and put into words only when somebody asks; `story` does that. A line is for one thing:
+Records are kept, and put into words by `story` only when a report is needed. Each line is about one thing:
 
      +0.000 s  sent     3f2a91c0 to my-app-events by shop: {'type': 'welcome-email', 'email': 'ada@example.com'}
                request  POST /signup 200 OK
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from emulator.testing.chaos import Chaos
 
 MOST_ENTRIES: Final = 100
-"""How many entries a timeline keeps, the newest ones."""
+"""How many entries a timeline keeps: the newest ones."""
 
 MOST_LINES: Final = 24
 """How many lines of one entry are shown."""
@@ -38,24 +38,24 @@ WIDTH: Final = 240
 """Characters after which a line is cut."""
 
 MOST_TIMELINES: Final = 3
-"""How many emulators of one test a report tells of."""
+"""How many emulators of one test a report shows."""
 
 _LEFT_OUT: Final = (MessagesDeadLettered,)
-"""Events that tell nothing new: the batch before has told."""
+"""Events that say nothing new: the batch before them has said it."""
 
 recent: deque[Timeline] = deque(maxlen=16)
-"""The newest timelines, for the pytest plugin, which takes out those that are of an earlier test."""
+"""The newest timelines, for the pytest plugin, which removes those of earlier tests."""
 
 
 class Timeline:
-    """Collects the events of `bus`. `now` tells the time in seconds since the epoch."""
+    """Collects the events of `bus`. `now` returns the time in seconds since the epoch."""
 
     def __init__(self, bus: Bus, now: Callable[[], float]) -> None:
         self.chaos: Chaos | None = None
         self.closed = False
         """Whether its emulator is closed."""
         self.ended_by: int | None = None
-        """The `id()` of the exception that closed its emulator, on its way out of a `with` block."""
+        """The `id()` of the exception that left the `with` block and closed its emulator."""
         self._now = now
         self._start = now()
         self._entries: deque[Happened | Noted] = deque(maxlen=MOST_ENTRIES)
@@ -66,12 +66,12 @@ class Timeline:
         recent.append(self)
 
     def close(self) -> None:
-        """Its emulator is closed: let go of it."""
+        """Let go of the emulator, which is closed."""
         self.closed, at = True, self._now()
         self._now = lambda: at
 
     def note(self, kind: str, text: str) -> None:
-        """Add what is no event: a word for what it is (`fetch`), and what it says."""
+        """Add something that is not an event: a word for what it is (`fetch`), and what to say."""
         self._entries.append(Noted(self._now(), kind, text))
         self._count += 1
 
@@ -84,8 +84,8 @@ class Timeline:
         self._count += 1
 
     def render(self, directory: Path | None = None) -> str:
-        """The timeline as text, a line or more an entry, each with the seconds since the start. Empty when nothing
-        happened. Files below `directory` (that where pytest or the program was started) are named from there."""
+        """The timeline as text, one or more lines for each entry, with the seconds since the start. Empty if nothing
+        happened. Files below `directory` (default: the working directory) are named relative to it."""
         story = Story(self._entries, TextLines(Style(enabled=False), directory or Path.cwd()))
         shown: list[str] = []
         if self._count and self.chaos is not None:
@@ -107,21 +107,21 @@ class Timeline:
 
 
 def to_report(error: BaseException | None) -> list[Timeline]:
-    """The timelines that tell of `error`: those of the emulators that it closed or that are still open, else those that
+    """The timelines to show for `error`: those of the emulators that it closed or that are still open, else those that
     were closed last."""
     concerned = [timeline for timeline in recent if not timeline.closed or timeline.ended_by == id(error)]
     return (concerned or list(recent))[-MOST_TIMELINES:]
 
 
 def forget_closed() -> None:
-    """Forget what earlier tests left. An emulator that is still open is shared by several tests."""
+    """Forget the timelines of earlier tests. An emulator that is still open is shared by several tests."""
     still_open = [timeline for timeline in recent if not timeline.closed]
     recent.clear()
     recent.extend(still_open)
 
 
 def how_to_repeat(chaos: Chaos) -> str:
-    """What to write into a test, so that the same chaos befalls it."""
+    """What to write into a test to repeat the same chaos."""
     changed = [
         f"{field.name}={getattr(chaos, field.name)!r}"
         for field in fields(chaos)

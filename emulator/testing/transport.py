@@ -1,4 +1,4 @@
-"""The road from an httpx client to the workers: no socket, the same ASGI application as `emulator dev`.
+"""The way from an httpx client to the workers: no socket, and the same ASGI application as in `emulator dev`.
 
 An answer streams: its body is produced as the test reads it.
 """
@@ -26,7 +26,7 @@ Runner = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class _Exchange:
-    """One request and its answer, run on the core's loop as the test asks for more."""
+    """One request and its answer, which run on the core's loop as the test asks for more."""
 
     def __init__(self, core: Core, request: httpx.Request, body: bytes) -> None:
         self._core = core
@@ -55,7 +55,7 @@ class _Exchange:
         return None
 
     def finish(self) -> None:
-        """End the exchange: a handler that still produces the body sees that the client has gone."""
+        """End the exchange: a handler that is still producing the body sees that the client has gone."""
         __tracebackhide__ = True
         if self._task is not None and not self._core.closed:
             self._core.run(self._leave(), check=False)
@@ -65,7 +65,7 @@ class _Exchange:
         return await self._next()
 
     async def _next(self) -> Any:
-        """The next message of the application, or what it raised."""
+        """The next message of the application. Raises what the application raised."""
         task = self._task
         assert task is not None
         message = asyncio.ensure_future(self._answer.get())
@@ -121,7 +121,7 @@ def _scope_of(request: httpx.Request) -> dict[str, Any]:
 
 
 def _trimmed(method: Callable[P, T]) -> Callable[P, T]:
-    """`method`, whose exceptions come without the frames between the test and worker code."""
+    """`method`, with the frames between the test and worker code removed from its exceptions."""
 
     @wraps(method)
     def call(*arguments: P.args, **options: P.kwargs) -> T:

@@ -177,7 +177,7 @@ def test_a_failure_half_way_leaves_nothing_behind(target: str, tmp_path: Path, m
     monkeypatch.setattr(Path, "rename", fail_the_third_time)
     result = init(target)
     assert result.exit_code == 2
-    assert f"{target}: cannot make a worker: no space left on device" in result.output
+    assert f"{target}: cannot create the worker: no space left on device" in result.output
     assert names(tmp_path) == ["here"]
     assert names(tmp_path / "here") == []
 

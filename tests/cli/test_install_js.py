@@ -53,7 +53,7 @@ def test_both_are_installed_once(npm: Path, tmp_path: Path) -> None:
     assert first.exit_code == 0, first.output
     assert f"Installing workerd {WORKERD_VERSION} and esbuild {ESBUILD_VERSION} ..." in first.output
     assert installed_in(cache_directory())
-    assert "are there already" in run().output
+    assert "are already installed" in run().output
     assert (tmp_path / "calls").read_text() == "run\n"
     assert run("--force").exit_code == 0
     assert (tmp_path / "calls").read_text() == "run\nrun\n"

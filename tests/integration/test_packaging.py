@@ -146,7 +146,7 @@ def test_a_worker_made_by_an_installed_emulator_runs_and_passes_its_tests(
 ) -> None:
     [wheel] = built.glob("*.whl")
     python = make_environment(tmp_path / "environment", str(wheel), "pytest")
-    assert "Made my-app" in run(str(tmp_path / "environment/bin/emulator"), "init", "my-app", cwd=tmp_path)
+    assert "Created my-app" in run(str(tmp_path / "environment/bin/emulator"), "init", "my-app", cwd=tmp_path)
     worker = tmp_path / "my-app"
     emulator = start("dev", "-p", "0", cwd=worker, python=python).ready()
     for _ in range(10):  # A full batch does not wait for more.

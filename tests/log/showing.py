@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,15 @@ def message(number: int = 1, **fields: Any) -> Message:
     return Message(f"{number:032x}"[::-1], b"{}", "json", 0.0, 0.0, 0.0, **fields)
 
 
-def batch(settlement: Settlement, size: int, result: DeliveryResult | None = None, seconds: float = 0.012) -> Any:
-    lease = Lease(1, [message(number) for number in range(size)], ConsumerSettings(), 0.0, 900.0)
+def batch(
+    settlement: Settlement,
+    messages: int | Sequence[Message],
+    result: DeliveryResult | None = None,
+    seconds: float = 0.012,
+) -> BatchDelivered:
+    """A batch of `messages`, or of as many as that, which was settled so."""
+    made = [message(number) for number in range(messages)] if isinstance(messages, int) else list(messages)
+    lease = Lease(1, made, ConsumerSettings(), 0.0, 900.0)
     return BatchDelivered("my-app-events", "sign-up", lease, result or DeliveryResult(), settlement, seconds)
 
 

@@ -68,7 +68,7 @@ def test_a_directory_that_others_can_enter_is_closed_when_writing_and_not_read_b
 def test_a_link_in_place_of_the_directory_is_refused(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(0o700)
     directory.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(PermissionError, match="not a directory of yours"):
+    with pytest.raises(PermissionError, match="not a directory that you own"):
         register(session())
     assert running_sessions() == []
 

@@ -22,7 +22,7 @@ def test_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     assert "there is no wrangler.jsonc, wrangler.json or wrangler.toml here" in opening()
     assert 'Emulator("path/wrangler.jsonc")' in opening()
-    assert opening(config="other.jsonc").startswith("other.jsonc: there is no such file\n  Name one: Emulator(")
+    assert opening(config="other.jsonc").startswith("other.jsonc: there is no such file\n  Name one with Emulator(")
     assert "config=[]" in opening(config=[])
     (tmp_path / "empty").mkdir()
     assert opening(config=tmp_path / "empty").startswith("empty: there is no wrangler.jsonc")
@@ -49,18 +49,18 @@ def test_a_configuration_in_code_is_checked_and_named_as_such() -> None:
     ):
         pass
     assert str(info.value).startswith("Emulator(main=...): queues.consumers[0].max_retries: ")
-    assert "is no file" in opening(main="src/nowhere.py")
-    assert "must be what JSON can say" in opening(main=ACKS, settings={"vars": {"x": object()}})
+    assert "is not a file" in opening(main="src/nowhere.py")
+    assert "must be values that JSON can express" in opening(main=ACKS, settings={"vars": {"x": object()}})
     assert "Emulator(main=...): name" in opening(main=ACKS, name="Not A Name")
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"queues": QUEUES}, "queues= and settings= go with main="),
-        ({"settings": {}}, "queues= and settings= go with main="),
-        ({"main": ACKS, "config": "wrangler.jsonc"}, "main= is a worker of its own"),
-        ({"main": ACKS, "env": "staging"}, "main= is a worker of its own"),
+        ({"queues": QUEUES}, "queues= and settings= belong to main="),
+        ({"settings": {}}, "queues= and settings= belong to main="),
+        ({"main": ACKS, "config": "wrangler.jsonc"}, "main= gives the worker in code"),
+        ({"main": ACKS, "env": "staging"}, "main= gives the worker in code"),
     ],
 )
 def test_arguments_that_do_not_go_together(arguments: dict[str, Any], says: str) -> None:

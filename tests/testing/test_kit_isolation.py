@@ -253,7 +253,7 @@ def test_one_emulator_can_be_opened_again_and_begins_anew() -> None:
         with emulator:
             emulator.post("/", json="x")
             assert len(emulator.queue("jobs").messages) == 1
-            with pytest.raises(EmulatorError, match="open already"):
+            with pytest.raises(EmulatorError, match="already open"):
                 emulator.__enter__()
 
 

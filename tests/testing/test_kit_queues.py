@@ -110,7 +110,7 @@ def test_what_is_in_flight_is_seen_from_within_a_delivery() -> None:
 
         def answer(_call: object) -> str:
             seen.append(emulator.queue("jobs").in_flight[0].body)
-            with pytest.raises(EmulatorError, match="runs at the moment"):
+            with pytest.raises(EmulatorError, match="is running, and has called the test"):
                 emulator.advance()
             return "ok"
 

@@ -95,7 +95,7 @@ def test_an_async_test_that_takes_the_wrong_fixture_is_told_so(shop: Path, pytes
     result = pytester.runpytest_inprocess("-W", "error", "-k", "asyncio")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["test_wrong?asyncio? is async, and the fixture emulator is for tests that are not", "  Take async_emulator *"]
+        ["test_wrong?asyncio? is async, but the fixture emulator is for tests that are not", "  Use async_emulator *"]
     )
     result.stdout.no_fnmatch_line("*plugin.py*")
 
@@ -107,7 +107,7 @@ def test_a_test_that_does_not_await_is_told_so(shop: Path, pytester: pytest.Pyte
             assert response.json()
         """)
     result = pytester.runpytest_subprocess()
-    result.stdout.fnmatch_lines(["*test_wrong is not async: *Take the fixture emulator instead."])
+    result.stdout.fnmatch_lines(["*test_wrong is not async, but *Use the fixture emulator instead."])
 
 
 def test_the_mark_of_a_test_adds_to_those_of_its_class_and_module(shop: Path, pytester: pytest.Pytester) -> None:
@@ -152,8 +152,8 @@ def test_a_mark_with_an_unknown_argument_lists_those_that_there_are(shop: Path, 
         """)
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["@pytest.mark.emulator takes no 'variables'", "  It takes config, env, vars, *"])
-    result.stdout.fnmatch_lines(["@pytest.mark.emulator(vars='A=1'): vars is a dict, *"])
+    result.stdout.fnmatch_lines(["@pytest.mark.emulator does not take 'variables'", "  It takes config, env, vars, *"])
+    result.stdout.fnmatch_lines(["@pytest.mark.emulator(vars='A=1'): vars must be a dict *"])
 
 
 def test_chaos_by_mark_is_a_seed_or_true_or_a_chaos(shop: Path, pytester: pytest.Pytester) -> None:
@@ -273,7 +273,7 @@ def test_without_a_configuration_a_test_is_told_what_to_do(pytester: pytest.Pyte
     pytester.makepyfile("def test(emulator): ...")
     result = pytester.runpytest_inprocess("-W", "error")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["there is no wrangler.jsonc*", "  Make one (`emulator init NAME`)*"])
+    result.stdout.fnmatch_lines(["there is no wrangler.jsonc*", "  Create one (`emulator init NAME`)*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*plugin.py*")
 

@@ -1,4 +1,5 @@
-"""What a test is told: messages, deliveries and results, each with a `repr` that says what matters in one line."""
+"""What a test gets to see: messages, deliveries and results, each with a `repr` that shows the essentials in one
+line."""
 
 from __future__ import annotations
 
@@ -29,11 +30,11 @@ def _short(value: object, limit: int = 60) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """A message as it was when it was looked at.
+    """A message as it was when it was inspected.
 
-    `attempts` counts its deliveries from this queue. `due` is when it is, or became, deliverable. `failures` are the
-    deliveries that did not end in an ack, oldest first; for a dead letter those in the queue that it came from, which
-    `dead_letter` names.
+    `attempts` counts its deliveries from this queue. `due` is when it can, or could first, be delivered. `failures` are
+    the deliveries that did not end in an ack, oldest first; for a dead letter, those in the queue that it came from,
+    which `dead_letter` names.
     """
 
     id: str
@@ -49,14 +50,14 @@ class Message:
 
     @property
     def last_error(self) -> str:
-        """Why it failed last, in one line; empty when it never did. For a dead letter, why it died."""
+        """Why it failed last, in one line; empty if it never failed. For a dead letter, why it died."""
         if self.dead_letter is not None and not self.failures:
             return self.dead_letter.last_error
         return next((attempt.error for attempt in reversed(self.failures) if attempt.error), "")
 
     @property
     def last_traceback(self) -> str:
-        """The whole of `last_error`."""
+        """The traceback of `last_error`."""
         failures = self.failures or (self.dead_letter.attempts if self.dead_letter is not None else ())
         return next((attempt.traceback for attempt in reversed(failures) if attempt.traceback), "")
 
@@ -76,7 +77,7 @@ class Message:
 
 
 def look_at(stored: StoredMessage, queue: str, state: State) -> Message:
-    """A picture of a message of the broker's. A body that cannot be decoded shows as its bytes."""
+    """A copy of one of the broker's messages for a test. A body that cannot be decoded appears as its bytes."""
     body: Any
     try:
         body = decode(stored.body, stored.content_type)
@@ -100,9 +101,9 @@ def look_at(stored: StoredMessage, queue: str, state: State) -> Message:
 class Delivery:
     """A batch that was delivered and settled.
 
-    `outcome` is `ok` when the handler returned, else `exception`, `exceeded_cpu` or `exceeded_wall_time`, with the
+    `outcome` is `ok` if the handler returned, else `exception`, `exceeded_cpu` or `exceeded_wall_time`, with the
     `error` in one line and its `traceback`. Every message of `messages` is in exactly one of `acked`, `retried`,
-    `dead_lettered` and `dropped`. `retry_delays` are in seconds, by message id. `at` is when it was handed over;
+    `dead_lettered` and `dropped`. `retry_delays` are in seconds, by message id. `at` is when the batch was delivered;
     `duration` is in virtual seconds.
     """
 
@@ -130,7 +131,8 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Metrics:
-    """The backlog of a queue: everything that is not settled. `oldest_message_timestamp` is None when it is empty."""
+    """The backlog of a queue: every message that is not settled. `oldest_message_timestamp` is None if there is
+    none."""
 
     backlog_count: int
     backlog_bytes: int
@@ -139,7 +141,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class RetryBatch:
-    """Whether the handler called `retryAll()`, and its delay in seconds, None for the consumer's."""
+    """Whether the handler called `retryAll()`, and the delay in seconds; None means the consumer's delay."""
 
     retry: bool
     delay_seconds: int | None = None
@@ -147,7 +149,7 @@ class RetryBatch:
 
 @dataclass(frozen=True)
 class RetryMessage:
-    """A message on which the handler called `retry()`, and the delay in seconds, None for the consumer's."""
+    """A message on which the handler called `retry()`, and the delay in seconds; None means the consumer's delay."""
 
     id: str
     delay_seconds: int | None = None
@@ -155,7 +157,7 @@ class RetryMessage:
 
 @dataclass(frozen=True)
 class QueueResult:
-    """What a `queue` handler decided about a batch that was handed to it directly.
+    """What a `queue` handler decided about a batch that was given to it directly.
 
     `outcome` is as in `Delivery`, with the `error` in one line and its `traceback`. `explicit_acks` are the ids of the
     messages that were acked one by one. Lists are in the order of the batch.
@@ -197,8 +199,9 @@ def message(
     timestamp: datetime | None = None,
     content_type: ContentType = "json",
 ) -> StoredMessage:
-    """A message for `dispatch_queue`, where its `id`, `attempts` or `timestamp` matter. The id is random unless given,
-    the timestamp the time at which it is dispatched. Raises TypeError when `body` is no value of `content_type`."""
+    """A message for `dispatch_queue`, for tests in which its `id`, `attempts` or `timestamp` matter. By default the id
+    is random and the timestamp is the time of the dispatch. Raises TypeError if `body` is not a value of
+    `content_type`."""
     from uuid import uuid4
 
     sent = NOW if timestamp is None else timestamp.timestamp()
@@ -206,8 +209,8 @@ def message(
 
 
 def to_dispatch(each: Any, number: int, content_type: ContentType, now: float) -> StoredMessage:
-    """What `dispatch_queue` hands over for a body, for what `message` made, or for a Message that was looked at. The
-    id of a body is its `number`, in 32 hex digits."""
+    """What `dispatch_queue` delivers for a body, for a message made by `message`, or for a Message that was inspected.
+    The id of a body is its `number`, in 32 hex digits."""
     if isinstance(each, StoredMessage):
         sent = now if each.timestamp == NOW else each.timestamp
         return StoredMessage(each.id, each.body, each.content_type, sent, now, now, each.attempts)

@@ -20,21 +20,21 @@ from emulator.session.session import Session
 
 
 def make_control(session: Session, token: str = "", routes_beside: Sequence[Route] = ()) -> Starlette:
-    """The control plane of a session as an ASGI application, with the REST API, which requires `token` where there is
-    one, and `routes_beside` it. The worker that a request is for is in `scope["emulator.worker"]`."""
+    """The control plane of a session as an ASGI application, with `routes_beside` it. If `token` is not empty, the REST
+    API requires it. The worker that a request is for is in `scope["emulator.worker"]`."""
     routes: list[Route | Mount] = [
         Route("/cdn-cgi/handler/scheduled", _scheduled, methods=["GET", "POST"]),
         *routes_beside,
         Mount(API_PREFIX, make_api(session, token)),
     ]
     addresses = ["/cdn-cgi/handler/scheduled?cron=", *(f"{API_PREFIX}{part.root}" for part in rest_parts(session))]
-    text = f"There are {', '.join(addresses[:-1])} and {addresses[-1]}\n"
+    text = f"These addresses are answered: {', '.join(addresses[:-1])} and {addresses[-1]}\n"
     return Starlette(routes=routes, exception_handlers={HTTPException: partial(_http_error, text)})
 
 
 async def _scheduled(request: Request) -> Response:
-    """Run the `scheduled` handler: `?cron=` names the trigger (empty when absent), `?time=` the milliseconds since the
-    epoch that it was due (now when absent)."""
+    """Run the `scheduled` handler: `?cron=` names the trigger (empty if absent), and `?time=` is the time at which it
+    was due, in milliseconds since the epoch (now if absent)."""
     host: Host = request.scope["emulator.worker"]
     cron = request.query_params.get("cron", "")
     given = request.query_params.get("time")

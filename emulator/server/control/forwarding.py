@@ -1,4 +1,4 @@
-"""Takes the messages that other sessions have for queues that are consumed here; see `emulator.session.peers`."""
+"""Accepts messages that other sessions send for queues that are consumed here; see `emulator.session.peers`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH, decode_messages
 from emulator.session.session import Session
 
 MAX_BODY_BYTES: Final = MAX_BATCH_COUNT * (MAX_MESSAGE_BYTES + 100_000)
-"""A batch of the largest messages, each with why it died."""
+"""A batch of messages of the largest size, each with the reason why it died."""
 
 
 def make_forwarding(session: Session, token: str) -> Route:
-    """The route for messages from other sessions. With a `token`, that is required of every request."""
+    """The route for messages from other sessions. If `token` is not empty, every request must carry it."""
     guarded = Guard(_Endpoint(session), token)
     return Route(f"{FORWARD_PATH}{{queue}}", guarded, methods=["POST"])
 
 
 class _Endpoint:
-    """An ASGI application (not a function, which Starlette would call with a request)."""
+    """An ASGI application; Starlette would call a function with a request."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -49,7 +49,7 @@ async def _take(session: Session, request: Request) -> Response:
                 return PlainTextResponse(f"the body is over the limit of {MAX_BODY_BYTES:,} bytes\n", 413)
         messages = decode_messages(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return PlainTextResponse(f"the body is no list of messages: {error}\n", 400)
+        return PlainTextResponse(f"the body is not a list of messages: {error}\n", 400)
     except ClientDisconnect:
         return PlainTextResponse("the client went away\n", 400)
     broker = session.broker

@@ -1,7 +1,7 @@
-"""What clients send: the shapes of request bodies, and the numbers in them made settings.
+"""What clients send: the shapes of request bodies, and how their numbers become settings.
 
-Types are checked as a body is decoded, ranges here, because each kind of setting has an error code of its own. Some
-clients send whole numbers as `10.0`. A key that nobody knows is ignored, as production does.
+Types are checked when a body is decoded. Ranges are checked here, because each kind of setting has an error code of its
+own. Some clients send whole numbers as `10.0`. Unknown keys are ignored, as in production.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ MAX_WAIT_TIME_MS = Range(MAX_BATCH_TIMEOUT_SECONDS.low * 1000, MAX_BATCH_TIMEOUT
 
 
 def whole(value: Number) -> Number:
-    """`10.0` as 10; what is no whole number stays as it is, and is in no range."""
+    """`10.0` as 10. A number that is not whole stays as it is, and is in no range."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class QueueSettingsBody(msgspec.Struct):
-    """Settings of a queue; None is what is not given."""
+    """Settings of a queue; None means not given."""
 
     delivery_delay: Number | None = None
     delivery_paused: bool | None = None
     message_retention_period: Number | None = None
 
     def over(self, settings: QueueSettings) -> QueueSettings:
-        """`settings` with what is given here. Raises ApiError for a number out of range."""
+        """`settings` with the given ones replaced. Raises ApiError for a number that is out of range."""
         delay, retention = self.delivery_delay, self.message_retention_period
         paused = settings.delivery_paused if self.delivery_paused is None else self.delivery_paused
         return QueueSettings(
@@ -72,7 +72,7 @@ class QueueChange(msgspec.Struct):
 
 
 class ConsumerSettingsBody(msgspec.Struct):
-    """Settings of a consumer, by the API's names or by those of a configuration; None is what is not given."""
+    """Settings of a consumer, under the API's names or those of a configuration; None means not given."""
 
     batch_size: Number | None = None
     max_batch_size: Number | None = None
@@ -85,7 +85,7 @@ class ConsumerSettingsBody(msgspec.Struct):
 
 
 class ConsumerBody(msgspec.Struct):
-    """`POST .../consumers` and `PUT .../consumers/{cid}`. An empty `dead_letter_queue` is none."""
+    """`POST .../consumers` and `PUT .../consumers/{cid}`. An empty `dead_letter_queue` means none."""
 
     type: ConsumerType
     script_name: str = ""
@@ -93,7 +93,8 @@ class ConsumerBody(msgspec.Struct):
     settings: ConsumerSettingsBody | None = None
 
     def read(self) -> ConsumerSettings:
-        """The settings, with the defaults for what is not given. Raises ApiError for what is out of range."""
+        """The settings, with defaults for those that are not given. Raises ApiError for a number that is out of
+        range."""
         given = self.settings or ConsumerSettingsBody()
         found: dict[str, Any] = {}
         for key, name, value, allowed in (
@@ -175,19 +176,19 @@ class MessagePurgeBody(msgspec.Struct):
 
 
 class RedriveBody(msgspec.Struct):
-    """`POST /emulator/queues/{id}/redrive`. Without `to`, to where the messages came from."""
+    """`POST /emulator/queues/{id}/redrive`. Without `to`, messages go back to where they came from."""
 
     to: str | None = None
 
 
 class PurgeBody(msgspec.Struct):
-    """`POST .../purge`. Says outright that messages are to be deleted for good."""
+    """`POST .../purge`. Says explicitly that messages are to be deleted for good."""
 
     delete_messages_permanently: Literal[True]
 
 
 def check_queue_name(key: str, name: str, code: int) -> None:
-    """Raise ApiError when a queue cannot have that name."""
+    """Raise ApiError if a queue cannot have this name."""
     if not QUEUE_NAME.accepts(name):
         raise ApiError(400, code, f"{key} is {name[:80]!r}; it must be {QUEUE_NAME.allowed}")
 

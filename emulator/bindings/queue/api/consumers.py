@@ -1,4 +1,4 @@
-"""Calls about the consumer of a queue. A queue has one at most; the API speaks of a list all the same."""
+"""Calls about the consumer of a queue. A queue has at most one, but the API treats them as a list."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from emulator.queues.settings import ConsumerSettings
 
 
 def consumer_shapes(session: SessionView, queue: Queue) -> list[dict[str, Any]]:
-    """The consumers of a queue as clients see them: one, or none.
+    """The consumers of a queue as clients see them: one or none.
 
-    `script` is where wrangler looks for the worker's name, `script_name` where the SDKs do.
+    wrangler looks for the worker's name in `script`, the SDKs in `script_name`.
     """
     state = session.broker.state_of(queue.name)
     settings = state.consumer
@@ -59,7 +59,7 @@ def get_consumer(call: Call, _body: None) -> dict[str, Any]:
 
 
 def create_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
-    """`POST .../consumers`. Refused when the queue has one."""
+    """`POST .../consumers`. Refused if the queue already has one."""
     queue = queue_of(call)
     settings = _read(call, queue, body)
     state = call.session.broker.state_of(queue.name)
@@ -73,7 +73,7 @@ def create_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
 
 
 def update_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
-    """`PUT .../consumers/{consumer_id}`. What is not given becomes the default."""
+    """`PUT .../consumers/{consumer_id}`. Settings that are not given become the defaults."""
     queue = queue_of(call)
     _existing(call, queue)
     settings = _read(call, queue, body)
@@ -100,7 +100,7 @@ def _existing(call: Call, queue: Queue) -> dict[str, Any]:
 
 
 def _read(call: Call, queue: Queue, body: ConsumerBody) -> ConsumerSettings:
-    """The settings in a body, once all of it is found to be good."""
+    """The settings in a body, once all of it has been checked."""
     settings = body.read()
     if settings.dead_letter_queue == queue.name:
         text = f"dead_letter_queue is {queue.name!r}; a queue cannot be its own dead letter queue"
@@ -111,7 +111,7 @@ def _read(call: Call, queue: Queue, body: ConsumerBody) -> ConsumerSettings:
     hosts = {host.config.name: host for host in call.session.hosts}
     host = hosts.get(body.script_name)
     if host is None:
-        text = f"there is no worker {body.script_name[:64]!r} in this session; the workers are: {', '.join(hosts)}"
+        text = f"worker {body.script_name[:64]!r} is not part of this session; its workers are: {', '.join(hosts)}"
         raise ApiError(404, ApiErrorCode.WORKER_NOT_FOUND, text)
     if host.failure is None and "queue" not in host.handlers:
         text = f"queue handler is missing: the worker {body.script_name} has no queue entrypoint"

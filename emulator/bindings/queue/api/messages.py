@@ -37,7 +37,7 @@ def push_message(call: Call, body: MessageBody) -> dict[str, Any]:
 
 
 def push_batch(call: Call, body: BatchBody) -> dict[str, Any]:
-    """`POST .../messages/batch`: send 1 to 100, all or none."""
+    """`POST .../messages/batch`: send 1 to 100 messages, all or none."""
     if not body.messages:
         raise QueueError(QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS, "messages is empty; a batch has 1 to 100")
     outgoing = [_outgoing(message, f"messages[{index}].") for index, message in enumerate(body.messages)]
@@ -45,7 +45,7 @@ def push_batch(call: Call, body: BatchBody) -> dict[str, Any]:
 
 
 def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
-    """`POST .../messages/pull`: lease what is ready, at once and possibly nothing."""
+    """`POST .../messages/pull`: lease messages that are ready. Does not wait; there may be none."""
     name = queue_of(call).name
     batch_size = _count(body.batch_size, "batch_size")
     timeout_ms = (
@@ -62,7 +62,7 @@ def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
 
 
 def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any]:
-    """`POST .../messages/ack`. A lease id that means nothing is told of in `warnings`, and changes nothing."""
+    """`POST .../messages/ack`. An unknown lease id is reported in `warnings`, and changes nothing."""
     retries = [
         (
             retry.lease_id,
@@ -71,14 +71,14 @@ def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any
         for index, retry in enumerate(body.retries)
     ]
     done = call.session.broker.acknowledge(queue_of(call).name, [ack.lease_id for ack in body.acks], retries)
-    warnings = dict.fromkeys(done.unknown, "unknown lease id: the message is settled, or was leased again")
-    warnings |= dict.fromkeys(done.expired, "the lease has expired: the message was given back already")
+    warnings = dict.fromkeys(done.unknown, "unknown lease id: the message was settled, or leased again")
+    warnings |= dict.fromkeys(done.expired, "the lease has expired: the message is back in its queue")
     retried = len(done.result.retry_messages)
     return {"ackCount": len(done.ended) - retried, "retryCount": retried, "warnings": warnings}
 
 
 def peek_messages(call: Call, body: PeekBody) -> dict[str, Any]:
-    """`POST .../messages/peek`: look at what waits. Under `emulator` is what production does not tell."""
+    """`POST .../messages/peek`: look at waiting messages. `emulator` holds what production does not reveal."""
     batch_size = _count(body.batch_size, "batch_size")
     messages = call.session.broker.peek(
         queue_of(call).name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size
@@ -91,11 +91,11 @@ def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
     refs = {each.ref for each in body.refs}
     gone = {message.id for message in call.session.broker.purge_messages(queue_of(call).name, refs)}
     missing = (ref for ref in refs if ref not in gone)
-    return {"errors": [], "warnings": dict.fromkeys(missing, "no message that waits has this ref")}
+    return {"errors": [], "warnings": dict.fromkeys(missing, "no waiting message has this ref")}
 
 
 def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
-    """`POST /emulator/queues/{queue_id}/redrive`, which is not Cloudflare's: give dead letters another chance."""
+    """`POST /emulator/queues/{queue_id}/redrive`, which Cloudflare does not have: give dead letters another chance."""
     name = queue_of(call).name
     done = call.session.broker.redrive(name, body.to)
     for target, moved in done.moved.items():
@@ -124,7 +124,7 @@ def _outgoing(message: MessageBody, path: str) -> Outgoing:
 
 
 def _shape(message: Message) -> dict[str, Any]:
-    """A message as a client gets it. Text is as it is, all else base64."""
+    """A message as a client gets it: text unchanged, everything else in base64."""
     text = message.content_type == "text"
     body = message.body.decode("utf-8", "replace") if text else b64encode(message.body).decode()
     return {
@@ -140,7 +140,8 @@ def _shape(message: Message) -> dict[str, Any]:
 
 
 def _inside(message: Message) -> dict[str, Any]:
-    """What the emulator knows of a message that waits: since when or until when, and what went wrong with it."""
+    """What the emulator knows about a waiting message: since when or until when it waits, and what went wrong with
+    it."""
     letter = message.dead_letter
     inside: dict[str, Any] = {
         "source": message.source,

@@ -1,4 +1,4 @@
-"""Calls about queues themselves: listing, making, changing, purging and deleting them."""
+"""Calls about queues: listing, creating, changing, purging and deleting them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from emulator.queues.settings import QueueSettings
 
 
 def list_queues(call: Call, _body: None) -> Page:
-    """`GET .../queues`, in the order of their creation; `name`, which may come several times, picks some."""
+    """`GET .../queues`, in the order of creation. `name`, which may be repeated, selects some."""
     queues = list(call.session.broker.queues)
     names = call.query.getlist("name")
     if names:
@@ -49,17 +49,17 @@ def get_queue(call: Call, _body: None) -> dict[str, Any]:
 
 
 def overwrite_queue(call: Call, body: QueueChange) -> dict[str, Any]:
-    """`PUT .../queues/{queue_id}`. What is not given becomes the default."""
+    """`PUT .../queues/{queue_id}`. Settings that are not given become the defaults."""
     return _change(call, body, QueueSettings())
 
 
 def edit_queue(call: Call, body: QueueChange) -> dict[str, Any]:
-    """`PATCH .../queues/{queue_id}`. What is not given stays."""
+    """`PATCH .../queues/{queue_id}`. Settings that are not given stay as they are."""
     return _change(call, body, queue_of(call).settings)
 
 
 def delete_queue(call: Call, _body: None) -> None:
-    """`DELETE .../queues/{queue_id}`. Its messages and its consumer go with it."""
+    """`DELETE .../queues/{queue_id}`, with its messages and its consumer."""
     name = queue_of(call).name
     call.session.delete_queue(name)
     call.report(f"queue {name} deleted")
@@ -71,14 +71,14 @@ def get_metrics(call: Call, _body: None) -> dict[str, int]:
 
 
 def start_purge(call: Call, _body: PurgeBody) -> dict[str, Any]:
-    """`POST .../purge`. It is done when this returns; what is in flight is left to its consumer."""
+    """`POST .../purge`. Done when this returns; messages in flight are left to their consumer."""
     queue = queue_of(call)
     call.session.broker.purge(queue.name)
     return _shape(call, queue)
 
 
 def get_purge(call: Call, _body: None) -> dict[str, str | None]:
-    """`GET .../purge`: when the queue was last purged; nothing where it never was."""
+    """`GET .../purge`: when the queue was last purged; empty if it never was."""
     purged_at = call.session.broker.state_of(queue_of(call).name).purged_at
     if purged_at is None:
         return {"completed": None, "started_at": None}

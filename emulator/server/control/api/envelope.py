@@ -28,7 +28,7 @@ def success(result: object) -> Response:
 
 
 def failure(error: ApiError) -> Response:
-    """The answer to a call that was refused. The SDKs are told not to ask again, for the answer would be the same."""
+    """The answer to a call that was refused. The SDKs are told not to retry, because the answer would be the same."""
     errors = [{"code": int(error.code), "message": error.message}]
     envelope = {"success": False, "errors": errors, "messages": [], "result": None}
     headers = {} if error.status == 429 else {"x-should-retry": "false"}

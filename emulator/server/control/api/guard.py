@@ -1,9 +1,9 @@
-"""Who may use the REST API. It changes state, so a web page that the user happens to visit must not.
+"""Who may use the REST API. It changes state, so a web page that the user happens to visit must not be able to use it.
 
-The `Host` header is checked for the whole control plane before a request comes here (a foreign name that resolves to
-this machine is refused). Beyond that: a request that a page of another origin makes is refused by its `Origin`; there
-are no CORS headers, so a browser sends such a page's request with credentials or a JSON body not even after asking; and
-where the server can be reached from other machines, a token is required.
+The `Host` header is checked for the whole control plane before a request gets here, so that a foreign name that
+resolves to this machine is refused. Beyond that, a request from a page of another origin is refused by its `Origin`.
+There are no CORS headers, so browsers do not send such a page's requests if they have credentials or a JSON body. If
+other machines can reach the server, a token is required.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from emulator.bindings.rest import ApiError, ApiErrorCode
 from emulator.server.control.api.envelope import failure
 
 MAX_BODY_BYTES: Final = 2_000_000
-"""The largest batch has 256,000 bytes; JSON's escapes make at most six of one."""
+"""The largest batch has 256,000 bytes, and JSON's escapes make at most six bytes of one."""
 
 _JSON: Final = "application/json"
 
 
 class Guard:
-    """Lets requests through to an ASGI application, or refuses them. An empty `token` lets any bearer token pass."""
+    """Passes requests on to an ASGI application, or refuses them. If `token` is empty, any bearer token is accepted."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -52,10 +52,10 @@ class Guard:
 
 
 async def read_body(request: Request) -> bytes:
-    """The body of a request that must have a JSON one. Raises ApiError when it is not declared so, or too large.
+    """The body of a request that must have a JSON body. Raises ApiError if it is not declared as JSON, or too large.
 
-    wrangler sends its JSON as `text/plain`. That is let through where the request carries an `Authorization` header,
-    which no page of another origin can send without leave.
+    wrangler sends its JSON as `text/plain`. That is accepted if the request has an `Authorization` header, which a page
+    of another origin cannot send without permission.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != _JSON and not (content_type == "text/plain" and _bearer(request.headers)):
@@ -72,7 +72,9 @@ async def read_body(request: Request) -> bytes:
                     too_large = True
                     break
         except ClientDisconnect:
-            raise ApiError(400, ApiErrorCode.INVALID_HEADERS, "the client went away before its body was here") from None
+            raise ApiError(
+                400, ApiErrorCode.INVALID_HEADERS, "the client disconnected before its whole body arrived"
+            ) from None
     if too_large:
         raise ApiError(413, ApiErrorCode.BODY_TOO_LARGE, f"the body is over the limit of {MAX_BODY_BYTES:,} bytes")
     return bytes(body)

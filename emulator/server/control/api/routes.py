@@ -1,4 +1,4 @@
-"""Which call answers where, and how a request becomes one."""
+"""Which call answers at which address, and how a request becomes a call."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def rest_parts(session: Session) -> list[Rest]:
 
 
 def make_api(session: Session, token: str = "") -> ASGIApp:
-    """The API on `session` as an ASGI application, to be mounted where it is to answer. With a `token`, that is
-    required of every request."""
+    """The API on `session` as an ASGI application, to be mounted. If `token` is not empty, every request must carry
+    it."""
     parts = rest_parts(session)
     handlers: dict[Any, Any] = {HTTPException: _no_route(parts), ApiError: _api_error, 500: _our_bug}
     for part in parts:
@@ -40,7 +40,7 @@ def make_api(session: Session, token: str = "") -> ASGIApp:
 
 
 def _endpoint(session: Session, route: ApiRoute) -> Any:
-    """What decodes a request, makes the call and wraps its result."""
+    """A function that decodes a request, makes the call and wraps its result."""
     decode: Callable[[bytes], Any] | None = None if route.body is None else msgspec.json.Decoder(route.body).decode
 
     async def endpoint(request: Request) -> Response:
@@ -55,7 +55,7 @@ def _decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
     try:
         return decode(body)
     except msgspec.ValidationError as error:
-        raise ApiError(400, ApiErrorCode.INVALID_BODY, f"the body does not fit: {error}") from None
+        raise ApiError(400, ApiErrorCode.INVALID_BODY, f"the body is invalid: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, ApiErrorCode.MALFORMED_BODY, f"the body is not JSON: {error}") from None
 
@@ -90,5 +90,5 @@ def _no_route(parts: Sequence[Rest]) -> Any:
 
 
 async def _our_bug(_request: Request, error: Exception) -> Response:
-    text = f"the emulator failed, which is a bug: {type(error).__name__}: {error}"
+    text = f"the emulator failed, which is a bug of its own: {type(error).__name__}: {error}"
     return failure(ApiError(500, ApiErrorCode.INTERNAL, text))

@@ -89,8 +89,13 @@ def test_a_second_consumer_is_refused(rest: Rest) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code", "part"),
     [
-        ({"type": "worker", "script_name": "nobody"}, 404, 10007, "the workers are: shop, web"),
-        ({"type": "worker"}, 404, 10007, "no worker ''"),
+        (
+            {"type": "worker", "script_name": "nobody"},
+            404,
+            10007,
+            "'nobody' is not part of this session; its workers are: shop, web",
+        ),
+        ({"type": "worker"}, 404, 10007, "worker '' is not part of this session"),
         ({"type": "worker", "script_name": "web"}, 400, 11001, "queue handler is missing"),
         ({"type": "email"}, 400, 10207, "$.type"),
         ({}, 400, 10207, "type"),
