@@ -11,7 +11,6 @@ and the documentation. What start-up does not need, a kind imports inside its me
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from emulator.base.bus import Bus, Notice
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
 class Resources:
     """What the services of a session share."""
 
-    queues: Broker
-    bus: Bus
-    clock: Clock
+    def __init__(self, queues: Broker, bus: Bus, clock: Clock) -> None:
+        self.queues = queues
+        self.bus = bus
+        self.clock = clock
 
     def warn(self, worker: str, text: str) -> None:
         """Tell the user of something that a worker's code should not do."""
@@ -48,16 +47,6 @@ class Overview(NamedTuple):
     noun: str
     name: str
     text: str
-
-
-class Documentation(NamedTuple):
-    """The row of a kind in the table of docs/configuration.md. `declared_in` is where, in Markdown; the last two are
-    what a worker in each language gets."""
-
-    title: str
-    declared_in: str
-    python: str
-    javascript: str
 
 
 class Service(Generic[S]):
@@ -93,7 +82,9 @@ class BindingKind(Generic[S]):
     """What a Python worker's author declares, and where: `("a queue", 'under "queues.producers"')`. Completes the error
     about a name that `env` does not have."""
 
-    documentation: Documentation
+    documentation: tuple[str, str, str, str]
+    """Its row in the table of docs/configuration.md, in Markdown: what it is called, where it is declared, and what a
+    Python and a JavaScript worker get."""
 
     def read(self, section: Section) -> None:
         """Take what stands in a section under this kind's keys, with `section.claim`, `bind` and `declare`, and report

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
@@ -145,7 +145,7 @@ class Rest:
     about: str
     root: str
     routes: Sequence[Route]
-    refusals: Mapping[type[Exception], Callable[[Any], ApiError]] = field(default_factory=dict)
+    refusals: Sequence[tuple[type[Exception], Callable[[Any], ApiError]]] = ()
 
 
 def iso(seconds: float) -> str:

@@ -3,7 +3,6 @@
 Errors name file, line, column and key path, and all errors of a file come at once.
 """
 
-from emulator.config.changes import describe_changes
 from emulator.config.conflicts import check_conflicts
 from emulator.config.loading import find_config, load_config
 from emulator.config.model import JSON, Binding, Declaration, Place, WorkerConfig
@@ -15,7 +14,6 @@ __all__ = [
     "Place",
     "WorkerConfig",
     "check_conflicts",
-    "describe_changes",
     "find_config",
     "load_config",
 ]

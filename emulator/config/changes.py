@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from emulator.config.model import Bundling, WorkerConfig
-from emulator.config.section import ConfigKind
+
+if TYPE_CHECKING:
+    from emulator.config.kind import ConfigKind
 
 _PLAIN: Final = (
     ("name", "name"),

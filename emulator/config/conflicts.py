@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from emulator.base.errors import ConfigError, Problem
 from emulator.config.document import problem_at
 from emulator.config.model import Place, WorkerConfig
-from emulator.config.section import ConfigKind
+
+if TYPE_CHECKING:
+    from emulator.config.kind import ConfigKind
 
 
 def check_conflicts(workers: Sequence[WorkerConfig], kinds: Iterable[ConfigKind]) -> None:

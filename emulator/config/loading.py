@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from emulator.base.errors import ConfigError, EmulatorError, Problem
 from emulator.base.words import reason, shown_path
@@ -23,7 +23,10 @@ from emulator.config.document import (
 from emulator.config.env_files import read_env_files
 from emulator.config.model import DEFAULT_CPU_MS, JAVASCRIPT_SUFFIXES, Bundling, WorkerConfig
 from emulator.config.reading import WorkerSection, read_settings
-from emulator.config.section import ConfigKind, Draft
+from emulator.config.section import Draft
+
+if TYPE_CHECKING:
+    from emulator.config.kind import ConfigKind
 
 CONFIG_NAMES: Final = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 

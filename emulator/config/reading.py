@@ -7,13 +7,16 @@ here reads files; that is `loading`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from emulator.config import checks, wrangler_keys
 from emulator.config.bundling import BUNDLING_KEYS, inherited, read_bundling
 from emulator.config.checks import Check, found
 from emulator.config.document import Findings, KeyPath, format_path
-from emulator.config.section import ConfigKind, Key, Section, did_you_mean, must_be, read_object
+from emulator.config.section import Key, Section, did_you_mean, must_be, read_object
+
+if TYPE_CHECKING:
+    from emulator.config.kind import ConfigKind
 
 SECTION_KEYS: Final[Mapping[str, Check]] = {
     "name": checks.WORKER_NAME,

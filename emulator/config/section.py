@@ -1,4 +1,4 @@
-"""What a binding kind is to the configuration, and what it reads from: the top level of a file, or one environment.
+"""What binding kinds read from: the top level of a file, or one environment.
 
 A kind has keys of its own. It checks what stands under them, takes what is sound as bindings and declarations, and
 reports what is not, with its place.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
-from emulator.base.errors import Problem
 from emulator.config import checks
 from emulator.config.checks import Check, found
 from emulator.config.document import Findings, KeyPath
 from emulator.config.env_files import EnvFiles
-from emulator.config.model import Binding, Declaration, WorkerConfig
-
-T = TypeVar("T", Binding, Declaration)
+from emulator.config.model import Binding, Declaration
 
 
 class Key(NamedTuple):
@@ -27,25 +24,6 @@ class Key(NamedTuple):
     check: Check
     inherited: bool = False
     top_level_only: bool = False
-
-
-class ConfigKind(Protocol):
-    """What reading, comparing and checking configurations needs to know of a binding kind."""
-
-    name: ClassVar[str]
-    keys: Mapping[str, Key]
-
-    def read(self, section: Section) -> None:
-        """Take what stands in a section under this kind's keys. Whatever it holds, this does not raise."""
-
-    def complete(self, draft: Draft) -> None:
-        """Add what does not stand in the file, or look at what only shows when all of it has been read."""
-
-    def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterable[str]:
-        """In words, what is different: `var GREETING added`."""
-
-    def conflicts(self, workers: Sequence[WorkerConfig]) -> Iterable[Problem]:
-        """What keeps workers from running in one session."""
 
 
 class Section:

@@ -22,7 +22,7 @@ from emulator.bindings.kind import Resources
 from emulator.bindings.queue.config import consumers_of, producers_of
 from emulator.bindings.registry import KINDS
 from emulator.bindings.services import Services
-from emulator.config import check_conflicts, describe_changes
+from emulator.config import check_conflicts
 from emulator.config.model import WorkerConfig
 from emulator.hosts.factory import HostFactory, same_host
 from emulator.hosts.host import Host, NotLoaded
@@ -119,6 +119,8 @@ class Session:
         """Give a worker a new configuration: its queues and consumers change here and now, messages stay. What its code
         sees (vars, secrets, bindings) follows with the next `reload`. Raises ConfigError when it does not go together
         with those of the other workers, and changes nothing then."""
+        from emulator.config.changes import describe_changes  # no start needs it
+
         old = self.configs[index]
         check_conflicts([*self.configs[:index], config, *self.configs[index + 1 :]], KINDS)
         changes = describe_changes(old, config, KINDS)

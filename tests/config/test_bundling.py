@@ -10,7 +10,8 @@ import pytest
 
 from emulator.base.errors import ConfigError
 from emulator.bindings.registry import KINDS
-from emulator.config import WorkerConfig, describe_changes
+from emulator.config import WorkerConfig
+from emulator.config.changes import describe_changes
 from emulator.config.model import Bundling, ModuleRule
 from tests.support.configs import load_config
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from emulator.bindings.queue.config import Consumer, Producer
 from emulator.bindings.registry import KINDS
 from emulator.bindings.service.kind import ServiceBinding
-from emulator.config import describe_changes
+from emulator.config.changes import describe_changes
 from emulator.queues.settings import ConsumerSettings
 from tests.config.project import load, wrap
 from tests.support.configs import declared, make_config

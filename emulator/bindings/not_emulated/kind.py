@@ -8,78 +8,71 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Documentation, Resources, Service
-from emulator.bindings.wiring import Module, Wiring
+from emulator.bindings.kind import BindingKind, Resources, Service
 from emulator.config import checks
-from emulator.config.changes import set_changes
 from emulator.config.document import KeyPath
 from emulator.config.model import WorkerConfig
 from emulator.config.section import Key, Section
 
+if TYPE_CHECKING:
+    from emulator.bindings.wiring import Wiring
+
 _MODULE_NAME: Final = "emulator:not-emulated"
 
 
-class _Shape(NamedTuple):
-    """How bindings stand under a key. `container` is the key that holds them, where they are not the value itself, and
-    `name_field` that of one which names it; None: they are the keys of an object. The rest is as in `Key`."""
-
-    container: str = ""
-    name_field: str | None = "binding"
-    inherited: bool = False
-    top_level_only: bool = False
-
-
-SHAPES: Final[Mapping[str, _Shape]] = {
-    "ai": _Shape(),
-    "ai_search": _Shape(),
-    "ai_search_namespaces": _Shape(),
-    "analytics_engine_datasets": _Shape(),
-    "artifacts": _Shape(),
-    "assets": _Shape(inherited=True),
-    "browser": _Shape(),
-    "d1_databases": _Shape(),
-    "data_blobs": _Shape(name_field=None, top_level_only=True),
-    "dispatch_namespaces": _Shape(),
-    "durable_objects": _Shape(container="bindings", name_field="name"),
-    "flagship": _Shape(),
-    "hyperdrive": _Shape(),
-    "images": _Shape(),
-    "kv_namespaces": _Shape(),
-    "logfwdr": _Shape(container="bindings", name_field="name", inherited=True),
-    "media": _Shape(),
-    "mtls_certificates": _Shape(),
-    "pipelines": _Shape(),
-    "r2_buckets": _Shape(),
-    "ratelimits": _Shape(name_field="name"),
-    "secrets_store_secrets": _Shape(),
-    "send_email": _Shape(name_field="name"),
-    "stream": _Shape(),
-    "text_blobs": _Shape(name_field=None, top_level_only=True),
-    "unsafe": _Shape(container="bindings", name_field="name"),
-    "unsafe_hello_world": _Shape(),
-    "vectorize": _Shape(),
-    "version_metadata": _Shape(),
-    "vpc_networks": _Shape(),
-    "vpc_services": _Shape(),
-    "wasm_modules": _Shape(name_field=None, top_level_only=True),
-    "worker_loaders": _Shape(),
-    "workflows": _Shape(),
+_PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
+    "ai": ("", "binding"),
+    "ai_search": ("", "binding"),
+    "ai_search_namespaces": ("", "binding"),
+    "analytics_engine_datasets": ("", "binding"),
+    "artifacts": ("", "binding"),
+    "assets": ("", "binding"),
+    "browser": ("", "binding"),
+    "d1_databases": ("", "binding"),
+    "data_blobs": ("", None),
+    "dispatch_namespaces": ("", "binding"),
+    "durable_objects": ("bindings", "name"),
+    "flagship": ("", "binding"),
+    "hyperdrive": ("", "binding"),
+    "images": ("", "binding"),
+    "kv_namespaces": ("", "binding"),
+    "logfwdr": ("bindings", "name"),
+    "media": ("", "binding"),
+    "mtls_certificates": ("", "binding"),
+    "pipelines": ("", "binding"),
+    "r2_buckets": ("", "binding"),
+    "ratelimits": ("", "name"),
+    "secrets_store_secrets": ("", "binding"),
+    "send_email": ("", "name"),
+    "stream": ("", "binding"),
+    "text_blobs": ("", None),
+    "unsafe": ("bindings", "name"),
+    "unsafe_hello_world": ("", "binding"),
+    "vectorize": ("", "binding"),
+    "version_metadata": ("", "binding"),
+    "vpc_networks": ("", "binding"),
+    "vpc_services": ("", "binding"),
+    "wasm_modules": ("", None),
+    "worker_loaders": ("", "binding"),
+    "workflows": ("", "binding"),
 }
+"""For each key the one below it that holds the bindings, where they are not the value itself, and the field of one that
+names it. Without such a field the bindings are the keys of an object."""
+
+_INHERITED: Final = frozenset({"assets", "data_blobs", "logfwdr", "text_blobs", "wasm_modules"})
+_TOP_LEVEL_ONLY: Final = frozenset({"data_blobs", "text_blobs", "wasm_modules"})
 
 
 class NotEmulated(BindingKind[str]):
     """Every key that declares bindings and that no other kind has."""
 
     name = "not_emulated"
-    keys = {
-        key: Key(checks.ANYTHING, shape.inherited or shape.top_level_only, shape.top_level_only)
-        for key, shape in SHAPES.items()
-    }
-    documentation = Documentation(
+    keys = {key: Key(checks.ANYTHING, key in _INHERITED, key in _TOP_LEVEL_ONLY) for key in _PLACES}
+    documentation = (
         "not emulated yet",
-        ", ".join(f"`{key}`" for key in SHAPES),
+        ", ".join(f"`{key}`" for key in _PLACES),
         "raises an error where it is used",
         "raises an error where it is used",
     )
@@ -87,11 +80,11 @@ class NotEmulated(BindingKind[str]):
     def read(self, section: Section) -> None:
         """Take the names of the bindings, with one warning for each key."""
         for key, value in section.keys.items():
-            if key not in SHAPES or not value or (section.inherited_only and not self.keys[key].inherited):
+            if key not in _PLACES or not value or (section.inherited_only and not self.keys[key].inherited):
                 continue
             path = (*section.path, key)
             names: list[str] = []
-            for inner, name in _names(path, value, SHAPES[key]):
+            for inner, name in _names(path, value, *_PLACES[key]):
                 if section.claim(name, inner):
                     section.bind(self.name, name, key, inner)
                     names.append(name)
@@ -115,6 +108,8 @@ class NotEmulated(BindingKind[str]):
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
         """Bindings that came or went."""
+        from emulator.config.changes import set_changes
+
         return set_changes("binding", self.bindings(old), self.bindings(new))
 
 
@@ -127,6 +122,8 @@ class _Missing(Service[str]):
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Iterator[Wiring]:
         if not bindings:
             return
+        from emulator.bindings.wiring import Module, Wiring
+
         module = Module(_MODULE_NAME, (Path(__file__).parent / "stand_in.js").read_text(encoding="utf-8"))
         for name, key in bindings.items():
             inner = [{"name": "what", "text": _what(worker, name, key)}]
@@ -137,18 +134,18 @@ def _what(worker: WorkerConfig, name: str, key: str) -> str:
     return f"env.{name} ({key} in {worker.path.name})"
 
 
-def _names(path: KeyPath, value: object, shape: _Shape) -> Iterator[tuple[KeyPath, str]]:
-    if shape.container:
-        path = (*path, shape.container)
-        value = value.get(shape.container) if isinstance(value, dict) else None
-    if shape.name_field is None:
+def _names(path: KeyPath, value: object, container: str, name_field: str | None) -> Iterator[tuple[KeyPath, str]]:
+    if container:
+        path = (*path, container)
+        value = value.get(container) if isinstance(value, dict) else None
+    if name_field is None:
         yield from (((*path, name), name) for name in (value if isinstance(value, dict) else {}))
         return
     items = [((*path, index), item) for index, item in enumerate(value)] if isinstance(value, list) else [(path, value)]
     for inner, item in items:
-        name = item.get(shape.name_field) if isinstance(item, dict) else None
+        name = item.get(name_field) if isinstance(item, dict) else None
         if isinstance(name, str):
-            yield (*inner, shape.name_field), name
+            yield (*inner, name_field), name
 
 
 NOT_EMULATED: Final = NotEmulated()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Final
+from typing import Final, NamedTuple
 
 from emulator.base.errors import Problem
 from emulator.config import checks
-from emulator.config.changes import difference, set_changes
 from emulator.config.checks import Check, found
 from emulator.config.document import KeyPath, problem_at
 from emulator.config.model import Declaration, Place, WorkerConfig
@@ -54,8 +52,7 @@ CONSUMER_KEYS: Final[Mapping[str, Check]] = {
 _PUSH_ONLY_KEYS: Final = ("max_batch_timeout", "max_concurrency")
 
 
-@dataclass(frozen=True, slots=True)
-class Producer:
+class Producer(NamedTuple):
     """A binding that sends to a queue. `delivery_delay` is in seconds; None leaves it to the queue."""
 
     binding: str
@@ -63,12 +60,11 @@ class Producer:
     delivery_delay: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Consumer:
+class Consumer(NamedTuple):
     """A queue that delivers to this worker (or, with type `http_pull`, to whoever pulls)."""
 
     queue: str
-    settings: ConsumerSettings = field(default_factory=ConsumerSettings)
+    settings: ConsumerSettings = ConsumerSettings()
 
 
 def producers_of(worker: WorkerConfig) -> list[Producer]:
@@ -92,26 +88,6 @@ def read_queues(section: Section) -> None:
     consumed: dict[str, KeyPath] = {}
     for index, item in enumerate(queues.get("consumers", ())):
         _read_consumer(section, (*path, "consumers", index), item, consumed)
-
-
-def queue_changes(old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
-    """What is different: `producer A: queue a -> b`, `queue orders: max_batch_size 10 -> 5`."""
-    old_producers = {producer.binding: producer for producer in producers_of(old)}
-    new_producers = {producer.binding: producer for producer in producers_of(new)}
-    yield from set_changes("producer", old_producers, new_producers)
-    for binding, producer in new_producers.items():
-        if before := old_producers.get(binding):
-            yield from difference(f"producer {binding}: queue", before.queue, producer.queue)
-            delays = before.delivery_delay, producer.delivery_delay
-            yield from difference(f"producer {binding}: delivery_delay", *delays)
-    old_consumers = {consumer.queue: consumer.settings for consumer in consumers_of(old)}
-    new_consumers = {consumer.queue: consumer.settings for consumer in consumers_of(new)}
-    yield from set_changes("consumer of", old_consumers, new_consumers)
-    for queue, settings in new_consumers.items():
-        if queue in old_consumers:
-            for setting in fields(ConsumerSettings):
-                values = getattr(old_consumers[queue], setting.name), getattr(settings, setting.name)
-                yield from difference(f"queue {queue}: {setting.name}", *values)
 
 
 def consumer_conflicts(workers: Sequence[WorkerConfig]) -> Iterator[Problem]:

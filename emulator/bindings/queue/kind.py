@@ -7,16 +7,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from emulator.base.errors import Problem
-from emulator.bindings.kind import BindingKind, Documentation, Overview, Resources, Service
+from emulator.bindings.kind import BindingKind, Overview, Resources, Service
 from emulator.bindings.queue import config
 from emulator.bindings.queue.config import Producer
-from emulator.bindings.wiring import Wiring
 from emulator.config.model import WorkerConfig
 from emulator.config.section import Section
 
 if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
     from emulator.bindings.rest import Rest
+    from emulator.bindings.wiring import Wiring
 
 
 class Queues(BindingKind[Producer]):
@@ -25,8 +25,11 @@ class Queues(BindingKind[Producer]):
     name = config.KIND
     keys = config.KEYS
     declared_as = ("a queue", 'under "queues.producers"')
-    documentation = Documentation(
-        "queue", "`queues.producers[]`", "`send`, `sendBatch`, `metrics`", "`send`, `sendBatch`, `metrics`"
+    documentation = (
+        "queue",
+        "`queues.producers[]`",
+        "`send`, `sendBatch`, `metrics`",
+        "`send`, `sendBatch`, `metrics`",
     )
 
     def read(self, section: Section) -> None:
@@ -56,7 +59,9 @@ class Queues(BindingKind[Producer]):
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterable[str]:
         """What is different of producers and consumers."""
-        return config.queue_changes(old, new)
+        from emulator.bindings.queue.changes import queue_changes
+
+        return queue_changes(old, new)
 
     def conflicts(self, workers: Sequence[WorkerConfig]) -> Iterable[Problem]:
         """Queues that more than one worker wants to consume."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Documentation, Resources, Service
+from emulator.bindings.kind import BindingKind, Resources, Service
 from emulator.bindings.vars.kind import VARS
-from emulator.bindings.wiring import Wiring
 from emulator.config.checks import found
 from emulator.config.model import WorkerConfig
 from emulator.config.section import Draft
+
+if TYPE_CHECKING:
+    from emulator.bindings.wiring import Wiring
 
 
 class Secrets(BindingKind[str]):
@@ -20,7 +22,7 @@ class Secrets(BindingKind[str]):
     name = "secret"
     is_value = True
     declared_as = ("a secret", "into .dev.vars")
-    documentation = Documentation("secret", "`.dev.vars`, `.env`", "a string", "a string")
+    documentation = ("secret", "`.dev.vars`, `.env`", "a string", "a string")
 
     def complete(self, draft: Draft) -> None:
         """Take the secrets. They may not hide a binding that is no var."""
@@ -46,6 +48,8 @@ class _Strings(Service[str]):
         return bindings
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Iterator[Wiring]:
+        from emulator.bindings.wiring import Wiring
+
         for name, secret in bindings.items():
             yield Wiring(name, {"text": secret})
 

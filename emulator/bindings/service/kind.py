@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from emulator.bindings.kind import BindingKind, Documentation, Resources, Service
-from emulator.bindings.wiring import OtherWorker, Reference, Wiring
+from emulator.bindings.kind import BindingKind, Resources, Service
 from emulator.config import checks
-from emulator.config.changes import set_changes
 from emulator.config.checks import Check
 from emulator.config.model import JAVASCRIPT_SUFFIXES, WorkerConfig
 from emulator.config.section import Draft, Key, Section
+
+if TYPE_CHECKING:
+    from emulator.bindings.wiring import Wiring
 
 SERVICE_KEYS: Final[Mapping[str, Check]] = {
     "binding": checks.BINDING,
@@ -21,8 +21,7 @@ SERVICE_KEYS: Final[Mapping[str, Check]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceBinding:
+class ServiceBinding(NamedTuple):
     """A binding to another worker: to its default export, or to what it exports as `entrypoint`."""
 
     binding: str
@@ -35,9 +34,7 @@ class Services(BindingKind[ServiceBinding]):
 
     name = "service"
     keys = {"services": Key(checks.ARRAY)}
-    documentation = Documentation(
-        "service", "`services[]`", "not yet: raises an error where it is used", "the other worker"
-    )
+    documentation = ("service", "`services[]`", "not yet: raises an error where it is used", "the other worker")
 
     def read(self, section: Section) -> None:
         """Take every service that is sound."""
@@ -73,6 +70,8 @@ class Services(BindingKind[ServiceBinding]):
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
         """Services that came, went, or lead elsewhere."""
+        from emulator.config.changes import set_changes
+
         before, after = self.bindings(old), self.bindings(new)
         yield from set_changes("service", before, after)
         for name, service in after.items():
@@ -87,6 +86,8 @@ class _Ways(Service[ServiceBinding]):
         return {name: NotEmulated(f"env.{name} (services in {worker.path.name})") for name in bindings}
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, ServiceBinding]) -> Iterator[Wiring]:
+        from emulator.bindings.wiring import OtherWorker, Reference, Wiring
+
         for name, service in bindings.items():
             leads_to = OtherWorker(service.service, service.entrypoint or "")
             yield Wiring(name, {"service": Reference()}, {"": leads_to})

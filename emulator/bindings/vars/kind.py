@@ -6,15 +6,17 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from datetime import date, time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Documentation, Resources, Service
-from emulator.bindings.wiring import Wiring
+from emulator.bindings.kind import BindingKind, Resources, Service
 from emulator.config import checks
 from emulator.config.checks import found
 from emulator.config.document import Findings, KeyPath
 from emulator.config.model import JSON, WorkerConfig
 from emulator.config.section import Draft, Key, Section
+
+if TYPE_CHECKING:
+    from emulator.bindings.wiring import Wiring
 
 _SHOWN_WIDTH: Final = 48
 
@@ -26,9 +28,7 @@ class Vars(BindingKind[JSON]):
     keys = {"vars": Key(checks.OBJECT)}
     is_value = True
     declared_as = ("a variable", 'under "vars"')
-    documentation = Documentation(
-        "variable", "`vars`, `--var`", "its value; an object's keys are attributes", "its value"
-    )
+    documentation = ("variable", "`vars`, `--var`", "its value; an object's keys are attributes", "its value")
 
     def read(self, section: Section) -> None:
         """Take every variable that is JSON."""
@@ -64,6 +64,8 @@ class _Values(Service[JSON]):
         return {name: to_record(value) for name, value in bindings.items()}
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, JSON]) -> Iterator[Wiring]:
+        from emulator.bindings.wiring import Wiring
+
         for name, value in bindings.items():
             yield Wiring(name, {"text": value} if isinstance(value, str) else {"json": json.dumps(value)})
 

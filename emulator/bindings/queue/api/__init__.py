@@ -54,5 +54,5 @@ REST: Final = Rest(
         Route("POST", f"{_OWN_QUEUE}/redrive", messages.redrive_messages, bodies.RedriveBody),
         *(Route(method, _SUBSCRIPTIONS, _subscriptions) for method in ("GET", "POST", "PATCH", "DELETE")),
     ),
-    refusals={QueueError: refusal},
+    refusals=((QueueError, refusal),),
 )

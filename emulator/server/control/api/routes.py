@@ -32,7 +32,7 @@ def make_api(session: Session, token: str = "") -> ASGIApp:
     parts = rest_parts(session)
     handlers: dict[Any, Any] = {HTTPException: _no_route(parts), ApiError: _api_error, 500: _our_bug}
     for part in parts:
-        handlers.update((error, _refused(refusal)) for error, refusal in part.refusals.items())
+        handlers.update((error, _refused(refusal)) for error, refusal in part.refusals)
     routes = [
         Route(route.path, _endpoint(session, route), methods=[route.method]) for part in parts for route in part.routes
     ]

@@ -1,0 +1,1 @@
+"""A binding kind that exists in tests only: counters. `env.C.next()` counts."""
