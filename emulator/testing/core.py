@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError, WorkerLoadError
+from emulator.base.words import count
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import ScheduledFinished
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, JavaScriptError
@@ -565,4 +566,4 @@ def _account(deliveries: Sequence[Delivery]) -> str:
     counts = Counter(delivery.queue for delivery in deliveries)
     where = ", ".join(f"{number:,} on {queue}" for queue, number in counts.items())
     last = "\n".join(f"    {delivery!r}" for delivery in deliveries[-5:])
-    return f"{len(deliveries):,} deliveries ({where}), the last ones\n{last}\n "
+    return f"{count(len(deliveries), 'delivery', 'deliveries')} ({where}), the last of them\n{last}\n "
