@@ -158,7 +158,7 @@ class Core:
         return self._session is not None and self._session.owns(descriptor)
 
     def _make_control(self) -> Any:
-        from emulator.server.control.api import make_api  # few tests ask for what is under /cdn-cgi/
+        from emulator.server.control.api import make_api  # few tests use what is under /cdn-cgi/
         from emulator.server.control.app import make_control
 
         return make_control(self.bus, make_api(self.session))
@@ -207,7 +207,7 @@ class Core:
             raise self._endless() from None
         except Exception as error:
             if isinstance(error, JavaScriptError):
-                self.check_fetches()  # what JavaScript sees of it is only that its fetch() failed
+                self.check_fetches()  # JavaScript only sees that its fetch() failed
             if error in self.outbound.failures:
                 self.outbound.failures.clear()
             error.__traceback__ = user_frames(error)

@@ -78,7 +78,7 @@ class Timeline:
     def _add(self, event: object) -> None:
         row = TABLE[type(event)]
         record = row.record(event)
-        # A message changes with each of its attempts; an entry tells how it was.
+        # A message changes with each attempt; an entry shows how it was.
         messages = [copy(message) for message in record.details.get("messages", ())]
         self._entries.append(Happened(self._now(), row, record, messages))
         self._count += 1
