@@ -66,7 +66,7 @@ class _Commands(click.Group):
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     if wanted:
-        # Imported here because it takes 15 ms, which other commands need not pay.
+        # Imported here because it takes 15 ms, which other commands do not need.
         from importlib.metadata import PackageNotFoundError, version
 
         try:

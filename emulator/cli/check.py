@@ -53,7 +53,7 @@ async def _load(session: Session, terminal: Terminal, broken: list[str]) -> None
     try:
         await session.load()
         terminal.print_workers()
-        # Here, as a worker that has been stopped has a failure too.
+        # Checked before the workers are stopped, because a stopped worker has a failure too.
         broken += [host.config.name for host in session.hosts if host.failure is not None]
     finally:
         await session.stop(0.0)

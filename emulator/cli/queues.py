@@ -23,8 +23,7 @@ from emulator.cli.queue_text import (
 )
 from emulator.cli.rest import RestClient, find_session
 from emulator.cli.tables import print_json, print_pairs, print_table
-
-_MOST_MESSAGES = 100
+from emulator.queues.settings import DELAY_SECONDS, PULL_BATCH_SIZE
 
 
 class _InOrder(click.Group):
@@ -51,7 +50,7 @@ _name = click.argument("name", metavar="QUEUE")
 _count = click.option(
     "-n",
     "--count",
-    type=click.IntRange(1, _MOST_MESSAGES),
+    type=click.IntRange(*PULL_BATCH_SIZE),
     default=10,
     show_default=True,
     help="The most messages to show.",
@@ -106,7 +105,7 @@ def info(name: str, as_json: bool, url: str | None, token: str | None) -> None:
     "--delay",
     "delay_seconds",
     metavar="SECONDS",
-    type=click.IntRange(0, 86_400),
+    type=click.IntRange(*DELAY_SECONDS),
     help="Deliver the message this much later.",
 )
 @session_options

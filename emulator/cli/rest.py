@@ -52,7 +52,7 @@ class RestClient:
     """Asks a session. Close it, or use it as a context manager."""
 
     def __init__(self, session: Running) -> None:
-        import httpx  # it takes a while, which `--help` need not spend
+        import httpx  # takes a while, which `--help` should not
 
         self._url = session.url
         self._failures = (httpx.HTTPError, httpx.InvalidURL)
@@ -60,7 +60,7 @@ class RestClient:
             base_url=f"{session.url}{API_PREFIX}",
             headers={"authorization": f"Bearer {session.api_token or API_TOKEN}"},
             timeout=_TIMEOUT_SECONDS,
-            trust_env=False,  # a proxy does not know this machine's ports
+            trust_env=False,  # a proxy cannot reach this machine's ports
         )
 
     def __enter__(self) -> Self:

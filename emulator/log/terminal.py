@@ -106,7 +106,7 @@ class Terminal:
         for event_type, row in TABLE.items():
             show = own_ways.get(event_type, self._show)
             if row.hot and not self._is_json:
-                show = self._show_hot(row.text)
+                show = self._hot_callback(row.text)
             if RANK[row.level] >= self._rank or event_type is ServerReady:
                 self._subscriptions.append(self._bus.subscribe(event_type, show))
 
@@ -117,7 +117,8 @@ class Terminal:
             write = self._add if row.frequent else self._write_now
             write(self._render(row.text, record))
 
-    def _show_hot(self, text: Callable[[TextLines, Any], str]) -> Callable[[Any], None]:
+    def _hot_callback(self, text: Callable[[TextLines, Any], str]) -> Callable[[Any], None]:
+        """A function that shows an event without making a record of it."""
         lines, add = self._text, self._add
         return lambda event: add(text(lines, event))
 
@@ -167,9 +168,9 @@ class Terminal:
                 encoding = stream.encoding
                 stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
-        except BlockingIOError:  # a full pipe that was set not to block: these lines are lost, later ones need not be
+        except BlockingIOError:  # a full pipe in non-blocking mode: these lines are lost, later ones may not be
             return
-        except OSError:  # whoever read this is gone (`emulator dev | head`), or the disk is full: the workers go on
+        except OSError:  # the reader is gone (`emulator dev | head`) or the disk is full; the workers keep running
             self._stream = None
             _silence(stream)
 

@@ -88,7 +88,7 @@ class TextLines:
             path = one_line(path)
         status = self._statuses.get(event.status) or self.status(event.status)
         seconds = event.duration
-        took = f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"  # as words.duration, without the call
+        took = f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"  # as words.duration, inlined
         suffix = self._suffixes.get(event.worker, "")
         return f"{event.method} {path} {status}{self._before_duration}{took}{self._after_duration}{suffix}\n"
 

@@ -49,7 +49,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
             try:
                 sockets.append(_bind(family, kind, protocol, (address[0], bound_port, *address[2:])))
             except OSError as error:
-                # A name such as localhost may have an IPv6 address on a machine that has IPv6 switched off.
+                # A name such as localhost may have an IPv6 address on a machine where IPv6 is disabled.
                 if sockets and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue
                 raise

@@ -133,12 +133,12 @@ def _register(session: Session, running: Running) -> Path | None:
 
 
 def _unregister(registered: Path) -> None:
-    with suppress(OSError):  # a file that stays is found to be stale
+    with suppress(OSError):  # a file that is left is recognised as stale
         registered.unlink(missing_ok=True)
 
 
 def _make_control(session: Session, api_token: str) -> Any:
-    from emulator.server.control.app import make_control  # Starlette costs time that start-up need not spend
+    from emulator.server.control.app import make_control  # Starlette takes time that start-up does not need
     from emulator.server.control.forwarding import make_forwarding
 
     return make_control(session, api_token, [make_forwarding(session, api_token)])

@@ -108,7 +108,7 @@ def _directories() -> Iterator[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if Path(runtime).is_absolute() and Path(runtime).is_dir() and os.access(runtime, os.W_OK):
         yield Path(runtime) / "emulator"
-    # What tempfile.gettempdir() would say, without the milliseconds that importing it takes at start-up.
+    # What tempfile.gettempdir() would return, without the milliseconds that importing it adds to start-up.
     yield Path(os.environ.get("TMPDIR") or "/tmp") / f"emulator-{os.getuid()}"
 
 
@@ -147,5 +147,5 @@ def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except (OSError, OverflowError):
-        return False  # PermissionError too: somebody else's process has got the id of one that was the user's
+        return False  # PermissionError too: the id now belongs to another user's process
     return True

@@ -90,7 +90,7 @@ class Watcher:
         If the system cannot watch (too many files are open, say), `on_trouble` is told so once, and the files are
         looked at every second until it can.
         """
-        # What is saved meanwhile is found by the first look. The imports take as long as a third of the start.
+        # The first scan finds what is saved meanwhile. The imports take a third as long as the whole start.
         await asyncio.sleep(DEFER_SECONDS)
         has_told = False
         while True:
@@ -118,7 +118,7 @@ class Watcher:
             async with aclosing(notifications):
                 following = asyncio.ensure_future(anext(notifications))
                 try:
-                    # One turn of the loop, and the watch is on: what was saved before that is found by this look.
+                    # After one turn of the loop the watch is active; this scan finds what was saved before.
                     await asyncio.sleep(0)
                     while True:
                         changes = self._look()

@@ -69,7 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._files = _Selector(self, is_accounted_for)
         super().__init__(self._files)
         self._files.hold_for_good()
-        # Timers within this of now are due. The default is finer than what a float can say of a time in this century.
+        # Timers this close to now are due. The default is finer than a float can resolve for times in this century.
         self._clock_resolution = 1e-6
 
     def time(self) -> float:
@@ -111,7 +111,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         tasks = _cancel_all(self)
         try:
             self.complete(_end(self, tasks))
-            self._threads += 1  # the one that joins the others
+            self._threads += 1  # the thread that joins the others
             self.complete(self.shutdown_default_executor())
         finally:
             self.close()

@@ -57,7 +57,7 @@ class _Route:
             return False
         if isinstance(self.url, re.Pattern):
             return self.url.search(url) is not None
-        # `?` begins a query and is no wildcard here; a trailing slash after the host goes without saying.
+        # `?` begins a query and is not a wildcard here; a trailing slash after the host may be left out.
         pattern = self.url.replace("[", "[[]").replace("?", "[?]")
         return fnmatchcase(url, pattern) or fnmatchcase(url, f"{pattern}/")
 
@@ -236,7 +236,7 @@ def _as_response(answered: Any) -> Response:
     if isinstance(answered, Exception):
         raise answered
     if isinstance(answered, FetchResponse):
-        return answered.clone()  # one that is given for every call must not be used up
+        return answered.clone()  # it may answer several calls, so it must not be used up
     if answered is None:
         return Response(None)
     if isinstance(answered, int) and not isinstance(answered, bool):

@@ -186,7 +186,7 @@ def pytest_runtest_makereport(
         told = [each.render(item.config.rootpath) for each in timeline.to_report(error)]
         told = [text for text in told if text]
         text = "\n\n".join(told)
-        # An error after the test is told with what is new since.
+        # After the test, an error is reported only with what happened since.
         if text and text != item.stash.get(_shown, ""):
             item.stash[_shown] = text
             many = len(told) > 1

@@ -77,7 +77,7 @@ class Story:
     def sent(self, entry: Happened) -> tuple[str, str] | None:
         fields, messages = entry.record.fields, entry.messages
         if fields["source"] == "dead letter":
-            return None  # its batch has told
+            return None  # its batch has said it
         where = f"to {fields['queue']} by {'the test' if fields['source'] == 'test' else fields['source']}"
         bodies = [f"{_delay(message, entry.at)}: {_body(message)}" for message in messages[:MOST_BODIES]]
         if len(messages) == 1:
@@ -116,7 +116,7 @@ class Story:
     def dropped(self, entry: Happened) -> tuple[str, str] | None:
         fields = entry.record.fields
         if fields["reason"] == "retries":
-            return None  # its batch has told
+            return None  # its batch has said it
         why = "purged" if fields["reason"] == "purged" else "older than the queue's retention period"
         return "dropped", f"{_ids([message['id'] for message in fields['messages']])} of {fields['queue']}: {why}"
 

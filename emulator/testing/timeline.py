@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emulator.base.bus import Bus
-from emulator.base.words import cut
+from emulator.base.words import count, cut
 from emulator.log.style import Style
 from emulator.log.table import TABLE
 from emulator.log.text import TextLines
@@ -78,7 +78,7 @@ class Timeline:
     def _add(self, event: object) -> None:
         row = TABLE[type(event)]
         record = row.record(event)
-        # A message changes with each of its attempts; an entry tells how it was.
+        # A message changes with each attempt; an entry shows how it was.
         messages = [copy(message) for message in record.details.get("messages", ())]
         self._entries.append(Happened(self._now(), row, record, messages))
         self._count += 1
@@ -91,7 +91,8 @@ class Timeline:
         if self._count and self.chaos is not None:
             shown += [f"Chaos, seed {self.chaos.seed}. To see the same again: {how_to_repeat(self.chaos)}"]
         if self._count > len(self._entries):
-            shown.append(f"({self._count - len(self._entries):,} earlier entries are left out)")
+            left_out = count(self._count - len(self._entries), "earlier entry is", "earlier entries are")
+            shown.append(f"({left_out} left out)")
         before = ""
         for entry in self._entries:
             said = story.tell(entry)
@@ -135,5 +136,5 @@ def how_to_repeat(chaos: Chaos) -> str:
 
 def _cut(lines: list[str]) -> list[str]:
     if len(lines) > MOST_LINES:
-        lines = [*lines[:MOST_LINES], f"(and {len(lines) - MOST_LINES} more lines)"]
+        lines = [*lines[:MOST_LINES], f"(and {count(len(lines) - MOST_LINES, 'more line')})"]
     return [cut(line, WIDTH) for line in lines]

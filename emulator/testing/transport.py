@@ -75,7 +75,7 @@ class _Exchange:
         if message.done():
             return message.result()
         message.cancel()
-        with suppress(AnswerBrokenError):  # without raise_errors, a client sees what one on the network would see
+        with suppress(AnswerBrokenError):  # without raise_errors, a client sees what it would see over the network
             task.result()
         raise httpx.RemoteProtocolError("the worker raised while its answer was being streamed", request=self._request)
 
@@ -88,7 +88,7 @@ class _Exchange:
             await asyncio.wait((getting, task), return_when=asyncio.FIRST_COMPLETED)
             getting.cancel()
         if not task.cancelled():
-            task.exception()  # It was told when the answer was read; of one that is not read, nobody wants to know.
+            task.exception()  # Reported when the answer was read; nobody needs it for an answer that was not read.
 
     async def _receive(self) -> dict[str, Any]:
         if self._body is not None:

@@ -8,6 +8,10 @@ from typing import Any, get_args
 
 import pytest
 
+import emulator.hosts.events as hosts_events
+import emulator.queues.events as queues_events
+import emulator.server.events as server_events
+import emulator.session.events as session_events
 from emulator.base.bus import Level, Notice
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.log.style import Style
@@ -36,6 +40,17 @@ EVENTS: list[Any] = [
     *[WorkerOutput("w", "GET /", level, "hello") for level in get_args(Level)],
     *[Notice(level, "hello") for level in get_args(Level)],
 ]
+
+
+def test_every_event_is_shown_but_those_that_tell_people_nothing() -> None:
+    modules = [hosts_events, queues_events, server_events, session_events]
+    defined = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    }
+    assert defined - TABLE.keys() == {queues_events.ConsumerChanged}
 
 
 def test_every_event_of_the_table_is_tried_here() -> None:

@@ -90,5 +90,5 @@ def _no_route(parts: Sequence[Rest]) -> Any:
 
 
 async def _our_bug(_request: Request, error: Exception) -> Response:
-    text = f"the emulator failed, which is a bug of its own: {type(error).__name__}: {error}"
+    text = f"this is a bug in the emulator: {type(error).__name__}: {error}"
     return failure(ApiError(500, ApiErrorCode.INTERNAL, text))
