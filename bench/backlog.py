@@ -16,7 +16,7 @@ from pathlib import Path
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
 from emulator.queues.memory.broker import Broker
-from emulator.queues.message import DeliveryResult, Outgoing
+from emulator.queues.message import NewMessage, Verdict
 from emulator.queues.settings import ConsumerSettings
 
 BATCH = 100
@@ -41,7 +41,7 @@ def _pass(count: int) -> tuple[float, float]:
     before = _resident_bytes()
     seconds = 0.0
     for start in range(0, count, BATCH):
-        messages = [Outgoing(b"%0100d" % number, "bytes") for number in range(start, start + BATCH)]
+        messages = [NewMessage(b"%0100d" % number, "bytes") for number in range(start, start + BATCH)]
         started = time.process_time()
         broker.send("backlog", messages, source="bench")
         seconds += time.process_time() - started
@@ -51,7 +51,7 @@ def _pass(count: int) -> tuple[float, float]:
     queue.consumer = ConsumerSettings(max_batch_size=BATCH)
     started = time.process_time()
     while (lease := queue.take_batch(clock.now())) is not None:
-        queue.settle(lease, DeliveryResult(), clock.now())
+        queue.settle(lease, Verdict(), clock.now())
     seconds += time.process_time() - started
     assert len(queue) == 0
     return held / count, seconds / count

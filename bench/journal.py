@@ -17,7 +17,7 @@ from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
 from emulator.queues.memory.broker import Broker
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Outgoing
+from emulator.queues.message import NewMessage
 from emulator.queues.settings import ConsumerSettings
 
 BATCH = 100
@@ -32,7 +32,7 @@ def recovery_seconds(waiting: int) -> float:
         directory = Path(name) / "state"
         with _opened(directory) as broker:
             for _ in range(0, waiting, BATCH):
-                broker.send("queue", [Outgoing(BODY, "bytes")] * BATCH, source="bench")
+                broker.send("queue", [NewMessage(BODY, "bytes")] * BATCH, source="bench")
         started = time.perf_counter()
         with _opened(directory) as broker:
             seconds = time.perf_counter() - started
@@ -47,7 +47,7 @@ def largest_ratio(passing: int, lingering: int) -> float:
     with tempfile.TemporaryDirectory(prefix="bench-") as name, _opened(Path(name)) as broker:
         broker.set_consumer("queue", ConsumerSettings("http_pull"), "", None)
         for number in range((passing + lingering) // BATCH):
-            broker.send("queue", [Outgoing(BODY, "bytes")] * BATCH, source="bench")
+            broker.send("queue", [NewMessage(BODY, "bytes")] * BATCH, source="bench")
             if number >= lingering // BATCH:
                 pulled = broker.pull("queue", BATCH)
                 broker.acknowledge("queue", [each.lease_id for each in pulled])

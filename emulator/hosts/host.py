@@ -8,7 +8,7 @@ from typing import Protocol
 
 from emulator.base.failure import Failure
 from emulator.config.model import WorkerConfig
-from emulator.queues.message import Delivery, DeliveryResult
+from emulator.queues.message import Delivery, Verdict
 from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import FetchResponse
 
@@ -97,7 +97,7 @@ class Host(Protocol):
     async def fetch(self, request: Request) -> FetchResponse:
         """Run the `fetch` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
 
-    async def queue(self, delivery: Delivery) -> DeliveryResult:
+    async def queue(self, delivery: Delivery) -> Verdict:
         """Run the `queue` entrypoint and tell what it decided. A handler that raises is an outcome, not an exception.
         Raises NotLoaded, which the broker takes as "not delivered"."""
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.queue import Queue
-from emulator.queues.message import Outgoing
+from emulator.queues.message import NewMessage
 from emulator.queues.settings import DELAY_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_MESSAGE_BYTES, Range
 
 MAX_BACKLOG_BYTES: Final = 25_000_000_000
@@ -24,7 +24,7 @@ def check_number(
         raise QueueError(code, f"{name} of {value!r} is invalid: it must be a whole number, {allowed}")
 
 
-def check_send(messages: Iterable[Outgoing], queue: Queue, batch_delay_seconds: int | None) -> None:
+def check_send(messages: Iterable[NewMessage], queue: Queue, batch_delay_seconds: int | None) -> None:
     """Raises QueueError for messages that the service would not accept into `queue`. There is at least one."""
     count = size = 0
     for outgoing in messages:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from emulator.queues.message import DeliveryResult, Lease, Message, Settlement
+from emulator.queues.message import Lease, Message, Settlement, Verdict
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class BatchDelivered:
     queue: str
     worker: str
     lease: Lease
-    result: DeliveryResult
+    result: Verdict
     settlement: Settlement
     duration: float
 

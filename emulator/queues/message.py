@@ -14,7 +14,7 @@ from emulator.wire.codec import ContentType
 Outcome = Literal["ok", "exception", "exceeded_cpu", "exceeded_wall_time", "lease_expired"]
 
 
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
+class NewMessage(msgspec.Struct, frozen=True, gc=False):
     """A message on its way into a queue. `delay_seconds` None leaves it to the batch, the producer and the queue."""
 
     body: bytes
@@ -102,7 +102,7 @@ class PulledMessage:
     is_leased: bool = True
 
 
-class Metrics(msgspec.Struct, frozen=True, gc=False):
+class Backlog(msgspec.Struct, frozen=True, gc=False):
     """The backlog of a queue: messages that are not acked yet, in flight included.
 
     `oldest_message_timestamp` is in seconds since the epoch; None when there is no message.
@@ -114,7 +114,7 @@ class Metrics(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(slots=True)
-class DeliveryResult:
+class Verdict:
     """What a delivery decided about its batch, before it is settled.
 
     `outcome` is `ok` when the handler returned. `explicit_acks` holds the ids of messages that were acked one by one,
@@ -143,8 +143,8 @@ class Delivery:
 
     queue: str
     messages: Sequence[Message]
-    metrics: Metrics
-    so_far: Callable[[], DeliveryResult] = DeliveryResult
+    metrics: Backlog
+    so_far: Callable[[], Verdict] = Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class Acknowledgement:
     """
 
     ended: Sequence[PulledMessage]
-    result: DeliveryResult
+    result: Verdict
     settlement: Settlement
     unknown: Sequence[str] = ()
     expired: Sequence[str] = ()

@@ -21,8 +21,8 @@ import msgspec
 
 from emulator.base.bus import Notice
 from emulator.queues.events import ConsumerChanged
-from emulator.queues.memory.records import StoredMessage, store
-from emulator.queues.message import Delivery, DeliveryResult
+from emulator.queues.memory.records import MessageRecord, store
+from emulator.queues.message import Delivery, Verdict
 from emulator.session.events import ConfigurationChanged
 from emulator.session.running import Running, home, register, running_sessions
 from emulator.session.session import Session
@@ -35,7 +35,7 @@ FORWARD_PATH: Final = "/cdn-cgi/emulator/forward/"
 """Where a session takes messages from others: `POST` with the name of the queue at the end."""
 
 CONTENT_TYPE: Final = "application/msgpack"
-"""Of what is posted: a list of StoredMessage. No web page can send that without asking first."""
+"""Of what is posted: a list of MessageRecord. No web page can send that without asking first."""
 
 LOOK_MS: Final = 1_000
 """How often to look who runs, beside when the registry changes: a process that was killed changes nothing there."""
@@ -44,7 +44,7 @@ RETRY_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 10.0
 
 encode_messages: Final = msgspec.msgpack.Encoder().encode
-decode_messages: Final = msgspec.msgpack.Decoder(list[StoredMessage]).decode
+decode_messages: Final = msgspec.msgpack.Decoder(list[MessageRecord]).decode
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,12 @@ class Peers:
             )
             self._session.bus.publish(Notice("warning", text))
 
-    async def _deliver(self, owner: Running, delivery: Delivery) -> DeliveryResult | None:
+    async def _deliver(self, owner: Running, delivery: Delivery) -> Verdict | None:
         """Hand a batch over. None when it was not taken: it waits then, and another look comes soon."""
         why = await self._post(owner, delivery)
         if not why:
             self._unreachable.discard(delivery.queue)
-            return DeliveryResult()
+            return Verdict()
         self._broker.forward(delivery.queue, None)
         asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake)
         if delivery.queue not in self._unreachable:

@@ -29,7 +29,7 @@ from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
-    from emulator.queues.message import Delivery, DeliveryResult
+    from emulator.queues.message import Delivery, Verdict
     from emulator_runtime.workers.request import Request
     from emulator_runtime.workers.response import Response
 
@@ -281,7 +281,7 @@ class Session:
                 self.broker.delete_queue(queue.name)
 
 
-async def _deliver(host: Host, delivery: Delivery) -> DeliveryResult | None:
+async def _deliver(host: Host, delivery: Delivery) -> Verdict | None:
     try:
         return await host.queue(delivery)
     except NotLoaded:

@@ -26,10 +26,9 @@ from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered
 from emulator.queues.memory.driver import Deliver
 from emulator.queues.memory.queue import Queue
+from emulator.queues.message import Backlog, Verdict
 from emulator.queues.message import Delivery as BrokerDelivery
-from emulator.queues.message import DeliveryResult
 from emulator.queues.message import Message as StoredMessage
-from emulator.queues.message import Metrics as BrokerMetrics
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
 from emulator.session.session import Session
@@ -391,11 +390,11 @@ class Core:
         self.timeline.chaos = chaos
         self._disturber = Disturber(chaos, max_retries, report)
 
-    async def _deliver(self, deliver: Deliver, delivery: BrokerDelivery) -> DeliveryResult | None:
+    async def _deliver(self, deliver: Deliver, delivery: BrokerDelivery) -> Verdict | None:
         faults = self._faults.get(delivery.queue)
         if faults:
             error = faults.pop(0)
-            return DeliveryResult("exception", error=f"{type(error).__name__}: {error}")
+            return Verdict("exception", error=f"{type(error).__name__}: {error}")
         if self._disturber is not None:
             return await self._disturber.around(deliver)(delivery)
         return await deliver(delivery)
@@ -445,7 +444,7 @@ class Core:
         now = self.loop.time()
         batch = [to_dispatch(each, number, content_type, now) for number, each in enumerate(messages, 1)]
         oldest = min((message.timestamp for message in batch), default=None)
-        metrics = BrokerMetrics(len(batch), sum(len(message.body) for message in batch), oldest)
+        metrics = Backlog(len(batch), sum(len(message.body) for message in batch), oldest)
         delivery = BrokerDelivery(name, batch, metrics)
         result = self.run(self._host(worker).queue(delivery))
         self.timeline.note("dispatch", f"{len(batch)} to the consumer of {name}, by the test: {result.outcome}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from emulator.base.errors import EmulatorError
-from emulator.queues.message import Outgoing
+from emulator.queues.message import NewMessage
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
 from emulator.testing.core import IDLE_LIMIT, Core, Settings, keep_sources, random_seed, user_frames
@@ -225,7 +225,7 @@ class _BaseQueue:
         self._core.check_open()
         if isinstance(bodies, (str, bytes, Mapping)):
             raise TypeError(f"send_batch() takes a list of bodies, not a {type(bodies).__name__}")
-        outgoing = [Outgoing(encode(body, content_type), content_type, delay_seconds) for body in bodies]
+        outgoing = [NewMessage(encode(body, content_type), content_type, delay_seconds) for body in bodies]
         if not outgoing:
             raise TypeError("send_batch() requires at least one message")
         self._core.session.broker.send(self.name, outgoing, source="test")

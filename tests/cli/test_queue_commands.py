@@ -21,7 +21,7 @@ from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
 from emulator.cli import cli
 from emulator.config import load_config
-from emulator.queues.message import Outgoing
+from emulator.queues.message import NewMessage
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.app import App
 from emulator.server.control.api import make_api
@@ -71,7 +71,7 @@ class Local:
         return self.runner.run(ask())
 
     def send(self, queue: str, *bodies: Any, content_type: Any = "json") -> None:
-        outgoing = [Outgoing(encode(body, content_type), content_type) for body in bodies]
+        outgoing = [NewMessage(encode(body, content_type), content_type) for body in bodies]
         self.broker.send(queue, outgoing, source="shop")
 
     def let_die(self, *bodies: Any) -> None:

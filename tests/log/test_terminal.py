@@ -23,7 +23,7 @@ from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.log.style import wants_color
 from emulator.log.terminal import Terminal
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesDropped, MessagesSent
-from emulator.queues.message import Attempt, DeadLetter, DeliveryResult, Lease, Message, Settlement
+from emulator.queues.message import Attempt, DeadLetter, Lease, Message, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
@@ -53,9 +53,9 @@ def message(number: int = 1, **fields: Any) -> Message:
     return Message(f"{number:032x}"[::-1], b"{}", "json", 0.0, 0.0, 0.0, **fields)
 
 
-def batch(settlement: Settlement, size: int, result: DeliveryResult | None = None, seconds: float = 0.012) -> Any:
+def batch(settlement: Settlement, size: int, result: Verdict | None = None, seconds: float = 0.012) -> Any:
     lease = Lease(1, [message(number) for number in range(size)], ConsumerSettings(), 0.0, 900.0)
-    return BatchDelivered("my-app-events", "sign-up", lease, result or DeliveryResult(), settlement, seconds)
+    return BatchDelivered("my-app-events", "sign-up", lease, result or Verdict(), settlement, seconds)
 
 
 def config(name: str = "sign-up", **fields: Any) -> WorkerConfig:
@@ -122,7 +122,7 @@ def test_batch_line_tells_delays_dead_letters_expiry_and_timeouts() -> None:
         expired=[message(4)],
         dead_letter_queue="dlq",
     )
-    line = show(batch(settlement, 4, DeliveryResult("exceeded_cpu"), 31.0))
+    line = show(batch(settlement, 4, Verdict("exceeded_cpu"), 31.0))
     assert line == (
         "QUEUE my-app-events 0/4 acked, 2 retried in 5 to 30 s, 1 moved to dlq, 1 expired, out of CPU time (31.0 s)\n"
     )

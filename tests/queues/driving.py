@@ -12,7 +12,7 @@ from emulator.base.clock import VirtualClock
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesDropped, MessagesSent
 from emulator.queues.memory.broker import Broker
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Delivery, DeliveryResult, Outgoing
+from emulator.queues.message import Delivery, NewMessage, Verdict
 from emulator.queues.settings import ConsumerSettings
 
 E = TypeVar("E")
@@ -44,7 +44,7 @@ class Driven:
         return [event for event in self.events if isinstance(event, event_type)]
 
     def send(self, *bodies: bytes, queue: str = "orders", delay: int | None = None) -> None:
-        self.broker.send(queue, [Outgoing(body, "text", delay) for body in bodies], source="shop")
+        self.broker.send(queue, [NewMessage(body, "text", delay) for body in bodies], source="shop")
 
     async def settle(self) -> None:
         """Let all happen that is due now. Fails when there is no end to it."""
@@ -80,7 +80,7 @@ class Consumer:
     def __init__(
         self,
         driven: Driven,
-        answer: Callable[[Delivery], DeliveryResult | None] = lambda _delivery: DeliveryResult(),
+        answer: Callable[[Delivery], Verdict | None] = lambda _delivery: Verdict(),
         gate: asyncio.Event | None = None,
     ) -> None:
         self.driven = driven
@@ -94,7 +94,7 @@ class Consumer:
         self.most_running = 0
         self.cancelled = 0
 
-    async def __call__(self, delivery: Delivery) -> DeliveryResult | None:
+    async def __call__(self, delivery: Delivery) -> Verdict | None:
         self.deliveries.append(delivery)
         self.batches.append([each.body for each in delivery.messages])
         self.attempts.append([each.attempts for each in delivery.messages])
@@ -130,6 +130,6 @@ def consume(
     driven.broker.set_consumer(queue, settings, worker, consumer)
 
 
-def throw(_delivery: Delivery) -> DeliveryResult:
+def throw(_delivery: Delivery) -> Verdict:
     """The answer of a handler that raised."""
-    return DeliveryResult("exception", error="ValueError: no", traceback="Traceback ...\nValueError: no")
+    return Verdict("exception", error="ValueError: no", traceback="Traceback ...\nValueError: no")

@@ -15,7 +15,7 @@ from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesDropped, MessagesSent
 from emulator.queues.memory import broker as broker_module
 from emulator.queues.memory.broker import Broker
-from emulator.queues.message import Delivery, DeliveryResult, Outgoing
+from emulator.queues.message import Delivery, NewMessage, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from tests.queues.driving import Consumer, Driven, T, consume, throw
 
@@ -78,7 +78,7 @@ def test_a_seeded_random_gives_the_same_ids_again() -> None:
     for _ in range(2):
         broker = Broker(Bus(), Driven().clock, Random(7))
         broker.create_queue("orders")
-        broker.send("orders", [Outgoing(b"", "text")], source="")
+        broker.send("orders", [NewMessage(b"", "text")], source="")
         ids.append([each.id for each in broker.queue("orders").waiting()])
     assert ids[0] == ids[1]
 
@@ -120,7 +120,7 @@ async def test_the_delay_of_a_message_is_its_own_else_the_batchs_else_the_produc
     consumer = Consumer(driven)
     consume(driven, consumer)
     broker.update_queue("orders", QueueSettings(delivery_delay=40))
-    own, none = Outgoing(b"own", "text", 10), Outgoing(b"none", "text")
+    own, none = NewMessage(b"own", "text", 10), NewMessage(b"none", "text")
     broker.send("orders", [own, none], source="", batch_delay_seconds=20, producer_delay_seconds=30)
     broker.send("orders", [none], source="", producer_delay_seconds=30)
     broker.send("orders", [none], source="")
@@ -134,10 +134,10 @@ async def test_a_delay_of_0_overrides_every_default() -> None:
     consumer = Consumer(driven)
     consume(driven, consumer)
     broker.update_queue("orders", QueueSettings(delivery_delay=40))
-    now = Outgoing(b"now", "text", 0)
+    now = NewMessage(b"now", "text", 0)
     broker.send("orders", [now], source="", batch_delay_seconds=20, producer_delay_seconds=30)
-    broker.send("orders", [Outgoing(b"batch", "text")], source="", batch_delay_seconds=0, producer_delay_seconds=30)
-    broker.send("orders", [Outgoing(b"producer", "text")], source="", producer_delay_seconds=0)
+    broker.send("orders", [NewMessage(b"batch", "text")], source="", batch_delay_seconds=0, producer_delay_seconds=30)
+    broker.send("orders", [NewMessage(b"producer", "text")], source="", producer_delay_seconds=0)
     await driven.run_until_idle()
     assert consumer.times == [0]
     assert consumer.batches == [[b"now", b"batch", b"producer"]]
@@ -148,7 +148,7 @@ async def test_send_returns_the_backlog() -> None:
     driven.broker.create_queue("orders")
     driven.send(b"four")
     await driven.advance(9)
-    metrics = driven.broker.send("orders", [Outgoing(b"seven77", "text")], source="")
+    metrics = driven.broker.send("orders", [NewMessage(b"seven77", "text")], source="")
     assert (metrics.backlog_count, metrics.backlog_bytes, metrics.oldest_message_timestamp) == (2, 11, T)
     assert driven.broker.metrics("orders") == metrics
 
@@ -166,7 +166,7 @@ async def test_a_refused_batch_leaves_nothing_behind() -> None:
     driven = Driven()
     driven.broker.create_queue("orders")
     with pytest.raises(QueueError):
-        driven.broker.send("orders", [Outgoing(b"", "text"), Outgoing(b"", "text", 86_401)], source="")
+        driven.broker.send("orders", [NewMessage(b"", "text"), NewMessage(b"", "text", 86_401)], source="")
     assert driven.broker.metrics("orders").backlog_count == 0
     assert driven.events == []
 
@@ -252,9 +252,9 @@ async def test_a_failed_batch_is_delivered_again_after_the_retry_delay() -> None
 async def test_a_message_asks_for_its_own_delay() -> None:
     driven = Driven()
 
-    def answer(delivery: Delivery) -> DeliveryResult:
+    def answer(delivery: Delivery) -> Verdict:
         first = delivery.messages[0]
-        return DeliveryResult(retry_messages={first.id: 90} if first.attempts == 1 else {})
+        return Verdict(retry_messages={first.id: 90} if first.attempts == 1 else {})
 
     consumer = Consumer(driven, answer)
     consume(driven, consumer, retry_delay=30)
@@ -349,7 +349,7 @@ async def test_a_message_out_of_retries_is_dropped_where_there_is_no_dead_letter
 async def test_a_consumer_that_raises_fails_its_batch() -> None:
     driven = Driven()
 
-    def answer(delivery: Delivery) -> DeliveryResult:
+    def answer(delivery: Delivery) -> Verdict:
         raise KeyError("broken host")
 
     consume(driven, Consumer(driven, answer), retries=0, dlq="orders-dlq")
@@ -363,7 +363,7 @@ async def test_a_consumer_that_raises_fails_its_batch() -> None:
 async def test_a_consumer_that_ends_cancelled_fails_its_batch() -> None:
     driven = Driven()
 
-    def answer(delivery: Delivery) -> DeliveryResult:
+    def answer(delivery: Delivery) -> Verdict:
         raise asyncio.CancelledError  # what awaiting a cancelled task of one's own does
 
     consume(driven, Consumer(driven, answer), retries=0, dlq="orders-dlq")
@@ -465,8 +465,8 @@ async def test_what_a_handler_acked_before_its_time_is_up_is_not_delivered_again
     driven = Driven()
     consumer = Consumer(driven, gate=asyncio.Event())
 
-    async def deliver(delivery: Delivery) -> DeliveryResult | None:
-        delivery.so_far = lambda: DeliveryResult(explicit_acks={delivery.messages[0].id})
+    async def deliver(delivery: Delivery) -> Verdict | None:
+        delivery.so_far = lambda: Verdict(explicit_acks={delivery.messages[0].id})
         return await consumer(delivery)
 
     driven.broker.set_consumer("orders", ConsumerSettings(max_batch_timeout=0), "mailer", deliver)
@@ -481,11 +481,11 @@ async def test_what_a_handler_decides_after_its_time_is_up_counts_for_nothing() 
     problems: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: problems.append(context))
 
-    async def stubborn(delivery: Delivery) -> DeliveryResult:
+    async def stubborn(delivery: Delivery) -> Verdict:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            return DeliveryResult()
+            return Verdict()
         raise AssertionError
 
     driven.broker.set_consumer(
@@ -533,11 +533,11 @@ async def test_deliveries_to_a_held_worker_wait_and_use_no_attempt() -> None:
 async def test_a_batch_that_could_not_be_delivered_uses_no_attempt() -> None:
     driven = Driven()
 
-    def answer(_delivery: Delivery) -> DeliveryResult | None:
+    def answer(_delivery: Delivery) -> Verdict | None:
         if len(consumer.deliveries) == 1:
             driven.broker.hold("mailer", held=True)
             return None
-        return DeliveryResult()
+        return Verdict()
 
     consumer = Consumer(driven, answer)
     consume(driven, consumer, retries=0)
@@ -645,7 +645,7 @@ async def test_a_delivery_that_never_starts_does_not_call_its_consumer() -> None
     driven = Driven()
     calls: list[Delivery] = []
 
-    def deliver(delivery: Delivery) -> Coroutine[Any, Any, DeliveryResult | None]:
+    def deliver(delivery: Delivery) -> Coroutine[Any, Any, Verdict | None]:
         calls.append(delivery)
         return Consumer(driven)(delivery)
 
@@ -673,8 +673,8 @@ async def test_a_settled_batch_is_told_with_its_settlement_and_duration() -> Non
     driven = Driven()
     gate = asyncio.Event()
 
-    def answer(delivery: Delivery) -> DeliveryResult:
-        return DeliveryResult(retry_messages={delivery.messages[0].id: 60})
+    def answer(delivery: Delivery) -> Verdict:
+        return Verdict(retry_messages={delivery.messages[0].id: 60})
 
     consume(driven, Consumer(driven, answer, gate))
     driven.send(b"one", b"two")

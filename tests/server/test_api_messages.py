@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulator.queues.message import Outgoing
+from emulator.queues.message import NewMessage
 from emulator.server.addresses import API_PREFIX
 from emulator.wire.codec import encode
 from tests.server.rest_client import Rest
@@ -46,7 +46,7 @@ def test_text_is_pulled_as_it_is_and_all_else_as_base64(rest: Rest) -> None:
     path = rest.pull_queue()
     broker = rest.session.broker
     for body, content_type in (("grüße", "text"), ({"a": 1}, "json"), (b"\x00\xff", "bytes"), ({1, 2}, "v8")):
-        broker.send("tasks", [Outgoing(encode(body, content_type), content_type)], source="shop")  # type: ignore[arg-type]
+        broker.send("tasks", [NewMessage(encode(body, content_type), content_type)], source="shop")  # type: ignore[arg-type]
     text, json, data, v8 = pull(rest, path)
     assert (text["body"], b64decode(json["body"]), b64decode(data["body"])) == ("grüße", b'{"a":1}', b"\x00\xff")
     assert v8["metadata"] == {"CF-Content-Type": "v8", "CF-sourceMessageSource": "worker"}

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.broker import Broker
-from emulator.queues.message import Metrics, Outgoing
+from emulator.queues.message import Backlog, NewMessage
 from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
 from emulator_runtime.values import Record
 
@@ -55,7 +55,7 @@ class QueueBinding:
             body = given.pop("body", body)
             outgoing = self._outgoing(body, given, "send()")
         else:
-            outgoing = Outgoing(encode(_present(body), self._content_type), self._content_type)
+            outgoing = NewMessage(encode(_present(body), self._content_type), self._content_type)
         return self._send((outgoing,), None, "send")
 
     async def sendBatch(  # noqa: N802 - production's name
@@ -96,15 +96,15 @@ class QueueBinding:
             raise self._shown(error, call) from None
         return Record(metadata=Record(metrics=_metrics(metrics)))
 
-    def _entry(self, message: Any) -> Outgoing:
+    def _entry(self, message: Any) -> NewMessage:
         if not isinstance(message, Mapping):
             raise TypeError(f'sendBatch() takes messages such as {{"body": ...}}, not {type(message).__name__}')
         if len(message) == 1 and "body" in message:
-            return Outgoing(encode(message["body"], self._content_type), self._content_type)
+            return NewMessage(encode(message["body"], self._content_type), self._content_type)
         given = dict(message)
         return self._outgoing(given.pop("body", _MISSING), given, "sendBatch()")
 
-    def _outgoing(self, body: Any, given: dict[str, Any], call: str) -> Outgoing:
+    def _outgoing(self, body: Any, given: dict[str, Any], call: str) -> NewMessage:
         content_type = given.pop("contentType", None)
         if content_type is None:
             content_type = self._content_type
@@ -114,7 +114,7 @@ class QueueBinding:
         delay = self._delay_of(given, QueueErrorCode.MESSAGE_METADATA_INVALID, call.removesuffix("()"))
         self._unknown(given, call, "contentType and delaySeconds")
         known_type = cast("ContentType", content_type)
-        return Outgoing(encode(_present(body), known_type), known_type, delay)
+        return NewMessage(encode(_present(body), known_type), known_type, delay)
 
     def _delay_of(self, given: dict[str, Any], code: QueueErrorCode, call: str) -> int | None:
         delay = given.pop("delaySeconds", None)
@@ -141,7 +141,7 @@ def _present(body: Any) -> Any:
     return body
 
 
-def _metrics(metrics: Metrics) -> Record:
+def _metrics(metrics: Backlog) -> Record:
     oldest = metrics.oldest_message_timestamp
     return Record(
         backlogCount=metrics.backlog_count,

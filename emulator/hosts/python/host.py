@@ -25,7 +25,7 @@ from emulator.hosts.python.entrypoints import Event, Handler, find_handlers, ign
 from emulator.hosts.python.loader import WorkerModules, WorkerPackages, WorkerScope
 from emulator.hosts.python.logs import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
-from emulator.queues.message import Delivery, DeliveryResult
+from emulator.queues.message import Delivery, Verdict
 from emulator.wire.codec import decode
 from emulator_runtime.errors import BodyUsedError
 from emulator_runtime.invocation import Invocation, current
@@ -266,7 +266,7 @@ class PythonHost:
             self._end(version, invocation)
         raise HandlerError(self._failed(error, trigger_text(request))) from error
 
-    async def queue(self, delivery: Delivery) -> DeliveryResult:
+    async def queue(self, delivery: Delivery) -> Verdict:
         """Run the `queue` entrypoint and tell what it decided. A handler that raises is an outcome, not an exception.
         Raises NotLoaded, which the broker takes as "not delivered"."""
         version = self._version
@@ -274,7 +274,7 @@ class PythonHost:
             raise self._not_loaded()
         handler = version.queue
         if handler is None:
-            return DeliveryResult("exception", error=self._missing(version, "queue"))
+            return Verdict("exception", error=self._missing(version, "queue"))
         decisions = Decisions(decode, version.scope.on_warning)
         metrics = delivery.metrics
         batch = MessageBatch(
@@ -492,9 +492,9 @@ def _is_the_workers(error: BaseException) -> bool:
     return not isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
 
-def _decided(decisions: Decisions) -> DeliveryResult:
+def _decided(decisions: Decisions) -> Verdict:
     """What a handler has asked for by now, as the broker takes it."""
-    return DeliveryResult(
+    return Verdict(
         "ok",
         decisions.ack_all,
         decisions.retry_all,

@@ -36,7 +36,7 @@ from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version
-from emulator.queues.message import Delivery, DeliveryResult
+from emulator.queues.message import Delivery, Verdict
 from emulator_runtime.raw_headers import find
 from emulator_runtime.streams import ReadableStream
 from emulator_runtime.workers.request import Request
@@ -344,12 +344,12 @@ class WorkerdHost:
         body.when_ended(ended)
         return response
 
-    async def queue(self, delivery: Delivery) -> DeliveryResult:
+    async def queue(self, delivery: Delivery) -> Verdict:
         """Run the `queue` entrypoint and tell what it decided. A handler that throws is an outcome, not an exception.
         Raises NotLoaded, which the broker takes as "not delivered"."""
         version = self._version or await self._available()
         if "queue" not in version.handlers:
-            return DeliveryResult("exception", error=self._missing(version, "queue"))
+            return Verdict("exception", error=self._missing(version, "queue"))
         description, bodies = batch_of(delivery)
         head = b"POST /queue HTTP/1.1\r\nHost: emulator\r\nX-Description-Bytes: %d\r\nContent-Length: %d\r\n\r\n" % (
             len(description),
@@ -362,13 +362,13 @@ class WorkerdHost:
         except ConnectionLostError as error:
             failure = await self._lost(version, error)
             self._failed(failure, delivery)
-            return DeliveryResult("exception", error=failure.summary, traceback=failure.text)
+            return Verdict("exception", error=failure.summary, traceback=failure.text)
         finally:
             version.end(delivery)
         if answer.status != 200:
             failure = simple_failure(content.decode("utf-8", "replace"))
             self._failed(failure, delivery)
-            return DeliveryResult("exception", error=failure.summary, traceback=failure.text)
+            return Verdict("exception", error=failure.summary, traceback=failure.text)
         said = read_result(content)
         result = said.decision()
         if result.outcome != "ok":

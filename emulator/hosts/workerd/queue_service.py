@@ -19,7 +19,7 @@ from emulator.hosts.workerd.configuration import BINDING_HEADER
 from emulator.hosts.workerd.connection import Connection, Headers
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.broker import Broker
-from emulator.queues.message import Metrics, Outgoing
+from emulator.queues.message import Backlog, NewMessage
 from emulator.wire.codec import CONTENT_TYPES, ContentType
 
 _BINDING: Final = BINDING_HEADER.encode()
@@ -77,11 +77,11 @@ class QueueService:
             delay = _delay(headers.get(b"x-msg-delay-secs"))
             if path == "/message":
                 content_type = _content_type(headers.get(b"x-msg-fmt", b"v8").decode("latin-1"))
-                metrics = self._send(producer, [Outgoing(body, content_type, delay)], None)
+                metrics = self._send(producer, [NewMessage(body, content_type, delay)], None)
             else:
                 entries = _read_batch(body).messages
                 outgoing = [
-                    Outgoing(b64decode(entry.body), _content_type(entry.contentType), entry.delaySecs)
+                    NewMessage(b64decode(entry.body), _content_type(entry.contentType), entry.delaySecs)
                     for entry in entries
                 ]
                 metrics = self._send(producer, outgoing, delay)
@@ -91,7 +91,7 @@ class QueueService:
         except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
             return _refusal(QueueError(QueueErrorCode.UNKNOWN_INTERNAL_ERROR, f"the request is damaged: {error}"))
 
-    def _send(self, producer: Producer, messages: list[Outgoing], batch_delay: int | None) -> Metrics:
+    def _send(self, producer: Producer, messages: list[NewMessage], batch_delay: int | None) -> Backlog:
         return self._broker.send(
             producer.queue,
             messages,
@@ -111,7 +111,7 @@ def _delay(value: bytes | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _metrics(metrics: Metrics) -> bytes:
+def _metrics(metrics: Backlog) -> bytes:
     oldest = metrics.oldest_message_timestamp
     return b'{"backlogCount":%d,"backlogBytes":%d,"oldestMessageTimestamp":%d}' % (
         metrics.backlog_count,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from emulator.queues.message import DeliveryResult, Outcome
+from emulator.queues.message import Outcome, Verdict
 
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "ok": "ok",
@@ -35,9 +35,9 @@ class Result(msgspec.Struct, rename="camel", gc=False):
     retry_messages: list[_Retry] = []
     failure: dict[str, Any] | None = None
 
-    def decision(self) -> DeliveryResult:
+    def decision(self) -> Verdict:
         """The result of the delivery, as the broker takes it, without a failure."""
-        return DeliveryResult(
+        return Verdict(
             _OUTCOMES.get(self.outcome, "exception"),
             self.ack_all,
             self.retry_batch.retry,

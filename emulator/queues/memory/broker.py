@@ -30,18 +30,18 @@ from emulator.queues.events import (
 from emulator.queues.memory.driver import Deliver, Driver
 from emulator.queues.memory.journal import Journal
 from emulator.queues.memory.queue import Queue
-from emulator.queues.memory.records import StoredMessage
+from emulator.queues.memory.records import MessageRecord
 from emulator.queues.message import (
     Acknowledgement,
+    Backlog,
     DeadLetter,
-    DeliveryResult,
     Lease,
     Message,
-    Metrics,
-    Outgoing,
+    NewMessage,
     PulledMessage,
     Redrive,
     Settlement,
+    Verdict,
 )
 from emulator.queues.settings import (
     DEFAULT_PULL_BATCH_SIZE,
@@ -207,7 +207,7 @@ class Broker:
         driver = self._driver(name)
         return driver.forwarded_to if driver.queue.consumer is FORWARDING else ""
 
-    def accept(self, name: str, messages: Sequence[StoredMessage]) -> None:
+    def accept(self, name: str, messages: Sequence[MessageRecord]) -> None:
         """Take over messages that another session has forwarded: at once, with the same ids, attempts fresh. Raises
         QueueError."""
         driver = self._driver(name)
@@ -249,12 +249,12 @@ class Broker:
     def send(
         self,
         name: str,
-        messages: Sequence[Outgoing],
+        messages: Sequence[NewMessage],
         *,
         source: str,
         batch_delay_seconds: int | None = None,
         producer_delay_seconds: int | None = None,
-    ) -> Metrics:
+    ) -> Backlog:
         """Accept messages into a queue, all or none, and return its backlog.
 
         The delay of a message is its own, else the batch's, else the producer's, else the queue's; 0 is a value.
@@ -387,7 +387,7 @@ class Broker:
             driver.wake()
         return Redrive({target: len(messages) for target, messages in by_target.items()}, no_dead_letters, orphans)
 
-    def metrics(self, name: str) -> Metrics:
+    def metrics(self, name: str) -> Backlog:
         """The backlog of a queue."""
         driver = self._driver(name)
         driver.delete_expired(self._clock.now())
@@ -467,9 +467,7 @@ class Broker:
         if self._journal is not None:
             self._journal.settled(driver.queue.name, messages)
 
-    def _settled(
-        self, driver: Driver, lease: Lease, result: DeliveryResult, settlement: Settlement, now: float
-    ) -> None:
+    def _settled(self, driver: Driver, lease: Lease, result: Verdict, settlement: Settlement, now: float) -> None:
         name = driver.queue.name
         letters = self._letters(name, settlement, now) if settlement.dead else ()
         if self._journal is not None:

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from emulator.base.clock import Clock, Timer
 from emulator.queues.declarations import QueueState
 from emulator.queues.memory.queue import Queue
-from emulator.queues.message import Acknowledgement, Delivery, DeliveryResult, Lease, Message, Settlement
+from emulator.queues.message import Acknowledgement, Delivery, Lease, Message, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings
 
-Deliver = Callable[[Delivery], Awaitable[DeliveryResult | None]]
+Deliver = Callable[[Delivery], Awaitable[Verdict | None]]
 """Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
 
-Settled = Callable[["Driver", Lease, DeliveryResult, Settlement, float], None]
+Settled = Callable[["Driver", Lease, Verdict, Settlement, float], None]
 """Is told of every settlement, with the time."""
 
 Expired = Callable[["Driver", Sequence[Message]], None]
@@ -121,7 +121,7 @@ class Driver:
         self._settled(self, lease, result, self.queue.settle(lease, result, now), now)
 
     async def _deliver(self, lease: Lease, deliver: Deliver, delivery: Delivery) -> None:
-        result: DeliveryResult | None
+        result: Verdict | None
         task, _ = self.running[lease.id]
         try:
             result = await deliver(delivery)
@@ -129,7 +129,7 @@ class Driver:
             Exception,
             asyncio.CancelledError,
         ) as error:  # a consumer tells its failures in the result; this one broke
-            result = DeliveryResult("exception", error=f"{type(error).__name__}: {error}")
+            result = Verdict("exception", error=f"{type(error).__name__}: {error}")
         finally:
             del self.running[lease.id]
         if task.cancelling():

@@ -25,7 +25,7 @@ import msgspec
 
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.memory.records import StoredMessage, restore, store
+from emulator.queues.memory.records import MessageRecord, restore, store
 from emulator.queues.memory.segments import Log, Segment
 from emulator.queues.message import Attempt, Message
 
@@ -68,7 +68,7 @@ class _Retried(msgspec.Struct, array_like=True, gc=False):
 
 class _Enqueued(msgspec.Struct, array_like=True, tag=1, gc=False):
     queue: str
-    messages: list[StoredMessage]
+    messages: list[MessageRecord]
 
 
 class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
@@ -78,7 +78,7 @@ class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
     gone: bytes
     retried: list[_Retried] = []
     target: str = ""
-    letters: list[StoredMessage] = []
+    letters: list[MessageRecord] = []
 
 
 class _Changed(msgspec.Struct, array_like=True, tag=3, gc=False):
@@ -360,7 +360,7 @@ class _Replay:
                 self.states.pop(record.queue, None)
                 self.messages.pop(record.queue, None)
 
-    def _put(self, queue: str, messages: Sequence[StoredMessage], number: int) -> None:
+    def _put(self, queue: str, messages: Sequence[MessageRecord], number: int) -> None:
         there = self.messages.setdefault(queue, {})
         for each in messages:
             there[each.id] = restore(each, segment=number)

@@ -39,12 +39,12 @@ from typing import Final
 from emulator.queues.message import (
     Acknowledgement,
     Attempt,
-    DeliveryResult,
+    Backlog,
     Lease,
     Message,
-    Metrics,
     PulledMessage,
     Settlement,
+    Verdict,
 )
 from emulator.queues.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings, QueueSettings
 
@@ -138,10 +138,10 @@ class Queue:
         """The bodies of everything that is not settled."""
         return self._bytes
 
-    def metrics(self) -> Metrics:
+    def metrics(self) -> Backlog:
         """The backlog: everything that is not settled."""
         oldest = self._oldest()
-        return Metrics(len(self), self._bytes, None if oldest is None else oldest.timestamp)
+        return Backlog(len(self), self._bytes, None if oldest is None else oldest.timestamp)
 
     # Transitions
 
@@ -210,7 +210,7 @@ class Queue:
         self._leases[lease.id] = lease
         return lease
 
-    def settle(self, lease: Lease, result: DeliveryResult, now: float) -> Settlement:
+    def settle(self, lease: Lease, result: Verdict, now: float) -> Settlement:
         """End `lease` by what its delivery decided. Raises ValueError when it has ended before.
 
         In this order: a message's own `ack` or `retry`, the batch-wide call, the outcome. A message that is to be
@@ -293,7 +293,7 @@ class Queue:
         retry needs a lease that holds: an expired one has given the message back already.
         """
         self._sweep(now)
-        result = DeliveryResult(error="the client that pulled it asked for a retry")
+        result = Verdict(error="the client that pulled it asked for a retry")
         ended: list[PulledMessage] = []
         unknown: list[str] = []
         expired: list[str] = []
@@ -330,7 +330,7 @@ class Queue:
         self._sweep(now)
         self._leased_count -= len(ended)
         self._pulled_count -= len(ended)
-        result = DeliveryResult("lease_expired", error="the client that pulled it did not acknowledge it in time")
+        result = Verdict("lease_expired", error="the client that pulled it did not acknowledge it in time")
         return Acknowledgement(ended, result, self._settle_pulled(ended, result, now))
 
     def purge(self, ids: Collection[str] | None = None) -> Sequence[Message]:
@@ -469,7 +469,7 @@ class Queue:
         else:
             self._delayed_count -= 1
 
-    def _settle_pulled(self, ended: Sequence[PulledMessage], result: DeliveryResult, now: float) -> Settlement:
+    def _settle_pulled(self, ended: Sequence[PulledMessage], result: Verdict, now: float) -> Settlement:
         if len(self._pull_expiries) > 2 * self._pulled_count + 1024:
             self._pull_expiries = [entry for entry in self._pull_expiries if entry[2].is_leased]
             heapify(self._pull_expiries)
@@ -514,7 +514,7 @@ class Queue:
     def _settle_each(
         self,
         leased: Iterable[tuple[Message, float]],
-        result: DeliveryResult,
+        result: Verdict,
         consumer: ConsumerSettings,
         now: float,
     ) -> Settlement:
@@ -564,6 +564,6 @@ def _ready_at(message: Message) -> float:
     return message.ready_at
 
 
-def _attempt(message: Message, taken_at: float, result: DeliveryResult, *, asked_for: bool) -> Attempt:
+def _attempt(message: Message, taken_at: float, result: Verdict, *, asked_for: bool) -> Attempt:
     outcome = "retry" if asked_for else result.outcome
     return Attempt(message.attempts, taken_at, outcome, result.error, result.traceback)

@@ -9,7 +9,7 @@ from emulator.queues.message import Attempt, DeadLetter, Message
 from emulator.wire.codec import ContentType
 
 
-class StoredMessage(msgspec.Struct, array_like=True, gc=False):
+class MessageRecord(msgspec.Struct, array_like=True, gc=False):
     """A message. `id` has 16 bytes. `enqueued_at` None: at its timestamp. `ready_at` None: when it was enqueued."""
 
     id: bytes
@@ -24,10 +24,10 @@ class StoredMessage(msgspec.Struct, array_like=True, gc=False):
     dead_letter: DeadLetter | None = None
 
 
-def store(message: Message) -> StoredMessage:
+def store(message: Message) -> MessageRecord:
     """A message to be written down. What is in flight is written as if it waited: the attempt does not count."""
     enqueued_at, ready_at = message.enqueued_at, message.ready_at
-    return StoredMessage(
+    return MessageRecord(
         bytes.fromhex(message.id),
         message.body,
         message.content_type,
@@ -41,7 +41,7 @@ def store(message: Message) -> StoredMessage:
     )
 
 
-def restore(stored: StoredMessage, *, segment: int = 0) -> Message:
+def restore(stored: MessageRecord, *, segment: int = 0) -> Message:
     """The message that was written down. `segment` is where the journal has it."""
     enqueued_at = stored.timestamp if stored.enqueued_at is None else stored.enqueued_at
     return Message(

@@ -15,7 +15,7 @@ import pytest
 from emulator.config.model import Service
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
-from emulator.queues.message import Message, Outgoing
+from emulator.queues.message import Message, NewMessage
 from emulator.wire.codec import ContentType, decode, encode
 from emulator_runtime.http import send_response
 from emulator_runtime.workers.request import Request
@@ -580,7 +580,7 @@ def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
 
 
 def send(workers: Workers, *bodies: bytes, content_type: ContentType = "json", queue: str = "jobs") -> None:
-    workers.session.broker.send(queue, [Outgoing(body, content_type) for body in bodies], source="test")
+    workers.session.broker.send(queue, [NewMessage(body, content_type) for body in bodies], source="test")
 
 
 def waiting(workers: Workers, queue: str) -> list[Message]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 
 from emulator.queues.memory.queue import Queue
-from emulator.queues.message import DeliveryResult, Lease, Message
+from emulator.queues.message import Lease, Message, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.wire.codec import ContentType
 
@@ -70,9 +70,9 @@ def returned(
     ack_all: bool = False,
     retry_all: bool = False,
     retry_all_delay: int | None = None,
-) -> DeliveryResult:
+) -> Verdict:
     """The handler returned, after these calls. `delays` are retries with a delay of their own, by message id."""
-    result = DeliveryResult("ok", ack_all, retry_all, retry_all_delay)
+    result = Verdict("ok", ack_all, retry_all, retry_all_delay)
     result.explicit_acks.update(each.id for each in ack)
     result.retry_messages.update((each.id, None) for each in retry)
     result.retry_messages.update(delays or {})
@@ -81,7 +81,7 @@ def returned(
 
 def threw(
     *, ack: Iterable[Message] = (), retry: Iterable[Message] = (), ack_all: bool = False, error: str = "ValueError: no"
-) -> DeliveryResult:
+) -> Verdict:
     """The handler raised, after these calls."""
     result = returned(ack=ack, retry=retry, ack_all=ack_all)
     result.outcome = "exception"

@@ -19,7 +19,7 @@ from emulator.queues.errors import QueueError
 from emulator.queues.memory import journal as journal_module
 from emulator.queues.memory.journal import Journal
 from emulator.queues.memory.queue import LEASED
-from emulator.queues.message import DeliveryResult, Message, Outgoing
+from emulator.queues.message import Message, NewMessage, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from tests.queues.driving import Consumer, Driven, T, consume, throw
 
@@ -78,7 +78,7 @@ def bodies(driven: Driven, queue: str = "orders") -> list[bytes]:
 async def test_messages_are_there_again_with_all_that_belongs_to_them(journals: Journals) -> None:
     driven = Driven(journal=journals())
     driven.broker.create_queue("orders")
-    driven.broker.send("orders", [Outgoing(b"{}", "json"), Outgoing(b"\x00", "bytes", 60)], source="shop")
+    driven.broker.send("orders", [NewMessage(b"{}", "json"), NewMessage(b"\x00", "bytes", 60)], source="shop")
     consume(driven, Consumer(driven, throw), queue="failing", retries=0, dlq="dlq")
     driven.send(b"dead", queue="failing")
     await driven.settle()
@@ -290,7 +290,7 @@ def test_on_a_full_disk_nothing_is_accepted_and_nothing_is_changed(small_disk: P
     journal = Journal(small_disk / "state")
     driven = Driven(journal=journal)
     driven.broker.create_queue("orders")
-    large = [Outgoing(b"x" * 50_000, "bytes")]
+    large = [NewMessage(b"x" * 50_000, "bytes")]
     refused = until_refused(lambda _: driven.broker.send("orders", large, source="shop"))
     assert "No space left on device (10251)" in str(refused)
     assert len(driven.broker.queue("orders")) >= 3
@@ -400,8 +400,8 @@ class Run:
         broker.create_queue("elsewhere", QueueSettings(2, message_retention_period=60))
         broker.create_queue("dlq")
 
-    async def deliver(self, delivery: Any) -> DeliveryResult:
-        answer = DeliveryResult(self.answers.choice(["ok", "exception"]), error="no")
+    async def deliver(self, delivery: Any) -> Verdict:
+        answer = Verdict(self.answers.choice(["ok", "exception"]), error="no")
         for each in delivery.messages:
             match self.answers.randrange(4):
                 case 0:
@@ -419,7 +419,7 @@ class Run:
             case "send":
                 queue, count, delay = arguments
                 bodies = [b"x" * self.choices.randrange(300) for _ in range(count)]
-                broker.send(queue, [Outgoing(body, "bytes", delay) for body in bodies], source="shop")
+                broker.send(queue, [NewMessage(body, "bytes", delay) for body in bodies], source="shop")
             case "advance":
                 await self.driven.advance(*arguments)
                 self.now = self.driven.clock.now()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from emulator.queues.message import DeliveryResult
+from emulator.queues.message import Verdict
 from tests.queues.memory.conversation import T, ids, make_queue, message, messages, retried, returned, take
 
 FIFTEEN_MINUTES = 900.0
-TIMED_OUT = DeliveryResult("exceeded_wall_time")
+TIMED_OUT = Verdict("exceeded_wall_time")
 
 
 def test_a_lease_holds_for_15_minutes() -> None:
@@ -42,7 +42,7 @@ def test_what_was_acked_before_the_time_was_up_is_not_redelivered() -> None:
     queue.enqueue(messages(2), T)
     lease = take(queue)
     first, second = lease.messages
-    decided = DeliveryResult("exceeded_wall_time", explicit_acks={first.id})
+    decided = Verdict("exceeded_wall_time", explicit_acks={first.id})
     settlement = queue.settle(lease, decided, T + FIFTEEN_MINUTES)
     assert ids(settlement.acked) == [first.id]
     assert [message.id for message, _ in settlement.retried] == [second.id]

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from emulator.queues.memory.queue import DELAYED, GONE, LEASED, READY, Queue
-from emulator.queues.message import Acknowledgement, DeliveryResult, Lease, Message, PulledMessage, Settlement
+from emulator.queues.message import Acknowledgement, Lease, Message, PulledMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from tests.queues.memory.conversation import T, ids, message
 
@@ -185,7 +185,7 @@ class QueueMachine(RuleBasedStateMachine):
     def settle(self, wait: float, data: st.DataObject, batch_call: str, throws: bool) -> None:
         self.now += wait
         lease = data.draw(st.sampled_from(self.leases))
-        result = DeliveryResult("exception" if throws else "ok", error="boom" if throws else "")
+        result = Verdict("exception" if throws else "ok", error="boom" if throws else "")
         result.ack_all = batch_call == "ack all"
         result.retry_all = batch_call.startswith("retry")
         result.retry_all_delay = data.draw(DELAYS) if batch_call.endswith("later") else None
@@ -197,7 +197,7 @@ class QueueMachine(RuleBasedStateMachine):
                 result.retry_messages[each.id] = data.draw(DELAYS) if call.endswith("later") else None
         self.settle_lease(lease, result)
 
-    def settle_lease(self, lease: Lease, result: DeliveryResult) -> None:
+    def settle_lease(self, lease: Lease, result: Verdict) -> None:
         self.sweep()
         consumer = self.queue.consumer or lease.consumer
         most = consumer.max_concurrency or 250
@@ -215,7 +215,7 @@ class QueueMachine(RuleBasedStateMachine):
     def check_settlement(
         self,
         messages: Iterable[Message],
-        result: DeliveryResult,
+        result: Verdict,
         settlement: Settlement,
         consumer: ConsumerSettings,
     ) -> None:
@@ -246,11 +246,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     def check_that_it_ended(self, lease: Lease) -> None:
         with pytest.raises(ValueError, match="ended already"):
-            self.queue.settle(lease, DeliveryResult(), self.now)
+            self.queue.settle(lease, Verdict(), self.now)
         with pytest.raises(ValueError, match="ended already"):
             self.queue.release(lease)
 
-    def verdict(self, each: Message, result: DeliveryResult, consumer: ConsumerSettings) -> str:
+    def verdict(self, each: Message, result: Verdict, consumer: ConsumerSettings) -> str:
         """What must become of one message of a batch, by the book."""
         delay: int | None = consumer.retry_delay
         if each.id in result.explicit_acks:
@@ -287,7 +287,7 @@ class QueueMachine(RuleBasedStateMachine):
     def finish_all(self) -> None:
         """Every handler returns, and the next batches go out at once."""
         for lease in list(self.leases):
-            self.settle_lease(lease, DeliveryResult())
+            self.settle_lease(lease, Verdict())
         while self.take_batch():
             pass
 
@@ -339,7 +339,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.sweep()
         # What each answer must do, one after the other; the first one for a lease ends it.
         ended: list[Message] = []
-        result = DeliveryResult()
+        result = Verdict()
         unknown, expired = [], []
         for lease_id, is_ack, delay in [(each, True, None) for each in acks] + [
             (each, False, d) for each, d in retries
@@ -358,7 +358,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert (list(done.unknown), list(done.expired)) == (unknown, expired)
         self.check_pulled(done, ended, result)
 
-    def check_pulled(self, done: Acknowledgement, ended: list[Message], result: DeliveryResult) -> None:
+    def check_pulled(self, done: Acknowledgement, ended: list[Message], result: Verdict) -> None:
         assert [each.message for each in done.ended] == ended
         assert not any(each.is_leased for each in done.ended)
         if ended:
@@ -385,7 +385,7 @@ class QueueMachine(RuleBasedStateMachine):
         if done is not None:
             self.sweep()
             assert {each.lease_id for each in done.ended} == {each.lease_id for each in over}
-            self.check_pulled(done, [each.message for each in done.ended], DeliveryResult("lease_expired"))
+            self.check_pulled(done, [each.message for each in done.ended], Verdict("lease_expired"))
 
     def expire_due_leases(self) -> None:
         over = [lease for lease in self.leases if lease.expires_at <= self.now]
@@ -393,7 +393,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.sweep()
         assert list(self.queue.expired_leases(self.now)) == over
         for lease in over:
-            self.settle_lease(lease, DeliveryResult("exceeded_wall_time"))
+            self.settle_lease(lease, Verdict("exceeded_wall_time"))
 
     @rule(wait=WAITS, indeed=SELDOM)
     def purge(self, wait: float, indeed: bool) -> None:
@@ -437,7 +437,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.now = max(self.now, due)
             self.do_what_is_due()
             for lease in list(self.leases):
-                self.settle_lease(lease, DeliveryResult(answers))
+                self.settle_lease(lease, Verdict(answers))
 
     # What must hold
 

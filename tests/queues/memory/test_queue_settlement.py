@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from emulator.queues.message import DeadLetter, DeliveryResult
+from emulator.queues.message import DeadLetter, Verdict
 from tests.queues.memory.conversation import T, ids, make_queue, messages, retried, returned, take, threw
 
 
@@ -32,7 +32,7 @@ def test_everything_is_retried_when_the_handler_throws() -> None:
 def test_every_failed_outcome_retries_the_batch(outcome: str) -> None:
     queue = make_queue()
     queue.enqueue(messages(1), T)
-    settlement = queue.settle(take(queue), DeliveryResult(outcome), T)  # type: ignore[arg-type]
+    settlement = queue.settle(take(queue), Verdict(outcome), T)  # type: ignore[arg-type]
     assert len(settlement.retried) == 1
     assert settlement.retried[0][0].failures[0].outcome == outcome
 

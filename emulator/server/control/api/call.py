@@ -12,7 +12,7 @@ from starlette.datastructures import QueryParams
 from emulator.base.bus import Notice
 from emulator.queues.errors import QueueErrorCode
 from emulator.queues.memory.queue import Queue
-from emulator.queues.message import Metrics
+from emulator.queues.message import Backlog
 from emulator.server.addresses import queue_id
 from emulator.server.control.api.envelope import ApiError, Page
 from emulator.session.session import Session
@@ -62,7 +62,7 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def metrics_shape(metrics: Metrics) -> dict[str, int]:
+def metrics_shape(metrics: Backlog) -> dict[str, int]:
     """A backlog; the timestamp is 0 where there is no message."""
     return {
         "backlog_count": metrics.backlog_count,

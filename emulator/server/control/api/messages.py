@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.message import Message, Outgoing
+from emulator.queues.message import Message, NewMessage
 from emulator.queues.settings import DEFAULT_PULL_BATCH_SIZE
 from emulator.server.control.api.bodies import (
     AcknowledgementBody,
@@ -101,13 +101,13 @@ def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
     return {"moved": done.moved, "no_dead_letters": done.no_dead_letters, "orphans": done.orphans}
 
 
-def _push(call: Call, outgoing: list[Outgoing], batch_delay: int | None) -> dict[str, Any]:
+def _push(call: Call, outgoing: list[NewMessage], batch_delay: int | None) -> dict[str, Any]:
     name = call.queue().name
     metrics = call.session.broker.send(name, outgoing, source=API_SOURCE, batch_delay_seconds=batch_delay)
     return {"metadata": {"metrics": metrics_shape(metrics)}}
 
 
-def _outgoing(message: MessageBody, path: str) -> Outgoing:
+def _outgoing(message: MessageBody, path: str) -> NewMessage:
     if message.body is msgspec.UNSET:
         raise QueueError(QueueErrorCode.JSON_REQUEST_BODY_INVALID, f"{path}body is missing")
     if message.content_type not in _CONTENT_TYPES:
@@ -116,7 +116,7 @@ def _outgoing(message: MessageBody, path: str) -> Outgoing:
     content_type = cast("ContentType", message.content_type)
     delay = _seconds(message.delay_seconds, f"{path}delay_seconds", QueueErrorCode.MESSAGE_METADATA_INVALID)
     try:
-        return Outgoing(encode(message.body, content_type), content_type, delay)
+        return NewMessage(encode(message.body, content_type), content_type, delay)
     except TypeError as error:
         raise QueueError(QueueErrorCode.JSON_REQUEST_BODY_INVALID, f"{path}body: {error}") from None
 
