@@ -1,4 +1,4 @@
-"""Time, as the broker knows it: the wall clock of a running session, or one that a test moves."""
+"""Time, as all that waits knows it: the wall clock of a running session, or one that a test moves."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from emulator.bindings.queue.python import QueueBinding
 from emulator.config.model import WorkerConfig
-from emulator.queues.memory.broker import Broker
+from emulator.queues.service import Queues
 from emulator_runtime.errors import NotEmulated
 from emulator_runtime.values import to_record
 
@@ -38,7 +38,7 @@ class Env:
 
 
 def build_env(
-    config: WorkerConfig, broker: Broker, on_warning: Callable[[str], None], doubles: Mapping[str, Any] = EMPTY
+    config: WorkerConfig, queues: Queues, on_warning: Callable[[str], None], doubles: Mapping[str, Any] = EMPTY
 ) -> Env:
     """The `env` of a worker: its vars, secrets and queue producers, and what is declared but not emulated yet.
 
@@ -54,7 +54,7 @@ def build_env(
     )
     for producer in config.producers:
         bindings[producer.binding] = QueueBinding(
-            broker,
+            queues,
             producer.queue,
             worker=config.name,
             delivery_delay=producer.delivery_delay,

@@ -10,7 +10,7 @@ from emulator.config.model import WorkerConfig
 from emulator.hosts.host import Host
 from emulator.hosts.outbound import HttpOutbound
 from emulator.hosts.python.host import PythonHost
-from emulator.queues.memory.broker import Broker
+from emulator.queues.service import Queues
 
 if TYPE_CHECKING:
     from emulator.hosts.workerd.sockets import SocketDirectory
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 class HostMaker:
     """Makes the hosts of one session.
 
-    `make_env` makes the `env` of a Python worker; the bindings of a JavaScript worker reach `broker` by themselves.
+    `make_env` makes the `env` of a Python worker; the bindings of a JavaScript worker reach `queues` by themselves.
     `outbound` carries out the `fetch()` of both; None is the network.
     """
 
     def __init__(
         self,
-        broker: Broker,
+        queues: Queues,
         bus: Bus,
         make_env: Callable[[WorkerConfig], Any],
         outbound: Callable[[Request], Awaitable[Response]] | None,
     ) -> None:
-        self._broker = broker
+        self._queues = queues
         self._bus = bus
         self._make_env = make_env
         self._outbound = outbound
@@ -57,4 +57,4 @@ class HostMaker:
 
         if self._sockets is None:
             self._sockets = SocketDirectory()
-        return WorkerdHost(config, broker=self._broker, sockets=self._sockets, bus=self._bus, outbound=self._outbound)
+        return WorkerdHost(config, queues=self._queues, sockets=self._sockets, bus=self._bus, outbound=self._outbound)

@@ -99,7 +99,7 @@ class Host(Protocol):
 
     async def queue(self, delivery: Delivery) -> Verdict:
         """Run the `queue` entrypoint and tell what it decided. A handler that raises is an outcome, not an exception.
-        Raises NotLoaded, which the broker takes as "not delivered"."""
+        Raises NotLoaded when the batch is to wait."""
 
     async def scheduled(self, cron: str, scheduled_time_ms: int) -> None:
         """Run the `scheduled` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""

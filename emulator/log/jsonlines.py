@@ -120,14 +120,14 @@ class JsonLines:
             "info",
             worker=event.worker,
             queue=event.queue,
-            size=len(event.lease.messages),
+            size=len(event.messages),
             acked=len(settlement.acked),
             retried=len(settlement.retried),
             dead_lettered=len(settlement.dead),
             dropped=len(settlement.dropped),
             expired=len(settlement.expired),
-            outcome=event.result.outcome,
-            error=event.result.error,
+            outcome=event.verdict.outcome,
+            error=event.verdict.error,
             duration_ms=_ms(event.duration),
         )
 

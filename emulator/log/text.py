@@ -119,7 +119,7 @@ class TextLines:
     def batch(self, event: BatchDelivered) -> str:
         style = self._style
         settlement = event.settlement
-        acked, size = len(settlement.acked), len(event.lease.messages)
+        acked, size = len(settlement.acked), len(event.messages)
         parts = [f"{acked}/{size} acked"]
         if settlement.retried:
             parts.append(f"{len(settlement.retried)} retried{_delays([delay for _, delay in settlement.retried])}")
@@ -129,8 +129,8 @@ class TextLines:
             parts.append(f"{len(settlement.dropped)} dropped")
         if settlement.expired:
             parts.append(f"{len(settlement.expired)} expired")
-        if event.result.outcome in _OUTCOMES:
-            parts.append(_OUTCOMES[event.result.outcome])
+        if event.verdict.outcome in _OUTCOMES:
+            parts.append(_OUTCOMES[event.verdict.outcome])
         if acked == size:
             color = style.green
         elif settlement.dead or settlement.dropped or settlement.expired:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.memory.queue import Queue
 from emulator.queues.message import NewMessage
 from emulator.queues.settings import DELAY_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_MESSAGE_BYTES, Range
 
@@ -24,19 +23,19 @@ def check_number(
         raise QueueError(code, f"{name} of {value!r} is invalid: it must be a whole number, {allowed}")
 
 
-def check_send(messages: Iterable[NewMessage], queue: Queue, batch_delay_seconds: int | None) -> None:
-    """Raises QueueError for messages that the service would not accept into `queue`. There is at least one."""
+def check_send(messages: Iterable[NewMessage], batch_delay_seconds: int | None) -> None:
+    """Raises QueueError for messages that the service would not accept. There is at least one."""
     count = size = 0
-    for outgoing in messages:
+    for message in messages:
         count += 1
-        length = len(outgoing.body)
+        length = len(message.body)
         size += length
         if length > MAX_MESSAGE_BYTES:
             raise QueueError(
                 QueueErrorCode.MESSAGE_SIZE_OUT_OF_BOUNDS,
                 f"Message is {length:,} bytes long, over the limit of {MAX_MESSAGE_BYTES:,} bytes",
             )
-        delay = outgoing.delay_seconds
+        delay = message.delay_seconds
         if delay is not None and delay not in DELAY_SECONDS:
             raise QueueError(
                 QueueErrorCode.MESSAGE_METADATA_INVALID,
@@ -57,8 +56,15 @@ def check_send(messages: Iterable[NewMessage], queue: Queue, batch_delay_seconds
             QueueErrorCode.BATCH_DELAY_INVALID,
             f"Batch delay of {batch_delay_seconds!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
         )
-    if queue.backlog_bytes + size > MAX_BACKLOG_BYTES:
+
+
+def check_room(queue: str, backlog_bytes: int, messages: Iterable[NewMessage]) -> None:
+    """Raises QueueError when a queue whose bodies have `backlog_bytes` together has no room for `messages`. For
+    engines: they alone know what is in a queue at the moment when they accept more."""
+    if backlog_bytes + MAX_BATCH_BYTES <= MAX_BACKLOG_BYTES:
+        return
+    if backlog_bytes + sum(len(message.body) for message in messages) > MAX_BACKLOG_BYTES:
         raise QueueError(
             QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED,
-            f"Queue {queue.name} has a backlog over {MAX_BACKLOG_BYTES // 10**9} GB",
+            f"Queue {queue} has a backlog over {MAX_BACKLOG_BYTES // 10**9} GB",
         )

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from emulator.queues.memory.driver import Deliver
+from emulator.queues.consumption import Deliver
 from emulator.queues.message import Delivery, Message, Verdict
 
 LATEST_SECONDS: Final = 30.0
@@ -55,7 +55,7 @@ class _Plan:
 
 
 class Disturber:
-    """Puts chaos between the broker and a consumer. `max_retries` tells how often a queue's messages may fail."""
+    """Puts chaos between a queue and its consumer. `max_retries` tells how often a queue's messages may fail."""
 
     def __init__(self, chaos: Chaos, max_retries: Callable[[str], int], report: Callable[[str], None]) -> None:
         self._chaos = chaos
@@ -117,12 +117,16 @@ def _both(first: Verdict, second: Verdict, ids: list[str], again: list[Message])
     refused = [message.id for message in again if _accepts(first, message.id) and not _accepts(second, message.id)]
     if not refused:
         return first
-    both = Verdict(second.outcome, error=second.error, traceback=second.traceback)
-    both.explicit_acks = {each for each in ids if _accepts(first, each) and each not in refused}
-    both.retry_messages = {each: first.retry_messages.get(each) for each in ids if not _accepts(first, each)}
+    retries = {each: first.retry_messages.get(each) for each in ids if not _accepts(first, each)}
     if second.outcome == "ok":
-        both.retry_messages |= {each: second.retry_messages.get(each, second.retry_all_delay) for each in refused}
-    return both
+        retries |= {each: second.retry_messages.get(each, second.retry_all_delay) for each in refused}
+    return Verdict(
+        second.outcome,
+        explicit_acks=frozenset(each for each in ids if _accepts(first, each) and each not in refused),
+        retry_messages=retries,
+        error=second.error,
+        traceback=second.traceback,
+    )
 
 
 def _accepts(result: Verdict, message_id: str) -> bool:

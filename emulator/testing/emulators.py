@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from emulator.base.coroutines import run_now
 from emulator.base.errors import EmulatorError
 from emulator.queues.message import NewMessage
 from emulator.testing.chaos import Chaos
@@ -133,7 +135,7 @@ class _Base:
     @property
     def queues(self) -> Sequence[str]:
         """The names of the queues."""
-        return [queue.name for queue in self._core.session.broker.queues]
+        return list(self._core.queues.states)
 
     @property
     def outbound(self) -> Outbound:
@@ -174,7 +176,7 @@ class _BaseQueue:
 
     def __init__(self, core: Core, name: str) -> None:
         __tracebackhide__ = True
-        core.queue(name)
+        core.state_of(name)
         self._core = core
         self.name = name
 
@@ -196,14 +198,15 @@ class _BaseQueue:
     @property
     def metrics(self) -> Metrics:
         """The backlog: everything that is not settled."""
-        metrics = self._core.queue(self.name).metrics()
+        self._core.state_of(self.name)
+        metrics = run_now(self._core.queues.backlog(self.name))
         oldest = metrics.oldest_message_timestamp
         return Metrics(metrics.backlog_count, metrics.backlog_bytes, None if oldest is None else at_time(oldest))
 
     @property
     def is_paused(self) -> bool:
         """Whether deliveries are stopped."""
-        return self._core.queue(self.name).settings.delivery_paused
+        return self._core.state_of(self.name).settings.delivery_paused
 
     def fail_next(self, number: int = 1, error: Exception | type[Exception] | None = None) -> None:
         """Let the next `number` deliveries fail with `error` (a ConnectionError unless given), without running the
@@ -215,8 +218,8 @@ class _BaseQueue:
     def __repr__(self) -> str:
         if self._core.closed:
             return f"<Queue {self.name} of a closed emulator>"
-        queue = self._core.queue(self.name)
-        counts = {"ready": queue.ready_count, "delayed": queue.delayed_count, "in flight": queue.in_flight_count}
+        states = Counter(message.state for message in (*self.messages, *self.in_flight))
+        counts = {state: states[state] for state in ("ready", "delayed", "in flight")}
         words = [f"{number} {what}" for what, number in counts.items() if number] or ["empty"]
         return f"<Queue {self.name} {', '.join([*words, *(['paused'] if self.is_paused else [])])}>"
 
@@ -228,22 +231,22 @@ class _BaseQueue:
         outgoing = [NewMessage(encode(body, content_type), content_type, delay_seconds) for body in bodies]
         if not outgoing:
             raise TypeError("send_batch() requires at least one message")
-        self._core.session.broker.send(self.name, outgoing, source="test")
+        run_now(self._core.queues.send(self.name, outgoing, source="test"))
 
     def _pause(self) -> None:
         __tracebackhide__ = True
         self._core.check_open()
-        self._core.session.broker.pause(self.name)
+        run_now(self._core.queues.pause(self.name))
 
     def _resume(self) -> None:
         __tracebackhide__ = True
         self._core.check_open()
-        self._core.session.broker.resume(self.name)
+        run_now(self._core.queues.resume(self.name))
 
     def _purge(self) -> int:
         __tracebackhide__ = True
         self._core.check_open()
-        return self._core.session.broker.purge(self.name)
+        return run_now(self._core.queues.purge(self.name))
 
 
 class Queue(_BaseQueue):
@@ -420,7 +423,7 @@ class Emulator(_Base):
             return client.request(method, url, **options)
 
     def dispatch_queue(self, queue: str, messages: Iterable[Any], *, content_type: ContentType = "json") -> QueueResult:
-        """Run the consumer of `queue` once, outside the broker, on bodies or on what `message()` makes. Returns what
+        """Run the consumer of `queue` once, outside of its queue, on bodies or on what `message()` makes. Returns what
         the handler decided; one that raises is an outcome."""
         __tracebackhide__ = True
         return self._core.dispatch_queue(queue, messages, content_type)
@@ -547,7 +550,7 @@ class AsyncEmulator(_Base):
     async def dispatch_queue(
         self, queue: str, messages: Iterable[Any], *, content_type: ContentType = "json"
     ) -> QueueResult:
-        """Run the consumer of `queue` once, outside the broker, on bodies or on what `message()` makes. Returns what
+        """Run the consumer of `queue` once, outside of its queue, on bodies or on what `message()` makes. Returns what
         the handler decided; one that raises is an outcome."""
         __tracebackhide__ = True
         result: QueueResult = await _on_thread(

@@ -1,7 +1,7 @@
 """An event loop on which time is virtual.
 
 `loop.time()` stands still while there is something to do, and jumps to the next timer when there is nothing else. So
-`asyncio.sleep`, timeouts and the broker's timers all follow one clock that costs no waiting. Real input and output
+`asyncio.sleep`, timeouts and the queues' timers all follow one clock that costs no waiting. Real input and output
 still work: while a socket or a thread is being waited for, time waits too.
 """
 
@@ -214,7 +214,7 @@ class RealLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The broker's clock on a loop whose time is in seconds since the epoch. `timers` are those that it has set."""
+    """The queues' clock on a loop whose time is in seconds since the epoch. `timers` are those that it has set."""
 
     def __init__(self, loop: VirtualLoop | RealLoop) -> None:
         self._loop = loop

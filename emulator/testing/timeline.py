@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from copy import copy
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -80,12 +79,7 @@ class Timeline:
         self._count += 1
 
     def _add(self, event: Any) -> None:
-        # A message changes with each of its attempts; an entry tells how it was.
-        if type(event) is BatchDelivered:
-            messages = [copy(message) for message in event.lease.messages]
-        else:
-            messages = [copy(message) for message in getattr(event, "messages", ())]
-        self._entries.append((self._now(), event, messages))
+        self._entries.append((self._now(), event, getattr(event, "messages", ())))
         self._count += 1
 
     def render(self, directory: Path | None = None) -> str:
@@ -204,7 +198,7 @@ class _Words:
             *group("out of retries:", settled.dropped, ", dropped, because there is no dead letter queue"),
             *group("too old:", settled.expired),
         ]
-        error = event.result.error
+        error = event.verdict.error
         why = f" because of {error}" if error and error != self._told else ""
         self._told = ""
         to = f" to {event.worker}" if len(self._workers) > 1 else ""

@@ -11,22 +11,26 @@ import pytest
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
+from emulator.base.coroutines import run_now
 from emulator.bindings.env import Env, build_env
 from emulator.bindings.queue.python import QueueBinding
 from emulator.config.model import Producer, WorkerConfig
 from emulator.queues.errors import QueueError
-from emulator.queues.memory.broker import Broker
+from emulator.queues.memory.engine import MemoryEngine
+from emulator.queues.service import Queues
 from emulator_runtime.errors import NotEmulatedError
 
 ORDERS = (Producer("ORDERS", "orders"),)
 
 
-def make(warnings: list[str] | None = None, **settings: Any) -> tuple[Any, Broker]:
-    """An env, and the broker behind it, which has the queue `orders`."""
-    broker = Broker(Bus(), VirtualClock())
-    broker.create_queue("orders")
+def make(warnings: list[str] | None = None, **settings: Any) -> tuple[Any, Queues]:
+    """An env, and the queues behind it, of which there is the queue `orders`."""
+    clock = VirtualClock()
+    queues = Queues(MemoryEngine(clock), Bus(), clock)
+    run_now(queues.start())
+    run_now(queues.create_queue("orders"))
     config = WorkerConfig("shop", Path("/project/wrangler.jsonc"), Path("/project/src/entry.py"), **settings)
-    return build_env(config, broker, (warnings if warnings is not None else []).append), broker
+    return build_env(config, queues, (warnings if warnings is not None else []).append), queues
 
 
 def test_vars_keep_their_types() -> None:
@@ -59,9 +63,10 @@ def test_a_queue_wins_over_a_var_and_a_secret_of_its_name() -> None:
 
 
 def test_a_producer_sends_to_its_queue_with_its_delay() -> None:
-    env, broker = make(producers=(Producer("ORDERS", "orders", 60),))
+    env, queues = make(producers=(Producer("ORDERS", "orders", 60),))
     asyncio.run(env.ORDERS.send({"id": 1}))
-    assert broker.queue("orders").delayed_count == 1
+    (sent,) = run_now(queues.waiting("orders"))
+    assert sent.ready_at - sent.timestamp == 60
 
 
 def test_an_unknown_option_of_a_send_is_a_warning_of_the_worker() -> None:
@@ -82,9 +87,9 @@ def test_an_unknown_option_of_a_send_is_a_warning_of_the_worker() -> None:
     ],
 )
 def test_messages_are_json_from_2024_03_18(date: str, flags: tuple[str, ...], content_type: str) -> None:
-    env, broker = make(producers=ORDERS, compatibility_date=date, compatibility_flags=frozenset(flags))
+    env, queues = make(producers=ORDERS, compatibility_date=date, compatibility_flags=frozenset(flags))
     asyncio.run(env.ORDERS.send({"id": 1}))
-    assert [each.content_type for each in broker.queue("orders").waiting()] == [content_type]
+    assert [each.content_type for each in run_now(queues.waiting("orders"))] == [content_type]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.log.style import wants_color
 from emulator.log.terminal import Terminal
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesDropped, MessagesSent
-from emulator.queues.message import Attempt, DeadLetter, Lease, Message, Settlement, Verdict
+from emulator.queues.message import Attempt, DeadLetter, Message, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
@@ -54,8 +54,8 @@ def message(number: int = 1, **fields: Any) -> Message:
 
 
 def batch(settlement: Settlement, size: int, result: Verdict | None = None, seconds: float = 0.012) -> Any:
-    lease = Lease(1, [message(number) for number in range(size)], ConsumerSettings(), 0.0, 900.0)
-    return BatchDelivered("my-app-events", "sign-up", lease, result or Verdict(), settlement, seconds)
+    messages = [message(number) for number in range(size)]
+    return BatchDelivered("my-app-events", "sign-up", messages, result or Verdict(), settlement, 0.0, seconds)
 
 
 def config(name: str = "sign-up", **fields: Any) -> WorkerConfig:

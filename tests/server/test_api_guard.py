@@ -25,7 +25,7 @@ def guarded(tmp_path: Path) -> Iterator[Rest]:
 
 
 def created(rest: Rest) -> bool:
-    return "tasks" in [queue.name for queue in rest.session.broker.queues]
+    return "tasks" in rest.session.queues.states
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:3000", "https://localhost:8787"])
@@ -141,7 +141,7 @@ def test_a_bug_of_ours_is_an_answer_too(rest: Rest, monkeypatch: pytest.MonkeyPa
     def break_down(_name: str) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(rest.session.broker, "metrics", break_down)
+    monkeypatch.setattr(rest.session.queues, "backlog", break_down)
     status, code, text = rest.refused("GET", f"{rest.path_of('jobs')}/metrics")
     assert (status, code) == (500, 15000)
     assert "RuntimeError: broken" in text

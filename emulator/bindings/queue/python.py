@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.memory.broker import Broker
 from emulator.queues.message import Backlog, NewMessage
+from emulator.queues.service import Queues
 from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
 from emulator_runtime.values import Record
 
@@ -23,11 +23,11 @@ class QueueBinding:
     producer's own delay in seconds. With `expose_error_codes`, errors of the service end with their code.
     """
 
-    __slots__ = ("_broker", "_content_type", "_delay", "_expose", "_queue", "_warn", "_worker")
+    __slots__ = ("_content_type", "_delay", "_expose", "_queue", "_queues", "_warn", "_worker")
 
     def __init__(
         self,
-        broker: Broker,
+        queues: Queues,
         queue: str,
         *,
         worker: str,
@@ -36,7 +36,7 @@ class QueueBinding:
         expose_error_codes: bool = True,
         on_warning: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._broker = broker
+        self._queues = queues
         self._queue = queue
         self._worker = worker
         self._delay = delivery_delay
@@ -56,7 +56,7 @@ class QueueBinding:
             outgoing = self._outgoing(body, given, "send()")
         else:
             outgoing = NewMessage(encode(_present(body), self._content_type), self._content_type)
-        return self._send((outgoing,), None, "send")
+        return await self._send((outgoing,), None, "send")
 
     async def sendBatch(  # noqa: N802 - production's name
         self, messages: Iterable[Mapping[str, Any]], options: Mapping[str, Any] | None = None, /, **keywords: Any
@@ -71,21 +71,21 @@ class QueueBinding:
         outgoing = [self._entry(message) for message in messages]
         if not outgoing:
             raise TypeError("sendBatch() requires at least one message")
-        return self._send(outgoing, batch_delay, "sendBatch")
+        return await self._send(outgoing, batch_delay, "sendBatch")
 
     async def metrics(self) -> Record:
         """The backlog of the queue: `backlogCount`, `backlogBytes`, `oldestMessageTimestamp`."""
         try:
-            return _metrics(self._broker.metrics(self._queue))
+            return _metrics(await self._queues.backlog(self._queue))
         except QueueError as error:
             raise self._shown(error, "metrics") from None
 
     def __repr__(self) -> str:
         return f"<Queue {self._queue}>"
 
-    def _send(self, outgoing: Any, batch_delay: int | None, call: str) -> Record:
+    async def _send(self, outgoing: Any, batch_delay: int | None, call: str) -> Record:
         try:
-            metrics = self._broker.send(
+            metrics = await self._queues.send(
                 self._queue,
                 outgoing,
                 source=self._worker,

@@ -25,7 +25,7 @@ from emulator.hosts.python.entrypoints import Event, Handler, find_handlers, ign
 from emulator.hosts.python.loader import WorkerModules, WorkerPackages, WorkerScope
 from emulator.hosts.python.logs import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
-from emulator.queues.message import Delivery, Verdict
+from emulator.queues.message import Delivery, Outcome, Verdict
 from emulator.wire.codec import decode
 from emulator_runtime.errors import BodyUsedError
 from emulator_runtime.invocation import Invocation, current
@@ -268,7 +268,7 @@ class PythonHost:
 
     async def queue(self, delivery: Delivery) -> Verdict:
         """Run the `queue` entrypoint and tell what it decided. A handler that raises is an outcome, not an exception.
-        Raises NotLoaded, which the broker takes as "not delivered"."""
+        Raises NotLoaded when the batch is to wait."""
         version = self._version
         if version is None:
             raise self._not_loaded()
@@ -285,13 +285,12 @@ class PythonHost:
         )
         delivery.so_far = partial(_decided, decisions)
         failed = await self._run(version, handler, batch, wait=version.waits_for_wait_until)
-        result = _decided(decisions)
-        if failed is not None:
-            failure = failed.failure
-            result.outcome = "exceeded_cpu" if failure.type == CpuLimitExceeded.__name__ else "exception"
-            result.error = failure.summary
-            result.traceback = failure.text
-        return result
+        verdict = _decided(decisions)
+        if failed is None:
+            return verdict
+        failure = failed.failure
+        outcome: Outcome = "exceeded_cpu" if failure.type == CpuLimitExceeded.__name__ else "exception"
+        return verdict.failed(outcome, failure.summary, failure.text)
 
     async def scheduled(self, cron: str, scheduled_time_ms: int) -> None:
         """Run the `scheduled` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""
@@ -493,14 +492,14 @@ def _is_the_workers(error: BaseException) -> bool:
 
 
 def _decided(decisions: Decisions) -> Verdict:
-    """What a handler has asked for by now, as the broker takes it."""
+    """What a handler has asked for by now."""
     return Verdict(
         "ok",
         decisions.ack_all,
         decisions.retry_all,
         decisions.retry_all_delay,
-        decisions.acks,
-        decisions.retries,
+        frozenset(decisions.acks),
+        dict(decisions.retries),
     )
 
 

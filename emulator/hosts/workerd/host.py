@@ -44,7 +44,7 @@ from emulator_runtime.workers.response import FetchResponse
 from emulator_runtime.workers.scheduled import ScheduledController
 
 if TYPE_CHECKING:
-    from emulator.queues.memory.broker import Broker
+    from emulator.queues.service import Queues
 
 _RESTART_PAUSES: Final = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before a process is started again, by how often one has died lately."""
@@ -68,7 +68,7 @@ _LOST_SECONDS: Final = 1.0
 class WorkerdHost:
     """A host for a worker whose `main` is JavaScript.
 
-    `broker` is what its queue bindings send to, `sockets` where it meets the other JavaScript workers of its session.
+    `queues` is what its queue bindings send to, `sockets` where it meets the other JavaScript workers of its session.
     `outbound` carries out its `fetch()` in place of the network. Failures, warnings and what worker code prints are
     published on `bus`. Used on the event loop's thread only.
     """
@@ -77,14 +77,14 @@ class WorkerdHost:
         self,
         config: WorkerConfig,
         *,
-        broker: Broker,
+        queues: Queues,
         sockets: SocketDirectory,
         bus: Bus,
         outbound: Outbound | None = None,
     ) -> None:
         self.config = config
         self.failure: Failure | None = None
-        self._broker = broker
+        self._queues = queues
         self._sockets = sockets
         self._bus = bus
         self._version: Version | None = None
@@ -189,7 +189,7 @@ class WorkerdHost:
         """Answer what the worker fetches, and the queue bindings of `config`; those of an older process that are
         gone fail from here on."""
         if self._queue_service is None:
-            self._queue_service = QueueService(self._broker, config.name)
+            self._queue_service = QueueService(self._queues, config.name)
             await self._queue_service.start(self._sockets.queues(config.name))
             if self._outbound is not None:
                 await self._outbound.start(self._sockets.outbound(config.name))
@@ -264,7 +264,7 @@ class WorkerdHost:
             built = await self._build(self.config)
             self._adopt(built)
             self._settled.set()
-            self._broker.hold(self.config.name, held=self.failure is not None)
+            self._queues.hold(self.config.name, held=self.failure is not None)
             if not isinstance(built, Failure):
                 return
             self._deaths += 1
@@ -346,7 +346,7 @@ class WorkerdHost:
 
     async def queue(self, delivery: Delivery) -> Verdict:
         """Run the `queue` entrypoint and tell what it decided. A handler that throws is an outcome, not an exception.
-        Raises NotLoaded, which the broker takes as "not delivered"."""
+        Raises NotLoaded when the batch is to wait."""
         version = self._version or await self._available()
         if "queue" not in version.handlers:
             return Verdict("exception", error=self._missing(version, "queue"))
@@ -370,13 +370,12 @@ class WorkerdHost:
             self._failed(failure, delivery)
             return Verdict("exception", error=failure.summary, traceback=failure.text)
         said = read_result(content)
-        result = said.decision()
-        if result.outcome != "ok":
-            failure = self._failure_of(version, said.failure, said.outcome)
-            self._failed(failure, delivery)
-            result.error = failure.summary
-            result.traceback = failure.text
-        return result
+        verdict = said.verdict()
+        if verdict.outcome == "ok":
+            return verdict
+        failure = self._failure_of(version, said.failure, said.outcome)
+        self._failed(failure, delivery)
+        return verdict.failed(verdict.outcome, failure.summary, failure.text)
 
     async def scheduled(self, cron: str, scheduled_time_ms: int) -> None:
         """Run the `scheduled` entrypoint. Raises HandlerError, HandlerMissing or NotLoaded."""

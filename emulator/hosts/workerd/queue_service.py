@@ -1,4 +1,4 @@
-"""The service that the queue bindings of JavaScript workers speak to: workerd's requests in, the broker's answers out.
+"""The service that the queue bindings of JavaScript workers speak to: workerd's requests in, answers of the queues out.
 
 One server answers one worker, on a Unix socket, and each request names its binding. It is a protocol on bare
 connections, without an HTTP framework: a worker that sends waits for it.
@@ -18,8 +18,8 @@ from emulator.config.model import Producer
 from emulator.hosts.workerd.configuration import BINDING_HEADER
 from emulator.hosts.workerd.connection import Connection, Headers
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.memory.broker import Broker
 from emulator.queues.message import Backlog, NewMessage
+from emulator.queues.service import Queues
 from emulator.wire.codec import CONTENT_TYPES, ContentType
 
 _BINDING: Final = BINDING_HEADER.encode()
@@ -42,12 +42,13 @@ _read_batch: Final = msgspec.json.Decoder(_Batch).decode
 class QueueService:
     """Answers the queue bindings of the worker `worker`."""
 
-    def __init__(self, broker: Broker, worker: str) -> None:
-        self._broker = broker
+    def __init__(self, queues: Queues, worker: str) -> None:
+        self._queues = queues
         self._worker = worker
         self._producers: dict[str, Producer] = {}
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
+        self._answering: set[asyncio.Task[None]] = set()
 
     def set_producers(self, producers: Iterable[Producer]) -> None:
         """What the worker's bindings are from now on."""
@@ -66,33 +67,38 @@ class QueueService:
             connection.close()
 
     def _requested(self, connection: Connection, url: str, headers: Headers, body: bytes) -> None:
-        connection.transport.write(self.answer(url, {name.lower(): value for name, value in headers}, body))
+        answering = asyncio.get_running_loop().create_task(self._respond(connection, url, headers, body))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
 
-    def answer(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
+    async def _respond(self, connection: Connection, url: str, headers: Headers, body: bytes) -> None:
+        connection.transport.write(await self.answer(url, {name.lower(): value for name, value in headers}, body))
+
+    async def answer(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> bytes:
         """The whole answer to one request."""
         try:
             producer = self._producers[headers[_BINDING].decode()]
             if path == "/metrics":
-                return _answer(_metrics(self._broker.metrics(producer.queue)))
+                return _answer(_metrics(await self._queues.backlog(producer.queue)))
             delay = _delay(headers.get(b"x-msg-delay-secs"))
             if path == "/message":
                 content_type = _content_type(headers.get(b"x-msg-fmt", b"v8").decode("latin-1"))
-                metrics = self._send(producer, [NewMessage(body, content_type, delay)], None)
+                metrics = await self._send(producer, [NewMessage(body, content_type, delay)], None)
             else:
                 entries = _read_batch(body).messages
                 outgoing = [
                     NewMessage(b64decode(entry.body), _content_type(entry.contentType), entry.delaySecs)
                     for entry in entries
                 ]
-                metrics = self._send(producer, outgoing, delay)
+                metrics = await self._send(producer, outgoing, delay)
             return _answer(b'{"metadata":{"metrics":%b}}' % _metrics(metrics))
         except QueueError as error:
             return _refusal(error)
         except (KeyError, ValueError) as error:  # msgspec's errors are ValueErrors
             return _refusal(QueueError(QueueErrorCode.UNKNOWN_INTERNAL_ERROR, f"the request is damaged: {error}"))
 
-    def _send(self, producer: Producer, messages: list[NewMessage], batch_delay: int | None) -> Backlog:
-        return self._broker.send(
+    async def _send(self, producer: Producer, messages: list[NewMessage], batch_delay: int | None) -> Backlog:
+        return await self._queues.send(
             producer.queue,
             messages,
             source=self._worker,

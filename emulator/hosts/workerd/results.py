@@ -35,14 +35,14 @@ class Result(msgspec.Struct, rename="camel", gc=False):
     retry_messages: list[_Retry] = []
     failure: dict[str, Any] | None = None
 
-    def decision(self) -> Verdict:
-        """The result of the delivery, as the broker takes it, without a failure."""
+    def verdict(self) -> Verdict:
+        """What the handler decided, without a failure."""
         return Verdict(
             _OUTCOMES.get(self.outcome, "exception"),
             self.ack_all,
             self.retry_batch.retry,
             self.retry_batch.delay_seconds,
-            set(self.explicit_acks),
+            frozenset(self.explicit_acks),
             {retry.msg_id: retry.delay_seconds for retry in self.retry_messages},
         )
 

@@ -10,8 +10,8 @@ from typing import Final
 from starlette.datastructures import QueryParams
 
 from emulator.base.bus import Notice
+from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueErrorCode
-from emulator.queues.memory.queue import Queue
 from emulator.queues.message import Backlog
 from emulator.server.addresses import queue_id
 from emulator.server.control.api.envelope import ApiError, Page
@@ -29,16 +29,16 @@ class Call:
     path: Mapping[str, str]
     query: QueryParams
 
-    def queue(self) -> Queue:
+    def queue(self) -> QueueState:
         """The queue that the address names by its id. Raises ApiError 10104 when there is none."""
         wanted = self.path["queue_id"].lower()
-        for queue in self.session.broker.queues:
-            if queue_id(queue.name) == wanted:
-                return queue
+        for name, state in self.session.queues.states.items():
+            if queue_id(name) == wanted:
+                return state
         text = f"Queue not found: no queue has the id {self.path['queue_id'][:64]!r}; the list of queues has their ids"
         raise ApiError(404, QueueErrorCode.QUEUE_NOT_FOUND, text)
 
-    def page(self, items: list[Queue]) -> tuple[list[Queue], Page]:
+    def page(self, items: list[QueueState]) -> tuple[list[QueueState], Page]:
         """The items on the page that the query asks for, and that page without them."""
         page, per_page = self._number("page", 1, 1_000_000), self._number("per_page", PER_PAGE, MAX_PER_PAGE)
         return items[(page - 1) * per_page : page * per_page], Page((), page, per_page, len(items))

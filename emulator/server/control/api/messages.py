@@ -29,29 +29,31 @@ API_SOURCE: Final = "api"
 _CONTENT_TYPES: Final = ("json", "text")
 
 
-def push_message(call: Call, body: MessageBody) -> dict[str, Any]:
+async def push_message(call: Call, body: MessageBody) -> dict[str, Any]:
     """`POST .../messages`: send one."""
-    return _push(call, [_outgoing(body, "")], None)
+    return await _push(call, [_outgoing(body, "")], None)
 
 
-def push_batch(call: Call, body: BatchBody) -> dict[str, Any]:
+async def push_batch(call: Call, body: BatchBody) -> dict[str, Any]:
     """`POST .../messages/batch`: send 1 to 100, all or none."""
     if not body.messages:
         raise QueueError(QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS, "messages is empty; a batch has 1 to 100")
     outgoing = [_outgoing(message, f"messages[{index}].") for index, message in enumerate(body.messages)]
-    return _push(call, outgoing, _seconds(body.delay_seconds, "delay_seconds", QueueErrorCode.BATCH_DELAY_INVALID))
+    return await _push(
+        call, outgoing, _seconds(body.delay_seconds, "delay_seconds", QueueErrorCode.BATCH_DELAY_INVALID)
+    )
 
 
-def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
+async def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
     """`POST .../messages/pull`: lease what is ready, at once and possibly nothing."""
     name = call.queue().name
     batch_size = _count(body.batch_size, "batch_size")
     timeout_ms = (
         None if body.visibility_timeout_ms is None else _whole(body.visibility_timeout_ms, "visibility_timeout_ms")
     )
-    broker = call.session.broker
-    pulled = broker.pull(name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size, timeout_ms)
-    metrics = metrics_shape(broker.metrics(name))
+    queues = call.session.queues
+    pulled = await queues.pull(name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size, timeout_ms)
+    metrics = metrics_shape(await queues.backlog(name))
     return {
         "messages": [{**_shape(each.message), "lease_id": each.lease_id} for each in pulled],
         "message_backlog_count": metrics["backlog_count"],
@@ -59,7 +61,7 @@ def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
     }
 
 
-def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any]:
+async def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any]:
     """`POST .../messages/ack`. A lease id that means nothing is told of in `warnings`, and changes nothing."""
     retries = [
         (
@@ -68,42 +70,41 @@ def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any
         )
         for index, retry in enumerate(body.retries)
     ]
-    done = call.session.broker.acknowledge(call.queue().name, [ack.lease_id for ack in body.acks], retries)
+    done = await call.session.queues.acknowledge(call.queue().name, [ack.lease_id for ack in body.acks], retries)
     warnings = dict.fromkeys(done.unknown, "unknown lease id: the message is settled, or was leased again")
     warnings |= dict.fromkeys(done.expired, "the lease has expired: the message was given back already")
-    retried = len(done.result.retry_messages)
-    return {"ackCount": len(done.ended) - retried, "retryCount": retried, "warnings": warnings}
+    return {"ackCount": len(done.acked), "retryCount": len(done.retried), "warnings": warnings}
 
 
-def peek_messages(call: Call, body: PeekBody) -> dict[str, Any]:
+async def peek_messages(call: Call, body: PeekBody) -> dict[str, Any]:
     """`POST .../messages/peek`: look at what waits. Under `emulator` is what production does not tell."""
     batch_size = _count(body.batch_size, "batch_size")
-    messages = call.session.broker.peek(
+    messages = await call.session.queues.peek(
         call.queue().name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size
     )
     return {"messages": [{**_shape(each), "ref": each.id, "emulator": _inside(each)} for each in messages]}
 
 
-def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
+async def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
     """`POST .../messages/purge`: delete messages by the refs that a peek gave."""
     refs = {each.ref for each in body.refs}
-    gone = {message.id for message in call.session.broker.purge_messages(call.queue().name, refs)}
+    gone = {message.id for message in await call.session.queues.purge_messages(call.queue().name, refs)}
     missing = (ref for ref in refs if ref not in gone)
     return {"errors": [], "warnings": dict.fromkeys(missing, "no message that waits has this ref")}
 
 
-def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
+async def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
     """`POST /emulator/queues/{queue_id}/redrive`, which is not Cloudflare's: give dead letters another chance."""
     name = call.queue().name
-    done = call.session.broker.redrive(name, body.to)
+    done = await call.session.queues.redrive(name, body.to)
     for target, count in done.moved.items():
         call.report(f"{count:,} {'message' if count == 1 else 'messages'} of {name} redriven to {target}")
     return {"moved": done.moved, "no_dead_letters": done.no_dead_letters, "orphans": done.orphans}
 
 
-def _push(call: Call, outgoing: list[NewMessage], batch_delay: int | None) -> dict[str, Any]:
+async def _push(call: Call, outgoing: list[NewMessage], batch_delay: int | None) -> dict[str, Any]:
     name = call.queue().name
-    metrics = call.session.broker.send(name, outgoing, source=API_SOURCE, batch_delay_seconds=batch_delay)
+    metrics = await call.session.queues.send(name, outgoing, source=API_SOURCE, batch_delay_seconds=batch_delay)
     return {"metadata": {"metrics": metrics_shape(metrics)}}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +29,7 @@ _OWN_QUEUE: Final = "/emulator/queues/{queue_id}"
 """What Cloudflare does not have is outside of its accounts."""
 _SUBSCRIPTIONS: Final = "/accounts/{account_id}/event_subscriptions/{rest:path}"
 
-_ROUTES: Final[tuple[tuple[str, str, Callable[[Call, Any], Any], type | None], ...]] = (
+_ROUTES: Final[tuple[tuple[str, str, Callable[[Call, Any], Awaitable[Any]], type | None], ...]] = (
     ("GET", _QUEUES, queues.list_queues, None),
     ("POST", _QUEUES, queues.create_queue, bodies.QueueCreation),
     ("GET", _QUEUE, queues.get_queue, None),
@@ -66,13 +66,13 @@ def make_api(session: Session, token: str = "") -> ASGIApp:
     return Guard(app, token)
 
 
-def _endpoint(session: Session, call: Callable[[Call, Any], Any], body_type: type | None) -> Any:
+def _endpoint(session: Session, call: Callable[[Call, Any], Awaitable[Any]], body_type: type | None) -> Any:
     """What decodes a request, makes the call and wraps its result."""
     decode: Callable[[bytes], Any] | None = None if body_type is None else msgspec.json.Decoder(body_type).decode
 
     async def endpoint(request: Request) -> Response:
         body = None if decode is None else _decoded(decode, await read_body(request))
-        return success(call(Call(session, request.path_params, request.query_params), body))
+        return success(await call(Call(session, request.path_params, request.query_params), body))
 
     return endpoint
 
