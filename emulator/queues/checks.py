@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from emulator.queues.errors import QueueError, QueueErrorCode
@@ -23,13 +23,10 @@ def check_number(
         raise QueueError(code, f"{name} of {value!r} is invalid: it must be a whole number, {allowed}")
 
 
-def check_send(messages: Iterable[NewMessage], batch_delay_seconds: int | None) -> None:
+def check_send(messages: Sequence[NewMessage], batch_delay_seconds: int | None) -> None:
     """Raises QueueError for messages that the service would not accept. There is at least one."""
-    count = size = 0
     for message in messages:
-        count += 1
         length = len(message.body)
-        size += length
         if length > MAX_MESSAGE_BYTES:
             raise QueueError(
                 QueueErrorCode.MESSAGE_SIZE_OUT_OF_BOUNDS,
@@ -41,12 +38,13 @@ def check_send(messages: Iterable[NewMessage], batch_delay_seconds: int | None) 
                 QueueErrorCode.MESSAGE_METADATA_INVALID,
                 f"Message delay of {delay!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
             )
+    count = len(messages)
     if count > MAX_BATCH_COUNT:
         raise QueueError(
             QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS,
             f"Batch has {count:,} messages, over the limit of {MAX_BATCH_COUNT}",
         )
-    if count > 1 and size > MAX_BATCH_BYTES:
+    if count > 1 and (size := sum([len(message.body) for message in messages])) > MAX_BATCH_BYTES:
         raise QueueError(
             QueueErrorCode.BATCH_SIZE_OUT_OF_BOUNDS,
             f"Batch is {size:,} bytes long, over the limit of {MAX_BATCH_BYTES:,} bytes",

@@ -7,10 +7,10 @@ was said of them, who consumes which queue, and events. Everything that it hands
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -51,7 +51,6 @@ FORWARDING: Final = ConsumerSettings(max_batch_size=MAX_BATCH_COUNT, max_batch_t
 order."""
 
 _ID_BYTES: Final = 16
-_ID_DIGITS: Final = 2 * _ID_BYTES
 
 
 class Queues:
@@ -66,7 +65,8 @@ class Queues:
         self._engine = engine
         self._bus = bus
         self._clock = clock or WallClock()
-        self._random_bytes = (random or Random()).randbytes
+        self._bits = (random or Random()).getrandbits
+        self._states = engine.states
         self._workers: dict[str, Deliver] = {}
         self._held: set[str] = set()
         self._forwards: dict[str, tuple[Deliver, str]] = {}
@@ -78,11 +78,11 @@ class Queues:
     @property
     def states(self) -> Mapping[str, QueueState]:
         """What is known of each queue beside its messages, in the order of their creation."""
-        return self._engine.states
+        return self._states
 
     def state_of(self, name: str) -> QueueState:
         """What is known of a queue beside its messages."""
-        state = self._engine.states.get(name)
+        state = self._states.get(name)
         if state is None:
             raise unknown_queue(name)
         return state
@@ -190,7 +190,7 @@ class Queues:
         await self._engine.insert(name, accepted)
         self._settler.tell_sent(name, accepted, "forwarded")
 
-    async def send(
+    def send(
         self,
         name: str,
         messages: Sequence[NewMessage],
@@ -198,23 +198,34 @@ class Queues:
         source: str,
         batch_delay_seconds: int | None = None,
         producer_delay_seconds: int | None = None,
-    ) -> Backlog:
-        """Accept messages into a queue, all or none, and return its backlog.
+    ) -> Coroutine[Any, Any, Backlog]:
+        """Accept messages into a queue, all or none, and return its backlog. To be awaited at once.
 
         The delay of a message is its own, else the batch's, else the producer's, else the queue's; 0 is a value.
         """
-        delay: float = self.state_of(name).settings.delivery_delay
+        state = self._states.get(name)
+        if state is None:
+            raise unknown_queue(name)
+        delay = state.settings.delivery_delay
         if batch_delay_seconds is not None:
             delay = batch_delay_seconds
         elif producer_delay_seconds is not None:
             delay = producer_delay_seconds
         check_send(messages, batch_delay_seconds)
-        digits = self._random_bytes(_ID_BYTES * len(messages)).hex()
-        ids = [digits[at : at + _ID_DIGITS] for at in range(0, len(digits), _ID_DIGITS)]
+        size = _ID_BYTES * len(messages)
+        digits = self._bits(8 * size).to_bytes(size, "big")
+        ids = [digits.hex()] if size == _ID_BYTES else digits.hex(",", _ID_BYTES).split(",")
         now = self._clock.now()
-        backlog = await self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
-        if self._bus.wants(MessagesSent):
-            self._settler.tell_sent(name, _sent(messages, ids, now, delay, source), source)
+        sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
+        if not self._bus.wants(MessagesSent):
+            return sending
+        return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source)
+
+    async def _send_and_tell(
+        self, sending: Coroutine[Any, Any, Backlog], name: str, messages: Sequence[Message], source: str
+    ) -> Backlog:
+        backlog = await sending
+        self._settler.tell_sent(name, messages, source)
         return backlog
 
     async def pull(

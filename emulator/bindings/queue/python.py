@@ -56,7 +56,13 @@ class QueueBinding:
             outgoing = self._outgoing(body, given, "send()")
         else:
             outgoing = NewMessage(encode(_present(body), self._content_type), self._content_type)
-        return await self._send((outgoing,), None, "send")
+        try:
+            backlog = await self._queues.send(
+                self._queue, (outgoing,), source=self._worker, producer_delay_seconds=self._delay
+            )
+        except QueueError as error:
+            raise self._shown(error, "send") from None
+        return Record(metadata=Record(metrics=_metrics(backlog)))
 
     async def sendBatch(  # noqa: N802 - production's name
         self, messages: Iterable[Mapping[str, Any]], options: Mapping[str, Any] | None = None, /, **keywords: Any
@@ -71,7 +77,17 @@ class QueueBinding:
         outgoing = [self._entry(message) for message in messages]
         if not outgoing:
             raise TypeError("sendBatch() requires at least one message")
-        return await self._send(outgoing, batch_delay, "sendBatch")
+        try:
+            backlog = await self._queues.send(
+                self._queue,
+                outgoing,
+                source=self._worker,
+                batch_delay_seconds=batch_delay,
+                producer_delay_seconds=self._delay,
+            )
+        except QueueError as error:
+            raise self._shown(error, "sendBatch") from None
+        return Record(metadata=Record(metrics=_metrics(backlog)))
 
     async def metrics(self) -> Record:
         """The backlog of the queue: `backlogCount`, `backlogBytes`, `oldestMessageTimestamp`."""
@@ -82,19 +98,6 @@ class QueueBinding:
 
     def __repr__(self) -> str:
         return f"<Queue {self._queue}>"
-
-    async def _send(self, outgoing: Any, batch_delay: int | None, call: str) -> Record:
-        try:
-            metrics = await self._queues.send(
-                self._queue,
-                outgoing,
-                source=self._worker,
-                batch_delay_seconds=batch_delay,
-                producer_delay_seconds=self._delay,
-            )
-        except QueueError as error:
-            raise self._shown(error, call) from None
-        return Record(metadata=Record(metrics=_metrics(metrics)))
 
     def _entry(self, message: Any) -> NewMessage:
         if not isinstance(message, Mapping):

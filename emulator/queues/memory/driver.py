@@ -8,10 +8,9 @@ from typing import Final
 
 from emulator.base.clock import Clock, Timer
 from emulator.queues.contract import Arbiter, Recipient
-from emulator.queues.declarations import QueueState
-from emulator.queues.memory.entry import Entry, look
+from emulator.queues.memory.entry import look_at_all
 from emulator.queues.memory.queue import Lease, Pulled, Queue, Settled
-from emulator.queues.message import Leased, Message, Settlement
+from emulator.queues.message import Leased, Settlement
 from emulator.queues.settings import ConsumerSettings
 
 Keep = Callable[[str, Settled, Settlement | None, float], None]
@@ -42,7 +41,7 @@ class Subscription:
 
 
 class Driver:
-    """A queue, its `state`, and what its messages are delivered to: None where nothing consumes it here.
+    """A queue, and what its messages are delivered to: None where nothing consumes it here.
 
     `arbiter` and `keep` are told what becomes of messages. `running` has the deliveries under way, by the id of their
     batch.
@@ -57,14 +56,12 @@ class Driver:
         "_timer_at",
         "queue",
         "running",
-        "state",
         "stopped",
         "subscription",
     )
 
-    def __init__(self, queue: Queue, state: QueueState, clock: Clock, arbiter: Arbiter, keep: Keep) -> None:
+    def __init__(self, queue: Queue, clock: Clock, arbiter: Arbiter, keep: Keep) -> None:
         self.queue = queue
-        self.state = state
         self.subscription: Subscription | None = None
         self.running: dict[int, tuple[asyncio.Task[None], Recipient]] = {}
         self.stopped = False
@@ -180,8 +177,3 @@ class Driver:
         self._timer = None
         self._timer_at = _NEVER
         self._pump()
-
-
-def look_at_all(entries: Sequence[Entry]) -> list[Message]:
-    """Messages as they are now."""
-    return [look(entry) for entry in entries]

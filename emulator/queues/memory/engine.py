@@ -10,9 +10,10 @@ runs its deliveries and its timers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from random import Random
+from types import MappingProxyType
 from typing import Final
 
 from emulator.base.clock import Clock, WallClock
@@ -20,8 +21,8 @@ from emulator.queues.checks import check_room
 from emulator.queues.contract import Arbiter, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
-from emulator.queues.memory.driver import Driver, Subscription, look_at_all
-from emulator.queues.memory.entry import Entry, entry_of, look
+from emulator.queues.memory.driver import Driver, Subscription
+from emulator.queues.memory.entry import Entry, entry_of, look, look_at_all
 from emulator.queues.memory.journal import Journal
 from emulator.queues.memory.queue import Queue, Settled
 from emulator.queues.message import Backlog, Leased, Message, NewMessage, Settlement
@@ -47,12 +48,13 @@ class MemoryEngine:
         self._random = random or Random()
         self._arbiter: Arbiter | None = None
         self._drivers: dict[str, Driver] = {}
-        self._states = _States(self._drivers)
+        self._states: dict[str, QueueState] = {}
+        self._shown = MappingProxyType(self._states)
         self._closed = False
 
     @property
     def states(self) -> Mapping[str, QueueState]:
-        return self._states
+        return self._shown
 
     async def start(self, arbiter: Arbiter) -> None:
         self._arbiter = arbiter
@@ -88,7 +90,7 @@ class MemoryEngine:
         for task, _ in driver.running.values():
             task.cancel()
         driver.queue.discard()
-        del self._drivers[queue]
+        del self._drivers[queue], self._states[queue]
 
     async def send(
         self,
@@ -100,25 +102,23 @@ class MemoryEngine:
         delay_seconds: float,
         source: str,
     ) -> Backlog:
-        driver = self._driver(queue)
-        check_room(queue, driver.queue.backlog_bytes, messages)
-        entries = [
-            Entry(
-                message_id,
-                message.body,
-                message.content_type,
-                at,
-                at,
-                at + (delay_seconds if message.delay_seconds is None else message.delay_seconds),
-                source=source,
-            )
-            for message_id, message in zip(ids, messages, strict=True)
-        ]
+        driver = self._drivers.get(queue)
+        if driver is None:
+            raise unknown_queue(queue)
+        held = driver.queue
+        check_room(queue, held.backlog_bytes, messages)
+        ready_at = at + delay_seconds
+        entries: list[Entry] = []
+        # A comprehension, which is a call of its own, would make a send of one message 4 % slower; strict=True 2 %.
+        for message_id, message in zip(ids, messages):  # noqa: B905
+            own = message.delay_seconds
+            due = ready_at if own is None else at + own
+            entries.append(Entry(message_id, message.body, message.content_type, source, at, at, due))
         if self._journal is not None:
             self._journal.enqueued(queue, entries)
-        driver.queue.enqueue(entries, at)
+        held.enqueue(entries, at)
         driver.wake()
-        return driver.queue.backlog()
+        return held.backlog()
 
     async def insert(self, queue: str, messages: Sequence[Message]) -> None:
         driver = self._driver(queue)
@@ -153,7 +153,7 @@ class MemoryEngine:
     async def peek(self, queue: str, count: int | None = None) -> Sequence[Message]:
         driver = self._driver(queue)
         driver.catch_up(self._clock.now())
-        return [look(entry) for entry in islice(driver.queue.waiting(), count)]
+        return look_at_all(islice(driver.queue.waiting(), count))
 
     async def backlog(self, queue: str) -> Backlog:
         driver = self._driver(queue)
@@ -214,11 +214,11 @@ class MemoryEngine:
             assert self._arbiter is not None, "start() comes first"
             first_serial = 0 if self._journal is None else self._random.getrandbits(48)
             queue = Queue(state.name, first_serial=first_serial)
-            driver = self._drivers[state.name] = Driver(queue, state, self._clock, self._arbiter, self._keep)
+            driver = self._drivers[state.name] = Driver(queue, self._clock, self._arbiter, self._keep)
             driver.stopped = self._closed
         else:
             driver.wake()
-        driver.state = state
+        self._states[state.name] = state
         driver.queue.settings = state.settings
         return driver
 
@@ -236,19 +236,3 @@ class MemoryEngine:
             # A settlement cannot be refused: the queue is not written down here, the letters make it in the journal.
             driver = self._drivers.get(target) or self._apply(QueueState(target, now, now))
             self._enqueue(driver, entries)
-
-
-class _States(Mapping[str, QueueState]):
-    """The states of the queues that drivers drive."""
-
-    def __init__(self, drivers: Mapping[str, Driver]) -> None:
-        self._drivers = drivers
-
-    def __getitem__(self, name: str) -> QueueState:
-        return self._drivers[name].state
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._drivers)
-
-    def __len__(self) -> int:
-        return len(self._drivers)

@@ -1,10 +1,11 @@
 """A message as the memory engine keeps it: with what the engine itself notes about it, and changed in place.
 
-It never leaves the engine. `look` makes the value that others get.
+It never leaves the engine. `look_at_all` makes the values that others get.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -26,13 +27,13 @@ class Entry(msgspec.Struct, gc=False):
     id: str
     body: bytes
     content_type: ContentType
+    source: str
     timestamp: float
     enqueued_at: float
     ready_at: float
     attempts: int = 0
     failures: tuple[Attempt, ...] = ()
     dead_letter: DeadLetter | None = None
-    source: str = ""
     place: int = GONE
     lease_id: str = ""
     segment: int = 0
@@ -40,18 +41,26 @@ class Entry(msgspec.Struct, gc=False):
 
 def look(entry: Entry) -> Message:
     """The message as it is now."""
-    return Message(
-        entry.id,
-        entry.body,
-        entry.content_type,
-        entry.timestamp,
-        entry.enqueued_at,
-        entry.ready_at,
-        entry.attempts,
-        entry.failures,
-        entry.dead_letter,
-        entry.source,
-    )
+    return look_at_all((entry,))[0]
+
+
+def look_at_all(entries: Iterable[Entry]) -> list[Message]:
+    """Messages as they are now."""
+    return [
+        Message(
+            entry.id,
+            entry.body,
+            entry.content_type,
+            entry.timestamp,
+            entry.enqueued_at,
+            entry.ready_at,
+            entry.attempts,
+            entry.failures,
+            entry.dead_letter,
+            entry.source,
+        )
+        for entry in entries
+    ]
 
 
 def entry_of(message: Message) -> Entry:
@@ -60,11 +69,11 @@ def entry_of(message: Message) -> Entry:
         message.id,
         message.body,
         message.content_type,
+        message.source,
         message.timestamp,
         message.enqueued_at,
         message.ready_at,
         message.attempts,
         message.failures,
         message.dead_letter,
-        message.source,
     )

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry, look
+from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry, look, look_at_all
 from emulator.queues.message import Backlog, Batch, Leased, Settlement
 from emulator.queues.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings, QueueSettings
 
@@ -111,7 +111,8 @@ class Queue:
         self._pulled: dict[str, Pulled] = {}
         self._pull_expiries: list[tuple[float, int, Pulled]] = []
         self._pulled_count = 0
-        self._bytes = 0
+        self.backlog_bytes = 0
+        """The bodies of everything that is not settled."""
         self._serial = first_serial
         self._concurrency = 1
         self._swept_at = _AT_ONCE
@@ -154,15 +155,12 @@ class Queue:
         yield from (message for message in self._ready if message.place == READY)
         yield from (message for _, _, message in sorted(self._delayed) if message.place == DELAYED)
 
-    @property
-    def backlog_bytes(self) -> int:
-        """The bodies of everything that is not settled."""
-        return self._bytes
-
     def backlog(self) -> Backlog:
         """The backlog: everything that is not settled."""
-        oldest = self._oldest()
-        return Backlog(len(self), self._bytes, None if oldest is None else oldest.timestamp)
+        arrivals = self._arrivals
+        oldest = arrivals[0] if arrivals and arrivals[0].place != GONE else self._oldest()
+        count = self._ready_count + self._delayed_count + self._leased_count
+        return Backlog(count, self.backlog_bytes, None if oldest is None else oldest.timestamp)
 
     def enqueue(self, messages: Sequence[Entry], now: float) -> None:
         """Accept `messages`, none of which was enqueued before one that is here. Those whose `ready_at` is later than
@@ -180,7 +178,7 @@ class Queue:
                 delayed += 1
                 self._delay(message)
         self._arrivals.extend(messages)
-        self._bytes += size
+        self.backlog_bytes += size
         self._ready_count += len(messages) - delayed
 
     def restore(self, messages: Iterable[Entry], now: float) -> None:
@@ -225,8 +223,8 @@ class Queue:
         self._leased_count += count
         self._forget_leases(entries)
         self._serial += 1
-        looked = [look(entry) for entry in entries]
-        batch = Batch(self._serial, self.name, looked, self.backlog(), now, now + HANDLER_TIMEOUT_SECONDS)
+        messages = look_at_all(entries)
+        batch = Batch(self._serial, self.name, messages, self.backlog(), now, now + HANDLER_TIMEOUT_SECONDS)
         lease = self._leases[batch.id] = Lease(batch, entries, self.consumer)
         return lease
 
@@ -405,8 +403,9 @@ class Queue:
                 self._delayed_count -= 1
                 self._ready_count += 1
         self._swept_at = now
-        oldest = self._oldest()
-        if oldest is not None and self._is_expired(oldest, now):
+        arrivals = self._arrivals
+        oldest = arrivals[0] if arrivals and arrivals[0].place != GONE else self._oldest()
+        if oldest is not None and oldest.enqueued_at + self.settings.message_retention_period <= now:
             self._expire(now)
 
     def _is_expired(self, message: Entry, now: float) -> bool:
@@ -477,7 +476,7 @@ class Queue:
         for message in messages:
             message.place = GONE
             size += len(message.body)
-        self._bytes -= size
+        self.backlog_bytes -= size
         # A message that lingers at the head must not keep everything that left behind it.
         if len(self._arrivals) > 2 * len(self) + 1024:
             self._arrivals = deque(message for message in self._arrivals if message.place != GONE)

@@ -48,12 +48,12 @@ def restored(record: MessageRecord, *, segment: int = 0) -> Entry:
         record.id.hex(),
         record.body,
         record.content_type,
+        record.source,
         record.timestamp,
         enqueued_at,
         enqueued_at if record.ready_at is None else record.ready_at,
         record.attempts,
         record.failures,
         record.dead_letter,
-        record.source,
         segment=segment,
     )

@@ -31,7 +31,7 @@ def message(
     content_type: ContentType = "json",
 ) -> Entry:
     """A message that enters a queue at `at`, deliverable `delay` seconds later; `sent` is its timestamp, if earlier."""
-    return Entry(f"{next(_numbers):032x}", body, content_type, at if sent is None else sent, at, at + delay)
+    return Entry(f"{next(_numbers):032x}", body, content_type, "shop", at if sent is None else sent, at, at + delay)
 
 
 def messages(number: int, *, at: float = T, delay: float = 0) -> list[Entry]:
