@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from emulator.queues import consumption
@@ -69,3 +70,16 @@ async def test_no_event_of_the_hot_path_is_made_that_nobody_wants(monkeypatch: p
     await driven.settle()
     assert consumer.batches == [[b"one"]]
     assert await driven.count("orders") == 0
+
+
+async def test_what_an_event_carries_never_changes() -> None:
+    driven = Driven()
+    await consume(driven, Consumer(driven, throw), retries=2, retry_delay=10)
+    await driven.send(b"one")
+    await driven.settle()
+    (sent,), (delivered,) = driven.published(MessagesSent), driven.published(BatchDelivered)
+    before = [msgspec.json.encode(each) for each in (sent.messages, delivered.messages, delivered.settlement)]
+    await driven.run_until_idle()
+    assert len(driven.published(BatchDelivered)) == 3
+    assert [msgspec.json.encode(each) for each in (sent.messages, delivered.messages, delivered.settlement)] == before
+    assert [each.attempts for each in (*sent.messages, *delivered.messages)] == [0, 1]

@@ -126,3 +126,16 @@ async def test_a_peek_shows_what_waits_and_leaves_it() -> None:
         assert [each.body for each in await driven.queues.peek("orders", 100)] == [b"one", b"two", b"later"]
     assert [each.body for each in await driven.queues.peek("orders", 1)] == [b"one"]
     assert all(each.attempts == 0 for each in await driven.queues.peek("orders", 100))
+
+
+async def test_acks_and_retries_are_good_when_the_consumer_is_gone_and_settled_by_its_settings() -> None:
+    driven = Driven()
+    await driven.queues.create_queue("orders")
+    await driven.queues.set_consumer("orders", ConsumerSettings("http_pull", retry_delay=7), "")
+    await driven.send(b"one", b"two")
+    first, second = await driven.queues.pull("orders")
+    await driven.queues.remove_consumer("orders")
+    done = await driven.queues.acknowledge("orders", [first.lease_id], [(second.lease_id, None)])
+    assert (done.acked, done.retried) == ([first.lease_id], [second.lease_id])
+    (again,) = await driven.queues.waiting("orders")
+    assert (again.body, again.ready_at) == (b"two", T + 7)
