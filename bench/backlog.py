@@ -6,6 +6,7 @@ tells something while nothing else was in it before.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
@@ -15,8 +16,9 @@ from pathlib import Path
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
-from emulator.queues.memory.broker import Broker
-from emulator.queues.message import DeliveryResult, Outgoing
+from emulator.queues.memory.engine import MemoryEngine
+from emulator.queues.message import Delivery, NewMessage, Verdict
+from emulator.queues.service import Queues
 from emulator.queues.settings import ConsumerSettings
 
 BATCH = 100
@@ -34,27 +36,38 @@ def measure(count: int) -> dict[str, float]:
 
 
 def _pass(count: int) -> tuple[float, float]:
+    return asyncio.run(_pass_through(count))
+
+
+async def _pass_through(count: int) -> tuple[float, float]:
     clock = VirtualClock()
-    broker = Broker(Bus(), clock)
-    queue = broker.create_queue("backlog")
+    queues = Queues(MemoryEngine(clock), Bus(), clock)
+    await queues.start()
+    await queues.create_queue("backlog")
     gc.collect()
     before = _resident_bytes()
     seconds = 0.0
     for start in range(0, count, BATCH):
-        messages = [Outgoing(b"%0100d" % number, "bytes") for number in range(start, start + BATCH)]
+        messages = [NewMessage(b"%0100d" % number, "bytes") for number in range(start, start + BATCH)]
         started = time.process_time()
-        broker.send("backlog", messages, source="bench")
+        await queues.send("backlog", messages, source="bench")
         seconds += time.process_time() - started
     del messages
     held = _resident_bytes() - before
 
-    queue.consumer = ConsumerSettings(max_batch_size=BATCH)
+    queues.attach("bench", _ack)
+    await queues.set_consumer("backlog", ConsumerSettings(max_batch_size=BATCH), "bench")
     started = time.process_time()
-    while (lease := queue.take_batch(clock.now())) is not None:
-        queue.settle(lease, DeliveryResult(), clock.now())
+    while (await queues.backlog("backlog")).backlog_count:
+        while clock.run_due():
+            pass
+        await asyncio.sleep(0)
     seconds += time.process_time() - started
-    assert len(queue) == 0
     return held / count, seconds / count
+
+
+async def _ack(_delivery: Delivery) -> Verdict:
+    return Verdict()
 
 
 def _resident_bytes() -> int:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
-from emulator.queues.memory.broker import Broker
+from emulator.base.coroutines import run_now
+from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Outgoing
+from emulator.queues.message import NewMessage
+from emulator.queues.service import Queues
 from emulator.queues.settings import ConsumerSettings
 
 BATCH = 100
@@ -30,13 +32,13 @@ def recovery_seconds(waiting: int) -> float:
     """Open a journal in which `waiting` messages wait, and have them in their queue."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name) / "state"
-        with _opened(directory) as broker:
+        with _opened(directory) as queues:
             for _ in range(0, waiting, BATCH):
-                broker.send("queue", [Outgoing(BODY, "bytes")] * BATCH, source="bench")
+                run_now(queues.send("queue", [NewMessage(BODY, "bytes")] * BATCH, source="bench"))
         started = time.perf_counter()
-        with _opened(directory) as broker:
+        with _opened(directory) as queues:
             seconds = time.perf_counter() - started
-            assert len(broker.queue("queue")) == waiting
+            assert run_now(queues.backlog("queue")).backlog_count == waiting
     return seconds
 
 
@@ -44,13 +46,13 @@ def largest_ratio(passing: int, lingering: int) -> float:
     """The largest size of the files, to the bodies of the messages that are in the queue, while `passing` messages are
     sent, pulled and acked, and `lingering` wait behind them."""
     largest = 0.0
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, _opened(Path(name)) as broker:
-        broker.set_consumer("queue", ConsumerSettings("http_pull"), "", None)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, _opened(Path(name)) as queues:
+        run_now(queues.set_consumer("queue", ConsumerSettings("http_pull"), ""))
         for number in range((passing + lingering) // BATCH):
-            broker.send("queue", [Outgoing(BODY, "bytes")] * BATCH, source="bench")
+            run_now(queues.send("queue", [NewMessage(BODY, "bytes")] * BATCH, source="bench"))
             if number >= lingering // BATCH:
-                pulled = broker.pull("queue", BATCH)
-                broker.acknowledge("queue", [each.lease_id for each in pulled])
+                pulled = run_now(queues.pull("queue", BATCH))
+                run_now(queues.acknowledge("queue", [each.lease_id for each in pulled]))
                 if number % LOOK_EVERY == 0:
                     size = sum(path.stat().st_size for path in Path(name).iterdir())
                     largest = max(largest, size / (lingering * len(BODY)))
@@ -58,11 +60,13 @@ def largest_ratio(passing: int, lingering: int) -> float:
 
 
 @contextmanager
-def _opened(directory: Path) -> Iterator[Broker]:
+def _opened(directory: Path) -> Iterator[Queues]:
     journal = Journal(directory)
-    broker = Broker(Bus(), VirtualClock(), journal=journal)
-    broker.create_queue("queue")
-    yield broker
+    clock = VirtualClock()
+    queues = Queues(MemoryEngine(clock, journal=journal), Bus(), clock)
+    run_now(queues.start())
+    run_now(queues.create_queue("queue"))
+    yield queues
     journal.close()
 
 

@@ -158,7 +158,7 @@ ROWS: Final = (
         _two_places,
     ),
 )
-"""The rows about `emulator dev` and its broker."""
+"""The rows about `emulator dev` and its queues."""
 
 OWN_ROWS: Final = (
     Row(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
     from emulator.bindings.rest import Rest
     from emulator.bindings.wiring import Wiring
-    from emulator.queues.memory.broker import Broker
+    from emulator.queues.service import Queues
 
 S = TypeVar("S")
 
@@ -31,7 +31,7 @@ S = TypeVar("S")
 class Resources:
     """What the services of a session share."""
 
-    def __init__(self, queues: Broker, bus: Bus, clock: Clock) -> None:
+    def __init__(self, queues: Queues, bus: Bus, clock: Clock) -> None:
         self.queues = queues
         self.bus = bus
         self.clock = clock

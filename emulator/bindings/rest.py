@@ -19,8 +19,7 @@ from emulator.config.model import WorkerConfig
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
     from emulator.bindings.services import Services
-    from emulator.queues.memory.broker import Broker
-    from emulator.queues.settings import ConsumerSettings, QueueSettings
+    from emulator.queues.service import Queues
 
 T = TypeVar("T")
 
@@ -75,24 +74,14 @@ class HostView(Protocol):
 
 
 class SessionView(Protocol):
-    """A running session, as calls see it: what is alive of the kinds, and the door for changes from outside."""
+    """A running session, as calls see it: its queues, and what is alive of the kinds."""
 
     bus: Bus
-    broker: Broker
+    queues: Queues
     services: Services
 
     @property
     def hosts(self) -> Sequence[HostView]: ...
-
-    def create_queue(self, name: str, settings: QueueSettings) -> bool: ...
-
-    def update_queue(self, name: str, settings: QueueSettings) -> None: ...
-
-    def delete_queue(self, name: str) -> None: ...
-
-    def set_consumer(self, queue: str, settings: ConsumerSettings, worker: str) -> None: ...
-
-    def remove_consumer(self, queue: str) -> None: ...
 
     def producers_of(self, queue: str) -> list[str]: ...
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emulator.bindings.services import Services
     from emulator.hosts.workerd.binding_server import BindingServer
     from emulator.hosts.workerd.sockets import SocketDirectory
-    from emulator.queues.memory.broker import Broker
+    from emulator.queues.service import Queues
 
 
 def same_host(one: WorkerConfig, other: WorkerConfig) -> bool:
@@ -34,7 +34,7 @@ class HostFactory:
     def __init__(
         self,
         *,
-        broker: Broker,
+        queues: Queues,
         services: Services,
         bus: Bus,
         make_env: Callable[[WorkerConfig], Any],
@@ -43,7 +43,7 @@ class HostFactory:
     ) -> None:
         self.activity = Activity()
         """What runs in other processes for the hosts that were made."""
-        self._broker = broker
+        self._queues = queues
         self._services = services
         self._bus = bus
         self._make_env = make_env
@@ -76,7 +76,7 @@ class HostFactory:
             self._sockets, self._binding_server = SocketDirectory(), BindingServer()
         host = WorkerdHost(
             config,
-            broker=self._broker,
+            queues=self._queues,
             services=self._services,
             binding_server=self._binding_server,
             sockets=self._sockets,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
 from emulator.hosts.events import ScheduledFinished
-from emulator.queues.message import Delivery, DeliveryResult
+from emulator.queues.message import Delivery, Verdict
 from emulator_runtime.hosting import FetchResponse, Request
 
 R_co = TypeVar("R_co", covariant=True)
@@ -56,7 +56,7 @@ class FetchTrigger(Trigger[FetchResponse]):
 
 
 @dataclass(eq=False, slots=True)
-class QueueTrigger(Trigger[DeliveryResult]):
+class QueueTrigger(Trigger[Verdict]):
     """A batch of messages, answered by what the handler decided. A handler that raises is a result, too."""
 
     handler = "queue"

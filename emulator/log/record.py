@@ -73,7 +73,7 @@ def request(event: RequestFinished) -> Record:
 
 def batch(event: BatchDelivered) -> Record:
     """The details say what became of which messages, under the names that their counts have in the fields."""
-    settlement, result, messages = event.settlement, event.result, event.lease.messages
+    settlement, verdict, messages = event.settlement, event.verdict, event.messages
     acked, retried, dead = settlement.acked, settlement.retried, settlement.dead
     dropped, expired = settlement.dropped, settlement.expired
     fields = {
@@ -85,8 +85,8 @@ def batch(event: BatchDelivered) -> Record:
         "dead_lettered": len(dead),
         "dropped": len(dropped),
         "expired": len(expired),
-        "outcome": result.outcome,
-        "error": result.error,
+        "outcome": verdict.outcome,
+        "error": verdict.error,
         "duration_ms": _ms(event.duration),
     }
     details = {

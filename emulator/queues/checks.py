@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from emulator.base.ranges import Range
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.memory.queue import Queue
-from emulator.queues.message import Outgoing
+from emulator.queues.message import NewMessage
 from emulator.queues.settings import DELAY_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_MESSAGE_BYTES
 
 MAX_BACKLOG_BYTES: Final = 25_000_000_000
@@ -25,30 +24,28 @@ def check_number(
         raise QueueError(code, f"{name} of {value!r} is invalid: it must be a whole number, {allowed}")
 
 
-def check_send(messages: Iterable[Outgoing], queue: Queue, batch_delay_seconds: int | None) -> None:
-    """Raises QueueError for messages that the service would not accept into `queue`. There is at least one."""
-    count = size = 0
-    for outgoing in messages:
-        count += 1
-        length = len(outgoing.body)
-        size += length
+def check_send(messages: Sequence[NewMessage], batch_delay_seconds: int | None) -> None:
+    """Raises QueueError for messages that the service would not accept. There is at least one."""
+    for message in messages:
+        length = len(message.body)
         if length > MAX_MESSAGE_BYTES:
             raise QueueError(
                 QueueErrorCode.MESSAGE_SIZE_OUT_OF_BOUNDS,
                 f"Message is {length:,} bytes long, over the limit of {MAX_MESSAGE_BYTES:,} bytes",
             )
-        delay = outgoing.delay_seconds
+        delay = message.delay_seconds
         if delay is not None and delay not in DELAY_SECONDS:
             raise QueueError(
                 QueueErrorCode.MESSAGE_METADATA_INVALID,
                 f"Message delay of {delay!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
             )
+    count = len(messages)
     if count > MAX_BATCH_COUNT:
         raise QueueError(
             QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS,
             f"Batch has {count:,} messages, over the limit of {MAX_BATCH_COUNT}",
         )
-    if count > 1 and size > MAX_BATCH_BYTES:
+    if count > 1 and (size := sum([len(message.body) for message in messages])) > MAX_BATCH_BYTES:
         raise QueueError(
             QueueErrorCode.BATCH_SIZE_OUT_OF_BOUNDS,
             f"Batch is {size:,} bytes long, over the limit of {MAX_BATCH_BYTES:,} bytes",
@@ -58,8 +55,15 @@ def check_send(messages: Iterable[Outgoing], queue: Queue, batch_delay_seconds: 
             QueueErrorCode.BATCH_DELAY_INVALID,
             f"Batch delay of {batch_delay_seconds!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
         )
-    if queue.backlog_bytes + size > MAX_BACKLOG_BYTES:
+
+
+def check_room(queue: str, backlog_bytes: int, messages: Iterable[NewMessage]) -> None:
+    """Raises QueueError when a queue whose bodies have `backlog_bytes` together has no room for `messages`. For
+    engines: they alone know what is in a queue at the moment when they accept more."""
+    if backlog_bytes + MAX_BATCH_BYTES <= MAX_BACKLOG_BYTES:
+        return
+    if backlog_bytes + sum(len(message.body) for message in messages) > MAX_BACKLOG_BYTES:
         raise QueueError(
             QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED,
-            f"Queue {queue.name} has a backlog over {MAX_BACKLOG_BYTES // 10**9} GB",
+            f"Queue {queue} has a backlog over {MAX_BACKLOG_BYTES // 10**9} GB",
         )

@@ -1,8 +1,16 @@
-"""What is known of a queue beside its messages: settings, consumer, and who said so."""
+"""What is known of queues beside their messages, and what configurations and REST clients make of it.
+
+Nothing here does anything: each function takes the states that there are, and returns those that are to be put in their
+place. The rule is this. A configuration names queues, which are made for it, and consumers. What clients have made or
+changed stays until a configuration says otherwise: when it is read again, only what differs from the time before is
+applied. What a queue remembers of an earlier run counts as such a change, unless the configuration differs from the one
+of that time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 
@@ -40,3 +48,173 @@ class QueueState:
     consumer_set_at: float | None = None
     purged_at: float | None = None
     origin: Origin = field(default_factory=Origin)
+
+
+States = Mapping[str, QueueState]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the configuration of `worker` says about queues: the names of those that it sends to, and the settings of
+    its consumers by queue."""
+
+    worker: str
+    produces: tuple[str, ...] = ()
+    consumes: Mapping[str, ConsumerSettings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a run begins: the states to `put`, and the queues whose consumer is `lost` with the worker that it was."""
+
+    put: Sequence[QueueState]
+    lost: Mapping[str, str]
+
+
+def begin(states: States, configurations: Iterable[Declared], now: float) -> Beginning:
+    """What a run begins with, in which the queues of `states` are there from before."""
+    configurations = list(configurations)
+    draft = _Draft(states, now)
+    recovered = frozenset(states)
+    for declared in configurations:
+        _declare(draft, declared, Declared(declared.worker), recovered)
+    workers = {declared.worker for declared in configurations}
+    declared_by = {queue: declared.worker for declared in configurations for queue in declared.consumes}
+    lost: dict[str, str] = {}
+    for name in states:
+        origin = draft[name].origin
+        if origin.declared is not None and declared_by.get(name) != origin.declared_by:
+            _forget(draft, name)
+        state = draft[name]
+        if state.consumer is not None and state.consumer.type == "worker" and state.worker not in workers:
+            lost[name] = state.worker
+            draft.release(name, replace(state.origin, consumer_set=False))
+    return Beginning(draft.changed(), lost)
+
+
+def change(states: States, old: Declared, new: Declared, now: float) -> Sequence[QueueState]:
+    """The states to put when the configuration of a worker has become another."""
+    draft = _Draft(states, now)
+    for queue in old.consumes:
+        if queue not in new.consumes and queue in draft:
+            _forget(draft, queue)
+    _declare(draft, new, old, ())
+    return draft.changed()
+
+
+def unnamed(states: States, configurations: Iterable[Declared]) -> Sequence[str]:
+    """The queues that nothing names any more, and that no client has made or changed: they go when they are empty."""
+    named = {state.consumer.dead_letter_queue for state in states.values() if state.consumer is not None}
+    for declared in configurations:
+        named.update(declared.produces, declared.consumes)
+    return [state.name for state in states.values() if state.name not in named and not state.origin.changed]
+
+
+def create(states: States, name: str, settings: QueueSettings, now: float) -> Sequence[QueueState]:
+    """A client makes a queue. None to put when a client has made it before: a queue that is there because a
+    configuration names it can be made once, since in production somebody has to."""
+    state = states.get(name) or QueueState(name, now, now)
+    if state.origin.created:
+        return ()
+    origin = replace(state.origin, created=True, changed=True)
+    return [replace(state, settings=settings, modified_at=now, origin=origin)]
+
+
+def update(state: QueueState, settings: QueueSettings, now: float) -> Sequence[QueueState]:
+    """A client gives a queue settings."""
+    return [replace(state, settings=settings, modified_at=now, origin=replace(state.origin, changed=True))]
+
+
+def set_consumer(
+    states: States, name: str, settings: ConsumerSettings, worker: str, now: float
+) -> Sequence[QueueState]:
+    """A client gives the queue `name` a consumer, or changes the one it has. It is the client's when there was none
+    before; the dead letter queue is made when there is none."""
+    draft = _Draft(states, now)
+    origin = draft[name].origin
+    set_now = origin.consumer_set or draft[name].consumer is None
+    draft.consume(name, settings, worker, replace(origin, changed=True, consumer_set=set_now))
+    return draft.changed()
+
+
+def remove_consumer(state: QueueState, now: float) -> Sequence[QueueState]:
+    """A client leaves a queue without a consumer."""
+    draft = _Draft({state.name: state}, now)
+    draft.release(state.name, replace(state.origin, changed=True, consumer_set=False))
+    return draft.changed()
+
+
+class _Draft:
+    """States that are being changed at the time `now`."""
+
+    def __init__(self, states: States, now: float) -> None:
+        self._states = dict(states)
+        self._changed: dict[str, QueueState] = {}
+        self._now = now
+
+    def __getitem__(self, name: str) -> QueueState:
+        return self._states[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._states
+
+    def changed(self) -> Sequence[QueueState]:
+        """The states that differ from those that there were, in the order of their change."""
+        return list(self._changed.values())
+
+    def make(self, name: str) -> None:
+        """Let there be a queue of that name."""
+        if name not in self._states:
+            self._put(QueueState(name, self._now, self._now))
+
+    def consume(self, name: str, settings: ConsumerSettings, worker: str, origin: Origin) -> None:
+        self.make(name)
+        old = self._states[name]
+        set_at = self._now if old.consumer_set_at is None else old.consumer_set_at
+        self._put(
+            replace(
+                old,
+                modified_at=self._now,
+                consumer=settings,
+                worker=worker,
+                consumer_set_at=set_at,
+                origin=origin,
+            )
+        )
+        if settings.dead_letter_queue is not None:
+            self.make(settings.dead_letter_queue)
+
+    def release(self, name: str, origin: Origin) -> None:
+        old = self._states[name]
+        self._put(replace(old, modified_at=self._now, consumer=None, worker="", consumer_set_at=None, origin=origin))
+
+    def set_origin(self, name: str, origin: Origin) -> None:
+        self._put(replace(self._states[name], modified_at=self._now, origin=origin))
+
+    def _put(self, state: QueueState) -> None:
+        self._states[state.name] = self._changed[state.name] = state
+
+
+def _declare(draft: _Draft, new: Declared, old: Declared, recovered: Collection[str]) -> None:
+    """Make the queues that a configuration names, and set its consumers, where they differ from the `old` one. A
+    recovered queue has its consumer already when the configuration of that time asked for the same."""
+    for queue in new.produces:
+        if queue not in old.produces:
+            draft.make(queue)
+    for queue, settings in new.consumes.items():
+        if old.consumes.get(queue) == settings:
+            continue
+        origin = draft[queue].origin if queue in draft else Origin()
+        if queue in recovered and (origin.declared, origin.declared_by) == (settings, new.worker):
+            continue
+        origin = replace(origin, consumer_set=False, declared=settings, declared_by=new.worker)
+        draft.consume(queue, settings, new.worker, origin)
+
+
+def _forget(draft: _Draft, queue: str) -> None:
+    """No configuration asks for the consumer of a queue any more: without it, unless a client has set it."""
+    origin = replace(draft[queue].origin, declared=None, declared_by="")
+    if origin.consumer_set:
+        draft.set_origin(queue, origin)
+    else:
+        draft.release(queue, origin)

@@ -34,3 +34,8 @@ class QueueError(Exception):
         super().__init__(f"{cause} ({int(code)})")
         self.code = code
         self.cause = cause
+
+
+def unknown_queue(name: str) -> QueueError:
+    """The error for a queue that there is not."""
+    return QueueError(QueueErrorCode.QUEUE_NOT_FOUND, f"Queue not found: {name}")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from emulator.queues.message import DeliveryResult, Lease, Message, Settlement
+from emulator.queues.message import Message, Settlement, Verdict
 
 
 @dataclass(slots=True)
 class MessagesSent:
-    """Messages entered a queue, by whatever road (`source`: a binding's worker name, `dead letter`, `redrive` or
-    `api`)."""
+    """Messages entered a queue, by whatever road (`source`: a binding's worker name, `dead letter`, `redrive`,
+    `forwarded` or `api`)."""
 
     queue: str
     messages: Sequence[Message]
@@ -21,19 +21,24 @@ class MessagesSent:
 
 @dataclass(slots=True)
 class BatchDelivered:
-    """A batch was settled. `duration` is in seconds; `worker` is the consumer's name."""
+    """A batch was settled: `messages` as they were delivered, and in `settlement` as they are afterwards.
+
+    `worker` is the consumer's name; it may be empty where clients pull. `taken_at` is in seconds since the epoch, and
+    `duration` in seconds.
+    """
 
     queue: str
     worker: str
-    lease: Lease
-    result: DeliveryResult
+    messages: Sequence[Message]
+    verdict: Verdict
     settlement: Settlement
+    taken_at: float
     duration: float
 
 
 @dataclass(slots=True)
 class MessagesDeadLettered:
-    """Messages moved from `queue` to the dead letter queue `to`."""
+    """Messages moved from `queue` to the dead letter queue `to`, where they are as `messages` says."""
 
     queue: str
     to: str

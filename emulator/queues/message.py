@@ -1,20 +1,25 @@
-"""The records of the broker: a message, its failed attempts, a lease on some messages, and what a delivery decided."""
+"""The values that queues deal in: messages, batches of them, what a handler decided about one, and what became of it.
+
+Nobody changes a value once it is made, so that it may be kept, shown later or handed to many. The one exception is
+`Delivery`, on which a worker host notes where the handler's decisions can be read while it runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-from emulator.queues.settings import ConsumerSettings
 from emulator.wire.codec import ContentType
 
 Outcome = Literal["ok", "exception", "exceeded_cpu", "exceeded_wall_time", "lease_expired"]
 
+_NO_RETRIES: Final[Mapping[str, int | None]] = {}
 
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
+
+class NewMessage(msgspec.Struct, frozen=True, gc=False):
     """A message on its way into a queue. `delay_seconds` None leaves it to the batch, the producer and the queue."""
 
     body: bytes
@@ -53,14 +58,13 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
         return "the handler called retry()" if self.attempts else ""
 
 
-class Message(msgspec.Struct, gc=False):
-    """A message in a queue. No cycle can go through it, so the garbage collector need not look at it.
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A message of a queue, as it was at some moment. The garbage collector need not look at it: no cycle goes
+    through it.
 
     `id` is 32 hex digits. `timestamp` is when it was sent and `enqueued_at` when it entered this queue, in seconds
-    since the epoch; they differ for a dead letter. `attempts` counts the deliveries so far, the running one included.
-    `ready_at` is when it became, or becomes, deliverable. `source` says who sent it (as in MessagesSent). `place` and
-    `lease_id` are the queue's own notes: where the message is, and the last lease that a client pulled it with.
-    `segment` is the journal's: the file that holds it.
+    since the epoch; they differ for a dead letter. `ready_at` is when it became, or becomes, deliverable. `attempts`
+    counts the deliveries so far, the running one included. `source` says who sent it (as in MessagesSent).
     """
 
     id: str
@@ -72,37 +76,24 @@ class Message(msgspec.Struct, gc=False):
     attempts: int = 0
     failures: tuple[Attempt, ...] = ()
     dead_letter: DeadLetter | None = None
-    place: int = 0
     source: str = ""
-    lease_id: str = ""
-    segment: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class Lease:
-    """The hold of one delivery on its messages. Times are in seconds since the epoch. `consumer` holds the settings at
-    the time it was taken; they settle it where the queue has no consumer any more."""
+class Leased(msgspec.Struct, frozen=True, gc=False):
+    """A message that a client has pulled, with the id of its lease. Times are in seconds since the epoch.
 
-    id: int
-    messages: list[Message]
-    consumer: ConsumerSettings
-    taken_at: float
-    expires_at: float
-
-
-@dataclass(slots=True, eq=False)
-class PulledMessage:
-    """A message that a client has pulled, and its lease. Times are in seconds since the epoch. `lease_id` tells nothing
-    about either; `is_leased` is false once the lease has ended or expired."""
+    `has_expired` tells that the message was given back to its queue when the time was up; only an ack is still good
+    then.
+    """
 
     lease_id: str
     message: Message
     taken_at: float
     expires_at: float
-    is_leased: bool = True
+    has_expired: bool = False
 
 
-class Metrics(msgspec.Struct, frozen=True, gc=False):
+class Backlog(msgspec.Struct, frozen=True, gc=False):
     """The backlog of a queue: messages that are not acked yet, in flight included.
 
     `oldest_message_timestamp` is in seconds since the epoch; None when there is no message.
@@ -113,9 +104,8 @@ class Metrics(msgspec.Struct, frozen=True, gc=False):
     oldest_message_timestamp: float | None
 
 
-@dataclass(slots=True)
-class DeliveryResult:
-    """What a delivery decided about its batch, before it is settled.
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What a handler decided about its batch. `emulator.queues.settlement` makes a settlement of it.
 
     `outcome` is `ok` when the handler returned. `explicit_acks` holds the ids of messages that were acked one by one,
     and `retry_messages` the ids of those that were asked for again, with the delay in seconds (None: the consumer's).
@@ -127,15 +117,34 @@ class DeliveryResult:
     ack_all: bool = False
     retry_all: bool = False
     retry_all_delay: int | None = None
-    explicit_acks: set[str] = field(default_factory=set)
-    retry_messages: dict[str, int | None] = field(default_factory=dict)
+    explicit_acks: Set[str] = frozenset()
+    retry_messages: Mapping[str, int | None] = _NO_RETRIES
     error: str = ""
     traceback: str = ""
+
+    def failed(self, outcome: Outcome, error: str, traceback: str = "") -> Verdict:
+        """The same decisions, of a handler that did not return."""
+        return msgspec.structs.replace(self, outcome=outcome, error=error, traceback=traceback)
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """Messages that an engine has leased for one delivery, and the backlog of their queue at that time.
+
+    `id` is unique among the batches of the queue that are under way. Times are in seconds since the epoch; at
+    `expires_at` the lease is over, whatever the handler does.
+    """
+
+    id: int
+    queue: str
+    messages: Sequence[Message]
+    backlog: Backlog
+    taken_at: float
+    expires_at: float
 
 
 @dataclass(slots=True)
 class Delivery:
-    """A batch on its way to a consumer: the leased messages of `queue`, and the backlog when they were taken.
+    """A batch on its way to a worker: messages of `queue`, and the backlog when they were taken.
 
     `so_far` tells what the handler has decided by now. Whoever runs the handler sets it, so that an ack holds even when
     the handler never ends.
@@ -143,16 +152,16 @@ class Delivery:
 
     queue: str
     messages: Sequence[Message]
-    metrics: Metrics
-    so_far: Callable[[], DeliveryResult] = DeliveryResult
+    metrics: Backlog
+    so_far: Callable[[], Verdict] = Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of the messages of a lease. Every one of them is in exactly one of the five places.
+class Settlement(msgspec.Struct, frozen=True, gc=False):
+    """What becomes of leased messages, each as it is afterwards and in exactly one of five places, by a `verdict`.
 
-    `retried` has each message with its delay in seconds. `dead` go to `dead_letter_queue`. `dropped` are out of retries
-    with no dead letter queue; `expired` are older than the retention period.
+    `retried` has each message with its delay in seconds. `dead` go to `dead_letter_queue`, where they are the
+    `letters`, in the same order. `dropped` are out of retries with no dead letter queue; `expired` are older than the
+    retention period.
     """
 
     acked: Sequence[Message]
@@ -161,6 +170,8 @@ class Settlement:
     dropped: Sequence[Message] = ()
     expired: Sequence[Message] = ()
     dead_letter_queue: str = ""
+    letters: Sequence[Message] = ()
+    verdict: Verdict = Verdict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +189,13 @@ class Redrive:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What became of pulled messages: those whose lease `ended`, what was said of them, and their settlement.
+    """What became of the leases that a client answered for: `acked` and `retried` have ended.
 
     `unknown` are lease ids that mean nothing here, or nothing any more. `expired` are those of retries that came after
     the lease had expired, when the message had been given back already. Neither changed anything.
     """
 
-    ended: Sequence[PulledMessage]
-    result: DeliveryResult
-    settlement: Settlement
+    acked: Sequence[str]
+    retried: Sequence[str]
     unknown: Sequence[str] = ()
     expired: Sequence[str] = ()

@@ -104,7 +104,7 @@ async def serve(session: Session, options: Options) -> None:
             await peers.stop()
             await _stop(session, server, signals)
             await peers.close()
-            _tell_what_is_lost(session)
+            await _tell_what_is_lost(session)
     finally:
         if registered is not None:
             _unregister(registered)
@@ -166,9 +166,10 @@ async def _stop(session: Session, server: Any, signals: _Signals) -> None:
     await session.stop(0.0)
 
 
-def _tell_what_is_lost(session: Session) -> None:
+async def _tell_what_is_lost(session: Session) -> None:
     """Say how many messages are lost with the session, if nothing keeps them."""
-    left = {queue.name: len(queue) for queue in session.broker.queues if len(queue)}
+    counts = {name: (await session.queues.backlog(name)).backlog_count for name in session.queues.states}
+    left = {name: number for name, number in counts.items() if number}
     if session.journal is None and left:
         total = sum(left.values())
         queues = ", ".join(f"{name} {number:,}" for name, number in left.items())
@@ -249,7 +250,7 @@ async def _apply(session: Session, options: Options, change: Change) -> None:
     index = paths.index(change.config.path)
     if change.configuration:
         try:
-            session.reconfigure(index, options.read(change.config.path))
+            await session.reconfigure(index, options.read(change.config.path))
         except EmulatorError as error:
             text = f"{error}\nThe previous configuration stays in force."
             session.bus.publish(Notice("error", text, change.config.name))

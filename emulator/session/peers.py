@@ -1,7 +1,7 @@
 """Sessions that run beside each other: a queue is consumed in one of them, and the others send it their messages.
 
 A session whose queue has no consumer looks in the registry for the one that consumes it. While there is one, the queue
-delivers to it: in batches over loopback, by the same state machine that delivers to workers. A message is settled here
+delivers to it: in batches over loopback, by the same engine that delivers to workers. A message is settled here
 once the other session has accepted it. When that is gone, or does not answer, messages wait here until it is back, or
 somebody else consumes the queue. A message may arrive twice where the other session ends between accepting a batch and
 saying so: at least once, as every delivery.
@@ -21,8 +21,7 @@ import msgspec
 
 from emulator.base.bus import Notice
 from emulator.queues.events import ConsumerChanged
-from emulator.queues.memory.records import StoredMessage, store
-from emulator.queues.message import Delivery, DeliveryResult
+from emulator.queues.message import Delivery, Message, Verdict
 from emulator.session.events import ConfigurationChanged
 from emulator.session.running import Running, home, register, running_sessions
 from emulator.session.session import Session
@@ -35,7 +34,7 @@ FORWARD_PATH: Final = "/cdn-cgi/emulator/forward/"
 """Where a session takes messages from others: `POST` with the name of the queue at the end."""
 
 CONTENT_TYPE: Final = "application/msgpack"
-"""Of what is posted: a list of StoredMessage. No web page can send that without asking first."""
+"""Of what is posted: a list of Message. No web page can send that without asking first."""
 
 LOOK_MS: Final = 1_000
 """How often to look who runs, beside when the registry changes: a process that was killed changes nothing there."""
@@ -44,7 +43,7 @@ RETRY_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 10.0
 
 encode_messages: Final = msgspec.msgpack.Encoder().encode
-decode_messages: Final = msgspec.msgpack.Decoder(list[StoredMessage]).decode
+decode_messages: Final = msgspec.msgpack.Decoder(list[Message]).decode
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Peers:
 
     def __init__(self, session: Session, running: Running | None) -> None:
         self._session = session
-        self._broker = session.broker
+        self._queues = session.queues
         self._running = running
         self._owners: dict[str, _Owner] = {}
         self._doubly_consumed: set[tuple[str, str]] = set()
@@ -90,8 +89,8 @@ class Peers:
         for task in self._tasks:
             task.cancel()
         for name in self._owners:
-            if self._broker.has_queue(name):
-                self._broker.forward(name, None)
+            if name in self._queues.states:
+                await self._queues.forward(name, None)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:
@@ -119,9 +118,9 @@ class Peers:
         while True:
             await self._look_again.wait()
             self._look_again.clear()
-            self._look()
+            await self._look()
 
-    def _look(self) -> None:
+    async def _look(self) -> None:
         """See who consumes what, and let each queue deliver accordingly."""
         self._tell_what_is_consumed()
         own_pid = None if self._running is None else self._running.pid
@@ -129,29 +128,28 @@ class Peers:
         found: dict[str, _Owner] = {}
         for each in reversed(others):  # of two that consume a queue, the one that was there first
             found.update({queue: _Owner(each, worker) for queue, worker in each.consumes.items()})
-        for queue in list(self._broker.queues):
-            name = queue.name
+        for name, state in list(self._queues.states.items()):
             owner = found.get(name)
-            if self._broker.state_of(name).consumer is not None:
+            if state.consumer is not None:
                 if owner is not None:
                     self._warn_of_two(name, owner)
                 self._owners.pop(name, None)
             elif owner is not None:
-                self._go_on(name, owner)
+                await self._go_on(name, owner)
             elif name in self._owners:
-                self._wait(name, f"{self._owners.pop(name)} is no longer running")
+                await self._wait(name, f"{self._owners.pop(name)} is no longer running")
 
-    def _go_on(self, name: str, owner: _Owner) -> None:
+    async def _go_on(self, name: str, owner: _Owner) -> None:
         known = self._owners.get(name)
-        if known is not None and known.session.pid == owner.session.pid and self._broker.forwarded_to(name):
+        if known is not None and known.session.pid == owner.session.pid and self._queues.forwarded_to(name):
             return
         if known is None:
             self._say(f"queue {name}: messages go to {owner}")
         self._owners[name] = owner
-        self._broker.forward(name, partial(self._deliver, owner.session), str(owner))
+        await self._queues.forward(name, partial(self._deliver, owner.session), str(owner))
 
-    def _wait(self, name: str, why: str) -> None:
-        self._broker.forward(name, None)
+    async def _wait(self, name: str, why: str) -> None:
+        await self._queues.forward(name, None)
         self._say(f"queue {name}: {why}; messages wait here until it is back")
 
     def _warn_of_two(self, name: str, owner: _Owner) -> None:
@@ -164,13 +162,13 @@ class Peers:
             )
             self._session.bus.publish(Notice("warning", text))
 
-    async def _deliver(self, owner: Running, delivery: Delivery) -> DeliveryResult | None:
+    async def _deliver(self, owner: Running, delivery: Delivery) -> Verdict | None:
         """Hand a batch over. None when it was not taken: it waits then, and another look comes soon."""
         why = await self._post(owner, delivery)
         if not why:
             self._unreachable.discard(delivery.queue)
-            return DeliveryResult()
-        self._broker.forward(delivery.queue, None)
+            return Verdict()
+        await self._queues.forward(delivery.queue, None)
         asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake)
         if delivery.queue not in self._unreachable:
             self._unreachable.add(delivery.queue)
@@ -186,7 +184,7 @@ class Peers:
         headers = {"content-type": CONTENT_TYPE}
         if owner.api_token:
             headers["authorization"] = f"Bearer {owner.api_token}"
-        body = encode_messages([store(message) for message in delivery.messages])
+        body = encode_messages(delivery.messages)
         url = f"{owner.url}{FORWARD_PATH}{quote(delivery.queue, safe='')}"
         try:
             answer = await self._client.post(url, content=body, headers=headers)
@@ -210,9 +208,8 @@ class Peers:
 
 def consumed_by(session: Session) -> Mapping[str, str]:
     """The queues that a session consumes, each with the worker's name; empty where clients pull."""
-    states = (session.broker.state_of(queue.name) for queue in session.broker.queues)
     return {
         state.name: state.worker if state.consumer.type == "worker" else ""
-        for state in states
+        for state in session.queues.states.values()
         if state.consumer is not None
     }

@@ -1,6 +1,6 @@
 """Integration tests of workers, in this process and in virtual time.
 
-`Emulator` and `AsyncEmulator` run workers on the same session, broker, hosts and gateway as `emulator dev`. With
+`Emulator` and `AsyncEmulator` run workers on the same session, queues, hosts and gateway as `emulator dev`. With
 pytest, the fixture `emulator` is there without an import.
 """
 

@@ -12,8 +12,8 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from emulator.queues.memory.driver import Deliver
-from emulator.queues.message import Delivery, DeliveryResult, Message
+from emulator.queues.consumption import Deliver
+from emulator.queues.message import Delivery, Message, Verdict
 
 LATEST_SECONDS: Final = 30.0
 LOST_ACK: Final = "chaos: the ack was lost after the handler ran"
@@ -55,7 +55,7 @@ class _Plan:
 
 
 class Disturber:
-    """Puts chaos between the broker and a consumer. `max_retries` returns how often a queue's messages may be
+    """Puts chaos between a queue and its consumer. `max_retries` returns how often a queue's messages may be
     retried."""
 
     def __init__(self, chaos: Chaos, max_retries: Callable[[str], int], report: Callable[[str], None]) -> None:
@@ -68,7 +68,7 @@ class Disturber:
         """`deliver`, disturbed."""
         return partial(self._deliver, deliver)
 
-    async def _deliver(self, deliver: Deliver, delivery: Delivery) -> DeliveryResult | None:
+    async def _deliver(self, deliver: Deliver, delivery: Delivery) -> Verdict | None:
         plan = self._plan(delivery)
         if plan.told:
             self._report(f"CHAOS {delivery.queue}: {', '.join(plan.told)}")
@@ -80,7 +80,7 @@ class Disturber:
             if second is not None:
                 result = _both(result, second, [message.id for message in delivery.messages], plan.again)
         if plan.lost and result is not None and result.outcome == "ok":
-            return DeliveryResult("exception", error=LOST_ACK)
+            return Verdict("exception", error=LOST_ACK)
         return result
 
     def _plan(self, delivery: Delivery) -> _Plan:
@@ -107,26 +107,30 @@ class Disturber:
             plan.told.append("ack lost")
         return plan
 
-    async def _hand_over(self, deliver: Deliver, delivery: Delivery, messages: list[Message]) -> DeliveryResult | None:
+    async def _hand_over(self, deliver: Deliver, delivery: Delivery, messages: list[Message]) -> Verdict | None:
         handed = Delivery(delivery.queue, messages, delivery.metrics)
         delivery.so_far = lambda: handed.so_far()  # noqa: PLW0108 - it is set later
         return await deliver(handed)
 
 
-def _both(first: DeliveryResult, second: DeliveryResult, ids: list[str], again: list[Message]) -> DeliveryResult:
+def _both(first: Verdict, second: Verdict, ids: list[str], again: list[Message]) -> Verdict:
     """What two deliveries decided together: a message is settled if no delivery that contained it wants it again."""
     refused = [message.id for message in again if _accepts(first, message.id) and not _accepts(second, message.id)]
     if not refused:
         return first
-    both = DeliveryResult(second.outcome, error=second.error, traceback=second.traceback)
-    both.explicit_acks = {each for each in ids if _accepts(first, each) and each not in refused}
-    both.retry_messages = {each: first.retry_messages.get(each) for each in ids if not _accepts(first, each)}
+    retries = {each: first.retry_messages.get(each) for each in ids if not _accepts(first, each)}
     if second.outcome == "ok":
-        both.retry_messages |= {each: second.retry_messages.get(each, second.retry_all_delay) for each in refused}
-    return both
+        retries |= {each: second.retry_messages.get(each, second.retry_all_delay) for each in refused}
+    return Verdict(
+        second.outcome,
+        explicit_acks=frozenset(each for each in ids if _accepts(first, each) and each not in refused),
+        retry_messages=retries,
+        error=second.error,
+        traceback=second.traceback,
+    )
 
 
-def _accepts(result: DeliveryResult, message_id: str) -> bool:
+def _accepts(result: Verdict, message_id: str) -> bool:
     """Whether a decision acks a message."""
     if message_id in result.explicit_acks:
         return True

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from emulator.base.bus import Bus, Notice
+from emulator.base.coroutines import run_now
 from emulator.base.errors import EmulatorError, WorkerLoadError
 from emulator.base.words import count
 from emulator.bindings.queue.records import (
@@ -33,14 +34,15 @@ from emulator.hosts.python.loader import OwnSource
 from emulator.hosts.python.output import attach as attach_output
 from emulator.hosts.python.output import redirected
 from emulator.hosts.triggers import QueueTrigger, ScheduledTrigger
+from emulator.queues.consumption import Deliver
+from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered
-from emulator.queues.memory.driver import Deliver
-from emulator.queues.memory.queue import Queue
-from emulator.queues.message import Delivery as BrokerDelivery
-from emulator.queues.message import DeliveryResult
-from emulator.queues.message import Message as StoredMessage
-from emulator.queues.message import Metrics as BrokerMetrics
+from emulator.queues.memory.engine import MemoryEngine
+from emulator.queues.message import Backlog, Verdict
+from emulator.queues.message import Delivery as WorkerDelivery
+from emulator.queues.message import Message as QueueMessage
+from emulator.queues.service import Queues
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
 from emulator.session.session import Session
@@ -53,7 +55,6 @@ from emulator_runtime.hosting import to_record
 
 if TYPE_CHECKING:
     from emulator.bindings.kind import Service
-    from emulator.queues.memory.broker import Broker
     from emulator_runtime.hosting import Request, Response
 
 T = TypeVar("T")
@@ -99,6 +100,7 @@ class Core:
         self._session: Session | None = None
         self.loop = RealLoop() if settings.real_time else VirtualLoop(self._is_busy_outside, self._is_accounted_for)
         self.clock = LoopClock(self.loop)
+        self.engine = MemoryEngine(self.clock)
         self.deliveries: list[Delivery] = []
         self.timeline = Timeline(self.bus, self.loop.time)
         self.closed = False
@@ -118,6 +120,7 @@ class Core:
                 configs,
                 self.bus,
                 clock=self.clock,
+                engine=self.engine,
                 outbound=self._fetch,
                 timer=self.loop.time,
                 bindings=settings.bindings,
@@ -150,11 +153,6 @@ class Core:
         """The session that is run."""
         assert self._session is not None
         return self._session
-
-    @property
-    def broker(self) -> Broker:
-        """What keeps the queues."""
-        return self.session.broker
 
     def service(self, kind: str) -> Service[Any]:
         """What is alive of a binding kind."""
@@ -306,9 +304,8 @@ class Core:
         )
 
     def _next_due(self) -> float | None:
-        queues = [queue.next_activity() for queue in self.session.broker.queues]
-        timers = [self.loop.next_timer(self.clock.timers)]
-        return min((due for due in (*queues, *timers) if due is not None), default=None)
+        timers = (self.engine.next_activity(), self.loop.next_timer(self.clock.timers))
+        return min((due for due in timers if due is not None), default=None)
 
     def _new_deliveries(self) -> list[Delivery]:
         new = self.deliveries[self._returned :]
@@ -357,14 +354,19 @@ class Core:
         self.timeline.note("fetch", f"{what} {response.status}")
         return response
 
-    def queue(self, name: str) -> Queue:
-        """The broker's queue. Raises EmulatorError, which names the ones that are there."""
+    @property
+    def queues(self) -> Queues:
+        """The queues of the session. The memory engine's coroutines do not suspend: `run_now` runs them."""
+        return self.session.queues
+
+    def state_of(self, name: str) -> QueueState:
+        """What is known of a queue. Raises EmulatorError, which names the ones that are there."""
         __tracebackhide__ = True
         self.check_open()
         try:
-            return self.session.broker.queue(name)
+            return self.queues.state_of(name)
         except QueueError:
-            there = ", ".join(queue.name for queue in self.session.broker.queues) or "none"
+            there = ", ".join(self.queues.states) or "none"
             raise EmulatorError(
                 f"there is no queue {name!r}; the queues are: {there}",
                 hint="A queue exists when a producer, a consumer or a dead_letter_queue of a configuration names it.",
@@ -374,17 +376,16 @@ class Core:
         """The messages that wait in a queue: the ready ones in order, then the delayed ones by the time they are
         due."""
         now = self.loop.time()
+        self.state_of(name)
         return [
             look_at(message, name, "delayed" if message.ready_at > now else "ready")
-            for message in self.queue(name).waiting()
+            for message in run_now(self.queues.waiting(name))
         ]
 
     def in_flight(self, name: str) -> list[Message]:
         """The messages that a handler, or a client that pulls, has received and not settled yet."""
-        queue = self.queue(name)
-        held = [message for lease in queue.leases for message in lease.messages]
-        held += [each.message for each in queue.pulled]
-        return [look_at(message, name, "in flight") for message in held]
+        self.state_of(name)
+        return [look_at(message, name, "in flight") for message in self.engine.in_flight(name)]
 
     def fail_next(self, name: str, number: int, error: Exception) -> None:
         """Make the next deliveries of a queue fail without running the handler."""
@@ -401,17 +402,17 @@ class Core:
             self.bus.publish(Notice("debug", text))
 
         def max_retries(queue: str) -> int:
-            consumer = self.session.broker.queue(queue).consumer
+            consumer = self.queues.state_of(queue).consumer
             return consumer.max_retries if consumer is not None else 0
 
         self.timeline.chaos = chaos
         self._disturber = Disturber(chaos, max_retries, report)
 
-    async def _deliver(self, deliver: Deliver, delivery: BrokerDelivery) -> DeliveryResult | None:
+    async def _deliver(self, deliver: Deliver, delivery: WorkerDelivery) -> Verdict | None:
         faults = self._faults.get(delivery.queue)
         if faults:
             error = faults.pop(0)
-            return DeliveryResult("exception", error=f"{type(error).__name__}: {error}")
+            return Verdict("exception", error=f"{type(error).__name__}: {error}")
         if self._disturber is not None:
             return await self._disturber.around(deliver)(delivery)
         return await deliver(delivery)
@@ -427,31 +428,35 @@ class Core:
 
     def _record(self, event: BatchDelivered) -> None:
         settlement = event.settlement
-        pictures = {message.id: look_at(message, event.queue, "settled") for message in event.lease.messages}
 
-        def group(messages: Iterable[StoredMessage]) -> list[Message]:
-            return [pictures[message.id] for message in messages]
+        def group(messages: Iterable[QueueMessage]) -> list[Message]:
+            return [look_at(message, event.queue, "settled") for message in messages]
 
+        acked = group(settlement.acked)
+        retried = group(message for message, _ in settlement.retried)
+        dead = group(settlement.dead)
+        dropped = group([*settlement.dropped, *settlement.expired])
+        pictures = {message.id: message for message in (*acked, *retried, *dead, *dropped)}
         self.deliveries.append(
             Delivery(
                 event.queue,
                 event.worker,
-                list(pictures.values()),
-                event.result.outcome,
-                event.result.error,
-                event.result.traceback,
-                group(settlement.acked),
-                group(message for message, _ in settlement.retried),
-                group(settlement.dead),
-                [*group(settlement.dropped), *group(settlement.expired)],
+                [pictures[message.id] for message in event.messages],
+                event.verdict.outcome,
+                event.verdict.error,
+                event.verdict.traceback,
+                acked,
+                retried,
+                dead,
+                dropped,
                 {message.id: delay for message, delay in settlement.retried},
-                at_time(event.lease.taken_at),
+                at_time(event.taken_at),
                 event.duration,
             )
         )
 
     def dispatch_queue(self, name: str, messages: Iterable[Any], content_type: ContentType) -> QueueResult:
-        """Run the consumer of a queue once, outside the broker."""
+        """Run the consumer of a queue once, with messages that are in no queue."""
         __tracebackhide__ = True
         worker = self._consumer(name)
         if isinstance(messages, (str, bytes, Mapping)):
@@ -459,8 +464,8 @@ class Core:
         now = self.loop.time()
         batch = [to_dispatch(each, number, content_type, now) for number, each in enumerate(messages, 1)]
         oldest = min((message.timestamp for message in batch), default=None)
-        metrics = BrokerMetrics(len(batch), sum(len(message.body) for message in batch), oldest)
-        delivery = BrokerDelivery(name, batch, metrics)
+        metrics = Backlog(len(batch), sum(len(message.body) for message in batch), oldest)
+        delivery = WorkerDelivery(name, batch, metrics)
         result = self.run(self._host(worker).invoke("", QueueTrigger(delivery)))
         self.timeline.note("dispatch", f"{len(batch)} to the consumer of {name}, by the test: {result.outcome}")
         return QueueResult(
@@ -497,10 +502,11 @@ class Core:
     def _consumer(self, name: str) -> str:
         """The worker that consumes a queue. Raises EmulatorError if there is none that can be run."""
         __tracebackhide__ = True
-        consumer = self.queue(name).consumer
+        state = self.state_of(name)
+        consumer = state.consumer
         if consumer is None or consumer.type != "worker":
             raise EmulatorError(f"queue {name!r} has no consumer that can be run")
-        return self.session.broker.consumer_of(name)
+        return state.worker
 
     def _host(self, worker: str | None) -> Host:
         hosts = self.session.hosts

@@ -133,7 +133,7 @@ class _Base:
     @property
     def queues(self) -> Sequence[str]:
         """The names of the queues."""
-        return [queue.name for queue in self._core.session.broker.queues]
+        return list(self._core.queues.states)
 
     @property
     def outbound(self) -> Outbound:
@@ -295,7 +295,7 @@ class Emulator(_Base, Accessors):
             return client.request(method, url, **options)
 
     def dispatch_queue(self, queue: str, messages: Iterable[Any], *, content_type: ContentType = "json") -> QueueResult:
-        """Run the consumer of `queue` once, outside the broker, on bodies or on what `message()` makes. Returns what
+        """Run the consumer of `queue` once, outside of its queue, on bodies or on what `message()` makes. Returns what
         the handler decided; one that raises is an outcome."""
         __tracebackhide__ = True
         return self._core.dispatch_queue(queue, messages, content_type)
@@ -418,7 +418,7 @@ class AsyncEmulator(_Base, AsyncAccessors):
     async def dispatch_queue(
         self, queue: str, messages: Iterable[Any], *, content_type: ContentType = "json"
     ) -> QueueResult:
-        """Run the consumer of `queue` once, outside the broker, on bodies or on what `message()` makes. Returns what
+        """Run the consumer of `queue` once, outside of its queue, on bodies or on what `message()` makes. Returns what
         the handler decided; one that raises is an outcome."""
         __tracebackhide__ = True
         result: QueueResult = await on_thread(

@@ -1,7 +1,7 @@
 """An event loop on which time is virtual.
 
 `loop.time()` stands still while there is work to do, and jumps to the next timer when there is none. So
-`asyncio.sleep`, timeouts and the broker's timers all follow one clock, and nobody has to wait for it. Real input and
+`asyncio.sleep`, timeouts and the queues' timers all follow one clock, and nobody has to wait for it. Real input and
 output still work: while a socket or a thread is being waited for, time waits too.
 """
 
@@ -215,7 +215,7 @@ class RealLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The broker's clock, on a loop whose time is in seconds since the epoch. `timers` are the ones that it has set."""
+    """The queues' clock, on a loop whose time is in seconds since the epoch. `timers` are the ones that it has set."""
 
     def __init__(self, loop: VirtualLoop | RealLoop) -> None:
         self._loop = loop

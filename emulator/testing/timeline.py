@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from copy import copy
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -78,9 +77,7 @@ class Timeline:
     def _add(self, event: object) -> None:
         row = TABLE[type(event)]
         record = row.record(event)
-        # A message changes with each attempt; an entry shows how it was.
-        messages = [copy(message) for message in record.details.get("messages", ())]
-        self._entries.append(Happened(self._now(), row, record, messages))
+        self._entries.append(Happened(self._now(), row, record, record.details.get("messages", ())))
         self._count += 1
 
     def render(self, directory: Path | None = None) -> str:

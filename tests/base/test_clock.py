@@ -1,4 +1,4 @@
-"""The clocks of the broker."""
+"""The clocks."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from emulator_runtime.errors import BodyUsedError
 if TYPE_CHECKING:
     from tests.hosts.python.support import Loading, WriteFiles
 
-pytest_plugins = ["tests.hosts.python.support"]
 
 CODE = """\
 import json

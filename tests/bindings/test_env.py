@@ -11,6 +11,7 @@ import pytest
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import VirtualClock
+from emulator.base.coroutines import run_now
 from emulator.bindings.env import Env
 from emulator.bindings.kind import Resources
 from emulator.bindings.queue.config import Producer
@@ -18,22 +19,24 @@ from emulator.bindings.queue.python import QueueBinding
 from emulator.bindings.registry import KINDS
 from emulator.bindings.services import Services
 from emulator.queues.errors import QueueError
-from emulator.queues.memory.broker import Broker
+from emulator.queues.memory.engine import MemoryEngine
+from emulator.queues.service import Queues
 from emulator_runtime.errors import NotEmulatedError
 from tests.support.configs import make_config
 
 ORDERS = (Producer("ORDERS", "orders"),)
 
 
-def make(warnings: list[str] | None = None, **settings: Any) -> tuple[Any, Broker]:
-    """An env, and the broker behind it, which has the queue `orders`."""
+def make(warnings: list[str] | None = None, **settings: Any) -> tuple[Any, Queues]:
+    """An env, and the queues behind it, of which there is the queue `orders`."""
     bus, clock = Bus(), VirtualClock()
-    broker = Broker(bus, clock)
-    broker.create_queue("orders")
+    queues = Queues(MemoryEngine(clock), bus, clock)
+    run_now(queues.start())
+    run_now(queues.create_queue("orders"))
     if warnings is not None:
         bus.subscribe(Notice, lambda notice: warnings.append(f"{notice.worker}: {notice.text}"))
     config = make_config("shop", Path("/project/wrangler.jsonc"), Path("/project/src/entry.py"), **settings)
-    return Services(KINDS, Resources(broker, bus, clock)).env(config, {}), broker
+    return Services(KINDS, Resources(queues, bus, clock)).env(config, {}), queues
 
 
 def test_vars_keep_their_types() -> None:
@@ -66,9 +69,10 @@ def test_a_queue_wins_over_a_var_and_a_secret_of_its_name() -> None:
 
 
 def test_a_producer_sends_to_its_queue_with_its_delay() -> None:
-    env, broker = make(producers=(Producer("ORDERS", "orders", 60),))
+    env, queues = make(producers=(Producer("ORDERS", "orders", 60),))
     asyncio.run(env.ORDERS.send({"id": 1}))
-    assert broker.queue("orders").delayed_count == 1
+    (sent,) = run_now(queues.waiting("orders"))
+    assert sent.ready_at - sent.timestamp == 60
 
 
 def test_an_unknown_option_of_a_send_is_a_warning_of_the_worker() -> None:
@@ -89,9 +93,9 @@ def test_an_unknown_option_of_a_send_is_a_warning_of_the_worker() -> None:
     ],
 )
 def test_messages_are_json_from_2024_03_18(date: str, flags: tuple[str, ...], content_type: str) -> None:
-    env, broker = make(producers=ORDERS, compatibility_date=date, compatibility_flags=frozenset(flags))
+    env, queues = make(producers=ORDERS, compatibility_date=date, compatibility_flags=frozenset(flags))
     asyncio.run(env.ORDERS.send({"id": 1}))
-    assert [each.content_type for each in broker.queue("orders").waiting()] == [content_type]
+    assert [each.content_type for each in run_now(queues.waiting("orders"))] == [content_type]
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,9 @@ from tests.bindings.test_documentation import missing_rows, row
 from tests.bindings.toy.kind import COUNTERS, Counters
 from tests.config.project import assert_errors, assert_warnings, wrap
 from tests.hosts.support import fetch
-from tests.hosts.workerd.fixtures import workerd, workers
 from tests.hosts.workerd.support import Workers
 from tests.support.configs import load_config
 from tests.support.node_tools import needs_node
-
-__all__ = ["workerd", "workers"]
 
 API = f"http://localhost{API_PREFIX}/accounts/a"
 
@@ -241,7 +238,7 @@ async def test_a_reload_says_what_changed_and_gives_it_to_the_worker(tmp_path: P
     session = Session([load_config(path)], bus)
     await session.load()
     write(tmp_path, counters=[{"binding": "C", "start": 7}, {"binding": "D"}])
-    session.reconfigure(0, load_config(path))
+    await session.reconfigure(0, load_config(path))
     await session.reload(0)
     assert changes == ["counter D added", "counter C changed"]
     env: Any = session.envs["app"]
@@ -274,7 +271,7 @@ def test_code_that_has_lost_it_in_a_reload_is_told_so(workers: Workers) -> None:
         asked = asyncio.ensure_future(fetch(host, Request("http://app/")))
         await workers.until_line("6")
         write(workers.directory, source=(workers.directory / "index.js").read_text(), counters=[])
-        workers.session.reconfigure(0, load_config(path))
+        await workers.session.reconfigure(0, load_config(path))
         await workers.session.reload(0)
         text: str = await (await asked).text()
         return text

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from click.testing import CliRunner, Result
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
+from emulator.base.coroutines import run_now
 from emulator.cli import cli
-from emulator.queues.message import Outgoing
+from emulator.queues.message import Message, NewMessage
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.app import App
 from emulator.server.control.app import make_control
@@ -54,7 +55,7 @@ class Local:
         self.clock = VirtualClock(time.time() - 150)
         bus = Bus()
         self.session = Session([load_config(directory / "wrangler.jsonc")], bus, clock=self.clock)
-        self.broker = self.session.broker
+        self.queues = self.session.queues
         self.runner = asyncio.Runner()
         self.runner.run(self.session.load())
         app = App(
@@ -73,8 +74,8 @@ class Local:
         return self.runner.run(ask())
 
     def send(self, queue: str, *bodies: Any, content_type: Any = "json") -> None:
-        outgoing = [Outgoing(encode(body, content_type), content_type) for body in bodies]
-        self.broker.send(queue, outgoing, source="shop")
+        outgoing = [NewMessage(encode(body, content_type), content_type) for body in bodies]
+        run_now(self.queues.send(queue, outgoing, source="shop"))
 
     def let_die(self, *bodies: Any) -> None:
         """Let messages die in `jobs`, whose consumer is then paused."""
@@ -90,8 +91,11 @@ class Local:
             await turns()
 
         self.runner.run(main())
-        assert self.broker.queue("jobs-dlq").ready_count == len(bodies)
-        self.broker.pause("jobs")
+        assert len(self.waiting("jobs-dlq")) == len(bodies)
+        run_now(self.queues.pause("jobs"))
+
+    def waiting(self, queue: str) -> Sequence[Message]:
+        return run_now(self.queues.waiting(queue))
 
     def close(self) -> None:
         self.runner.run(self._client.aclose())
@@ -203,13 +207,13 @@ def test_send_takes_json_for_json_and_all_else_for_text(
     assert run("queues", "send", "jobs-dlq", *arguments).startswith(
         f"Sent as {content_type}; jobs-dlq now has 1 message"
     )
-    (message,) = local.broker.queue("jobs-dlq").waiting()
+    (message,) = local.waiting("jobs-dlq")
     assert (message.body, message.content_type) == (body, content_type)
 
 
 def test_send_reads_standard_input_and_delays(local: Local) -> None:
     run("queues", "send", "jobs-dlq", "-", "--delay", "60", stdin=b"two\nlines\n")
-    (message,) = local.broker.queue("jobs-dlq").waiting()
+    (message,) = local.waiting("jobs-dlq")
     assert message.body == b"two\nlines"
     assert message.ready_at - message.enqueued_at == 60
     assert "not UTF-8" in refused("queues", "send", "jobs", "-", stdin=b"\xff")
@@ -218,13 +222,14 @@ def test_send_reads_standard_input_and_delays(local: Local) -> None:
 
 
 def test_pull_leases_messages_and_acknowledges_them_when_asked(local: Local) -> None:
-    local.broker.set_consumer("tasks", ConsumerSettings("http_pull"), "", None)
+    run_now(local.queues.create_queue("tasks"))
+    run_now(local.queues.set_consumer("tasks", ConsumerSettings("http_pull"), ""))
     local.send("tasks", 1, 2, 3)
     assert lines(run("queues", "pull", "tasks", "-n", "1", "--ack"))[1].endswith(" 1 1")
-    assert len(local.broker.queue("tasks")) == 2
+    assert len(local.waiting("tasks")) == 2
     (pulled,) = json.loads(run("queues", "pull", "tasks", "-n", "1", "--json"))
     assert (pulled["body"], pulled["attempts"]) == (2, 1)
-    assert local.broker.acknowledge("tasks", [pulled["lease_id"]]).unknown == []
+    assert run_now(local.queues.acknowledge("tasks", [pulled["lease_id"]])).unknown == []
     assert json.loads(run("queues", "pull", "tasks", "-n", "1", "--json"))[0]["body"] == 3
     assert run("queues", "pull", "tasks") == "tasks has no messages to show\n"
     assert "no consumer of type http_pull" in refused("queues", "pull", "jobs")
@@ -238,11 +243,11 @@ def test_queues_help_lists_commands_with_looking_first(local: Local) -> None:
 def test_purge_pause_and_resume(local: Local) -> None:
     local.send("jobs-dlq", 1, 2)
     assert run("queues", "purge", "jobs-dlq") == "Purged jobs-dlq\n"
-    assert len(local.broker.queue("jobs-dlq")) == 0
+    assert local.waiting("jobs-dlq") == []
     assert run("queues", "pause", "jobs") == "Delivery of jobs is paused\n"
-    assert local.broker.queue("jobs").settings.delivery_paused
+    assert local.queues.state_of("jobs").settings.delivery_paused
     assert run("queues", "resume", "jobs") == "Delivery of jobs is on\n"
-    assert not local.broker.queue("jobs").settings.delivery_paused
+    assert not local.queues.state_of("jobs").settings.delivery_paused
 
 
 def test_redrive_sends_dead_letters_back_and_says_what_stays(local: Local) -> None:
@@ -253,7 +258,7 @@ def test_redrive_sends_dead_letters_back_and_says_what_stays(local: Local) -> No
         "Moved 2 messages from jobs-dlq to jobs\n"
         "Left 1 message that is not a dead letter in jobs-dlq (--to moves everything)\n"
     )
-    assert [each.attempts for each in local.broker.queue("jobs").waiting()] == [0, 0]
+    assert [each.attempts for each in local.waiting("jobs")] == [0, 0]
     moved = json.loads(run("queues", "redrive", "jobs-dlq", "--to", "jobs", "--json"))
     assert moved == {"moved": {"jobs": 1}, "no_dead_letters": 0, "orphans": {}}
     assert run("queues", "redrive", "jobs-dlq") == "No messages are waiting in jobs-dlq\n"
@@ -317,7 +322,7 @@ def test_an_address_where_no_emulator_answers_is_told(registry: None, monkeypatc
 def test_help_does_not_import_what_only_a_request_needs() -> None:
     code = "import sys, emulator.cli.queues, emulator.cli.env; print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert {"httpx", "starlette", "tempfile", "emulator.queues.memory.broker"}.isdisjoint(output.split())
+    assert {"httpx", "starlette", "tempfile", "emulator.queues.memory.engine"}.isdisjoint(output.split())
 
 
 @pytest.mark.parametrize("command", ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive"])

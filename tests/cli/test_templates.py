@@ -108,7 +108,7 @@ async def test_what_is_no_address_is_refused(email: str) -> None:
         ):
             status, answer = await running.fetch("/signup", "POST", **options)
             assert (status, json.loads(answer)["ok"]) == (400, False)
-        assert running.session.broker.metrics("my-app-events").backlog_count == 0
+        assert (await running.session.queues.backlog("my-app-events")).backlog_count == 0
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", "3", "{}"])

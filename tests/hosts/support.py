@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.hosts.host import Host
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger
-from emulator.queues.message import Delivery, DeliveryResult
+from emulator.queues.message import Delivery, Verdict
 from emulator_runtime.hosting import FetchResponse, Request
 
 
@@ -12,7 +12,7 @@ async def fetch(host: Host, request: Request) -> FetchResponse:
     return await host.invoke("", FetchTrigger(request))
 
 
-async def deliver(host: Host, delivery: Delivery) -> DeliveryResult:
+async def deliver(host: Host, delivery: Delivery) -> Verdict:
     return await host.invoke("", QueueTrigger(delivery))
 
 

@@ -28,7 +28,7 @@ from emulator.hosts.triggers import (
 from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.hosts.workerd.sockets import SocketDirectory
-from emulator.queues.message import Delivery, Metrics
+from emulator.queues.message import Backlog, Delivery
 from emulator_runtime.hosting import Request
 
 
@@ -37,7 +37,7 @@ from emulator_runtime.hosting import Request
     [
         (FetchTrigger(Request("http://localhost/a?b", method="POST")), "POST /a?b"),
         (FetchTrigger(Request("http://localhost")), "GET /"),
-        (QueueTrigger(Delivery("my-app-events", [], Metrics(0, 0, None))), "QUEUE my-app-events"),
+        (QueueTrigger(Delivery("my-app-events", [], Backlog(0, 0, None))), "QUEUE my-app-events"),
         (ScheduledTrigger("* * * * *", 0), "SCHEDULED * * * * *"),
     ],
 )
@@ -68,13 +68,13 @@ def hosts(directory: Path) -> list[Host]:
     python = WorkerConfig("python", directory / "wrangler.jsonc", directory / "entry.py")
     javascript = WorkerConfig("javascript", directory / "wrangler.jsonc", directory / "index.js")
     bus = Bus()
-    broker: Any = None
+    queues: Any = None
     return [
         PythonHost(python, make_env=lambda _config: None, outbound=_no_way_out, bus=bus),
         WorkerdHost(
             javascript,
-            broker=broker,
-            services=Services([], Resources(broker, bus, WallClock())),
+            queues=queues,
+            services=Services([], Resources(queues, bus, WallClock())),
             binding_server=BindingServer(),
             sockets=SocketDirectory(),
             bus=bus,

@@ -76,7 +76,7 @@ def test_python_m_emulator_says_its_version_and_help(tmp_path: Path, start: Star
     assert version.wait() == 0
 
 
-def test_two_workers_share_the_broker_and_not_their_modules(tmp_path: Path, dev: Dev, client: httpx.Client) -> None:
+def test_two_workers_share_their_queues_and_not_their_modules(tmp_path: Path, dev: Dev, client: httpx.Client) -> None:
     producer, consumer = tmp_path / "a", tmp_path / "b"
     write_worker(
         producer,

@@ -14,8 +14,7 @@ from emulator.config.model import WorkerConfig
 from emulator.hosts.triggers import in_order
 from emulator.log.terminal import Terminal
 from emulator.queues.events import BatchDelivered
-from emulator.queues.message import DeliveryResult, Lease, Message, Settlement
-from emulator.queues.settings import ConsumerSettings
+from emulator.queues.message import Message, Settlement, Verdict
 from tests.support.configs import make_config
 
 FAILURE = Failure(
@@ -40,19 +39,18 @@ class FakeHost:
 
 
 def message(number: int = 1, **fields: Any) -> Message:
-    return Message(f"{number:032x}"[::-1], b"{}", "json", 0.0, 0.0, 0.0, **fields)
+    return Message(f"{number:032x}"[::-1], b"{}", "json", 0.0, 0.0, **{"ready_at": 0.0, **fields})
 
 
 def batch(
     settlement: Settlement,
     messages: int | Sequence[Message],
-    result: DeliveryResult | None = None,
+    verdict: Verdict | None = None,
     seconds: float = 0.012,
 ) -> BatchDelivered:
     """A batch of `messages`, or of as many as that, which was settled so."""
     made = [message(number) for number in range(messages)] if isinstance(messages, int) else list(messages)
-    lease = Lease(1, made, ConsumerSettings(), 0.0, 900.0)
-    return BatchDelivered("my-app-events", "sign-up", lease, result or DeliveryResult(), settlement, seconds)
+    return BatchDelivered("my-app-events", "sign-up", made, verdict or Verdict(), settlement, 0.0, seconds)
 
 
 def config(name: str = "sign-up", **fields: Any) -> WorkerConfig:

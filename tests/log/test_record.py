@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator.log import record
 from emulator.queues.events import MessagesDropped
-from emulator.queues.message import Attempt, DeadLetter, DeliveryResult, Settlement
+from emulator.queues.message import Attempt, DeadLetter, Settlement, Verdict
 from emulator.server.events import RequestFinished
 from tests.log.showing import batch, message
 
@@ -22,7 +22,7 @@ def test_a_batch_counts_what_became_of_its_messages() -> None:
         expired=messages[4:],
         dead_letter_queue="dlq",
     )
-    made = record.batch(batch(settlement, 5, DeliveryResult("exception", error="ValueError: no")))
+    made = record.batch(batch(settlement, 5, Verdict("exception", error="ValueError: no")))
     counts = {name: made.fields[name] for name in ("size", "acked", "retried", "dead_lettered", "dropped", "expired")}
     assert counts == {"size": 5, "acked": 1, "retried": 2, "dead_lettered": 1, "dropped": 0, "expired": 1}
     assert (made.fields["outcome"], made.fields["error"]) == ("exception", "ValueError: no")

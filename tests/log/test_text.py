@@ -12,7 +12,7 @@ from emulator.base.bus import Notice
 from emulator.base.failure import Failure
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.queues.events import MessagesDeadLettered, MessagesDropped
-from emulator.queues.message import Attempt, DeadLetter, DeliveryResult, Settlement
+from emulator.queues.message import Attempt, DeadLetter, Settlement, Verdict
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 from tests.log.showing import FAILURE, FakeHost, batch, config, message, show
@@ -61,7 +61,7 @@ def test_batch_line_tells_delays_dead_letters_expiry_and_timeouts() -> None:
         expired=[message(4)],
         dead_letter_queue="dlq",
     )
-    line = show(batch(settlement, 4, DeliveryResult("exceeded_cpu"), 31.0))
+    line = show(batch(settlement, 4, Verdict("exceeded_cpu"), 31.0))
     assert line == (
         "QUEUE my-app-events 0/4 acked, 2 retried in 5 to 30 s, 1 moved to dlq, 1 expired, out of CPU time (31.0 s)\n"
     )

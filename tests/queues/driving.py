@@ -1,4 +1,4 @@
-"""A broker on a virtual clock and the event loop, taking turns, and a consumer that a test can watch."""
+"""The queue service on a virtual clock and the event loop, taking turns, and a consumer that a test can watch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import TypeVar
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
+from emulator.base.coroutines import run_now
+from emulator.queues.consumption import Deliver
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesDropped, MessagesSent
-from emulator.queues.memory.broker import Broker
+from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Delivery, DeliveryResult, Outgoing
-from emulator.queues.settings import ConsumerSettings
+from emulator.queues.message import Delivery, NewMessage, Verdict
+from emulator.queues.service import Queues
+from emulator.queues.settings import ConsumerSettings, QueueSettings
 
 E = TypeVar("E")
 
@@ -25,12 +28,14 @@ MANY_CALLBACKS = 50_000
 
 
 class Driven:
-    """A broker whose time moves only when a test says so, and all that it published."""
+    """Queues on a memory engine, whose time moves only when a test says so, and all that they published."""
 
     def __init__(self, *, listen: bool = True, journal: Journal | None = None, start: float = T, seed: int = 1) -> None:
         self.bus = Bus()
         self.clock = VirtualClock(start)
-        self.broker = Broker(self.bus, self.clock, Random(seed), journal)
+        self.engine = MemoryEngine(self.clock, journal=journal, random=Random(seed))
+        self.queues = Queues(self.engine, self.bus, self.clock, Random(seed))
+        run_now(self.queues.start())
         self.events: list[object] = []
         if listen:
             for event_type in (MessagesSent, BatchDelivered, MessagesDeadLettered, MessagesDropped):
@@ -43,8 +48,16 @@ class Driven:
     def published(self, event_type: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, event_type)]
 
-    def send(self, *bodies: bytes, queue: str = "orders", delay: int | None = None) -> None:
-        self.broker.send(queue, [Outgoing(body, "text", delay) for body in bodies], source="shop")
+    async def send(self, *bodies: bytes, queue: str = "orders", delay: int | None = None) -> None:
+        await self.queues.send(queue, [NewMessage(body, "text", delay) for body in bodies], source="shop")
+
+    async def bodies(self, queue: str = "orders") -> list[bytes]:
+        """The bodies of what waits in a queue."""
+        return [each.body for each in await self.queues.waiting(queue)]
+
+    async def count(self, queue: str = "orders") -> int:
+        """How many messages are in a queue, in flight included."""
+        return (await self.queues.backlog(queue)).backlog_count
 
     async def settle(self) -> None:
         """Let all happen that is due now. Fails when there is no end to it."""
@@ -54,7 +67,7 @@ class Driven:
             while self.clock.run_due():
                 quiet = 0
                 callbacks += 1
-                assert callbacks < MANY_CALLBACKS, "the broker is in a busy loop"
+                assert callbacks < MANY_CALLBACKS, "the queues are in a busy loop"
             await asyncio.sleep(0)
 
     async def advance(self, seconds: float) -> None:
@@ -80,7 +93,7 @@ class Consumer:
     def __init__(
         self,
         driven: Driven,
-        answer: Callable[[Delivery], DeliveryResult | None] = lambda _delivery: DeliveryResult(),
+        answer: Callable[[Delivery], Verdict | None] = lambda _delivery: Verdict(),
         gate: asyncio.Event | None = None,
     ) -> None:
         self.driven = driven
@@ -94,7 +107,7 @@ class Consumer:
         self.most_running = 0
         self.cancelled = 0
 
-    async def __call__(self, delivery: Delivery) -> DeliveryResult | None:
+    async def __call__(self, delivery: Delivery) -> Verdict | None:
         self.deliveries.append(delivery)
         self.batches.append([each.body for each in delivery.messages])
         self.attempts.append([each.attempts for each in delivery.messages])
@@ -112,9 +125,9 @@ class Consumer:
             self.running -= 1
 
 
-def consume(
+async def consume(
     driven: Driven,
-    consumer: Consumer,
+    consumer: Deliver,
     *,
     queue: str = "orders",
     worker: str = "mailer",
@@ -127,9 +140,33 @@ def consume(
 ) -> None:
     """Let `consumer` consume a queue. A batch goes out at once unless `timeout` says otherwise."""
     settings = ConsumerSettings("worker", size, timeout, retries, dlq, concurrency, retry_delay)
-    driven.broker.set_consumer(queue, settings, worker, consumer)
+    driven.queues.attach(worker, consumer)
+    await make_queue(driven, queue)
+    await driven.queues.set_consumer(queue, settings, worker)
 
 
-def throw(_delivery: Delivery) -> DeliveryResult:
+async def make_queue(driven: Driven, name: str = "orders", settings: QueueSettings | None = None) -> None:
+    """Let there be a queue of that name."""
+    if name not in driven.queues.states:
+        await driven.queues.create_queue(name, settings)
+
+
+async def let_pull(
+    driven: Driven,
+    *,
+    queue: str = "orders",
+    retries: int = 3,
+    dlq: str | None = None,
+    visibility_ms: int = 30_000,
+) -> None:
+    """Let clients pull from a queue."""
+    settings = ConsumerSettings(
+        "http_pull", max_retries=retries, dead_letter_queue=dlq, visibility_timeout_ms=visibility_ms
+    )
+    await make_queue(driven, queue)
+    await driven.queues.set_consumer(queue, settings, "")
+
+
+def throw(_delivery: Delivery) -> Verdict:
     """The answer of a handler that raised."""
-    return DeliveryResult("exception", error="ValueError: no", traceback="Traceback ...\nValueError: no")
+    return Verdict("exception", error="ValueError: no", traceback="Traceback ...\nValueError: no")

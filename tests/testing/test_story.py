@@ -11,7 +11,7 @@ from emulator.log.style import Style
 from emulator.log.table import TABLE
 from emulator.log.text import TextLines
 from emulator.queues.events import MessagesDropped, MessagesForwarded, MessagesSent
-from emulator.queues.message import DeliveryResult, Settlement
+from emulator.queues.message import Settlement, Verdict
 from emulator.server.events import RequestFinished
 from emulator.testing.story import Happened, Noted, Story
 from tests.log.showing import batch, message
@@ -37,8 +37,7 @@ def test_a_request_has_a_duration_only_when_virtual_time_passed() -> None:
 
 
 def test_messages_are_shown_with_their_bodies_and_delays() -> None:
-    delayed = message(1, attempts=1)
-    delayed.ready_at = 60.0
+    delayed = message(1, attempts=1, ready_at=60.0)
     assert tell(MessagesSent("q", [delayed], "test")) == [("sent", "10000000 to q by the test, delayed 60 s: {}")]
     (many,) = tell(MessagesSent("q", [message(number) for number in range(7)], "w"))
     assert many is not None
@@ -54,7 +53,7 @@ def test_a_batch_says_what_became_of_which_messages() -> None:
         dropped=[messages[3]],
         expired=[messages[4]],
     )
-    event = batch(settlement, messages, DeliveryResult("exception", error="ValueError: no"), 0.0)
+    event = batch(settlement, messages, Verdict("exception", error="ValueError: no"), 0.0)
     (told,) = tell(event)
     assert told is not None
     assert told[0] == "batch"

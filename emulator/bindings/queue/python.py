@@ -11,8 +11,8 @@ from emulator.bindings.kind import Resources
 from emulator.bindings.queue.config import Producer
 from emulator.config.model import WorkerConfig
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.memory.broker import Broker
-from emulator.queues.message import Metrics, Outgoing
+from emulator.queues.message import Backlog, NewMessage
+from emulator.queues.service import Queues
 from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
 from emulator_runtime.hosting import Record
 
@@ -49,11 +49,11 @@ class QueueBinding:
     producer's own delay in seconds. With `expose_error_codes`, errors of the service end with their code.
     """
 
-    __slots__ = ("_broker", "_content_type", "_delay", "_expose", "_queue", "_warn", "_worker")
+    __slots__ = ("_content_type", "_delay", "_expose", "_queue", "_queues", "_warn", "_worker")
 
     def __init__(
         self,
-        broker: Broker,
+        queues: Queues,
         queue: str,
         *,
         worker: str,
@@ -62,7 +62,7 @@ class QueueBinding:
         expose_error_codes: bool = True,
         on_warning: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._broker = broker
+        self._queues = queues
         self._queue = queue
         self._worker = worker
         self._delay = delivery_delay
@@ -81,8 +81,14 @@ class QueueBinding:
             body = given.pop("body", body)
             outgoing = self._outgoing(body, given, "send()")
         else:
-            outgoing = Outgoing(encode(_present(body), self._content_type), self._content_type)
-        return self._send((outgoing,), None, "send")
+            outgoing = NewMessage(encode(_present(body), self._content_type), self._content_type)
+        try:
+            backlog = await self._queues.send(
+                self._queue, (outgoing,), source=self._worker, producer_delay_seconds=self._delay
+            )
+        except QueueError as error:
+            raise self._shown(error, "send") from None
+        return Record(metadata=Record(metrics=_metrics(backlog)))
 
     async def sendBatch(  # noqa: N802 - production's name
         self, messages: Iterable[Mapping[str, Any]], options: Mapping[str, Any] | None = None, /, **keywords: Any
@@ -97,21 +103,8 @@ class QueueBinding:
         outgoing = [self._entry(message) for message in messages]
         if not outgoing:
             raise TypeError("sendBatch() requires at least one message")
-        return self._send(outgoing, batch_delay, "sendBatch")
-
-    async def metrics(self) -> Record:
-        """The backlog of the queue: `backlogCount`, `backlogBytes`, `oldestMessageTimestamp`."""
         try:
-            return _metrics(self._broker.metrics(self._queue))
-        except QueueError as error:
-            raise self._shown(error, "metrics") from None
-
-    def __repr__(self) -> str:
-        return f"<Queue {self._queue}>"
-
-    def _send(self, outgoing: Any, batch_delay: int | None, call: str) -> Record:
-        try:
-            metrics = self._broker.send(
+            backlog = await self._queues.send(
                 self._queue,
                 outgoing,
                 source=self._worker,
@@ -119,18 +112,28 @@ class QueueBinding:
                 producer_delay_seconds=self._delay,
             )
         except QueueError as error:
-            raise self._shown(error, call) from None
-        return Record(metadata=Record(metrics=_metrics(metrics)))
+            raise self._shown(error, "sendBatch") from None
+        return Record(metadata=Record(metrics=_metrics(backlog)))
 
-    def _entry(self, message: Any) -> Outgoing:
+    async def metrics(self) -> Record:
+        """The backlog of the queue: `backlogCount`, `backlogBytes`, `oldestMessageTimestamp`."""
+        try:
+            return _metrics(await self._queues.backlog(self._queue))
+        except QueueError as error:
+            raise self._shown(error, "metrics") from None
+
+    def __repr__(self) -> str:
+        return f"<Queue {self._queue}>"
+
+    def _entry(self, message: Any) -> NewMessage:
         if not isinstance(message, Mapping):
             raise TypeError(f'sendBatch() takes messages such as {{"body": ...}}, not {type(message).__name__}')
         if len(message) == 1 and "body" in message:
-            return Outgoing(encode(message["body"], self._content_type), self._content_type)
+            return NewMessage(encode(message["body"], self._content_type), self._content_type)
         given = dict(message)
         return self._outgoing(given.pop("body", _MISSING), given, "sendBatch()")
 
-    def _outgoing(self, body: Any, given: dict[str, Any], call: str) -> Outgoing:
+    def _outgoing(self, body: Any, given: dict[str, Any], call: str) -> NewMessage:
         content_type = given.pop("contentType", None)
         if content_type is None:
             content_type = self._content_type
@@ -140,7 +143,7 @@ class QueueBinding:
         delay = self._delay_of(given, QueueErrorCode.MESSAGE_METADATA_INVALID, call.removesuffix("()"))
         self._unknown(given, call, "contentType and delaySeconds")
         known_type = cast("ContentType", content_type)
-        return Outgoing(encode(_present(body), known_type), known_type, delay)
+        return NewMessage(encode(_present(body), known_type), known_type, delay)
 
     def _delay_of(self, given: dict[str, Any], code: QueueErrorCode, call: str) -> int | None:
         delay = given.pop("delaySeconds", None)
@@ -167,7 +170,7 @@ def _present(body: Any) -> Any:
     return body
 
 
-def _metrics(metrics: Metrics) -> Record:
+def _metrics(metrics: Backlog) -> Record:
     oldest = metrics.oldest_message_timestamp
     return Record(
         backlogCount=metrics.backlog_count,

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from emulator.base.words import cut
 from emulator.queues.message import Attempt, DeadLetter, Outcome
-from emulator.queues.message import Message as StoredMessage
+from emulator.queues.message import Message as QueueMessage
 from emulator.wire.codec import ContentType, decode, encode
 
 NOW: Final = float("-inf")
@@ -76,8 +76,8 @@ class Message:
         return " ".join(words) + ">"
 
 
-def look_at(stored: StoredMessage, queue: str, state: State) -> Message:
-    """A copy of one of the broker's messages for a test. A body that cannot be decoded appears as its bytes."""
+def look_at(stored: QueueMessage, queue: str, state: State) -> Message:
+    """A copy of one of a queue's messages for a test. A body that cannot be decoded appears as its bytes."""
     body: Any
     try:
         body = decode(stored.body, stored.content_type)
@@ -198,23 +198,23 @@ def message(
     attempts: int = 1,
     timestamp: datetime | None = None,
     content_type: ContentType = "json",
-) -> StoredMessage:
+) -> QueueMessage:
     """A message for `dispatch_queue`, for tests in which its `id`, `attempts` or `timestamp` matter. By default the id
     is random and the timestamp is the time of the dispatch. Raises TypeError if `body` is not a value of
     `content_type`."""
     from uuid import uuid4
 
     sent = NOW if timestamp is None else timestamp.timestamp()
-    return StoredMessage(id or uuid4().hex, encode(body, content_type), content_type, sent, sent, sent, attempts)
+    return QueueMessage(id or uuid4().hex, encode(body, content_type), content_type, sent, sent, sent, attempts)
 
 
-def to_dispatch(each: Any, number: int, content_type: ContentType, now: float) -> StoredMessage:
+def to_dispatch(each: Any, number: int, content_type: ContentType, now: float) -> QueueMessage:
     """What `dispatch_queue` delivers for a body, for a message made by `message`, or for a Message that was inspected.
     The id of a body is its `number`, in 32 hex digits."""
-    if isinstance(each, StoredMessage):
+    if isinstance(each, QueueMessage):
         sent = now if each.timestamp == NOW else each.timestamp
-        return StoredMessage(each.id, each.body, each.content_type, sent, now, now, each.attempts)
+        return QueueMessage(each.id, each.body, each.content_type, sent, now, now, each.attempts)
     if isinstance(each, Message):
         body = encode(each.body, each.content_type)
-        return StoredMessage(each.id, body, each.content_type, each.timestamp.timestamp(), now, now, each.attempts or 1)
-    return StoredMessage(f"{number:032x}", encode(each, content_type), content_type, now, now, now, 1)
+        return QueueMessage(each.id, body, each.content_type, each.timestamp.timestamp(), now, now, each.attempts or 1)
+    return QueueMessage(f"{number:032x}", encode(each, content_type), content_type, now, now, now, 1)

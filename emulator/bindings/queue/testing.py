@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from emulator.base.coroutines import run_now
 from emulator.bindings.kit import Accessor, Kit
 from emulator.bindings.queue.records import Delivery, Message, Metrics, at_time
-from emulator.queues.message import Outgoing
+from emulator.queues.message import NewMessage
 from emulator.wire.codec import ContentType, encode
 
 if TYPE_CHECKING:
-    from emulator.queues.memory.broker import Broker
-    from emulator.queues.memory.queue import Queue as KeptQueue
+    from emulator.queues.declarations import QueueState
+    from emulator.queues.service import Queues
 
     class QueueAccess:
         """The type of what `Emulator` has for queues."""
@@ -36,9 +38,9 @@ class QueueKit(Kit, Protocol):
     def deliveries(self) -> Sequence[Delivery]: ...
 
     @property
-    def broker(self) -> Broker: ...
+    def queues(self) -> Queues: ...
 
-    def queue(self, name: str) -> KeptQueue: ...
+    def state_of(self, name: str) -> QueueState: ...
 
     def messages(self, name: str) -> list[Message]: ...
 
@@ -52,7 +54,7 @@ class _BaseQueue:
 
     def __init__(self, kit: QueueKit, name: str) -> None:
         __tracebackhide__ = True
-        kit.queue(name)
+        kit.state_of(name)
         self._kit = kit
         self.name = name
 
@@ -74,14 +76,15 @@ class _BaseQueue:
     @property
     def metrics(self) -> Metrics:
         """The backlog: everything that is not settled."""
-        metrics = self._kit.queue(self.name).metrics()
+        self._kit.state_of(self.name)
+        metrics = run_now(self._kit.queues.backlog(self.name))
         oldest = metrics.oldest_message_timestamp
         return Metrics(metrics.backlog_count, metrics.backlog_bytes, None if oldest is None else at_time(oldest))
 
     @property
     def is_paused(self) -> bool:
         """Whether deliveries are stopped."""
-        return self._kit.queue(self.name).settings.delivery_paused
+        return self._kit.state_of(self.name).settings.delivery_paused
 
     def fail_next(self, number: int = 1, error: Exception | type[Exception] | None = None) -> None:
         """Let the next `number` deliveries fail with `error` (a ConnectionError unless given), without running the
@@ -93,8 +96,8 @@ class _BaseQueue:
     def __repr__(self) -> str:
         if self._kit.closed:
             return f"<Queue {self.name} of a closed emulator>"
-        queue = self._kit.queue(self.name)
-        counts = {"ready": queue.ready_count, "delayed": queue.delayed_count, "in flight": queue.in_flight_count}
+        states = Counter(message.state for message in (*self.messages, *self.in_flight))
+        counts = {state: states[state] for state in ("ready", "delayed", "in flight")}
         words = [f"{number} {what}" for what, number in counts.items() if number] or ["empty"]
         return f"<Queue {self.name} {', '.join([*words, *(['paused'] if self.is_paused else [])])}>"
 
@@ -103,25 +106,25 @@ class _BaseQueue:
         self._kit.check_open()
         if isinstance(bodies, (str, bytes, Mapping)):
             raise TypeError(f"send_batch() takes a list of bodies, not a {type(bodies).__name__}")
-        outgoing = [Outgoing(encode(body, content_type), content_type, delay_seconds) for body in bodies]
+        outgoing = [NewMessage(encode(body, content_type), content_type, delay_seconds) for body in bodies]
         if not outgoing:
             raise TypeError("send_batch() requires at least one message")
-        self._kit.broker.send(self.name, outgoing, source="test")
+        run_now(self._kit.queues.send(self.name, outgoing, source="test"))
 
     def _pause(self) -> None:
         __tracebackhide__ = True
         self._kit.check_open()
-        self._kit.broker.pause(self.name)
+        run_now(self._kit.queues.pause(self.name))
 
     def _resume(self) -> None:
         __tracebackhide__ = True
         self._kit.check_open()
-        self._kit.broker.resume(self.name)
+        run_now(self._kit.queues.resume(self.name))
 
     def _purge(self) -> int:
         __tracebackhide__ = True
         self._kit.check_open()
-        return self._kit.broker.purge(self.name)
+        return run_now(self._kit.queues.purge(self.name))
 
 
 class Queue(_BaseQueue):

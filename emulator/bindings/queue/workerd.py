@@ -1,20 +1,20 @@
-"""What the queue bindings of JavaScript workers ask, and what they are answered: workerd's requests in, the broker's
+"""What the queue bindings of JavaScript workers ask, and what they are answered: workerd's requests in, the queues'
 answers out."""
 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from emulator.bindings.queue.config import Producer
 from emulator.bindings.wiring import Answered, Reference, WireRequest, WireResponse, Wiring
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.memory.broker import Broker
-from emulator.queues.message import Metrics, Outgoing
+from emulator.queues.message import Backlog, NewMessage
+from emulator.queues.service import Queues
 from emulator.wire.codec import CONTENT_TYPES, ContentType
 
 _DEFAULT_TYPE: Final = "v8"
@@ -34,29 +34,29 @@ class _Batch(msgspec.Struct, gc=False):
 _read_batch: Final = msgspec.json.Decoder(_Batch).decode
 
 
-def wire(broker: Broker, worker: str, producers: Mapping[str, Producer]) -> Iterator[Wiring]:
+def wire(queues: Queues, worker: str, producers: Mapping[str, Producer]) -> Iterator[Wiring]:
     """The queue bindings of a worker."""
     for name, producer in producers.items():
-        answered = Answered(partial(answer, broker, worker, producer))
+        answered = Answered(partial(answer, queues, worker, producer))
         yield Wiring(name, {"queue": Reference()}, {"": answered})
 
 
-def answer(broker: Broker, worker: str, producer: Producer, request: WireRequest) -> WireResponse:
+async def answer(queues: Queues, worker: str, producer: Producer, request: WireRequest) -> WireResponse:
     """The answer to a request of the binding `producer` of `worker`. What the service refuses is told with its code."""
     try:
         headers = request.headers
         if request.target == "/metrics":
-            return WireResponse(_metrics(broker.metrics(producer.queue)), headers=_JSON)
+            return WireResponse(_metrics(await queues.backlog(producer.queue)), headers=_JSON)
         delay = _delay(headers.get(b"x-msg-delay-secs"))
         if request.target == "/message":
             content_type = _content_type(headers.get(b"x-msg-fmt", b"v8").decode("latin-1"))
-            metrics = _send(broker, worker, producer, [Outgoing(request.body, content_type, delay)], None)
+            metrics = await _send(queues, worker, producer, [NewMessage(request.body, content_type, delay)], None)
         else:
             outgoing = [
-                Outgoing(b64decode(entry.body), _content_type(entry.contentType), entry.delaySecs)
+                NewMessage(b64decode(entry.body), _content_type(entry.contentType), entry.delaySecs)
                 for entry in _read_batch(request.body).messages
             ]
-            metrics = _send(broker, worker, producer, outgoing, delay)
+            metrics = await _send(queues, worker, producer, outgoing, delay)
         return WireResponse(b'{"metadata":{"metrics":%b}}' % _metrics(metrics), headers=_JSON)
     except QueueError as error:
         return _refusal(error)
@@ -65,9 +65,9 @@ def answer(broker: Broker, worker: str, producer: Producer, request: WireRequest
 
 
 def _send(
-    broker: Broker, worker: str, producer: Producer, messages: list[Outgoing], batch_delay: int | None
-) -> Metrics:
-    return broker.send(
+    queues: Queues, worker: str, producer: Producer, messages: list[NewMessage], batch_delay: int | None
+) -> Coroutine[Any, Any, Backlog]:
+    return queues.send(
         producer.queue,
         messages,
         source=worker,
@@ -86,7 +86,7 @@ def _delay(value: bytes | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _metrics(metrics: Metrics) -> bytes:
+def _metrics(metrics: Backlog) -> bytes:
     oldest = metrics.oldest_message_timestamp
     return b'{"backlogCount":%d,"backlogBytes":%d,"oldestMessageTimestamp":%d}' % (
         metrics.backlog_count,

@@ -29,7 +29,7 @@ from emulator.hosts.python.logging_isolation import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
 from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger, in_order
-from emulator.queues.message import DeliveryResult
+from emulator.queues.message import Outcome, Verdict
 from emulator.wire.codec import decode
 from emulator_runtime.hosting import (
     BatchMetrics,
@@ -261,13 +261,13 @@ class PythonHost:
             self._end(version, invocation)
         raise self._failed(error, trigger.text)
 
-    async def _queue(self, trigger: QueueTrigger) -> DeliveryResult:
+    async def _queue(self, trigger: QueueTrigger) -> Verdict:
         version = self._version
         if version is None:
             raise self._not_loaded()
         handler = version.handlers.get("queue")
         if handler is None:
-            return DeliveryResult("exception", error=str(self._missing(version, "queue")))
+            return Verdict("exception", error=str(self._missing(version, "queue")))
         decisions = Decisions(decode, version.scope.on_warning)
         delivery = trigger.delivery
         metrics = delivery.metrics
@@ -279,13 +279,12 @@ class PythonHost:
         )
         delivery.so_far = partial(_decided, decisions)
         failed = await self._run(version, handler, trigger, batch, wait=version.waits_for_wait_until)
-        result = _decided(decisions)
-        if failed is not None:
-            failure = failed.failure
-            result.outcome = "exceeded_cpu" if failure.type == CpuLimitExceeded.__name__ else "exception"
-            result.error = failure.summary
-            result.traceback = failure.text
-        return result
+        verdict = _decided(decisions)
+        if failed is None:
+            return verdict
+        failure = failed.failure
+        outcome: Outcome = "exceeded_cpu" if failure.type == CpuLimitExceeded.__name__ else "exception"
+        return verdict.failed(outcome, failure.summary, failure.text)
 
     async def _scheduled(self, trigger: ScheduledTrigger) -> None:
         await self._notify(trigger, ScheduledController(trigger.cron, trigger.scheduled_time_ms))
@@ -399,13 +398,13 @@ class PythonHost:
         return self._reports.missing(handler, in_order(version.handlers), where)
 
 
-def _decided(decisions: Decisions) -> DeliveryResult:
-    """What a handler has asked for by now, as the broker takes it."""
-    return DeliveryResult(
+def _decided(decisions: Decisions) -> Verdict:
+    """What a handler has asked for by now."""
+    return Verdict(
         "ok",
         decisions.ack_all,
         decisions.retry_all,
         decisions.retry_all_delay,
-        decisions.acks,
-        decisions.retries,
+        frozenset(decisions.acks),
+        dict(decisions.retries),
     )

@@ -39,12 +39,12 @@ from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
-from emulator.queues.message import DeliveryResult
+from emulator.queues.message import Verdict
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
     from emulator.bindings.services import Services
-    from emulator.queues.memory.broker import Broker
+    from emulator.queues.service import Queues
 
 R = TypeVar("R")
 
@@ -70,7 +70,7 @@ _LOST_SECONDS: Final = 1.0
 class WorkerdHost:
     """A host for a worker whose `main` is JavaScript.
 
-    `broker` holds its deliveries while it is not loaded. `services` make its bindings, and `binding_server` answers
+    `queues` hold its deliveries while it is not loaded. `services` make its bindings, and `binding_server` answers
     them. `sockets` is where it meets the other JavaScript workers of its session. `outbound` carries out its `fetch()`
     in place of the network. Failures, warnings and what worker code prints are published on `bus`; `timer` is what
     durations are measured with, in seconds. Used on the event loop's thread only.
@@ -80,7 +80,7 @@ class WorkerdHost:
         self,
         config: WorkerConfig,
         *,
-        broker: Broker,
+        queues: Queues,
         services: Services,
         binding_server: BindingServer,
         sockets: SocketDirectory,
@@ -90,7 +90,7 @@ class WorkerdHost:
     ) -> None:
         self.config = config
         self.failure: Failure | None = None
-        self._broker = broker
+        self._queues = queues
         self._services = services
         self._binding_server = binding_server
         self._is_served = False
@@ -290,7 +290,7 @@ class WorkerdHost:
             built = await self._build(self.config, self._services.wirings(self.config))
             self._adopt(built)
             self._settled.set()
-            self._broker.hold(self.config.name, held=self.failure is not None)
+            self._queues.hold(self.config.name, held=self.failure is not None)
             if not isinstance(built, Failure):
                 return
             self._deaths += 1
@@ -363,23 +363,23 @@ class WorkerdHost:
         body.when_ended(ended)
         return response
 
-    async def _queue(self, trigger: QueueTrigger) -> DeliveryResult:
+    async def _queue(self, trigger: QueueTrigger) -> Verdict:
         version = self._version or await self._available()
         if "queue" not in version.handlers:
-            return DeliveryResult("exception", error=str(self._missing(version, "queue")))
+            return Verdict("exception", error=str(self._missing(version, "queue")))
+        verdict = Verdict("exception")
         try:
             ended = await self._deliver(version, trigger, *batch_request(trigger.delivery))
-            result = ended.decision()
+            verdict = ended.verdict()
             failure = self._failure_of(version, ended)
         except HandlerError as error:
-            result, failure = DeliveryResult("exception"), error.failure
+            failure = error.failure
         else:
             if failure is not None:
                 self._failed(failure, trigger)
-        if failure is not None:
-            result.error = failure.summary
-            result.traceback = failure.text
-        return result
+        if failure is None:
+            return verdict
+        return verdict.failed(verdict.outcome, failure.summary, failure.text)
 
     async def _scheduled(self, trigger: ScheduledTrigger) -> None:
         with self._reports.finishing(trigger):

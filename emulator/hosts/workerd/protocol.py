@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from emulator.hosts.triggers import HANDLERS, ScheduledTrigger
-from emulator.queues.message import Delivery, DeliveryResult, Message, Outcome
+from emulator.queues.message import Delivery, Message, Outcome, Verdict
 from emulator.wire.codec import decode
 from emulator.wire.structured_clone import is_serialized, serialize
 
@@ -163,9 +163,9 @@ class Ended(msgspec.Struct, rename="camel", gc=False):
     retry_messages: list[_Retry] = []
     failure: dict[str, Any] | None = None
 
-    def decision(self) -> DeliveryResult:
+    def verdict(self) -> Verdict:
         """The result of the delivery, without a failure."""
-        return DeliveryResult(
+        return Verdict(
             _OUTCOMES.get(self.outcome, "exception"),
             self.ack_all,
             self.retry_batch.retry,

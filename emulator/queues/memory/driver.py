@@ -1,64 +1,83 @@
-"""Drives one queue on a clock: looks when something is due, runs its consumer, and sets the timer for the next look."""
+"""Drives one queue on a clock: looks when something is due, runs deliveries, and sets the timer for the next look."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from emulator.base.clock import Clock, Timer
-from emulator.queues.declarations import QueueState
-from emulator.queues.memory.queue import Queue
-from emulator.queues.message import Acknowledgement, Delivery, DeliveryResult, Lease, Message, Settlement
+from emulator.queues.contract import Arbiter, Recipient
+from emulator.queues.memory.entry import look_at_all
+from emulator.queues.memory.queue import Lease, Pulled, Queue, Settled
+from emulator.queues.message import Leased, Settlement
 from emulator.queues.settings import ConsumerSettings
 
-Deliver = Callable[[Delivery], Awaitable[DeliveryResult | None]]
-"""Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
+Keep = Callable[[str, Settled, Settlement | None, float], None]
+"""Takes note of messages of a queue that have left it or wait again, at a time, and lets the letters of the settlement
+enter their dead letter queue. None: they left without one."""
 
-Settled = Callable[["Driver", Lease, DeliveryResult, Settlement, float], None]
-"""Is told of every settlement, with the time."""
+_NEVER: Final = float("inf")
 
-Expired = Callable[["Driver", Sequence[Message]], None]
-"""Is told of messages that are deleted because they are too old."""
+
+class Subscription:
+    """What a driver delivers to. See `emulator.queues.contract.Subscription`."""
+
+    __slots__ = ("_driver", "recipient", "settings")
+
+    def __init__(self, driver: Driver, settings: ConsumerSettings, recipient: Recipient) -> None:
+        self._driver = driver
+        self.settings = settings
+        self.recipient = recipient
+
+    def hold(self, held: bool) -> None:
+        if self._driver.subscription is self:
+            self._driver.queue.held = held
+            self._driver.wake()
+
+    def close(self) -> None:
+        if self._driver.subscription is self:
+            self._driver.subscribe(None)
 
 
 class Driver:
-    """A queue, its `state`, and what delivers its messages: None where nothing does.
+    """A queue, and what its messages are delivered to: None where nothing consumes it here.
 
-    `forward` takes them to where there is a consumer for them, while there is none here; `forwarded_to` says where that
-    is. `settled` and `expired` are told what happened. `running` has the deliveries under way, by the id of their
-    lease.
+    `arbiter` and `keep` are told what becomes of messages. `running` has the deliveries under way, by the id of their
+    batch.
     """
 
     __slots__ = (
+        "_arbiter",
         "_awake",
         "_clock",
-        "_expired",
-        "_settled",
+        "_keep",
         "_timer",
         "_timer_at",
-        "deliver",
-        "forward",
-        "forwarded_to",
         "queue",
         "running",
-        "state",
         "stopped",
+        "subscription",
     )
 
-    def __init__(self, queue: Queue, state: QueueState, clock: Clock, settled: Settled, expired: Expired) -> None:
+    def __init__(self, queue: Queue, clock: Clock, arbiter: Arbiter, keep: Keep) -> None:
         self.queue = queue
-        self.state = state
-        self.deliver: Deliver | None = None
-        self.forward: Deliver | None = None
-        self.forwarded_to = ""
-        self.running: dict[int, tuple[asyncio.Task[None], Delivery]] = {}
+        self.subscription: Subscription | None = None
+        self.running: dict[int, tuple[asyncio.Task[None], Recipient]] = {}
         self.stopped = False
         self._clock = clock
-        self._settled = settled
-        self._expired = expired
+        self._arbiter = arbiter
+        self._keep = keep
         self._awake = False
         self._timer: Timer | None = None
-        self._timer_at = float("inf")
+        self._timer_at = _NEVER
+
+    def subscribe(self, subscription: Subscription | None) -> None:
+        """Deliver to this from now on; None: to nobody."""
+        self.subscription = subscription
+        self.queue.consumer = None if subscription is None else subscription.settings
+        self.queue.held = False
+        self.wake()
 
     def wake(self) -> None:
         """Look at the queue once what runs now has ended, so that a burst of sends is looked at once."""
@@ -72,26 +91,26 @@ class Driver:
         self._disarm()
 
     def catch_up(self, now: float) -> None:
-        """Let what the passing of time does to messages that wait, or that clients have pulled, be done."""
+        """Do to messages that wait, or that clients have pulled, what the passing of time does to them."""
         self.delete_expired(now)
         expired = self.queue.expire_pulled(now)
-        if expired is not None:
-            self.pulled_settled(expired, now)
+        if expired:
+            leases = [each.look() for each in expired]
+            self.settle_pulled(expired, leases, self._arbiter.lease_expired(self.queue.name, leases), now)
 
     def delete_expired(self, now: float) -> None:
         """Delete the messages that are older than the retention period."""
         expired = self.queue.advance(now)
         if expired:
-            self._expired(self, expired)
+            self._keep(self.queue.name, Settled(expired), None, now)
+            self._arbiter.messages_expired(self.queue.name, look_at_all(expired))
 
-    def pulled_settled(self, acknowledgement: Acknowledgement, now: float) -> None:
-        """Tell of pulled messages that were settled together as of a batch that was delivered."""
-        ended = acknowledgement.ended
-        messages = [each.message for each in ended]
-        consumer = self.queue.consumer or ConsumerSettings("http_pull")
-        taken_at, expires_at = min(each.taken_at for each in ended), max(each.expires_at for each in ended)
-        lease = Lease(0, messages, consumer, taken_at, expires_at)
-        self._settled(self, lease, acknowledgement.result, acknowledgement.settlement, now)
+    def settle_pulled(
+        self, ended: Sequence[Pulled], leases: Sequence[Leased], settlement: Settlement, now: float
+    ) -> None:
+        """Carry out what becomes of pulled messages whose leases have just ended."""
+        self._keep(self.queue.name, self.queue.settle_pulled(ended, settlement, now), settlement, now)
+        self._arbiter.leases_settled(self.queue.name, leases, settlement)
 
     def _pump(self) -> None:
         """Do all that is due, and come back when the next thing is."""
@@ -103,43 +122,39 @@ class Driver:
         self.catch_up(now)
         for lease in queue.expired_leases(now):
             self._time_out(lease, now)
-        deliver = self.deliver if self.state.consumer is not None else self.forward
-        if deliver is not None:
-            while (taken := queue.take_batch(now)) is not None:
-                delivery = Delivery(queue.name, taken.messages, queue.metrics())
-                run = self._deliver(taken, deliver, delivery)
-                self.running[taken.id] = (asyncio.get_running_loop().create_task(run), delivery)
+        subscription = self.subscription
+        if subscription is not None:
+            recipient = subscription.recipient
+            while (lease_taken := queue.take_batch(now)) is not None:
+                task = asyncio.get_running_loop().create_task(self._deliver(lease_taken, recipient))
+                self.running[lease_taken.batch.id] = (task, recipient)
         self._arm(now)
 
     def _time_out(self, lease: Lease, now: float) -> None:
-        """Stop a handler that has run too long. What it has decided in time holds; the rest has failed."""
-        task, delivery = self.running[lease.id]
-        result = delivery.so_far()
-        result.outcome = "exceeded_wall_time"
-        result.error = f"the handler ran longer than {lease.expires_at - lease.taken_at:,.0f} seconds"
+        """Stop a delivery that has run too long. What was decided in time holds; the rest has failed."""
+        task, recipient = self.running[lease.batch.id]
+        settlement = recipient.time_out(lease.batch)
         task.cancel()
-        self._settled(self, lease, result, self.queue.settle(lease, result, now), now)
+        self._settle(lease, recipient, settlement, now)
 
-    async def _deliver(self, lease: Lease, deliver: Deliver, delivery: Delivery) -> None:
-        result: DeliveryResult | None
-        task, _ = self.running[lease.id]
+    async def _deliver(self, lease: Lease, recipient: Recipient) -> None:
+        batch = lease.batch
+        task, _ = self.running[batch.id]
         try:
-            result = await deliver(delivery)
-        except (
-            Exception,
-            asyncio.CancelledError,
-        ) as error:  # a consumer tells its failures in the result; this one broke
-            result = DeliveryResult("exception", error=f"{type(error).__name__}: {error}")
+            settlement = await recipient.deliver(batch)
         finally:
-            del self.running[lease.id]
+            del self.running[batch.id]
         if task.cancelling():
-            return  # Its lease is over, its queue deleted or the broker closed: what it decided comes too late.
-        now = self._clock.now()
-        if result is None:
+            return  # Its lease is over, its queue deleted or the engine closed: what it decided comes too late.
+        if settlement is None:
             self.queue.release(lease)
         else:
-            self._settled(self, lease, result, self.queue.settle(lease, result, now), now)
+            self._settle(lease, recipient, settlement, self._clock.now())
         self.wake()
+
+    def _settle(self, lease: Lease, recipient: Recipient, settlement: Settlement, now: float) -> None:
+        self._keep(self.queue.name, self.queue.settle(lease, settlement, now), settlement, now)
+        recipient.settled(lease.batch, settlement)
 
     def _arm(self, now: float) -> None:
         due = self.queue.next_due()
@@ -156,9 +171,9 @@ class Driver:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
-        self._timer_at = float("inf")
+        self._timer_at = _NEVER
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._timer_at = float("inf")
+        self._timer_at = _NEVER
         self._pump()

@@ -1,6 +1,6 @@
 """What lets messages survive the process: every message, settlement, setting and consumer, written down as it happens.
 
-The broker writes before it acts: a message is in the journal when `send` returns, and a change of a queue when the call
+The engine writes before it acts: a message is in the journal when `send` returns, and a change of a queue when the call
 returns. A settlement has happened already and cannot be refused: where its record cannot be written (the disk is full),
 it goes out before the next one that can be, and until then the messages would come back after a crash, as at-least-once
 delivery allows. Leases are not written down. What was in flight when the process ended waits again after it, and that
@@ -26,9 +26,10 @@ import msgspec
 from emulator.base.words import reason
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.memory.records import StoredMessage, restore, store
+from emulator.queues.memory.entry import Entry
+from emulator.queues.memory.records import MessageRecord, record_of, restored
 from emulator.queues.memory.segments import Log, Segment
-from emulator.queues.message import Attempt, Message
+from emulator.queues.message import Attempt
 
 SEGMENT_BYTES: Final = 4_000_000
 """A segment that has grown to this gets a successor."""
@@ -54,7 +55,7 @@ _ID_BYTES: Final = 16
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
-Moves = Mapping[str, tuple[Sequence[Message], Sequence[Message]]]
+Moves = Mapping[str, tuple[Sequence[Entry], Sequence[Entry]]]
 """By the queue that they go to: messages as they were, and as they are there."""
 
 
@@ -69,7 +70,7 @@ class _Retried(msgspec.Struct, array_like=True, gc=False):
 
 class _Enqueued(msgspec.Struct, array_like=True, tag=1, gc=False):
     queue: str
-    messages: list[StoredMessage]
+    messages: list[MessageRecord]
 
 
 class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
@@ -79,7 +80,7 @@ class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
     gone: bytes
     retried: list[_Retried] = []
     target: str = ""
-    letters: list[StoredMessage] = []
+    letters: list[MessageRecord] = []
 
 
 class _Changed(msgspec.Struct, array_like=True, tag=3, gc=False):
@@ -101,7 +102,7 @@ class _Contents:
 
     def __init__(self) -> None:
         self.live = 0
-        self.pieces: deque[tuple[str, Sequence[Message]]] = deque()
+        self.pieces: deque[tuple[str, Sequence[Entry]]] = deque()
 
 
 class Journal:
@@ -144,31 +145,29 @@ class Journal:
         """How many messages an earlier run has left; 0 once they were taken."""
         return sum(len(messages) for _, messages in self._recovered)
 
-    def take_recovered(self) -> Sequence[tuple[QueueState, Sequence[Message]]]:
+    def take_recovered(self) -> Sequence[tuple[QueueState, Sequence[Entry]]]:
         """The queues that an earlier run has left, each with its messages: all wait. Empty from the second call on."""
         recovered, self._recovered = self._recovered, []
         return recovered
 
-    # What happens
-
-    def enqueued(self, queue: str, messages: Sequence[Message]) -> None:
+    def enqueued(self, queue: str, messages: Sequence[Entry]) -> None:
         """Messages are about to enter a queue. Raises QueueError when they cannot be written, and has written none."""
-        self._write([_encode(_Enqueued(queue, [*map(store, messages)]))])
+        self._write([_encode(_Enqueued(queue, [*map(record_of, messages)]))])
         self._add(queue, messages)
         self._clean()
 
     def settled(
         self,
         queue: str,
-        gone: Sequence[Message],
-        retried: Sequence[Message] = (),
+        gone: Sequence[Entry],
+        retried: Sequence[Entry] = (),
         target: str = "",
-        letters: Sequence[Message] = (),
+        letters: Sequence[Entry] = (),
     ) -> None:
         """Messages have left a queue, or wait there again, and letters of those that left are about to enter `target`.
         Never raises."""
         again = [_Retried(_raw(each), each.ready_at, each.attempts, each.failures[-1:]) for each in retried]
-        record = _encode(_Settled(queue, _ids(gone), again, target, [*map(store, letters)]))
+        record = _encode(_Settled(queue, _ids(gone), again, target, [*map(record_of, letters)]))
         try:
             self._append([record])
         except OSError as error:
@@ -188,7 +187,7 @@ class Journal:
         """Messages are about to leave a queue for others. Raises QueueError when that cannot be written."""
         self._write(
             [
-                _encode(_Settled(queue, _ids(old), [], target, [*map(store, new)]))
+                _encode(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
                 for target, (old, new) in moves.items()
             ]
         )
@@ -203,14 +202,12 @@ class Journal:
         self._states.update({state.name: state for state in states})
         self._clean()
 
-    def deleted(self, queue: str, messages: Sequence[Message]) -> None:
+    def deleted(self, queue: str, messages: Sequence[Entry]) -> None:
         """A queue is about to be deleted with the messages in it. Raises QueueError when that cannot be written."""
         self._write([_encode(_Deleted(queue))])
         self._states.pop(queue, None)
         self._remove(messages)
         self._clean()
-
-    # The disk
 
     @property
     def is_unsynced(self) -> bool:
@@ -229,8 +226,6 @@ class Journal:
                 self._append([])
         with suppress(OSError):
             self._log.close()
-
-    # How
 
     def _write(self, payloads: Sequence[bytes]) -> None:
         try:
@@ -256,7 +251,7 @@ class Journal:
             self._unwritten_letters = False
             self.on_trouble(f"Settlements are kept in {self.directory} again, the earlier ones too")
 
-    def _add(self, queue: str, messages: Sequence[Message]) -> None:
+    def _add(self, queue: str, messages: Sequence[Entry]) -> None:
         """Count messages as living in the newest segment."""
         number = self._log.head.number
         contents = self._contents[number]
@@ -271,7 +266,7 @@ class Journal:
         else:
             contents.pieces.extend((queue, messages[at : at + PIECE]) for at in range(0, len(messages), PIECE))
 
-    def _remove(self, messages: Iterable[Message]) -> None:
+    def _remove(self, messages: Iterable[Entry]) -> None:
         weight = 0
         for message in messages:
             self._contents[message.segment].live -= 1
@@ -307,14 +302,14 @@ class Journal:
         if living:
             size = self._log.size
             credit = self._credit
-            self._append([_encode(_Enqueued(queue, [*map(store, living)]))])
+            self._append([_encode(_Enqueued(queue, [*map(record_of, living)]))])
             self._credit = credit - (self._log.size - size)
             contents.live -= len(living)
             self._live_bytes -= sum(map(_weight, living))
             self._add(queue, living)
         contents.pieces.popleft()
 
-    def _recover(self) -> list[tuple[QueueState, Sequence[Message]]]:
+    def _recover(self) -> list[tuple[QueueState, Sequence[Entry]]]:
         """Go through what is there, and count what lives."""
         replay = _Replay(self.reports)
         for segment in self._log.segments:
@@ -322,7 +317,7 @@ class Journal:
             for payload in payloads:
                 replay.record(payload, segment)
         self._states = replay.states
-        recovered: list[tuple[QueueState, Sequence[Message]]] = []
+        recovered: list[tuple[QueueState, Sequence[Entry]]] = []
         for state in replay.states.values():
             messages = [*replay.messages.get(state.name, {}).values()]
             for at in range(0, len(messages), PIECE):
@@ -341,7 +336,7 @@ class _Replay:
 
     def __init__(self, reports: list[str]) -> None:
         self.states: dict[str, QueueState] = {}
-        self.messages: dict[str, dict[bytes, Message]] = {}
+        self.messages: dict[str, dict[bytes, Entry]] = {}
         self._reports = reports
 
     def record(self, payload: bytes, segment: Segment) -> None:
@@ -361,10 +356,10 @@ class _Replay:
                 self.states.pop(record.queue, None)
                 self.messages.pop(record.queue, None)
 
-    def _put(self, queue: str, messages: Sequence[StoredMessage], number: int) -> None:
+    def _put(self, queue: str, messages: Sequence[MessageRecord], number: int) -> None:
         there = self.messages.setdefault(queue, {})
         for each in messages:
-            there[each.id] = restore(each, segment=number)
+            there[each.id] = restored(each, segment=number)
         if queue not in self.states and messages:
             first = messages[0].enqueued_at or messages[0].timestamp
             self.states[queue] = QueueState(queue, first, first)
@@ -384,19 +379,19 @@ class _Replay:
             self._put(record.target, record.letters, number)
 
 
-def _raw(message: Message) -> bytes:
+def _raw(message: Entry) -> bytes:
     return bytes.fromhex(message.id)
 
 
-def _ids(messages: Sequence[Message]) -> bytes:
+def _ids(messages: Sequence[Entry]) -> bytes:
     return bytes.fromhex("".join([message.id for message in messages]))
 
 
-def _segment_of(message: Message) -> int:
+def _segment_of(message: Entry) -> int:
     return message.segment
 
 
-def _weight(message: Message) -> int:
+def _weight(message: Entry) -> int:
     """About what a message takes in the journal: the same for as long as it is in its queue."""
     letter = message.dead_letter
     if letter is None:

@@ -1,15 +1,15 @@
-"""A message as it is written down: in the journal, and on its way to another session."""
+"""A message as it is written down in the journal."""
 
 from __future__ import annotations
 
 import msgspec
 
-from emulator.queues.memory.queue import LEASED
-from emulator.queues.message import Attempt, DeadLetter, Message
+from emulator.queues.memory.entry import LEASED, Entry
+from emulator.queues.message import Attempt, DeadLetter
 from emulator.wire.codec import ContentType
 
 
-class StoredMessage(msgspec.Struct, array_like=True, gc=False):
+class MessageRecord(msgspec.Struct, array_like=True, gc=False):
     """A message. `id` has 16 bytes. `enqueued_at` None: at its timestamp. `ready_at` None: when it was enqueued."""
 
     id: bytes
@@ -24,36 +24,36 @@ class StoredMessage(msgspec.Struct, array_like=True, gc=False):
     dead_letter: DeadLetter | None = None
 
 
-def store(message: Message) -> StoredMessage:
+def record_of(entry: Entry) -> MessageRecord:
     """A message to be written down. What is in flight is written as if it waited: the attempt does not count."""
-    enqueued_at, ready_at = message.enqueued_at, message.ready_at
-    return StoredMessage(
-        bytes.fromhex(message.id),
-        message.body,
-        message.content_type,
-        message.timestamp,
-        None if enqueued_at == message.timestamp else enqueued_at,
+    enqueued_at, ready_at = entry.enqueued_at, entry.ready_at
+    return MessageRecord(
+        bytes.fromhex(entry.id),
+        entry.body,
+        entry.content_type,
+        entry.timestamp,
+        None if enqueued_at == entry.timestamp else enqueued_at,
         None if ready_at == enqueued_at else ready_at,
-        message.source,
-        message.attempts if message.place != LEASED else message.attempts - 1,
-        message.failures,
-        message.dead_letter,
+        entry.source,
+        entry.attempts if entry.place != LEASED else entry.attempts - 1,
+        entry.failures,
+        entry.dead_letter,
     )
 
 
-def restore(stored: StoredMessage, *, segment: int = 0) -> Message:
+def restored(record: MessageRecord, *, segment: int = 0) -> Entry:
     """The message that was written down. `segment` is where the journal has it."""
-    enqueued_at = stored.timestamp if stored.enqueued_at is None else stored.enqueued_at
-    return Message(
-        stored.id.hex(),
-        stored.body,
-        stored.content_type,
-        stored.timestamp,
+    enqueued_at = record.timestamp if record.enqueued_at is None else record.enqueued_at
+    return Entry(
+        record.id.hex(),
+        record.body,
+        record.content_type,
+        record.source,
+        record.timestamp,
         enqueued_at,
-        enqueued_at if stored.ready_at is None else stored.ready_at,
-        stored.attempts,
-        stored.failures,
-        stored.dead_letter,
-        source=stored.source,
+        enqueued_at if record.ready_at is None else record.ready_at,
+        record.attempts,
+        record.failures,
+        record.dead_letter,
         segment=segment,
     )

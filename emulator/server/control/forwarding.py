@@ -52,11 +52,11 @@ async def _take(session: Session, request: Request) -> Response:
         return PlainTextResponse(f"the body is not a list of messages: {error}\n", 400)
     except ClientDisconnect:
         return PlainTextResponse("the client went away\n", 400)
-    broker = session.broker
-    if not broker.has_queue(name) or broker.state_of(name).consumer is None:
+    state = session.queues.states.get(name)
+    if state is None or state.consumer is None:
         return PlainTextResponse(f"queue {name} is not consumed here\n", 409)
     try:
-        broker.accept(name, messages)
+        await session.queues.accept(name, messages)
     except QueueError as error:
         return PlainTextResponse(f"{error}\n", 507)
     return Response(status_code=204)

@@ -1,7 +1,7 @@
 """What a `queue` handler is given: a batch and its messages.
 
-The calls are only noted here, in `Decisions`; the broker settles them once the handler has ended. The rule of who wins
-(a message's own first call, then the batch-wide one) is the broker's; here a later call that cannot win is left out.
+The calls are only noted here, in `Decisions`; the batch is settled once the handler has ended. The rule of who wins (a
+message's own first call, then the batch-wide one) is applied then; here a later call that cannot win is left out.
 """
 
 from __future__ import annotations
@@ -33,11 +33,16 @@ def _delay(options: Any, keywords: dict[str, Any], call: str) -> int | None:
 class StoredMessage(Protocol):
     """What a message is made of, as the host has it. `timestamp` is in seconds since the epoch."""
 
-    id: str
-    body: bytes
-    content_type: Any
-    timestamp: float
-    attempts: int
+    @property
+    def id(self) -> str: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def content_type(self) -> Any: ...
+    @property
+    def timestamp(self) -> float: ...
+    @property
+    def attempts(self) -> int: ...
 
 
 class Decisions:

@@ -8,11 +8,8 @@ import pytest
 
 from emulator_runtime.workers.request import Request
 from tests.hosts.support import fetch
-from tests.hosts.workerd.fixtures import workerd, workers
 from tests.hosts.workerd.support import Workers
 from tests.support.node_tools import needs_node
-
-__all__ = ["workerd", "workers"]
 
 pytestmark = needs_node
 

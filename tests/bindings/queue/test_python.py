@@ -11,12 +11,14 @@ import pytest
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
+from emulator.base.coroutines import run_now
 from emulator.bindings.queue.python import QueueBinding
 from emulator.queues import checks
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.events import MessagesSent
-from emulator.queues.memory.broker import Broker
+from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.message import Message
+from emulator.queues.service import Queues
 from emulator.queues.settings import QueueSettings
 
 R = TypeVar("R")
@@ -28,10 +30,12 @@ class Shop:
 
     def __init__(self, **options: Any) -> None:
         self.bus = Bus()
-        self.broker = Broker(self.bus, VirtualClock(T))
-        self.queue = self.broker.create_queue("orders")
+        clock = VirtualClock(T)
+        self.queues = Queues(MemoryEngine(clock), self.bus, clock)
+        run_now(self.queues.start())
+        run_now(self.queues.create_queue("orders"))
         self.warnings: list[str] = []
-        self.binding = QueueBinding(self.broker, "orders", worker="shop", on_warning=self.warnings.append, **options)
+        self.binding = QueueBinding(self.queues, "orders", worker="shop", on_warning=self.warnings.append, **options)
 
     def send(self, *arguments: Any, **keywords: Any) -> Any:
         return done(self.binding.send(*arguments, **keywords))
@@ -41,7 +45,7 @@ class Shop:
 
     @property
     def waiting(self) -> list[Message]:
-        return list(self.queue.waiting())
+        return list(run_now(self.queues.waiting("orders")))
 
     @property
     def bodies(self) -> list[bytes]:
@@ -152,10 +156,10 @@ def test_the_binding_shows_its_queue() -> None:
 
 def test_the_delay_of_a_message_is_its_own_else_the_producers_else_the_queues() -> None:
     shop = Shop(delivery_delay=20)
-    shop.broker.update_queue("orders", QueueSettings(delivery_delay=30))
+    run_now(shop.queues.update_queue("orders", QueueSettings(delivery_delay=30)))
     shop.send("own", delaySeconds=10)
     shop.send("producer")
-    done(QueueBinding(shop.broker, "orders", worker="shop").send("queue"))
+    done(QueueBinding(shop.queues, "orders", worker="shop").send("queue"))
     assert (shop.delays, shop.bodies) == ([10, 20, 30], [b'"own"', b'"producer"', b'"queue"'])
 
 
@@ -168,12 +172,12 @@ def test_the_delay_in_a_batch_is_the_messages_else_the_batchs_else_the_producers
 
 def test_a_delay_of_0_overrides_every_default() -> None:
     shop = Shop(delivery_delay=30)
-    shop.broker.update_queue("orders", QueueSettings(delivery_delay=40))
+    run_now(shop.queues.update_queue("orders", QueueSettings(delivery_delay=40)))
     shop.send(1, delaySeconds=0)
     shop.send(1, {"delaySeconds": 0})
     shop.send_batch([{"body": 1, "delaySeconds": 0}], delaySeconds=20)
     shop.send_batch([{"body": 1}], {"delaySeconds": 0})
-    done(QueueBinding(shop.broker, "orders", worker="shop", delivery_delay=0).send(1))
+    done(QueueBinding(shop.queues, "orders", worker="shop", delivery_delay=0).send(1))
     assert shop.delays == [0, 0, 0, 0, 0]
 
 
@@ -258,7 +262,7 @@ def test_a_full_queue_is_10251(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_queue_that_is_gone_is_10104() -> None:
     shop = Shop()
-    shop.broker.delete_queue("orders")
+    run_now(shop.queues.delete_queue("orders"))
     with refuses(QueueErrorCode.QUEUE_NOT_FOUND):
         shop.send(1)
     with refuses(QueueErrorCode.QUEUE_NOT_FOUND):
@@ -305,7 +309,7 @@ def test_error_codes_can_be_hidden() -> None:
 
 def test_error_codes_are_hidden_from_metrics_too() -> None:
     shop = Shop(expose_error_codes=False)
-    shop.broker.delete_queue("orders")
+    run_now(shop.queues.delete_queue("orders"))
     with pytest.raises(QueueError, match=r"^[^(]*$"):
         done(shop.binding.metrics())
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
+from emulator.base.coroutines import run_now
 from emulator.bindings.queue.config import Producer
 from emulator.bindings.queue.workerd import answer, wire
 from emulator.bindings.wiring import Answered, Reference, WireRequest, WireResponse
-from emulator.queues.memory.broker import Broker
+from emulator.queues.memory.engine import MemoryEngine
+from emulator.queues.service import Queues
 
 ORDERS = Producer("ORDERS", "orders", 9)
 
@@ -23,19 +26,20 @@ class Asked:
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
-        self.broker = Broker(Bus(), self.clock)
-        self.broker.create_queue("orders")
+        self.queues = Queues(MemoryEngine(self.clock), Bus(), self.clock)
+        run_now(self.queues.start())
+        run_now(self.queues.create_queue("orders"))
 
     def ask(
         self, target: str, body: bytes = b"", producer: Producer = ORDERS, *, fmt: str = "", delay: str = ""
     ) -> WireResponse:
         given = {b"x-msg-fmt": fmt, b"x-msg-delay-secs": delay}
         sent = {name: value.encode() for name, value in given.items() if value}
-        return answer(self.broker, "shop", producer, WireRequest(b"POST", target, sent, body))
+        return run_now(answer(self.queues, "shop", producer, WireRequest(b"POST", target, sent, body)))
 
     def kept(self) -> list[tuple[bytes, str, float]]:
         """Body, content type and delay of what is in the queue, in the order of their ids' making."""
-        waiting = self.broker.queue("orders").waiting()
+        waiting = run_now(self.queues.waiting("orders"))
         return [(each.body, each.content_type, round(each.ready_at - self.clock.now())) for each in waiting]
 
 
@@ -104,9 +108,11 @@ def test_a_queue_that_is_not_there_is_refused() -> None:
 
 def test_each_producer_is_wired_to_what_answers_it() -> None:
     asked = Asked()
-    (wiring,) = wire(asked.broker, "shop", {"ORDERS": ORDERS})
+    (wiring,) = wire(asked.queues, "shop", {"ORDERS": ORDERS})
     assert (wiring.name, wiring.binding) == ("ORDERS", {"queue": Reference()})
     service = wiring.services[""]
     assert isinstance(service, Answered)
-    service.answer(WireRequest(b"POST", "/message", {}, b"1"))
+    answering = service.answer(WireRequest(b"POST", "/message", {}, b"1"))
+    assert isinstance(answering, Coroutine)
+    run_now(answering)
     assert asked.kept() == [(b"1", "v8", 9)]

@@ -17,7 +17,7 @@ from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.output import install
-from emulator.queues.message import Delivery, DeliveryResult, Message, Metrics
+from emulator.queues.message import Backlog, Delivery, Message, Verdict
 from emulator_runtime.invocation import current
 from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import FetchResponse
@@ -26,7 +26,6 @@ from tests.hosts.support import deliver, fetch, run_scheduled
 if TYPE_CHECKING:
     from tests.hosts.python.support import WriteFiles
 
-pytest_plugins = ["tests.hosts.python.support"]
 
 T = TypeVar("T")
 
@@ -90,7 +89,7 @@ def delivery(*bodies: Any) -> Delivery:
         Message(f"{number:032x}", json.dumps(body).encode(), "json", 1.0, 1.0, 1.0, attempts=1)
         for number, body in enumerate(bodies)
     ]
-    return Delivery("my-events", messages, Metrics(len(messages), 10, 1.0))
+    return Delivery("my-events", messages, Backlog(len(messages), 10, 1.0))
 
 
 # Entrypoints
@@ -415,7 +414,7 @@ def test_wait_until_work_goes_on_after_the_answer_and_its_failure_is_published(b
 # queue
 
 
-def queue_result(bench: Bench, body: str, *messages: Any, **settings: Any) -> DeliveryResult:
+def queue_result(bench: Bench, body: str, *messages: Any, **settings: Any) -> Verdict:
     source = "import asyncio\nfrom workers import env\nasync def on_queue(batch, env, ctx):\n" + "\n".join(
         f"    {line}" for line in body.splitlines()
     )
@@ -432,7 +431,7 @@ def test_a_batch_arrives_with_its_messages_and_metrics(bench: Bench) -> None:
         {"type": "welcome"},
         2,
     )
-    assert result == DeliveryResult("ok")
+    assert result == Verdict("ok")
 
 
 def test_what_the_handler_decided_is_told(bench: Bench) -> None:
@@ -442,9 +441,7 @@ def test_what_the_handler_decided_is_told(bench: Bench) -> None:
         *range(4),
     )
     ids = [f"{number:032x}" for number in range(4)]
-    assert result == DeliveryResult(
-        "ok", ack_all=True, explicit_acks={ids[0]}, retry_messages={ids[1]: 7, ids[2]: None}
-    )
+    assert result == Verdict("ok", ack_all=True, explicit_acks={ids[0]}, retry_messages={ids[1]: 7, ids[2]: None})
     assert len(bench.notices) == 2
 
 
@@ -462,7 +459,7 @@ def test_decisions_survive_a_handler_that_raises(bench: Bench) -> None:
 def test_a_body_that_cannot_be_decoded_raises_where_it_is_read(bench: Bench) -> None:
     message = Message("0" * 32, b"{", "json", 1.0, 1.0, 1.0, attempts=1)
     source = "def on_queue(batch):\n    batch.messages[0].ack()\n    batch.messages[0].body"
-    result = bench.run(source, lambda host: deliver(host, Delivery("q", [message], Metrics(1, 1, None))))
+    result = bench.run(source, lambda host: deliver(host, Delivery("q", [message], Backlog(1, 1, None))))
     assert result.outcome == "exception"
     assert result.explicit_acks == {"0" * 32}
 
@@ -720,7 +717,7 @@ def test_a_handler_that_raises_a_cancellation_of_its_own_has_failed(bench: Bench
 
 
 def test_what_a_handler_has_decided_can_be_seen_while_it_runs(bench: Bench) -> None:
-    async def converse(host: PythonHost) -> DeliveryResult:
+    async def converse(host: PythonHost) -> Verdict:
         given = delivery(2)
         running = asyncio.ensure_future(deliver(host, given))
         await asyncio.sleep(0)

@@ -21,8 +21,6 @@ from emulator_runtime.invocation import Invocation, current
 if TYPE_CHECKING:
     from tests.hosts.python.support import Loading, WriteFiles
 
-pytest_plugins = ["tests.hosts.python.support"]
-
 
 async def no_way_out(_request: Any) -> Any:
     raise AssertionError

@@ -20,7 +20,6 @@ from tests.hosts.support import fetch
 from tests.hosts.workerd.support import Workers
 from tests.support.node_tools import needs_node
 
-pytest_plugins = ["tests.hosts.workerd.fixtures"]
 pytestmark = needs_node
 
 ADD_WASM = bytes.fromhex("0061736d0100000001070160027f7f017f030201000707010361646400000a09010700200020016a0b")

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from emulator.base.coroutines import run_now
 from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
-from emulator.queues.message import Message, Outgoing
+from emulator.queues.message import Message, NewMessage
 from emulator.wire.codec import ContentType, decode, encode
 from emulator_runtime.http import request_from_scope, send_response
 from emulator_runtime.workers.request import Request
@@ -24,7 +25,6 @@ from tests.hosts.workerd.support import Workers, consumer, processes_below, work
 from tests.support.configs import declared
 from tests.support.node_tools import needs_node
 
-pytest_plugins = ["tests.hosts.workerd.fixtures"]
 pytestmark = needs_node
 
 OK = 'export default { fetch() { return new Response("ok"); } };'
@@ -273,7 +273,7 @@ def test_a_class_is_an_entrypoint_too(workers: Workers) -> None:
         assert (await workers.until_line("due")).trigger == "SCHEDULED * * * * *"
         send(workers, encode({}, "json"))
         delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
-        assert (delivered.result.outcome, delivered.result.error) == ("exception", "Error: too late")
+        assert (delivered.verdict.outcome, delivered.verdict.error) == ("exception", "Error: too late")
 
     workers.run(test)
 
@@ -582,11 +582,11 @@ def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
 
 
 def send(workers: Workers, *bodies: bytes, content_type: ContentType = "json", queue: str = "jobs") -> None:
-    workers.session.broker.send(queue, [Outgoing(body, content_type) for body in bodies], source="test")
+    run_now(workers.session.queues.send(queue, [NewMessage(body, content_type) for body in bodies], source="test"))
 
 
 def waiting(workers: Workers, queue: str) -> list[Message]:
-    return list(workers.session.broker.peek(queue, 100))
+    return list(run_now(workers.session.queues.peek(queue, 100)))
 
 
 def test_every_kind_of_body_that_javascript_sends_arrives(workers: Workers) -> None:
@@ -685,7 +685,7 @@ def test_a_v8_message_from_javascript_arrives_in_python_as_the_value(workers: Wo
     async def test(host: WorkerdHost) -> None:
         assert await text(host) == "sent"
         delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
-        assert (delivered.result.outcome, delivered.result.traceback) == ("ok", "")
+        assert (delivered.verdict.outcome, delivered.verdict.traceback) == ("ok", "")
 
     workers.run(test)
 
@@ -807,8 +807,8 @@ def test_an_acked_message_stays_acked_when_the_handler_throws(workers: Workers) 
         delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
         assert [message.body for message in delivered.settlement.acked] == [b"1"]
         assert [message.body for message, _ in delivered.settlement.retried] == [b"2"]
-        assert delivered.result.error == "Error: after the ack"
-        assert f"{config.main}:4" in delivered.result.traceback
+        assert delivered.verdict.error == "Error: after the ack"
+        assert f"{config.main}:4" in delivered.verdict.traceback
         (failed,) = workers.failed
         assert failed.trigger == "QUEUE jobs"
         assert workers.output == []
@@ -927,7 +927,7 @@ def test_changed_vars_come_with_the_reload(workers: Workers) -> None:
     config = workers.add("export default { fetch(_, env) { return new Response(env.A); } };", vars={"A": "1"})
 
     async def test(host: WorkerdHost) -> None:
-        workers.session.reconfigure(0, replace(config, **declared(vars={"A": "2"})))
+        await workers.session.reconfigure(0, replace(config, **declared(vars={"A": "2"})))
         assert await text(host) == "1"
         await workers.session.reload(0)
         assert await text(host) == "2"
@@ -969,8 +969,8 @@ def test_a_workerd_that_dies_is_started_again_and_nothing_is_lost(workers: Worke
         os.kill(pid, signal.SIGKILL)
         await workers.until_line("attempt 2")
         first = workers.delivered[0]
-        assert first.result.outcome == "exception"
-        assert first.result.error == "workerd was killed by SIGKILL while it ran the handler"
+        assert first.verdict.outcome == "exception"
+        assert first.verdict.error == "workerd was killed by SIGKILL while it ran the handler"
         assert [notice.text for notice in workers.notices] == [
             "workerd, which runs the worker, was killed by SIGKILL; restarting it now"
         ]

@@ -9,7 +9,7 @@ import pytest
 
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.hosts.workerd import protocol
-from emulator.queues.message import Delivery, Message, Metrics
+from emulator.queues.message import Backlog, Delivery, Message
 
 MODULES = {
     "worker.js": protocol.worker_module("index.js", "token").decode(),
@@ -43,7 +43,7 @@ def test_a_batch_is_its_description_and_the_bodies_after_it() -> None:
         Message("a" * 32, b'{"n": 1}', "json", 1.5, 1.5, 1.5, attempts=2),
         Message("b" * 32, b"\xff", "bytes", 2.0, 2.0, 2.0, attempts=1),
     ]
-    head, body = protocol.batch_request(Delivery("jobs", messages, Metrics(2, 9, 1.5)))
+    head, body = protocol.batch_request(Delivery("jobs", messages, Backlog(2, 9, 1.5)))
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /queue HTTP/1.1"
     headers = dict(line.lower().split(": ") for line in lines[1:-2])
@@ -79,7 +79,7 @@ def test_a_cron_is_sent_with_the_time_at_which_it_was_due() -> None:
     ],
 )
 def test_an_outcome_of_workerd_is_one_of_ours(outcome: str, ours: str) -> None:
-    assert protocol.read_ended(json.dumps({"outcome": outcome}).encode()).decision().outcome == ours
+    assert protocol.read_ended(json.dumps({"outcome": outcome}).encode()).verdict().outcome == ours
 
 
 def test_what_the_handler_of_a_batch_asked_for_is_read() -> None:
@@ -91,6 +91,6 @@ def test_what_the_handler_of_a_batch_asked_for_is_read() -> None:
         "retryMessages": [{"msgId": "b", "delaySeconds": 10}, {"msgId": "c"}],
         "failure": None,
     }
-    decision = protocol.read_ended(json.dumps(said).encode()).decision()
+    decision = protocol.read_ended(json.dumps(said).encode()).verdict()
     assert (decision.retry_all, decision.retry_all_delay, decision.ack_all) == (True, 5, False)
     assert (decision.explicit_acks, decision.retry_messages) == ({"a"}, {"b": 10, "c": None})

@@ -1,13 +1,19 @@
-"""What the tests of the state machine say to a queue: messages to send, and the answers that a consumer can give."""
+"""What the tests of the state machine say to a queue: messages to send, and the answers that a consumer can give, which
+the queue carries out as the rules of settlement say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import count
+from typing import Protocol
 
-from emulator.queues.memory.queue import Queue
-from emulator.queues.message import DeliveryResult, Lease, Message
+from emulator.queues.memory.entry import Entry
+from emulator.queues.memory.queue import Lease, Pulled, Queue
+from emulator.queues.message import Message, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
+from emulator.queues.settlement import CLIENT_LATE, Terms, answer, settle_leases
+from emulator.queues.settlement import settle as settle_by_rules
 from emulator.wire.codec import ContentType
 
 T = 1_800_000_000.0
@@ -23,12 +29,12 @@ def message(
     delay: float = 0,
     sent: float | None = None,
     content_type: ContentType = "json",
-) -> Message:
+) -> Entry:
     """A message that enters a queue at `at`, deliverable `delay` seconds later; `sent` is its timestamp, if earlier."""
-    return Message(f"{next(_numbers):032x}", body, content_type, at if sent is None else sent, at, at + delay)
+    return Entry(f"{next(_numbers):032x}", body, content_type, "shop", at if sent is None else sent, at, at + delay)
 
 
-def messages(number: int, *, at: float = T, delay: float = 0) -> list[Message]:
+def messages(number: int, *, at: float = T, delay: float = 0) -> list[Entry]:
     return [message(at=at, delay=delay) for _ in range(number)]
 
 
@@ -62,35 +68,98 @@ def take(queue: Queue, now: float = T) -> Lease:
     return lease
 
 
+def settle(
+    queue: Queue, lease: Lease, verdict: Verdict, now: float, consumer: ConsumerSettings | None = None
+) -> Settlement:
+    """End a lease by what its handler decided, under the settings of `consumer`, else of the queue's, else of those
+    that it was taken with. Returns what has become of its messages."""
+    terms = terms_of(queue, consumer or queue.consumer or lease.settings, now)
+    settlement = settle_by_rules(lease.batch.messages, lease.batch.taken_at, verdict, terms)
+    queue.settle(lease, settlement, now)
+    return settlement
+
+
+def terms_of(queue: Queue, consumer: ConsumerSettings, now: float) -> Terms:
+    return Terms(queue.name, consumer, now, queue.settings.message_retention_period)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Leases of pulled messages that ended together, and what has become of the messages; lease ids that changed
+    nothing."""
+
+    leases: Sequence[Pulled]
+    verdict: Verdict
+    settlement: Settlement
+    unknown: Sequence[str] = ()
+    expired: Sequence[str] = ()
+
+
+class PullQueue(Queue):
+    """A queue that clients pull from, under the settings of `puller`."""
+
+    puller = ConsumerSettings("http_pull")
+
+    def acknowledge(self, acks: Iterable[str], retries: Iterable[tuple[str, int | None]], now: float) -> Ended:
+        """End leases by what a client says of them."""
+        acks, retries = list(acks), list(retries)
+        found = self.find_pulled([*acks, *(each for each, _ in retries)], now)
+        said = answer([each.look() for each in found], acks, retries)
+        settlement = settle_leases(said.ended, said.verdict, terms_of(self, self.puller, now))
+        ended = self.end_pulled([each.lease_id for each in said.ended])
+        self.settle_pulled(ended, settlement, now)
+        return Ended(ended, said.verdict, settlement, said.unknown, said.expired)
+
+    def expire(self, now: float) -> Ended | None:
+        """End the leases whose time is up. None when there is none."""
+        ended = self.expire_pulled(now)
+        if not ended:
+            return None
+        verdict = Verdict("lease_expired", error=CLIENT_LATE)
+        settlement = settle_leases([each.look() for each in ended], verdict, terms_of(self, self.puller, now))
+        self.settle_pulled(ended, settlement, now)
+        return Ended(ended, verdict, settlement)
+
+
+class Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
 def returned(
     *,
-    ack: Iterable[Message] = (),
-    retry: Iterable[Message] = (),
+    ack: Iterable[Identified] = (),
+    retry: Iterable[Identified] = (),
     delays: dict[str, int | None] | None = None,
     ack_all: bool = False,
     retry_all: bool = False,
     retry_all_delay: int | None = None,
-) -> DeliveryResult:
+) -> Verdict:
     """The handler returned, after these calls. `delays` are retries with a delay of their own, by message id."""
-    result = DeliveryResult("ok", ack_all, retry_all, retry_all_delay)
-    result.explicit_acks.update(each.id for each in ack)
-    result.retry_messages.update((each.id, None) for each in retry)
-    result.retry_messages.update(delays or {})
-    return result
+    retries: dict[str, int | None] = {each.id: None for each in retry}
+    return Verdict(
+        "ok",
+        ack_all,
+        retry_all,
+        retry_all_delay,
+        frozenset(each.id for each in ack),
+        retries | (delays or {}),
+    )
 
 
 def threw(
-    *, ack: Iterable[Message] = (), retry: Iterable[Message] = (), ack_all: bool = False, error: str = "ValueError: no"
-) -> DeliveryResult:
+    *,
+    ack: Iterable[Identified] = (),
+    retry: Iterable[Identified] = (),
+    ack_all: bool = False,
+    error: str = "ValueError: no",
+) -> Verdict:
     """The handler raised, after these calls."""
-    result = returned(ack=ack, retry=retry, ack_all=ack_all)
-    result.outcome = "exception"
-    result.error = error
-    result.traceback = f"Traceback (most recent call last):\n{error}"
-    return result
+    verdict = returned(ack=ack, retry=retry, ack_all=ack_all)
+    return verdict.failed("exception", error, f"Traceback (most recent call last):\n{error}")
 
 
-def ids(some: Iterable[Message]) -> list[str]:
+def ids(some: Iterable[Identified]) -> list[str]:
     return [each.id for each in some]
 
 

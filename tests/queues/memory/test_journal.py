@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -14,14 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.queues.declarations import Origin
+from emulator.base.coroutines import run_now
+from emulator.queues.declarations import Declared, Origin
 from emulator.queues.errors import QueueError
 from emulator.queues.memory import journal as journal_module
+from emulator.queues.memory.entry import LEASED, Entry
 from emulator.queues.memory.journal import Journal
-from emulator.queues.memory.queue import LEASED
-from emulator.queues.message import DeliveryResult, Message, Outgoing
+from emulator.queues.message import NewMessage, Outcome, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
-from tests.queues.driving import Consumer, Driven, T, consume, throw
+from tests.queues.driving import Consumer, Driven, T, consume, make_queue, throw
 
 PULLED = ConsumerSettings("http_pull", max_retries=1, dead_letter_queue="dlq", visibility_timeout_ms=10_000)
 
@@ -53,7 +54,7 @@ Journals = Callable[[], Journal]
 def what_waits(driven: Driven) -> dict[str, dict[str, tuple[Any, ...]]]:
     """What is in the queues, as it is to be after a restart: what is in flight has not been delivered."""
     return {
-        queue.name: {
+        name: {
             each.id: (
                 each.body,
                 each.content_type,
@@ -65,162 +66,158 @@ def what_waits(driven: Driven) -> dict[str, dict[str, tuple[Any, ...]]]:
                 each.dead_letter,
                 each.source,
             )
-            for each in queue.unsettled()
+            for each in driver.queue.unsettled()
         }
-        for queue in driven.broker.queues
+        for name, driver in driven.engine._drivers.items()
     }
-
-
-def bodies(driven: Driven, queue: str = "orders") -> list[bytes]:
-    return [each.body for each in driven.broker.queue(queue).waiting()]
 
 
 async def test_messages_are_there_again_with_all_that_belongs_to_them(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    driven.broker.create_queue("orders")
-    driven.broker.send("orders", [Outgoing(b"{}", "json"), Outgoing(b"\x00", "bytes", 60)], source="shop")
-    consume(driven, Consumer(driven, throw), queue="failing", retries=0, dlq="dlq")
-    driven.send(b"dead", queue="failing")
+    await driven.queues.create_queue("orders")
+    await driven.queues.send("orders", [NewMessage(b"{}", "json"), NewMessage(b"\x00", "bytes", 60)], source="shop")
+    await consume(driven, Consumer(driven, throw), queue="failing", retries=0, dlq="dlq")
+    await driven.send(b"dead", queue="failing")
     await driven.settle()
     before = what_waits(driven)
 
     again = Driven(journal=journals(), start=T + 10, seed=2)
 
     assert what_waits(again) == before
-    assert bodies(again) == [b"{}", b"\x00"]
-    assert (again.broker.queue("orders").ready_count, again.broker.queue("orders").delayed_count) == (1, 1)
-    [letter] = again.broker.queue("dlq").waiting()
+    assert await again.bodies() == [b"{}", b"\x00"]
+    assert [each.ready_at > T + 10 for each in await again.queues.waiting("orders")] == [False, True]
+    [letter] = await again.queues.waiting("dlq")
     assert letter.dead_letter is not None
     assert letter.dead_letter.last_error == "ValueError: no"
 
 
 async def test_a_message_that_was_acked_does_not_come_back(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    consume(driven, Consumer(driven), size=2)
-    driven.send(b"one", b"two", b"three")
+    await consume(driven, Consumer(driven), size=2)
+    await driven.send(b"one", b"two", b"three")
     await driven.settle()
-    assert bodies(Driven(journal=journals())) == []
+    assert await Driven(journal=journals()).bodies() == []
 
 
 async def test_what_was_in_flight_waits_again_and_that_attempt_does_not_count(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    consume(driven, Consumer(driven, gate=asyncio.Event()))
-    driven.send(b"one")
+    await consume(driven, Consumer(driven, gate=asyncio.Event()))
+    await driven.send(b"one")
     await driven.settle()
-    assert driven.broker.queue("orders").in_flight_count == 1
+    assert len(driven.engine.in_flight("orders")) == 1
 
     again = Driven(journal=journals())
     consumer = Consumer(again)
-    consume(again, consumer)
+    await consume(again, consumer)
     await again.settle()
 
     assert (consumer.batches, consumer.attempts) == ([[b"one"]], [[1]])
-    await driven.broker.close(0)
+    await driven.queues.close(0)
 
 
 async def test_attempts_and_the_time_of_a_retry_survive(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    consume(driven, Consumer(driven, throw), retry_delay=30, retries=2, dlq="dlq")
-    driven.send(b"one")
+    await consume(driven, Consumer(driven, throw), retry_delay=30, retries=2, dlq="dlq")
+    await driven.send(b"one")
     await driven.settle()
 
     again = Driven(journal=journals())
     consumer = Consumer(again, throw)
-    consume(again, consumer, retry_delay=30, retries=2, dlq="dlq")
+    await consume(again, consumer, retry_delay=30, retries=2, dlq="dlq")
     await again.advance(100)
 
     assert (consumer.attempts, consumer.times[0]) == ([[2], [3]], 30)
-    [letter] = again.broker.queue("dlq").unsettled()
+    [letter] = await again.queues.waiting("dlq")
     assert letter.dead_letter is not None
     assert [each.number for each in letter.dead_letter.attempts] == [1, 2, 3]
 
 
 async def test_retention_goes_on_over_a_restart(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    driven.broker.create_queue("orders", QueueSettings(message_retention_period=100))
-    driven.send(b"old")
+    await driven.queues.create_queue("orders", QueueSettings(message_retention_period=100))
+    await driven.send(b"old")
     await driven.advance(60)
-    driven.send(b"young")
+    await driven.send(b"young")
 
     again = Driven(journal=journals(), start=T + 110)
-    assert again.broker.metrics("orders").backlog_count == 1
-    assert bodies(again) == [b"young"]
+    assert await again.count("orders") == 1
+    assert await again.bodies() == [b"young"]
 
     last = Driven(journal=journals(), start=T + 110)
-    assert bodies(last) == [b"young"]
+    assert await last.bodies() == [b"young"]
 
 
 async def test_messages_come_back_in_their_order(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    driven.broker.create_queue("orders")
+    await driven.queues.create_queue("orders")
     for number in range(5):
-        driven.send(b"%d" % number)
+        await driven.send(b"%d" % number)
         await driven.advance(1)
-    assert bodies(Driven(journal=journals())) == [b"0", b"1", b"2", b"3", b"4"]
+    assert await Driven(journal=journals()).bodies() == [b"0", b"1", b"2", b"3", b"4"]
 
 
-def test_a_lease_id_of_an_earlier_run_fits_no_lease(journals: Journals) -> None:
+async def test_a_lease_id_of_an_earlier_run_fits_no_lease(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    driven.broker.create_queue("orders")
-    driven.broker.set_consumer("orders", PULLED, "", None)
-    driven.send(b"one")
-    [old] = driven.broker.pull("orders")
+    await driven.queues.create_queue("orders")
+    await make_queue(driven)
+    await driven.queues.set_consumer("orders", PULLED, "")
+    await driven.send(b"one")
+    [old] = await driven.queues.pull("orders")
 
     again = Driven(journal=journals(), seed=2)
-    [new] = again.broker.pull("orders")
+    [new] = await again.queues.pull("orders")
 
     assert new.message.id == old.message.id
-    assert again.broker.acknowledge("orders", [old.lease_id]).unknown == [old.lease_id]
-    assert len(again.broker.queue("orders")) == 1
+    assert (await again.queues.acknowledge("orders", [old.lease_id])).unknown == [old.lease_id]
+    assert await again.count("orders") == 1
 
 
-def test_queues_settings_and_consumers_survive(journals: Journals) -> None:
+async def test_queues_settings_and_consumers_survive(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    origin = Origin(created=True, changed=True, declared=ConsumerSettings(max_batch_size=3), declared_by="mailer")
-    driven.broker.create_queue("orders", QueueSettings(5, delivery_paused=True, message_retention_period=77), origin)
-    driven.broker.set_consumer("orders", PULLED, "", None)
-    driven.broker.create_queue("gone")
-    driven.broker.delete_queue("gone")
-    driven.broker.purge("orders")
-    before = [driven.broker.state_of(queue.name) for queue in driven.broker.queues]
-    assert [state.name for state in before] == ["orders", "dlq"]
+    declared = Declared("mailer", (), {"orders": ConsumerSettings(max_batch_size=3)})
+    await driven.queues.begin([declared])
+    await driven.queues.create_queue("orders", QueueSettings(5, delivery_paused=True, message_retention_period=77))
+    await driven.queues.set_consumer("orders", PULLED, "")
+    await driven.queues.create_queue("gone")
+    await driven.queues.delete_queue("gone")
+    await driven.queues.purge("orders")
+    before = dict(driven.queues.states)
+    assert list(before) == ["orders", "dlq"]
+    assert before["orders"].origin == Origin(True, True, False, ConsumerSettings(max_batch_size=3), "mailer")
 
     again = Driven(journal=journals(), start=T + 50)
 
-    assert [again.broker.state_of(queue.name) for queue in again.broker.queues] == before
-    assert again.broker.queue("orders").consumer == PULLED
+    assert dict(again.queues.states) == before
+    assert again.queues.state_of("orders").consumer == PULLED
 
 
-def test_a_queue_that_was_deleted_and_made_again_is_empty(journals: Journals) -> None:
+async def test_a_queue_that_was_deleted_and_made_again_is_empty(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    driven.broker.create_queue("orders")
-    driven.send(b"one")
-    driven.broker.delete_queue("orders")
-    driven.broker.create_queue("orders")
-    driven.send(b"two")
-    assert bodies(Driven(journal=journals())) == [b"two"]
+    await driven.queues.create_queue("orders")
+    await driven.send(b"one")
+    await driven.queues.delete_queue("orders")
+    await driven.queues.create_queue("orders")
+    await driven.send(b"two")
+    assert await Driven(journal=journals()).bodies() == [b"two"]
 
 
 async def test_dead_letters_of_a_deleted_queue_are_kept_in_a_new_one(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    consume(driven, Consumer(driven, throw), retries=0, dlq="dlq")
-    driven.broker.delete_queue("dlq")
-    driven.send(b"one")
+    await consume(driven, Consumer(driven, throw), retries=0, dlq="dlq")
+    await driven.queues.delete_queue("dlq")
+    await driven.send(b"one")
     await driven.settle()
-    assert bodies(Driven(journal=journals()), "dlq") == [b"one"]
+    assert await Driven(journal=journals()).bodies("dlq") == [b"one"]
 
 
-def test_a_restart_of_a_restart_changes_nothing(journals: Journals) -> None:
+async def test_a_restart_of_a_restart_changes_nothing(journals: Journals) -> None:
     driven = Driven(journal=journals())
-    driven.broker.create_queue("orders")
-    driven.send(b"one")
+    await driven.queues.create_queue("orders")
+    await driven.send(b"one")
     driven = Driven(journal=journals(), seed=2)
-    driven.send(b"two")
+    await driven.send(b"two")
     journals()
-    assert bodies(Driven(journal=journals())) == [b"one", b"two"]
-
-
-# Cleaning
+    assert await Driven(journal=journals()).bodies() == [b"one", b"two"]
 
 
 @pytest.fixture
@@ -235,89 +232,88 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_the_journal_stays_small_while_messages_pass_through(journals: Journals, lingering: int) -> None:
     journal = journals()
     driven = Driven(journal=journal, listen=False)
-    driven.broker.create_queue("lingering")
+    await driven.queues.create_queue("lingering")
     for _ in range(lingering):
-        driven.send(b"l" * 100, queue="lingering")
+        await driven.send(b"l" * 100, queue="lingering")
     consumer = Consumer(driven)
-    consume(driven, consumer, size=100)
+    await consume(driven, consumer, size=100)
     largest = 0.0
     for _ in range(300):
-        driven.send(*[b"x" * 100] * 20)
+        await driven.send(*[b"x" * 100] * 20)
         await driven.settle()
         largest = max(largest, journal.size)
     assert sum(map(len, consumer.batches)) == 6_000
     assert largest <= max(3 * (lingering + 20) * 170, 16_000)
     again = Driven(journal=journals())
-    assert len(again.broker.queue("lingering")) == lingering
-    assert len(again.broker.queue("orders")) == 0
+    assert await again.count("lingering") == lingering
+    assert await again.count("orders") == 0
 
 
 @pytest.mark.usefixtures("small")
 async def test_what_settles_in_any_order_is_cleaned_up(journals: Journals) -> None:
     journal = journals()
     driven = Driven(journal=journal)
-    driven.broker.set_consumer("orders", PULLED, "", None)
+    await make_queue(driven)
+    await driven.queues.set_consumer("orders", PULLED, "")
     for _ in range(20):
-        driven.send(*[b"x" * 500] * 50)
-    pulled = [each for _ in range(10) for each in driven.broker.pull("orders", 100)]
+        await driven.send(*[b"x" * 500] * 50)
+    pulled = [each for _ in range(10) for each in await driven.queues.pull("orders", 100)]
     Random(1).shuffle(pulled)
     for each in pulled[:-10]:
-        driven.broker.acknowledge("orders", [each.lease_id])
+        await driven.queues.acknowledge("orders", [each.lease_id])
         assert journal.size <= max(3 * journal.live_bytes, 16_000)
     left = {each.message.id for each in pulled[-10:]}
     again = Driven(journal=journals())
-    assert {each.id for each in again.broker.queue("orders").waiting()} == left
+    assert {each.id for each in await again.queues.waiting("orders")} == left
     await driven.settle()
 
 
 @pytest.mark.usefixtures("small")
-def test_a_purge_frees_the_disk_at_once(journals: Journals) -> None:
+async def test_a_purge_frees_the_disk_at_once(journals: Journals) -> None:
     journal = journals()
     driven = Driven(journal=journal)
-    driven.broker.create_queue("orders")
+    await driven.queues.create_queue("orders")
     for _ in range(50):
-        driven.send(*[b"x" * 1_000] * 100)
+        await driven.send(*[b"x" * 1_000] * 100)
     assert journal.size > 5_000_000
-    driven.broker.purge("orders")
+    await driven.queues.purge("orders")
     assert journal.size < 200_000  # the record of the purge
-    assert bodies(Driven(journal=journals())) == []
+    assert await Driven(journal=journals()).bodies() == []
 
 
-# A disk that is full
-
-
-def test_on_a_full_disk_nothing_is_accepted_and_nothing_is_changed(small_disk: Path) -> None:
+async def test_on_a_full_disk_nothing_is_accepted_and_nothing_is_changed(small_disk: Path) -> None:
     journal = Journal(small_disk / "state")
     driven = Driven(journal=journal)
-    driven.broker.create_queue("orders")
-    large = [Outgoing(b"x" * 50_000, "bytes")]
-    refused = until_refused(lambda _: driven.broker.send("orders", large, source="shop"))
+    await driven.queues.create_queue("orders")
+    large = [NewMessage(b"x" * 50_000, "bytes")]
+    refused = await until_refused(lambda _: driven.queues.send("orders", large, source="shop"))
     assert "no space left on device (10251)" in str(refused)
-    assert len(driven.broker.queue("orders")) >= 3
+    assert await driven.count("orders") >= 3
     fill(small_disk)
-    until_refused(lambda number: driven.broker.create_queue(f"queue-{number}"))  # the last page has room for some
+    # The last page has room for some.
+    await until_refused(lambda number: driven.queues.create_queue(f"queue-{number}"))
     before = what_waits(driven)
     for call in (
-        lambda: driven.broker.create_queue("a-new-one-with-a-long-name"),
-        lambda: driven.broker.set_consumer("orders", PULLED, "", None),
-        lambda: driven.broker.pause("orders"),
-        lambda: driven.broker.purge("orders"),
+        lambda: driven.queues.create_queue("a-new-one-with-a-long-name"),
+        lambda: driven.queues.set_consumer("orders", PULLED, ""),
+        lambda: driven.queues.pause("orders"),
+        lambda: driven.queues.purge("orders"),
     ):
         with pytest.raises(QueueError, match="10251"):
-            call()
+            await call()
     assert what_waits(driven) == before
-    assert driven.broker.queue("orders").consumer is None
-    assert not driven.broker.queue("orders").settings.delivery_paused
+    assert driven.queues.state_of("orders").consumer is None
+    assert not driven.queues.state_of("orders").settings.delivery_paused
     journal.close()
     reopened = Journal(small_disk / "state")
     assert what_waits(Driven(journal=reopened)) == before
     reopened.close()
 
 
-def until_refused(call: Callable[[int], object]) -> QueueError:
+async def until_refused(call: Callable[[int], Awaitable[object]]) -> QueueError:
     for number in range(1_000):
         try:
-            call(number)
+            await call(number)
         except QueueError as error:
             return error
     raise AssertionError("nothing was refused")
@@ -339,17 +335,17 @@ async def test_settlements_on_a_full_disk_are_written_when_there_is_room_again(s
     told: list[str] = []
     journal.on_trouble = told.append
     driven = Driven(journal=journal)
-    consume(driven, Consumer(driven, throw), queue="failing", retries=0, dlq="dlq")
-    driven.send(*[b"dead" * 200] * 5, queue="failing")
-    driven.send(*[b"x" * 1_000] * 5, queue="failing")
+    await consume(driven, Consumer(driven, throw), queue="failing", retries=0, dlq="dlq")
+    await driven.send(*[b"dead" * 200] * 5, queue="failing")
+    await driven.send(*[b"x" * 1_000] * 5, queue="failing")
     fill(small_disk)
     await driven.settle()
-    assert [len(driven.broker.queue(name)) for name in ("failing", "dlq")] == [0, 10]
+    assert [await driven.count(name) for name in ("failing", "dlq")] == [0, 10]
     assert len(told) == 1
     assert "no space left on device" in told[0]
 
     (small_disk / "filler").unlink()
-    driven.send(b"one more", queue="dlq")
+    await driven.send(b"one more", queue="dlq")
     assert len(told) == 2
     assert "again" in told[1]
     before = what_waits(driven)
@@ -379,7 +375,7 @@ OPERATIONS = st.one_of(
 
 
 class Run:
-    """A broker under arbitrary operations, on a journal that is cleaned all the time."""
+    """Queues under arbitrary operations, on a journal that is cleaned all the time."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -394,58 +390,64 @@ class Run:
         self.runs += 1
         self.journal = Journal(self.directory / str(self.runs))
         self.driven = Driven(journal=self.journal, start=self.now, seed=self.runs)
-        broker = self.driven.broker
-        broker.set_consumer("orders", ConsumerSettings("worker", 3, 1, 2, "dlq"), "mailer", self.deliver)
-        broker.set_consumer("pulled", PULLED, "", None)
-        broker.create_queue("elsewhere", QueueSettings(2, message_retention_period=60))
-        broker.create_queue("dlq")
+        run_now(self.declare())
 
-    async def deliver(self, delivery: Any) -> DeliveryResult:
-        answer = DeliveryResult(self.answers.choice(["ok", "exception"]), error="no")
+    async def declare(self) -> None:
+        queues = self.driven.queues
+        queues.attach("mailer", self.deliver)
+        consumes = {"orders": ConsumerSettings("worker", 3, 1, 2, "dlq"), "pulled": PULLED}
+        await queues.begin([Declared("mailer", ("elsewhere", "dlq"), consumes)])
+        await queues.update_queue("elsewhere", QueueSettings(2, message_retention_period=60))
+
+    async def deliver(self, delivery: Any) -> Verdict:
+        outcomes: list[Outcome] = ["ok", "exception"]
+        outcome = self.answers.choice(outcomes)
+        acks: set[str] = set()
+        retries: dict[str, int | None] = {}
         for each in delivery.messages:
             match self.answers.randrange(4):
                 case 0:
-                    answer.explicit_acks.add(each.id)
+                    acks.add(each.id)
                 case 1:
-                    answer.retry_messages[each.id] = self.answers.choice([None, 0, 7])
-        return answer
+                    retries[each.id] = self.answers.choice([None, 0, 7])
+        return Verdict(outcome, explicit_acks=acks, retry_messages=retries, error="no")
 
-    def some(self, messages: list[Message]) -> list[str]:
+    def some(self, messages: list[Entry]) -> list[str]:
         return [each.id for each in messages if self.choices.random() < 0.5]
 
     async def do(self, name: str, *arguments: Any) -> None:  # noqa: C901 - one case for each operation
-        broker = self.driven.broker
+        queues = self.driven.queues
         match name:
             case "send":
                 queue, count, delay = arguments
                 bodies = [b"x" * self.choices.randrange(300) for _ in range(count)]
-                broker.send(queue, [Outgoing(body, "bytes", delay) for body in bodies], source="shop")
+                await queues.send(queue, [NewMessage(body, "bytes", delay) for body in bodies], source="shop")
             case "advance":
                 await self.driven.advance(*arguments)
                 self.now = self.driven.clock.now()
             case "answers":
                 self.answers.seed(*arguments)
             case "pull":
-                self.leases += [each.lease_id for each in broker.pull("pulled", *arguments)]
+                self.leases += [each.lease_id for each in await queues.pull("pulled", *arguments)]
             case "acknowledge":
                 self.choices.seed(*arguments)
                 self.choices.shuffle(self.leases)
                 half = len(self.leases) // 2
-                broker.acknowledge("pulled", self.leases[:half], [(each, 4) for each in self.leases[half:-1]])
+                await queues.acknowledge("pulled", self.leases[:half], [(each, 4) for each in self.leases[half:-1]])
                 self.leases = self.leases[-1:]
             case "purge":
-                broker.purge(*arguments)
+                await queues.purge(*arguments)
             case "purge some":
                 queue, seed = arguments
                 self.choices.seed(seed)
-                broker.purge_messages(queue, self.some([*broker.queue(queue).unsettled()]))
+                await queues.purge_messages(queue, self.some([*self.driven.engine._drivers[queue].queue.unsettled()]))
             case "redrive":
-                broker.redrive("dlq", *arguments)
+                await queues.redrive("dlq", *arguments)
             case "delete":
-                broker.delete_queue(*arguments)
-                broker.create_queue(*arguments)
+                await queues.delete_queue(*arguments)
+                await queues.create_queue(*arguments)
             case "pause":
-                (broker.pause if arguments[0] else broker.resume)("orders")
+                await (queues.pause if arguments[0] else queues.resume)("orders")
             case "crash":
                 self.crash()
 
@@ -469,7 +471,7 @@ def test_whatever_happens_a_crash_changes_nothing(operations: list[tuple[Any, ..
         for operation in operations:
             await run.do(*operation)
         run.crash()
-        await run.driven.broker.close(0)
+        await run.driven.queues.close(0)
         run.journal.close()
 
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emulator.queues.memory.queue import Queue
-from emulator.queues.message import Lease
-from tests.queues.memory.conversation import T, make_queue, messages, returned, take, threw
+from emulator.queues.memory.queue import Lease, Queue
+from tests.queues.memory.conversation import T, make_queue, messages, returned, settle, take, threw
 
 
 def take_all(queue: Queue) -> list[Lease]:
@@ -19,7 +18,7 @@ def take_all(queue: Queue) -> list[Lease]:
 def grow(queue: Queue, wanted: int) -> None:
     """Complete batches until `wanted` may run at once. There must be a backlog."""
     while queue.concurrency < wanted:
-        queue.settle(take(queue), returned(), T)
+        settle(queue, take(queue), returned(), T)
 
 
 def test_deliveries_start_with_one_at_a_time() -> None:
@@ -31,14 +30,14 @@ def test_deliveries_start_with_one_at_a_time() -> None:
 def test_a_completed_batch_adds_a_delivery_while_a_full_batch_waits() -> None:
     queue = make_queue(size=2)
     queue.enqueue(messages(10), T)
-    queue.settle(take(queue), returned(), T)
+    settle(queue, take(queue), returned(), T)
     assert len(take_all(queue)) == 2
 
 
 def test_a_completed_batch_adds_none_while_less_than_a_full_batch_waits() -> None:
     queue = make_queue(size=2)
     queue.enqueue(messages(3), T)
-    queue.settle(take(queue), returned(), T)
+    settle(queue, take(queue), returned(), T)
     assert queue.concurrency == 1
 
 
@@ -49,7 +48,7 @@ def test_concurrency_grows_by_one_a_batch() -> None:
     for _ in range(4):
         leases = take_all(queue)
         seen.append(len(leases))
-        queue.settle(leases[0], returned(), T)
+        settle(queue, leases[0], returned(), T)
         for lease in leases[1:]:
             queue.release(lease)
     assert seen == [1, 2, 3, 4]
@@ -59,7 +58,7 @@ def test_concurrency_ends_at_250() -> None:
     queue = make_queue(size=1)
     queue.enqueue(messages(700), T)
     grow(queue, 250)
-    queue.settle(take(queue), returned(), T)
+    settle(queue, take(queue), returned(), T)
     assert queue.concurrency == 250
     assert len(take_all(queue)) == 250
 
@@ -69,7 +68,7 @@ def test_max_concurrency_1_is_strictly_serial() -> None:
     queue.enqueue(messages(20), T)
     for _ in range(20):
         (lease,) = take_all(queue)
-        queue.settle(lease, returned(), T)
+        settle(queue, lease, returned(), T)
     assert len(queue) == 0
 
 
@@ -77,7 +76,7 @@ def test_max_concurrency_limits_the_growth() -> None:
     queue = make_queue(size=1, concurrency=3)
     queue.enqueue(messages(50), T)
     for _ in range(10):
-        queue.settle(take(queue), returned(), T)
+        settle(queue, take(queue), returned(), T)
     assert len(take_all(queue)) == 3
 
 
@@ -85,7 +84,7 @@ def test_a_throw_takes_one_delivery_away() -> None:
     queue = make_queue(size=1)
     queue.enqueue(messages(50), T)
     grow(queue, 3)
-    queue.settle(take(queue), threw(), T)
+    settle(queue, take(queue), threw(), T)
     assert queue.concurrency == 2
 
 
@@ -93,7 +92,7 @@ def test_concurrency_never_falls_below_one() -> None:
     queue = make_queue(size=1, retries=100)
     queue.enqueue(messages(1), T)
     for _ in range(5):
-        queue.settle(take(queue), threw(), T)
+        settle(queue, take(queue), threw(), T)
     assert queue.concurrency == 1
 
 
@@ -102,8 +101,8 @@ def test_retries_that_the_handler_asked_for_are_no_failures() -> None:
     queue.enqueue(messages(50), T)
     grow(queue, 3)
     lease = take(queue)
-    queue.settle(lease, returned(retry=lease.messages), T)
-    queue.settle(take(queue), returned(retry_all=True), T)
+    settle(queue, lease, returned(retry=lease.batch.messages), T)
+    settle(queue, take(queue), returned(retry_all=True), T)
     assert queue.concurrency == 5
 
 
@@ -112,7 +111,7 @@ def test_an_idle_queue_starts_with_one_again() -> None:
     queue.enqueue(messages(4), T)
     grow(queue, 3)
     while (lease := queue.take_batch(T)) is not None:
-        queue.settle(lease, returned(), T)
+        settle(queue, lease, returned(), T)
     queue.enqueue(messages(5), T)
     assert len(take_all(queue)) == 1
 
@@ -141,7 +140,7 @@ def test_a_throw_takes_a_delivery_away_from_a_lower_max_concurrency() -> None:
     grow(queue, 5)
     assert queue.consumer is not None
     queue.consumer = replace(queue.consumer, max_concurrency=2)
-    queue.settle(take(queue), threw(), T)
+    settle(queue, take(queue), threw(), T)
     assert queue.concurrency == 1
 
 
@@ -149,4 +148,4 @@ def test_deliveries_under_way_stop_no_due_time_but_batches() -> None:
     queue = make_queue(size=1, concurrency=1)
     queue.enqueue(messages(5), T)
     lease = take(queue)
-    assert queue.next_due() == lease.expires_at
+    assert queue.next_due() == lease.batch.expires_at

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from emulator.queues.memory.queue import DELAYED, GONE, LEASED, READY, Queue
-from emulator.queues.message import Acknowledgement, DeliveryResult, Lease, Message, PulledMessage, Settlement
+from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry
+from emulator.queues.memory.queue import Lease, Pulled
+from emulator.queues.message import Message, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
-from tests.queues.memory.conversation import T, ids, message
+from tests.queues.memory.conversation import Ended, Identified, PullQueue, T, ids, message, settle
 
 WAITS = st.sampled_from([0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 5.0, 5.0, 29.5, 61.0, 901.0])
 DELAYS = st.sampled_from([0, 0, 0, 1, 3, 30, 120, 2_000])
@@ -46,7 +47,7 @@ PLACES: dict[Place, int] = {"ready": READY, "delayed": DELAYED, "leased": LEASED
 class Known:
     """What the model knows of one message."""
 
-    message: Message
+    entry: Entry
     size: int
     timestamp: float
     enqueued_at: float
@@ -59,25 +60,30 @@ class Known:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Every rule lets some time pass without telling the queue, does one thing, and compares. Then, as a broker would,
-    the invariants do all that is due and look at everything."""
+    """Every rule lets some time pass without telling the queue, does one thing, and compares. Then, as a driver would,
+    the invariants do all that is due and look at everything. `consumer` is what the queue is configured with: a worker,
+    which batches are delivered to, or clients that pull."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = T
-        self.queue = Queue("orders", consumer=ConsumerSettings(max_batch_size=3, max_batch_timeout=1))
+        self.queue = PullQueue("orders")
+        self.configure(ConsumerSettings(max_batch_size=3, max_batch_timeout=1))
         self.known: dict[str, Known] = {}
         self.leases: list[Lease] = []
-        self.pulled: dict[str, PulledMessage] = {}
-        self.puller = self.queue.consumer
+        self.pulled: dict[str, Pulled] = {}
 
-    # The model
+    def configure(self, consumer: ConsumerSettings | None) -> None:
+        self.consumer = consumer
+        self.queue.consumer = consumer if consumer is not None and consumer.type == "worker" else None
+        if consumer is not None:
+            self.queue.puller = consumer
 
     def held(self, *places: Place) -> list[Known]:
         """The messages in these places, in the order in which they entered the queue."""
         return [each for each in self.known.values() if each.place in places]
 
-    def end(self, some: Iterable[Message], place: Place) -> None:
+    def end(self, some: Iterable[Identified], place: Place) -> None:
         for each in some:
             assert self.known[each.id].place in HELD, f"{each.id} ended twice"
             self.known[each.id].place = place
@@ -87,7 +93,7 @@ class QueueMachine(RuleBasedStateMachine):
         """The message that a lease id stands for; None when it means nothing, or nothing any more."""
         return next((each for each in self.known.values() if each.lease_id == lease_id), None)
 
-    def in_clients_hands(self) -> list[PulledMessage]:
+    def in_clients_hands(self) -> list[Pulled]:
         """What was pulled and is still leased, oldest pull first."""
         return [
             pulled
@@ -103,13 +109,13 @@ class QueueMachine(RuleBasedStateMachine):
         for each in self.held("delayed"):
             if each.ready_at <= self.now:
                 each.place = "ready"
-        self.end([each.message for each in self.held(*WAITING) if self.is_too_old(each)], "expired")
+        self.end([each.entry for each in self.held(*WAITING) if self.is_too_old(each)], "expired")
 
     def batch_due(self) -> float | None:
         """When the next batch goes out if nothing else happens; None for never."""
         consumer = self.queue.consumer
         ready = self.held("ready")
-        if consumer is None or consumer.type != "worker" or not ready:
+        if consumer is None or not ready:
             return None
         if self.queue.held or self.queue.settings.delivery_paused:
             return None
@@ -123,12 +129,10 @@ class QueueMachine(RuleBasedStateMachine):
         """When something next happens by itself; None for never."""
         times = [each.ready_at for each in self.held("delayed")]
         times += [each.enqueued_at + self.queue.settings.message_retention_period for each in self.held(*WAITING)]
-        times += [lease.expires_at for lease in self.leases]
+        times += [lease.batch.expires_at for lease in self.leases]
         times += [each.expires_at for each in self.in_clients_hands()]
         due = self.batch_due()
         return min(times if due is None else [*times, due], default=None)
-
-    # What happens
 
     @rule(
         wait=WAITS,
@@ -167,14 +171,14 @@ class QueueMachine(RuleBasedStateMachine):
         if lease is None:
             return False
         assert self.queue.consumer is not None
-        assert len(lease.messages) == min(len(ready), self.queue.consumer.max_batch_size)
-        for each in lease.messages:
+        assert len(lease.batch.messages) == min(len(ready), self.queue.consumer.max_batch_size)
+        for each in lease.batch.messages:
             known = self.known[each.id]
             assert known.place == "ready", f"a message was delivered that is {known.place}"
             known.place = "leased"
             known.attempts += 1
             known.lease_id = ""
-        last = max(self.known[each.id].ready_at for each in lease.messages)
+        last = max(self.known[each.id].ready_at for each in lease.batch.messages)
         assert all(last <= each.ready_at for each in self.held("ready"))
         self.leases.append(lease)
         assert len(self.leases) <= concurrency
@@ -185,26 +189,35 @@ class QueueMachine(RuleBasedStateMachine):
     def settle(self, wait: float, data: st.DataObject, batch_call: str, throws: bool) -> None:
         self.now += wait
         lease = data.draw(st.sampled_from(self.leases))
-        result = DeliveryResult("exception" if throws else "ok", error="boom" if throws else "")
-        result.ack_all = batch_call == "ack all"
-        result.retry_all = batch_call.startswith("retry")
-        result.retry_all_delay = data.draw(DELAYS) if batch_call.endswith("later") else None
-        for each in lease.messages:
+        acks: set[str] = set()
+        retries: dict[str, int | None] = {}
+        retry_all_delay = data.draw(DELAYS) if batch_call.endswith("later") else None
+        for each in lease.batch.messages:
             call = data.draw(CALLS)
             if call == "ack":
-                result.explicit_acks.add(each.id)
+                acks.add(each.id)
             elif call != "none":
-                result.retry_messages[each.id] = data.draw(DELAYS) if call.endswith("later") else None
+                retries[each.id] = data.draw(DELAYS) if call.endswith("later") else None
+        result = Verdict(
+            "exception" if throws else "ok",
+            batch_call == "ack all",
+            batch_call.startswith("retry"),
+            retry_all_delay,
+            acks,
+            retries,
+            "boom" if throws else "",
+        )
         self.settle_lease(lease, result)
 
-    def settle_lease(self, lease: Lease, result: DeliveryResult) -> None:
+    def settle_lease(self, lease: Lease, result: Verdict) -> None:
         self.sweep()
-        consumer = self.queue.consumer or lease.consumer
-        most = consumer.max_concurrency or 250
-        before, full = min(self.queue.concurrency, most), len(self.held("ready")) >= consumer.max_batch_size
-        settlement = self.queue.settle(lease, result, self.now)
+        consumer = self.consumer or lease.settings
+        delivering = self.queue.consumer or lease.settings
+        most = delivering.max_concurrency or 250
+        before, full = min(self.queue.concurrency, most), len(self.held("ready")) >= delivering.max_batch_size
+        settlement = settle(self.queue, lease, result, self.now, consumer)
         self.leases.remove(lease)
-        self.check_settlement(lease.messages, result, settlement, consumer)
+        self.check_settlement(lease.batch.messages, result, settlement, consumer)
         self.check_that_it_ended(lease)
         if result.outcome == "ok":
             grown = min(before + 1, most) if full else before
@@ -214,8 +227,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     def check_settlement(
         self,
-        messages: Iterable[Message],
-        result: DeliveryResult,
+        messages: Iterable[Identified],
+        result: Verdict,
         settlement: Settlement,
         consumer: ConsumerSettings,
     ) -> None:
@@ -241,16 +254,19 @@ class QueueMachine(RuleBasedStateMachine):
             assert not found.keys() & ids(some)
             found.update((each.id, place) for each in some)
             self.end(some, place)
+        for each in (*settlement.dead, *settlement.dropped, *settlement.expired):
+            known = self.known[each.id]
+            assert (each.attempts, len(each.failures)) == (known.attempts, known.failures)
         assert found == expected
         assert len(found) == sum(map(len, (settlement.retried, *(some for _, some in places))))  # type: ignore[arg-type]
 
     def check_that_it_ended(self, lease: Lease) -> None:
         with pytest.raises(ValueError, match="ended already"):
-            self.queue.settle(lease, DeliveryResult(), self.now)
+            self.queue.settle(lease, Settlement(lease.batch.messages), self.now)
         with pytest.raises(ValueError, match="ended already"):
             self.queue.release(lease)
 
-    def verdict(self, each: Message, result: DeliveryResult, consumer: ConsumerSettings) -> str:
+    def verdict(self, each: Identified, result: Verdict, consumer: ConsumerSettings) -> str:
         """What must become of one message of a batch, by the book."""
         delay: int | None = consumer.retry_delay
         if each.id in result.explicit_acks:
@@ -278,7 +294,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue.release(lease)
         self.check_that_it_ended(lease)
         self.leases.remove(lease)
-        for each in lease.messages:
+        for each in lease.batch.messages:
             self.known[each.id].place = "ready"
             self.known[each.id].attempts -= 1
 
@@ -287,7 +303,7 @@ class QueueMachine(RuleBasedStateMachine):
     def finish_all(self) -> None:
         """Every handler returns, and the next batches go out at once."""
         for lease in list(self.leases):
-            self.settle_lease(lease, DeliveryResult())
+            self.settle_lease(lease, Verdict())
         while self.take_batch():
             pass
 
@@ -298,17 +314,11 @@ class QueueMachine(RuleBasedStateMachine):
 
     def pull_messages(self, number: int, visibility_ms: int) -> None:
         self.sweep()
-        consumer = self.queue.consumer
-        open_to_clients = (
-            consumer is not None and consumer.type == "http_pull" and not self.queue.settings.delivery_paused
-        )
         ready = self.held("ready")
-        pulled = self.queue.pull(self.now, number, visibility_ms)
-        assert len(pulled) == (min(len(ready), number) if open_to_clients else 0)
-        if open_to_clients:
-            self.puller = consumer
+        pulled = self.queue.pull(self.now, number, visibility_ms / 1000)
+        assert len(pulled) == min(len(ready), number)
         for each in pulled:
-            known = self.known[each.message.id]
+            known = self.known[each.entry.id]
             assert known.place == "ready", f"a message was pulled that is {known.place}"
             assert each.lease_id not in self.pulled
             assert (each.taken_at, each.expires_at) == (self.now, self.now + visibility_ms / 1000)
@@ -317,7 +327,7 @@ class QueueMachine(RuleBasedStateMachine):
             known.lease_id = each.lease_id
             self.pulled[each.lease_id] = each
         if pulled:
-            last = max(self.known[each.message.id].ready_at for each in pulled)
+            last = max(self.known[each.entry.id].ready_at for each in pulled)
             assert all(last <= each.ready_at for each in self.held("ready"))
 
     @precondition(lambda self: self.pulled)
@@ -338,8 +348,8 @@ class QueueMachine(RuleBasedStateMachine):
     def answer(self, acks: list[str], retries: list[tuple[str, int | None]]) -> None:
         self.sweep()
         # What each answer must do, one after the other; the first one for a lease ends it.
-        ended: list[Message] = []
-        result = DeliveryResult()
+        ended: list[Entry] = []
+        again: dict[str, int | None] = {}
         unknown, expired = [], []
         for lease_id, is_ack, delay in [(each, True, None) for each in acks] + [
             (each, False, d) for each, d in retries
@@ -351,20 +361,18 @@ class QueueMachine(RuleBasedStateMachine):
                 expired.append(lease_id)
             else:
                 known.lease_id = ""
-                ended.append(known.message)
+                ended.append(known.entry)
                 if not is_ack:
-                    result.retry_messages[known.message.id] = delay
+                    again[known.entry.id] = delay
         done = self.queue.acknowledge(acks, retries, self.now)
         assert (list(done.unknown), list(done.expired)) == (unknown, expired)
-        self.check_pulled(done, ended, result)
+        self.check_pulled(done, ended, Verdict(retry_messages=again))
 
-    def check_pulled(self, done: Acknowledgement, ended: list[Message], result: DeliveryResult) -> None:
-        assert [each.message for each in done.ended] == ended
-        assert not any(each.is_leased for each in done.ended)
+    def check_pulled(self, done: Ended, ended: list[Entry], result: Verdict) -> None:
+        assert [each.entry for each in done.leases] == ended
+        assert not any(each.is_leased for each in done.leases)
         if ended:
-            consumer = self.queue.consumer or self.puller
-            assert consumer is not None
-            self.check_settlement(ended, result, done.settlement, consumer)
+            self.check_settlement(ended, result, done.settlement, self.queue.puller)
 
     @precondition(lambda self: self.in_clients_hands())
     @rule(wait=WAITS)
@@ -380,27 +388,27 @@ class QueueMachine(RuleBasedStateMachine):
 
     def expire_pulled(self) -> None:
         over = [each for each in self.in_clients_hands() if each.expires_at <= self.now]
-        done = self.queue.expire_pulled(self.now)
+        done = self.queue.expire(self.now)
         assert (done is not None) == bool(over)
         if done is not None:
             self.sweep()
-            assert {each.lease_id for each in done.ended} == {each.lease_id for each in over}
-            self.check_pulled(done, [each.message for each in done.ended], DeliveryResult("lease_expired"))
+            assert {each.lease_id for each in done.leases} == {each.lease_id for each in over}
+            self.check_pulled(done, [each.entry for each in done.leases], Verdict("lease_expired"))
 
     def expire_due_leases(self) -> None:
-        over = [lease for lease in self.leases if lease.expires_at <= self.now]
+        over = [lease for lease in self.leases if lease.batch.expires_at <= self.now]
         if over:
             self.sweep()
         assert list(self.queue.expired_leases(self.now)) == over
         for lease in over:
-            self.settle_lease(lease, DeliveryResult("exceeded_wall_time"))
+            self.settle_lease(lease, Verdict("exceeded_wall_time"))
 
     @rule(wait=WAITS, indeed=SELDOM)
     def purge(self, wait: float, indeed: bool) -> None:
         self.now += wait
         if indeed:
             purged = self.queue.purge()
-            assert Counter(ids(purged)) == Counter(each.message.id for each in self.held(*WAITING))
+            assert Counter(ids(purged)) == Counter(each.entry.id for each in self.held(*WAITING))
             self.end(purged, "purged")
 
     @precondition(lambda self: self.held(*WAITING))
@@ -408,7 +416,7 @@ class QueueMachine(RuleBasedStateMachine):
     def purge_some(self, data: st.DataObject) -> None:
         chosen = set(data.draw(st.lists(st.sampled_from(list(self.known)), max_size=3)))
         purged = self.queue.purge(chosen)
-        assert set(ids(purged)) == {each.message.id for each in self.held(*WAITING) if each.message.id in chosen}
+        assert set(ids(purged)) == {each.entry.id for each in self.held(*WAITING) if each.entry.id in chosen}
         self.end(purged, "purged")
 
     @rule(wait=WAITS, paused=SELDOM, is_held=SELDOM)
@@ -425,11 +433,11 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(wait=WAITS, consumer=st.one_of(*[CONSUMERS] * 7, st.none()))
     def change_consumer(self, wait: float, consumer: ConsumerSettings | None) -> None:
         self.now += wait
-        self.queue.consumer = consumer
+        self.configure(consumer)
 
     @rule(steps=st.integers(1, 6), answers=st.sampled_from(["ok", "exception"]))
     def live(self, steps: int, answers: Literal["ok", "exception"]) -> None:
-        """Go from due time to due time, as a broker does, with a consumer that answers at once."""
+        """Go from due time to due time, as a driver does, with a consumer that answers at once."""
         for _ in range(steps):
             due = self.queue.next_due()
             if due is None:
@@ -437,9 +445,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.now = max(self.now, due)
             self.do_what_is_due()
             for lease in list(self.leases):
-                self.settle_lease(lease, DeliveryResult(answers))
-
-    # What must hold
+                self.settle_lease(lease, Verdict(answers))
 
     def do_what_is_due(self) -> None:
         self.advance()
@@ -449,16 +455,16 @@ class QueueMachine(RuleBasedStateMachine):
             pass
         self.advance()
         due = self.queue.next_due()
-        assert due is None or due > self.now, "the queue is not done: a broker would spin"
+        assert due is None or due > self.now, "the queue is not done: a driver would spin"
 
     def advance(self) -> None:
-        before = {each.message.id for each in self.known.values() if each.place == "expired"}
+        before = {each.entry.id for each in self.known.values() if each.place == "expired"}
         self.sweep()
         told = Counter(ids(self.queue.advance(self.now)))
         assert all(number == 1 for number in told.values())
         # Some may have expired in an earlier transition, which is told here too; nothing is told that did not expire.
         assert {each for each in told if self.known[each].place != "expired"} == set()
-        now_expired = {each.message.id for each in self.known.values() if each.place == "expired"} - before
+        now_expired = {each.entry.id for each in self.known.values() if each.place == "expired"} - before
         assert now_expired <= told.keys()
 
     @invariant()
@@ -468,11 +474,11 @@ class QueueMachine(RuleBasedStateMachine):
         ready, delayed, leased = self.held("ready"), self.held("delayed"), self.held("leased")
         waiting = ids(queue.waiting())
         assert len(waiting) == len(set(waiting))
-        assert set(waiting[: len(ready)]) == {each.message.id for each in ready}
-        assert set(waiting[len(ready) :]) == {each.message.id for each in delayed}
-        in_flight = [each.id for lease in queue.leases for each in lease.messages]
-        in_flight += [each.message.id for each in queue.pulled]
-        assert Counter(in_flight) == Counter(each.message.id for each in leased)
+        assert set(waiting[: len(ready)]) == {each.entry.id for each in ready}
+        assert set(waiting[len(ready) :]) == {each.entry.id for each in delayed}
+        in_flight = [each.id for lease in queue.leases for each in lease.batch.messages]
+        in_flight += [each.entry.id for each in queue.pulled]
+        assert Counter(in_flight) == Counter(each.entry.id for each in leased)
         assert list(queue.leases) == self.leases
         assert list(queue.pulled) == self.in_clients_hands()
         assert set(queue._pulled) == {each.lease_id for each in self.known.values() if each.lease_id}
@@ -486,11 +492,12 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def messages_are_what_the_model_says(self) -> None:
         for each in self.known.values():
-            assert each.message.place == PLACES.get(each.place, GONE)
-            assert each.message.attempts == each.attempts
-            assert len(each.message.failures) == each.failures
+            assert each.entry.place == PLACES.get(each.place, GONE)
+            assert each.entry.attempts == each.attempts
+            if each.place in HELD:
+                assert len(each.entry.failures) == each.failures
             if each.place in WAITING:
-                assert each.message.ready_at == each.ready_at
+                assert each.entry.ready_at == each.ready_at
 
     @invariant()
     def ready_messages_are_in_the_order_in_which_they_became_ready(self) -> None:
@@ -499,7 +506,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def metrics_are_those_of_the_model(self) -> None:
-        metrics = self.queue.metrics()
+        metrics = self.queue.backlog()
         there = self.held(*HELD)
         assert metrics.backlog_count == len(there)
         assert metrics.backlog_bytes == sum(each.size for each in there)
@@ -521,12 +528,12 @@ class PulledQueueMachine(QueueMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.queue.consumer = ConsumerSettings("http_pull", max_retries=2, dead_letter_queue="dead")
+        self.configure(ConsumerSettings("http_pull", max_retries=2, dead_letter_queue="dead"))
 
     @rule(wait=WAITS, consumer=CONSUMERS, to_worker=SELDOM)
     def change_consumer(self, wait: float, consumer: ConsumerSettings, to_worker: bool) -> None:
         self.now += wait
-        self.queue.consumer = replace(consumer, type="worker" if to_worker else "http_pull")
+        self.configure(replace(consumer, type="worker" if to_worker else "http_pull"))
 
     @rule(number=st.integers(1, 5), visibility_ms=VISIBILITIES, slow=st.sampled_from([0.0, 0.0, 1.0, 60.0]))
     def be_too_slow(self, number: int, visibility_ms: int, slow: float) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-from emulator.queues.memory.queue import Queue
-from emulator.queues.message import PulledMessage
+from emulator.queues.memory.queue import Pulled
 from emulator.queues.settings import ConsumerSettings, QueueSettings
-from tests.queues.memory.conversation import T, ids, message, messages, take
+from tests.queues.memory.conversation import PullQueue, T, ids, message, messages, retried, take
 
 VISIBILITY_MS = 30_000
 VISIBILITY = 30.0
@@ -15,31 +12,30 @@ VISIBILITY = 30.0
 
 def make_pull_queue(
     *, retries: int = 3, dlq: str | None = None, retry_delay: int = 0, retention: int = 345_600, size: int = 10
-) -> Queue:
+) -> PullQueue:
     consumer = ConsumerSettings(
         "http_pull", max_batch_size=size, max_retries=retries, dead_letter_queue=dlq, retry_delay=retry_delay
     )
-    return Queue("orders", QueueSettings(message_retention_period=retention), consumer)
+    queue = PullQueue("orders", QueueSettings(message_retention_period=retention))
+    queue.puller = consumer
+    return queue
 
 
-def pull(queue: Queue, now: float = T, number: int = 100, visibility_ms: int = VISIBILITY_MS) -> list[PulledMessage]:
-    return list(queue.pull(now, number, visibility_ms))
+def pull(queue: PullQueue, now: float = T, number: int = 100, visibility_ms: int = VISIBILITY_MS) -> list[Pulled]:
+    return list(queue.pull(now, number, visibility_ms / 1000))
 
 
-def pull_one(queue: Queue, now: float = T, visibility_ms: int = VISIBILITY_MS) -> PulledMessage:
+def pull_one(queue: PullQueue, now: float = T, visibility_ms: int = VISIBILITY_MS) -> Pulled:
     (pulled,) = pull(queue, now, visibility_ms=visibility_ms)
     return pulled
-
-
-# Pulling
 
 
 def test_a_pull_leases_at_most_as_many_messages_as_it_asks_for() -> None:
     queue = make_pull_queue()
     sent = messages(7)
     queue.enqueue(sent, T)
-    assert ids(each.message for each in pull(queue, number=5)) == ids(sent[:5])
-    assert ids(each.message for each in pull(queue, number=5)) == ids(sent[5:])
+    assert ids(each.entry for each in pull(queue, number=5)) == ids(sent[:5])
+    assert ids(each.entry for each in pull(queue, number=5)) == ids(sent[5:])
     assert (queue.ready_count, queue.in_flight_count) == (0, 7)
 
 
@@ -70,14 +66,14 @@ def test_each_message_has_a_lease_id_of_its_own() -> None:
 def test_a_pull_counts_as_an_attempt() -> None:
     queue = make_pull_queue()
     queue.enqueue(messages(1), T)
-    assert pull_one(queue).message.attempts == 1
+    assert pull_one(queue).entry.attempts == 1
 
 
 def test_a_message_is_not_pulled_twice_within_its_lease() -> None:
     queue = make_pull_queue()
     queue.enqueue(messages(1), T)
     pull_one(queue)
-    queue.expire_pulled(T + VISIBILITY - 0.001)
+    queue.expire(T + VISIBILITY - 0.001)
     assert pull(queue, T + VISIBILITY - 0.001) == []
 
 
@@ -88,27 +84,10 @@ def test_a_delayed_message_is_not_pulled_before_its_time() -> None:
     assert len(pull(queue, T + 10)) == 1
 
 
-def test_a_paused_queue_gives_nothing() -> None:
-    queue = make_pull_queue()
-    queue.enqueue(messages(1), T)
-    queue.settings = QueueSettings(delivery_paused=True)
-    assert pull(queue) == []
-
-
-@pytest.mark.parametrize("consumer", [None, ConsumerSettings("worker")])
-def test_a_queue_without_a_pull_consumer_gives_nothing(consumer: ConsumerSettings | None) -> None:
-    queue = Queue("orders", consumer=consumer)
-    queue.enqueue(messages(1), T)
-    assert pull(queue) == []
-
-
 def test_a_pull_consumer_gets_no_deliveries() -> None:
     queue = make_pull_queue(size=1)
     queue.enqueue(messages(5), T)
     assert queue.take_batch(T + 60) is None
-
-
-# Acknowledging
 
 
 def test_an_acked_message_is_gone() -> None:
@@ -116,7 +95,7 @@ def test_an_acked_message_is_gone() -> None:
     queue.enqueue(messages(2), T)
     first, second = pull(queue)
     done = queue.acknowledge([first.lease_id], [], T + 1)
-    assert ids(done.settlement.acked) == [first.message.id]
+    assert ids(done.settlement.acked) == [first.entry.id]
     assert list(queue.pulled) == [second]
     assert len(queue) == 1
 
@@ -126,9 +105,9 @@ def test_a_retried_message_is_ready_again() -> None:
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue)
     done = queue.acknowledge([], [(pulled.lease_id, None)], T + 1)
-    assert [(each.id, delay) for each, delay in done.settlement.retried] == [(pulled.message.id, 0)]
-    assert pull_one(queue, T + 1).message.attempts == 2
-    assert pulled.message.failures[0].outcome == "retry"
+    assert [(each.id, delay) for each, delay in done.settlement.retried] == [(pulled.entry.id, 0)]
+    assert pull_one(queue, T + 1).entry.attempts == 2
+    assert pulled.entry.failures[0].outcome == "retry"
 
 
 def test_a_retry_waits_for_its_own_delay_else_for_the_consumers() -> None:
@@ -136,8 +115,8 @@ def test_a_retry_waits_for_its_own_delay_else_for_the_consumers() -> None:
     queue.enqueue(messages(2), T)
     own, default = pull(queue)
     queue.acknowledge([], [(own.lease_id, 0), (default.lease_id, None)], T)
-    assert ids(each.message for each in pull(queue, T)) == [own.message.id]
-    assert ids(each.message for each in pull(queue, T + 60)) == [default.message.id]
+    assert ids(each.entry for each in pull(queue, T)) == [own.entry.id]
+    assert ids(each.entry for each in pull(queue, T + 60)) == [default.entry.id]
 
 
 def test_a_retry_past_max_retries_is_dead() -> None:
@@ -145,7 +124,7 @@ def test_a_retry_past_max_retries_is_dead() -> None:
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue)
     settlement = queue.acknowledge([], [(pulled.lease_id, 5)], T).settlement
-    assert (ids(settlement.dead), settlement.dead_letter_queue) == ([pulled.message.id], "orders-dlq")
+    assert (ids(settlement.dead), settlement.dead_letter_queue) == ([pulled.entry.id], "orders-dlq")
     assert len(queue) == 0
 
 
@@ -154,7 +133,7 @@ def test_unknown_lease_ids_are_told_and_change_nothing() -> None:
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue)
     done = queue.acknowledge(["nonsense"], [("more nonsense", 10)], T)
-    assert (list(done.unknown), list(done.ended)) == (["nonsense", "more nonsense"], [])
+    assert (list(done.unknown), list(done.leases)) == (["nonsense", "more nonsense"], [])
     assert list(queue.pulled) == [pulled]
 
 
@@ -180,31 +159,28 @@ def test_acks_are_accepted_when_the_consumer_is_gone() -> None:
     first, second = pull(queue)
     queue.consumer = None
     settlement = queue.acknowledge([first.lease_id], [(second.lease_id, None)], T).settlement
-    assert ids(settlement.acked) == [first.message.id]
-    assert settlement.retried == [(second.message, 7)]
-
-
-# Expiry
+    assert ids(settlement.acked) == [first.entry.id]
+    assert retried(settlement.retried) == [(second.entry.id, 7)]
 
 
 def test_a_message_that_is_not_acked_in_time_is_ready_again() -> None:
     queue = make_pull_queue()
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue)
-    assert queue.expire_pulled(T + VISIBILITY - 0.001) is None
-    expired = queue.expire_pulled(T + VISIBILITY)
+    assert queue.expire(T + VISIBILITY - 0.001) is None
+    expired = queue.expire(T + VISIBILITY)
     assert expired is not None
-    assert list(expired.ended) == [pulled]
-    assert pull_one(queue, T + VISIBILITY).message is pulled.message
+    assert list(expired.leases) == [pulled]
+    assert pull_one(queue, T + VISIBILITY).entry is pulled.entry
 
 
 def test_an_expired_lease_counts_as_an_attempt() -> None:
     queue = make_pull_queue()
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue)
-    queue.expire_pulled(T + VISIBILITY)
-    assert [attempt.outcome for attempt in pulled.message.failures] == ["lease_expired"]
-    assert pull_one(queue, T + VISIBILITY).message.attempts == 2
+    queue.expire(T + VISIBILITY)
+    assert [attempt.outcome for attempt in pulled.entry.failures] == ["lease_expired"]
+    assert pull_one(queue, T + VISIBILITY).entry.attempts == 2
 
 
 def test_past_max_retries_an_expired_lease_is_a_dead_letter() -> None:
@@ -212,7 +188,7 @@ def test_past_max_retries_an_expired_lease_is_a_dead_letter() -> None:
     queue.enqueue(messages(1), T)
     for attempt in range(2):
         pull_one(queue, T + attempt * VISIBILITY)
-        expired = queue.expire_pulled(T + (attempt + 1) * VISIBILITY)
+        expired = queue.expire(T + (attempt + 1) * VISIBILITY)
     assert expired is not None
     assert len(expired.settlement.dead) == 1
     assert len(queue) == 0
@@ -222,7 +198,7 @@ def test_an_expired_lease_waits_for_the_consumers_retry_delay() -> None:
     queue = make_pull_queue(retry_delay=10)
     queue.enqueue(messages(1), T)
     pull_one(queue)
-    queue.expire_pulled(T + VISIBILITY)
+    queue.expire(T + VISIBILITY)
     assert pull(queue, T + VISIBILITY + 9) == []
     assert len(pull(queue, T + VISIBILITY + 10)) == 1
 
@@ -233,9 +209,9 @@ def test_each_pull_has_its_own_visibility_timeout() -> None:
     (long,) = pull(queue, number=1, visibility_ms=60_000)
     (short,) = pull(queue, number=1, visibility_ms=500)
     assert queue.next_due() == queue.next_activity() == T + 0.5
-    expired = queue.expire_pulled(T + 0.5)
+    expired = queue.expire(T + 0.5)
     assert expired is not None
-    assert list(expired.ended) == [short]
+    assert list(expired.leases) == [short]
     assert list(queue.pulled) == [long]
     assert queue.next_activity() == T + 60
 
@@ -246,19 +222,16 @@ def test_a_lease_that_has_ended_does_not_expire() -> None:
     first, second = pull(queue)
     queue.acknowledge([first.lease_id], [(second.lease_id, 3_600)], T)
     assert queue.next_activity() == T + 3_600
-    assert queue.expire_pulled(T + VISIBILITY) is None
-
-
-# What comes too late
+    assert queue.expire(T + VISIBILITY) is None
 
 
 def test_a_late_ack_is_still_accepted() -> None:
     queue = make_pull_queue()
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue)
-    queue.expire_pulled(T + VISIBILITY)
+    queue.expire(T + VISIBILITY)
     done = queue.acknowledge([pulled.lease_id], [], T + VISIBILITY + 5)
-    assert ids(done.settlement.acked) == [pulled.message.id]
+    assert ids(done.settlement.acked) == [pulled.entry.id]
     assert (len(queue), queue.backlog_bytes) == (0, 0)
     assert pull(queue, T + 3_600) == []
 
@@ -267,7 +240,7 @@ def test_a_late_ack_is_accepted_while_the_retry_is_delayed() -> None:
     queue = make_pull_queue(retry_delay=600)
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue)
-    queue.expire_pulled(T + VISIBILITY)
+    queue.expire(T + VISIBILITY)
     assert queue.acknowledge([pulled.lease_id], [], T + VISIBILITY).settlement.acked
     assert (queue.delayed_count, len(queue)) == (0, 0)
 
@@ -277,14 +250,14 @@ def test_an_ack_after_the_time_but_before_anyone_looked_is_accepted() -> None:
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue)
     assert queue.acknowledge([pulled.lease_id], [], T + 2 * VISIBILITY).settlement.acked
-    assert queue.expire_pulled(T + 2 * VISIBILITY) is None
+    assert queue.expire(T + 2 * VISIBILITY) is None
 
 
 def test_a_late_ack_of_a_message_that_another_client_has_is_unknown() -> None:
     queue = make_pull_queue()
     queue.enqueue(messages(1), T)
     late = pull_one(queue)
-    queue.expire_pulled(T + VISIBILITY)
+    queue.expire(T + VISIBILITY)
     holder = pull_one(queue, T + VISIBILITY)
     done = queue.acknowledge([late.lease_id], [], T + VISIBILITY)
     assert (list(done.unknown), list(queue.pulled)) == ([late.lease_id], [holder])
@@ -294,7 +267,7 @@ def test_a_late_ack_of_a_message_that_a_worker_has_is_unknown() -> None:
     queue = make_pull_queue()
     queue.enqueue(messages(1), T)
     late = pull_one(queue)
-    queue.expire_pulled(T + VISIBILITY)
+    queue.expire(T + VISIBILITY)
     queue.consumer = ConsumerSettings("worker", max_batch_timeout=0)
     lease = take(queue, T + VISIBILITY)
     assert list(queue.acknowledge([late.lease_id], [], T + VISIBILITY).unknown) == [late.lease_id]
@@ -305,9 +278,9 @@ def test_a_late_retry_changes_nothing_and_is_told() -> None:
     queue = make_pull_queue()
     queue.enqueue(messages(1), T)
     late = pull_one(queue)
-    queue.expire_pulled(T + VISIBILITY)
+    queue.expire(T + VISIBILITY)
     done = queue.acknowledge([], [(late.lease_id, 600)], T + VISIBILITY)
-    assert (list(done.expired), list(done.ended), queue.ready_count) == ([late.lease_id], [], 1)
+    assert (list(done.expired), list(done.leases), queue.ready_count) == ([late.lease_id], [], 1)
 
 
 def test_a_late_ack_of_a_message_that_is_gone_is_unknown() -> None:
@@ -315,13 +288,10 @@ def test_a_late_ack_of_a_message_that_is_gone_is_unknown() -> None:
     for queue in (purged, expired, dead):
         queue.enqueue(messages(1), T)
         late = pull_one(queue)
-        queue.expire_pulled(T + VISIBILITY)
+        queue.expire(T + VISIBILITY)
         if queue is purged:
             queue.purge()
         assert list(queue.acknowledge([late.lease_id], [], T + 100).unknown) == [late.lease_id]
-
-
-# Beside the rest
 
 
 def test_a_purge_leaves_what_is_pulled() -> None:
@@ -339,7 +309,7 @@ def test_single_messages_can_be_purged() -> None:
     assert ids(queue.purge({sent[1].id, sent[3].id, "nonsense"})) == [sent[1].id, sent[3].id]
     assert ids(queue.waiting()) == ids([sent[0], sent[2]])
     assert (queue.ready_count, queue.delayed_count) == (2, 0)
-    assert ids(each.message for each in pull(queue, T + 60)) == ids([sent[0], sent[2]])
+    assert ids(each.entry for each in pull(queue, T + 60)) == ids([sent[0], sent[2]])
 
 
 def test_a_pulled_message_outlives_the_retention_period_in_flight_only() -> None:
@@ -347,9 +317,9 @@ def test_a_pulled_message_outlives_the_retention_period_in_flight_only() -> None
     queue.enqueue(messages(1), T)
     pulled = pull_one(queue, visibility_ms=90_000)
     assert queue.advance(T + 61) == []
-    expired = queue.expire_pulled(T + 90)
+    expired = queue.expire(T + 90)
     assert expired is not None
-    assert ids(expired.settlement.expired) == [pulled.message.id]
+    assert ids(expired.settlement.expired) == [pulled.entry.id]
 
 
 def test_what_is_remembered_of_ended_leases_does_not_pile_up() -> None:

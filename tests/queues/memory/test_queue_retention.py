@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from emulator.queues.memory.queue import Queue
 from emulator.queues.settings import QueueSettings
-from tests.queues.memory.conversation import T, ids, make_queue, message, messages, returned, take, threw
+from tests.queues.memory.conversation import T, ids, make_queue, message, messages, returned, settle, take, threw
 
 
 def test_a_ready_message_is_deleted_at_the_end_of_the_retention_period() -> None:
@@ -16,7 +16,7 @@ def test_a_ready_message_is_deleted_at_the_end_of_the_retention_period() -> None
     assert queue.advance(T + 59.999) == []
     assert queue.next_due() == T + 60
     assert ids(queue.advance(T + 60)) == ids(sent)
-    assert (len(queue), queue.metrics().backlog_bytes, queue.next_due()) == (0, 0, None)
+    assert (len(queue), queue.backlog().backlog_bytes, queue.next_due()) == (0, 0, None)
 
 
 def test_the_default_retention_is_four_days() -> None:
@@ -38,7 +38,7 @@ def test_a_message_that_waits_for_its_retry_is_deleted_too() -> None:
     queue = make_queue(retention=60, retry_delay=600)
     (sent,) = messages(1)
     queue.enqueue([sent], T)
-    queue.settle(take(queue), threw(), T + 1)
+    settle(queue, take(queue), threw(), T + 1)
     assert queue.next_due() == T + 60
     assert ids(queue.advance(T + 60)) == [sent.id]
 
@@ -55,14 +55,14 @@ def test_a_message_in_flight_is_not_deleted() -> None:
     queue.enqueue(messages(1), T)
     lease = take(queue)
     assert queue.advance(T + 60) == []
-    assert len(queue.settle(lease, returned(), T + 61).acked) == 1
+    assert len(settle(queue, lease, returned(), T + 61).acked) == 1
 
 
 def test_a_message_that_outlived_the_retention_period_in_flight_is_not_retried() -> None:
     queue = make_queue(retention=60)
     sent = messages(1)
     queue.enqueue(sent, T)
-    settlement = queue.settle(take(queue), threw(), T + 60)
+    settlement = settle(queue, take(queue), threw(), T + 60)
     assert (ids(settlement.expired), settlement.retried) == (ids(sent), [])
     assert len(queue) == 0
 
@@ -70,7 +70,7 @@ def test_a_message_that_outlived_the_retention_period_in_flight_is_not_retried()
 def test_a_message_out_of_retries_and_out_of_time_is_a_dead_letter() -> None:
     queue = make_queue(retention=60, retries=0, dlq="orders-dlq")
     queue.enqueue(messages(1), T)
-    settlement = queue.settle(take(queue), threw(), T + 60)
+    settlement = settle(queue, take(queue), threw(), T + 60)
     assert (len(settlement.dead), settlement.expired) == (1, [])
 
 
@@ -80,7 +80,7 @@ def test_an_expired_message_is_not_delivered_however_late_one_looks() -> None:
     queue.enqueue([old], T)
     queue.enqueue([new], T + 59)
     queue.settings = replace(queue.settings, delivery_paused=False)
-    assert ids(take(queue, T + 60).messages) == [new.id]
+    assert ids(take(queue, T + 60).batch.messages) == [new.id]
     assert ids(queue.advance(T + 60)) == [old.id]
 
 
@@ -100,7 +100,7 @@ def test_the_queue_has_nothing_to_do_about_expired_messages_in_flight() -> None:
     queue.enqueue(messages(1), T)
     lease = take(queue)
     queue.advance(T + 60)
-    assert queue.next_due() == lease.expires_at
+    assert queue.next_due() == lease.batch.expires_at
 
 
 def test_a_released_message_that_is_too_old_expires() -> None:

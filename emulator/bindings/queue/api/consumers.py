@@ -8,23 +8,22 @@ from emulator.bindings.queue.addresses import consumer_id, queue_id
 from emulator.bindings.queue.api.bodies import ConsumerBody, whole
 from emulator.bindings.queue.api.call import queue_of
 from emulator.bindings.queue.api.errors import QueueApiErrorCode
-from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, SessionView, iso
-from emulator.queues.memory.queue import Queue
+from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, iso
+from emulator.queues.declarations import QueueState
 from emulator.queues.settings import ConsumerSettings
 
 
-def consumer_shapes(session: SessionView, queue: Queue) -> list[dict[str, Any]]:
+def consumer_shapes(queue: QueueState) -> list[dict[str, Any]]:
     """The consumers of a queue as clients see them: one or none.
 
     wrangler looks for the worker's name in `script`, the SDKs in `script_name`.
     """
-    state = session.broker.state_of(queue.name)
-    settings = state.consumer
+    settings = queue.consumer
     if settings is None:
         return []
     shape: dict[str, Any] = {
         "consumer_id": consumer_id(queue.name),
-        "created_on": iso(state.consumer_set_at or 0.0),
+        "created_on": iso(queue.consumer_set_at or 0.0),
         "queue_id": queue_id(queue.name),
         "queue_name": queue.name,
         "type": settings.type,
@@ -38,7 +37,7 @@ def consumer_shapes(session: SessionView, queue: Queue) -> list[dict[str, Any]]:
     if settings.type == "http_pull":
         shape["settings"] = {**common, "visibility_timeout_ms": settings.visibility_timeout_ms}
     else:
-        shape["script"] = shape["script_name"] = state.worker
+        shape["script"] = shape["script_name"] = queue.worker
         shape["settings"] = {
             **common,
             "max_wait_time_ms": whole(settings.max_batch_timeout * 1000),
@@ -47,59 +46,58 @@ def consumer_shapes(session: SessionView, queue: Queue) -> list[dict[str, Any]]:
     return [shape]
 
 
-def list_consumers(call: Call, _body: None) -> Page:
+async def list_consumers(call: Call, _body: None) -> Page:
     """`GET .../consumers`."""
-    consumers = consumer_shapes(call.session, queue_of(call))
+    consumers = consumer_shapes(queue_of(call))
     return Page(consumers, 1, 100, len(consumers))
 
 
-def get_consumer(call: Call, _body: None) -> dict[str, Any]:
+async def get_consumer(call: Call, _body: None) -> dict[str, Any]:
     """`GET .../consumers/{consumer_id}`."""
     return _existing(call, queue_of(call))
 
 
-def create_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
+async def create_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
     """`POST .../consumers`. Refused if the queue already has one."""
     queue = queue_of(call)
     settings = _read(call, queue, body)
-    state = call.session.broker.state_of(queue.name)
-    if state.consumer is not None:
-        which = f"the worker {state.worker}" if state.consumer.type == "worker" else "of type http_pull"
+    if queue.consumer is not None:
+        which = f"the worker {queue.worker}" if queue.consumer.type == "worker" else "of type http_pull"
         text = f"queue {queue.name} already has a consumer, {which}; a queue has one at most"
         raise ApiError(409, QueueApiErrorCode.CONSUMER_EXISTS, text)
-    call.session.set_consumer(queue.name, settings, body.script_name)
+    await call.session.queues.set_consumer(queue.name, settings, body.script_name)
     call.report(f"consumer of {queue.name} added")
-    return _existing(call, queue)
+    return _existing(call, queue_of(call))
 
 
-def update_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
+async def update_consumer(call: Call, body: ConsumerBody) -> dict[str, Any]:
     """`PUT .../consumers/{consumer_id}`. Settings that are not given become the defaults."""
     queue = queue_of(call)
     _existing(call, queue)
     settings = _read(call, queue, body)
-    call.session.set_consumer(queue.name, settings, body.script_name)
+    await call.session.queues.set_consumer(queue.name, settings, body.script_name)
     call.report(f"consumer of {queue.name} changed")
-    return _existing(call, queue)
+    return _existing(call, queue_of(call))
 
 
-def delete_consumer(call: Call, _body: None) -> None:
+async def delete_consumer(call: Call, _body: None) -> None:
     """`DELETE .../consumers/{consumer_id}`. The queue keeps its messages."""
     queue = queue_of(call)
     _existing(call, queue)
-    call.session.remove_consumer(queue.name)
+    await call.session.queues.remove_consumer(queue.name)
     call.report(f"consumer of {queue.name} removed")
 
 
-def _existing(call: Call, queue: Queue) -> dict[str, Any]:
+def _existing(call: Call, queue: QueueState) -> dict[str, Any]:
     wanted = call.path.get("consumer_id", consumer_id(queue.name))
-    for shape in consumer_shapes(call.session, queue):
+    for shape in consumer_shapes(queue):
         if shape["consumer_id"] == wanted.lower():
             return shape
     text = f"Consumer not found: queue {queue.name} has no consumer with the id {wanted[:64]!r}"
     raise ApiError(404, QueueApiErrorCode.CONSUMER_NOT_FOUND, text)
 
 
-def _read(call: Call, queue: Queue, body: ConsumerBody) -> ConsumerSettings:
+def _read(call: Call, queue: QueueState, body: ConsumerBody) -> ConsumerSettings:
     """The settings in a body, once all of it has been checked."""
     settings = body.read()
     if settings.dead_letter_queue == queue.name:

@@ -23,7 +23,7 @@ from emulator.bindings.queue.api.bodies import (
 from emulator.bindings.queue.api.call import metrics_shape, queue_of
 from emulator.bindings.rest import Call
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.message import Message, Outgoing
+from emulator.queues.message import Message, NewMessage
 from emulator.queues.settings import DEFAULT_PULL_BATCH_SIZE
 from emulator.wire.codec import ContentType, encode
 
@@ -31,29 +31,31 @@ API_SOURCE: Final = "api"
 _CONTENT_TYPES: Final = ("json", "text")
 
 
-def push_message(call: Call, body: MessageBody) -> dict[str, Any]:
+async def push_message(call: Call, body: MessageBody) -> dict[str, Any]:
     """`POST .../messages`: send one."""
-    return _push(call, [_outgoing(body, "")], None)
+    return await _push(call, [_outgoing(body, "")], None)
 
 
-def push_batch(call: Call, body: BatchBody) -> dict[str, Any]:
+async def push_batch(call: Call, body: BatchBody) -> dict[str, Any]:
     """`POST .../messages/batch`: send 1 to 100 messages, all or none."""
     if not body.messages:
         raise QueueError(QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS, "messages is empty; a batch has 1 to 100")
     outgoing = [_outgoing(message, f"messages[{index}].") for index, message in enumerate(body.messages)]
-    return _push(call, outgoing, _seconds(body.delay_seconds, "delay_seconds", QueueErrorCode.BATCH_DELAY_INVALID))
+    return await _push(
+        call, outgoing, _seconds(body.delay_seconds, "delay_seconds", QueueErrorCode.BATCH_DELAY_INVALID)
+    )
 
 
-def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
+async def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
     """`POST .../messages/pull`: lease messages that are ready. Does not wait; there may be none."""
     name = queue_of(call).name
     batch_size = _count(body.batch_size, "batch_size")
     timeout_ms = (
         None if body.visibility_timeout_ms is None else _whole(body.visibility_timeout_ms, "visibility_timeout_ms")
     )
-    broker = call.session.broker
-    pulled = broker.pull(name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size, timeout_ms)
-    metrics = metrics_shape(broker.metrics(name))
+    queues = call.session.queues
+    pulled = await queues.pull(name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size, timeout_ms)
+    metrics = metrics_shape(await queues.backlog(name))
     return {
         "messages": [{**_shape(each.message), "lease_id": each.lease_id} for each in pulled],
         "message_backlog_count": metrics["backlog_count"],
@@ -61,7 +63,7 @@ def pull_messages(call: Call, body: PullBody) -> dict[str, Any]:
     }
 
 
-def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any]:
+async def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any]:
     """`POST .../messages/ack`. An unknown lease id is reported in `warnings`, and changes nothing."""
     retries = [
         (
@@ -70,46 +72,45 @@ def acknowledge_messages(call: Call, body: AcknowledgementBody) -> dict[str, Any
         )
         for index, retry in enumerate(body.retries)
     ]
-    done = call.session.broker.acknowledge(queue_of(call).name, [ack.lease_id for ack in body.acks], retries)
+    done = await call.session.queues.acknowledge(queue_of(call).name, [ack.lease_id for ack in body.acks], retries)
     warnings = dict.fromkeys(done.unknown, "unknown lease id: the message was settled, or leased again")
     warnings |= dict.fromkeys(done.expired, "the lease has expired: the message is back in its queue")
-    retried = len(done.result.retry_messages)
-    return {"ackCount": len(done.ended) - retried, "retryCount": retried, "warnings": warnings}
+    return {"ackCount": len(done.acked), "retryCount": len(done.retried), "warnings": warnings}
 
 
-def peek_messages(call: Call, body: PeekBody) -> dict[str, Any]:
+async def peek_messages(call: Call, body: PeekBody) -> dict[str, Any]:
     """`POST .../messages/peek`: look at waiting messages. `emulator` holds what production does not reveal."""
     batch_size = _count(body.batch_size, "batch_size")
-    messages = call.session.broker.peek(
+    messages = await call.session.queues.peek(
         queue_of(call).name, DEFAULT_PULL_BATCH_SIZE if batch_size is None else batch_size
     )
     return {"messages": [{**_shape(each), "ref": each.id, "emulator": _inside(each)} for each in messages]}
 
 
-def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
+async def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
     """`POST .../messages/purge`: delete messages by the refs that a peek gave."""
     refs = {each.ref for each in body.refs}
-    gone = {message.id for message in call.session.broker.purge_messages(queue_of(call).name, refs)}
+    gone = {message.id for message in await call.session.queues.purge_messages(queue_of(call).name, refs)}
     missing = (ref for ref in refs if ref not in gone)
     return {"errors": [], "warnings": dict.fromkeys(missing, "no waiting message has this ref")}
 
 
-def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
+async def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
     """`POST /emulator/queues/{queue_id}/redrive`, which Cloudflare does not have: give dead letters another chance."""
     name = queue_of(call).name
-    done = call.session.broker.redrive(name, body.to)
+    done = await call.session.queues.redrive(name, body.to)
     for target, moved in done.moved.items():
         call.report(f"{count(moved, 'message')} of {name} redriven to {target}")
     return {"moved": done.moved, "no_dead_letters": done.no_dead_letters, "orphans": done.orphans}
 
 
-def _push(call: Call, outgoing: list[Outgoing], batch_delay: int | None) -> dict[str, Any]:
+async def _push(call: Call, outgoing: list[NewMessage], batch_delay: int | None) -> dict[str, Any]:
     name = queue_of(call).name
-    metrics = call.session.broker.send(name, outgoing, source=API_SOURCE, batch_delay_seconds=batch_delay)
+    metrics = await call.session.queues.send(name, outgoing, source=API_SOURCE, batch_delay_seconds=batch_delay)
     return {"metadata": {"metrics": metrics_shape(metrics)}}
 
 
-def _outgoing(message: MessageBody, path: str) -> Outgoing:
+def _outgoing(message: MessageBody, path: str) -> NewMessage:
     if message.body is msgspec.UNSET:
         raise QueueError(QueueErrorCode.JSON_REQUEST_BODY_INVALID, f"{path}body is missing")
     if message.content_type not in _CONTENT_TYPES:
@@ -118,7 +119,7 @@ def _outgoing(message: MessageBody, path: str) -> Outgoing:
     content_type = cast("ContentType", message.content_type)
     delay = _seconds(message.delay_seconds, f"{path}delay_seconds", QueueErrorCode.MESSAGE_METADATA_INVALID)
     try:
-        return Outgoing(encode(message.body, content_type), content_type, delay)
+        return NewMessage(encode(message.body, content_type), content_type, delay)
     except TypeError as error:
         raise QueueError(QueueErrorCode.JSON_REQUEST_BODY_INVALID, f"{path}body: {error}") from None
 

@@ -11,6 +11,7 @@ import httpx
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import VirtualClock
+from emulator.base.coroutines import run_now
 from emulator.server.addresses import API_PREFIX
 from emulator.server.app import App
 from emulator.server.control.app import make_control
@@ -69,7 +70,11 @@ class Rest:
     def reconfigure(self, queues: dict[str, Any], **settings: Any) -> None:
         """Give the worker `shop` another configuration, as a saved file does."""
         self.configure("shop", queues, **settings)
-        self.session.reconfigure(0, self.read("shop"))
+        self.runner.run(self.session.reconfigure(0, self.read("shop")))
+
+    def bodies(self, queue: str) -> list[bytes]:
+        """The bodies of what waits in a queue."""
+        return [each.body for each in run_now(self.session.queues.waiting(queue))]
 
     def close(self) -> None:
         self.runner.run(self.client.aclose())

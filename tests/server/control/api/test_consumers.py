@@ -8,8 +8,6 @@ import pytest
 
 from tests.server.control.api.rest_client import Rest
 
-pytest_plugins = ["tests.server.control.api.rest_fixture"]
-
 WORKER = {"type": "worker", "script_name": "shop"}
 
 

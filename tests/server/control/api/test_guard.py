@@ -11,8 +11,6 @@ import pytest
 
 from tests.server.control.api.rest_client import Rest
 
-pytest_plugins = ["tests.server.control.api.rest_fixture"]
-
 BODY = {"queue_name": "tasks"}
 BEARER = {"authorization": "Bearer s3cret"}
 
@@ -25,7 +23,7 @@ def guarded(tmp_path: Path) -> Iterator[Rest]:
 
 
 def created(rest: Rest) -> bool:
-    return "tasks" in [queue.name for queue in rest.session.broker.queues]
+    return "tasks" in rest.session.queues.states
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:3000", "https://localhost:8787"])
@@ -141,7 +139,7 @@ def test_a_bug_of_ours_is_an_answer_too(rest: Rest, monkeypatch: pytest.MonkeyPa
     def break_down(_name: str) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(rest.session.broker, "metrics", break_down)
+    monkeypatch.setattr(rest.session.queues, "backlog", break_down)
     status, code, text = rest.refused("GET", f"{rest.path_of('jobs')}/metrics")
     assert (status, code) == (500, 15000)
     assert "RuntimeError: broken" in text

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from emulator.queues.message import Outgoing
+from emulator.base.coroutines import run_now
+from emulator.queues.message import NewMessage
 from emulator.server.addresses import API_PREFIX
 from emulator.wire.codec import encode
 from tests.server.control.api.rest_client import Rest
-
-pytest_plugins = ["tests.server.control.api.rest_fixture"]
 
 
 def pull(rest: Rest, path: str, **body: Any) -> list[dict[str, Any]]:
@@ -41,9 +40,9 @@ def test_a_pushed_message_can_be_pulled(rest: Rest) -> None:
 
 def test_text_is_pulled_as_it_is_and_all_else_as_base64(rest: Rest) -> None:
     path = rest.pull_queue()
-    broker = rest.session.broker
     for body, content_type in (("grüße", "text"), ({"a": 1}, "json"), (b"\x00\xff", "bytes"), ({1, 2}, "v8")):
-        broker.send("tasks", [Outgoing(encode(body, content_type), content_type)], source="shop")  # type: ignore[arg-type]
+        message = NewMessage(encode(body, content_type), content_type)  # type: ignore[arg-type]
+        rest.runner.run(rest.session.queues.send("tasks", [message], source="shop"))
     text, json, data, v8 = pull(rest, path)
     assert (text["body"], b64decode(json["body"]), b64decode(data["body"])) == ("grüße", b'{"a":1}', b"\x00\xff")
     assert v8["metadata"] == {"CF-Content-Type": "v8", "CF-sourceMessageSource": "worker"}
@@ -53,7 +52,7 @@ def test_a_pushed_message_is_delivered_to_the_worker(rest: Rest) -> None:
     rest.ask("POST", f"{rest.path_of('jobs')}/messages", {"body": "hello", "content_type": "text"})
     rest.settle()
     rest.settle()
-    assert rest.session.broker.queue("jobs-dlq").ready_count == 1
+    assert len(rest.bodies("jobs-dlq")) == 1
 
 
 def test_delays_are_the_messages_else_the_batchs(rest: Rest) -> None:
@@ -189,8 +188,8 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(rest: Rest, address: s
         if isinstance(ack, dict) and ack.get("lease_id") == "LEASE":
             ack["lease_id"] = message["lease_id"]
     assert rest.refused("POST", f"{path}/messages/{address}", body)[:2] == (400, code)
-    queue = rest.session.broker.queue("tasks")
-    assert (queue.ready_count, queue.in_flight_count) == (1, 1)
+    backlog = run_now(rest.session.queues.backlog("tasks"))
+    assert (len(rest.bodies("tasks")), backlog.backlog_count) == (1, 2)
 
 
 def test_a_peek_tells_why_a_message_died(rest: Rest) -> None:

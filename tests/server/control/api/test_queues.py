@@ -6,8 +6,6 @@ import pytest
 
 from tests.server.control.api.rest_client import QUEUES, Rest
 
-pytest_plugins = ["tests.server.control.api.rest_fixture"]
-
 NO_QUEUES: dict[str, list[object]] = {}
 
 
@@ -101,10 +99,10 @@ def test_settings_act_at_once(rest: Rest) -> None:
     rest.ask("PATCH", path, {"settings": {"delivery_paused": True}})
     rest.ask("POST", f"{path}/messages", {"body": 1})
     rest.advance(60)
-    assert rest.session.broker.queue("jobs").ready_count == 1
+    assert len(rest.bodies("jobs")) == 1
     rest.ask("PATCH", path, {"settings": {"delivery_paused": False}})
     rest.settle()
-    assert rest.session.broker.queue("jobs-dlq").ready_count == 1
+    assert len(rest.bodies("jobs-dlq")) == 1
 
 
 @pytest.mark.parametrize(

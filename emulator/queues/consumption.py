@@ -1,0 +1,146 @@
+"""What an engine delivers to and asks: runs consumers on batches, settles by the rules, and tells of it in events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from emulator.base.bus import Bus
+from emulator.base.clock import Clock
+from emulator.queues.declarations import QueueState
+from emulator.queues.events import (
+    BatchDelivered,
+    MessagesDeadLettered,
+    MessagesDropped,
+    MessagesForwarded,
+    MessagesSent,
+)
+from emulator.queues.message import Batch, Delivery, Leased, Message, Settlement, Verdict
+from emulator.queues.settings import ConsumerSettings
+from emulator.queues.settlement import CLIENT_LATE, Terms, settle, settle_leases
+
+Deliver = Callable[[Delivery], Awaitable[Verdict | None]]
+"""Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
+
+
+class Settler:
+    """Settles messages of the queues with these `states`, and tells of it. It is the arbiter of the session's engine.
+
+    A queue that has lost its consumer settles what was leased before by the settings that the consumer had.
+    """
+
+    def __init__(self, bus: Bus, clock: Clock, states: Mapping[str, QueueState]) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._states = states
+        self._pullers: dict[str, ConsumerSettings] = {}
+
+    def pulls(self, queue: str, consumer: ConsumerSettings) -> None:
+        """Note that clients pull from a queue under these settings."""
+        self._pullers[queue] = consumer
+
+    def settle_batch(self, batch: Batch, verdict: Verdict, consumer: ConsumerSettings) -> Settlement:
+        """What becomes of a batch that went to this consumer."""
+        return settle(batch.messages, batch.taken_at, verdict, self._terms(batch.queue, consumer))
+
+    def settle_leases(self, queue: str, leases: Sequence[Leased], verdict: Verdict) -> Settlement:
+        """What becomes of messages that clients have pulled."""
+        consumer = self._pullers.get(queue) or ConsumerSettings("http_pull")
+        return settle_leases(leases, verdict, self._terms(queue, consumer))
+
+    def lease_expired(self, queue: str, leases: Sequence[Leased]) -> Settlement:
+        return self.settle_leases(queue, leases, Verdict("lease_expired", error=CLIENT_LATE))
+
+    def leases_settled(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
+        taken_at = min(each.taken_at for each in leases)
+        messages = [each.message for each in leases]
+        self.tell_delivered(queue, self._states[queue].worker, messages, settlement, taken_at)
+
+    def messages_expired(self, queue: str, messages: Sequence[Message]) -> None:
+        self._bus.publish(MessagesDropped(queue, messages, "expired"))
+
+    def tell_sent(self, queue: str, messages: Sequence[Message], source: str) -> None:
+        """Tell that messages entered a queue."""
+        if self._bus.wants(MessagesSent):
+            self._bus.publish(MessagesSent(queue, messages, source))
+
+    def tell_delivered(
+        self, queue: str, worker: str, messages: Sequence[Message], settlement: Settlement, taken_at: float
+    ) -> None:
+        """Tell that messages were settled together, and what became of those that were not acked."""
+        if self._bus.wants(BatchDelivered):
+            duration = self._clock.now() - taken_at
+            event = BatchDelivered(queue, worker, messages, settlement.verdict, settlement, taken_at, duration)
+            self._bus.publish(event)
+        self._tell_lost(queue, settlement)
+
+    def tell_forwarded(self, queue: str, settlement: Settlement, taken_at: float) -> None:
+        """Tell that messages went to another session."""
+        self._bus.publish(MessagesForwarded(queue, settlement.acked, self._clock.now() - taken_at))
+        self._tell_lost(queue, settlement)
+
+    def _tell_lost(self, queue: str, settlement: Settlement) -> None:
+        if settlement.dropped:
+            self._bus.publish(MessagesDropped(queue, settlement.dropped, "retries"))
+        if settlement.expired:
+            self._bus.publish(MessagesDropped(queue, settlement.expired, "expired"))
+        if settlement.letters:
+            target = settlement.dead_letter_queue
+            self._bus.publish(MessagesDeadLettered(queue, target, settlement.letters))
+            self.tell_sent(target, settlement.letters, "dead letter")
+
+    def _terms(self, queue: str, consumer: ConsumerSettings) -> Terms:
+        state = self._states[queue]
+        consumer = state.consumer or consumer
+        target = self._states.get(consumer.dead_letter_queue or "")
+        letter_delay = 0 if target is None else target.settings.delivery_delay
+        return Terms(queue, consumer, self._clock.now(), state.settings.message_retention_period, letter_delay)
+
+
+class Consumption:
+    """Delivers the batches of a queue to a worker by `deliver`. They are settled by the settings of the consumer that
+    the queue has by then; `settings` count where it has none any more."""
+
+    def __init__(self, settler: Settler, queue: str, worker: str, settings: ConsumerSettings, deliver: Deliver) -> None:
+        self.worker = worker
+        self.settings = settings
+        self._settler = settler
+        self._queue = queue
+        self._deliver = deliver
+        self._running: dict[int, Delivery] = {}
+
+    def is_like(self, other: Consumption) -> bool:
+        """Whether the other one does the same."""
+        same = (self.worker, self.settings, self._deliver) == (other.worker, other.settings, other._deliver)
+        return same and type(self) is type(other)
+
+    async def deliver(self, batch: Batch) -> Settlement | None:
+        delivery = self._running[batch.id] = Delivery(batch.queue, batch.messages, batch.backlog)
+        verdict: Verdict | None
+        try:
+            verdict = await self._deliver(delivery)
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # A consumer tells its failures in the verdict; this one broke.
+            verdict = Verdict("exception", error=f"{type(error).__name__}: {error}")
+        finally:
+            del self._running[batch.id]
+        return None if verdict is None else self._settler.settle_batch(batch, verdict, self.settings)
+
+    def time_out(self, batch: Batch) -> Settlement:
+        delivery = self._running.get(batch.id)
+        so_far = Verdict() if delivery is None else delivery.so_far()
+        error = f"the handler ran longer than {batch.expires_at - batch.taken_at:,.0f} seconds"
+        return self._settler.settle_batch(batch, so_far.failed("exceeded_wall_time", error), self.settings)
+
+    def settled(self, batch: Batch, settlement: Settlement) -> None:
+        self._settler.tell_delivered(self._queue, self.worker, batch.messages, settlement, batch.taken_at)
+
+
+class Forwarding(Consumption):
+    """Takes the messages of a queue to the session that consumes it."""
+
+    def settled(self, batch: Batch, settlement: Settlement) -> None:
+        self._settler.tell_forwarded(self._queue, settlement, batch.taken_at)

@@ -1,0 +1,238 @@
+"""The embedded queue engine: queues in this process's memory and, where messages are to survive it, in a journal.
+
+None of its coroutines suspends, but for `close`: each is one step for everybody else, and may be run without an event
+loop's help (`emulator.base.coroutines.run_now`). Its methods are called on the event loop's thread.
+
+Every message enters a `Queue` by `enqueue` and leaves it by a settlement, a purge or a move. A `Driver` for each queue
+runs its deliveries and its timers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+from emulator.base.clock import Clock, WallClock
+from emulator.queues.checks import check_room
+from emulator.queues.contract import Arbiter, Recipient, Route
+from emulator.queues.declarations import QueueState
+from emulator.queues.errors import unknown_queue
+from emulator.queues.memory.driver import Driver, Subscription
+from emulator.queues.memory.entry import Entry, entry_of, look, look_at_all
+from emulator.queues.memory.journal import Journal
+from emulator.queues.memory.queue import Queue, Settled
+from emulator.queues.message import Backlog, Leased, Message, NewMessage, Settlement
+from emulator.queues.settings import ConsumerSettings
+
+CANCEL_SECONDS: Final = 1.0
+"""How long (in real time) a cancelled handler may take to end before it is left behind."""
+
+
+class MemoryEngine:
+    """See `emulator.queues.contract.QueueEngine`. `next_activity` and `in_flight` are its own.
+
+    With a `journal`, the queues and messages that it has recovered are there from `start` on, and what is accepted,
+    settled or changed is in it before the call returns. `random` gives lease ids their beginning; a test passes a
+    seeded one.
+    """
+
+    def __init__(
+        self, clock: Clock | None = None, *, journal: Journal | None = None, random: Random | None = None
+    ) -> None:
+        self._clock = clock or WallClock()
+        self._journal = journal
+        self._random = random or Random()
+        self._arbiter: Arbiter | None = None
+        self._drivers: dict[str, Driver] = {}
+        self._states: dict[str, QueueState] = {}
+        self._shown = MappingProxyType(self._states)
+        self._closed = False
+
+    @property
+    def states(self) -> Mapping[str, QueueState]:
+        return self._shown
+
+    async def start(self, arbiter: Arbiter) -> None:
+        self._arbiter = arbiter
+        if self._journal is not None:
+            now = self._clock.now()
+            for state, messages in self._journal.take_recovered():
+                self._apply(state).queue.restore(messages, now)
+
+    async def close(self, grace_seconds: float) -> None:
+        self._closed = True
+        for driver in self._drivers.values():
+            driver.stop()
+        running = [task for driver in self._drivers.values() for task, _ in driver.running.values()]
+        if not running:
+            return
+        _, pending = await asyncio.wait(running, timeout=grace_seconds)
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.wait(pending, timeout=CANCEL_SECONDS)
+
+    async def put(self, states: Sequence[QueueState]) -> None:
+        if self._journal is not None:
+            self._journal.changed(states)
+        for state in states:
+            self._apply(state)
+
+    async def drop(self, queue: str) -> None:
+        driver = self._driver(queue)
+        if self._journal is not None:
+            self._journal.deleted(queue, driver.queue.unsettled())
+        driver.stop()
+        for task, _ in driver.running.values():
+            task.cancel()
+        driver.queue.discard()
+        del self._drivers[queue], self._states[queue]
+
+    async def send(
+        self,
+        queue: str,
+        messages: Sequence[NewMessage],
+        ids: Sequence[str],
+        *,
+        at: float,
+        delay_seconds: float,
+        source: str,
+    ) -> Backlog:
+        driver = self._drivers.get(queue)
+        if driver is None:
+            raise unknown_queue(queue)
+        held = driver.queue
+        check_room(queue, held.backlog_bytes, messages)
+        ready_at = at + delay_seconds
+        entries: list[Entry] = []
+        # A comprehension, which is a call of its own, would make a send of one message 4 % slower; strict=True 2 %.
+        for message_id, message in zip(ids, messages):  # noqa: B905
+            own = message.delay_seconds
+            due = ready_at if own is None else at + own
+            entries.append(Entry(message_id, message.body, message.content_type, source, at, at, due))
+        if self._journal is not None:
+            self._journal.enqueued(queue, entries)
+        held.enqueue(entries, at)
+        driver.wake()
+        return held.backlog()
+
+    async def insert(self, queue: str, messages: Sequence[Message]) -> None:
+        driver = self._driver(queue)
+        entries = [entry_of(message) for message in messages]
+        if self._journal is not None:
+            self._journal.enqueued(queue, entries)
+        self._enqueue(driver, entries)
+
+    async def consume(self, queue: str, settings: ConsumerSettings, recipient: Recipient) -> Subscription:
+        driver = self._driver(queue)
+        subscription = Subscription(driver, settings, recipient)
+        driver.subscribe(subscription)
+        return subscription
+
+    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[Leased]:
+        driver = self._driver(queue)
+        now = self._clock.now()
+        driver.catch_up(now)
+        pulled = driver.queue.pull(now, count, visibility_seconds)
+        driver.wake()
+        return [each.look() for each in pulled]
+
+    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[Leased]:
+        return [each.look() for each in self._driver(queue).queue.find_pulled(lease_ids, self._clock.now())]
+
+    async def settle(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
+        driver = self._driver(queue)
+        ended = driver.queue.end_pulled([each.lease_id for each in leases])
+        driver.settle_pulled(ended, leases, settlement, self._clock.now())
+        driver.wake()
+
+    async def peek(self, queue: str, count: int | None = None) -> Sequence[Message]:
+        driver = self._driver(queue)
+        driver.catch_up(self._clock.now())
+        return look_at_all(islice(driver.queue.waiting(), count))
+
+    async def backlog(self, queue: str) -> Backlog:
+        driver = self._driver(queue)
+        driver.delete_expired(self._clock.now())
+        return driver.queue.backlog()
+
+    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[Message]:
+        driver = self._driver(queue)
+        purged = driver.queue.purge(ids)
+        if purged and self._journal is not None:
+            self._journal.settled(queue, purged)
+        driver.wake()
+        return look_at_all(purged)
+
+    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[Message]]:
+        driver = self._driver(queue)
+        driver.catch_up(self._clock.now())
+        leaving: dict[str, list[Entry]] = {}
+        entering: dict[str, list[Message]] = {}
+        for entry in driver.queue.waiting():
+            routed = route(look(entry))
+            if routed is not None:
+                target, message = routed
+                leaving.setdefault(target, []).append(entry)
+                entering.setdefault(target, []).append(message)
+        entries = {target: [entry_of(message) for message in messages] for target, messages in entering.items()}
+        if self._journal is not None:
+            self._journal.moved(queue, {target: (leaving[target], entries[target]) for target in entries})
+        for target, messages_there in entries.items():
+            driver.queue.withdraw(leaving[target])
+            self._enqueue(self._driver(target), messages_there)
+        if entries:
+            driver.wake()
+        return entering
+
+    def next_activity(self) -> float | None:
+        """When something is due next, but for the deletion of messages that are older than the retention period; None:
+        nothing is. In seconds since the epoch."""
+        due = (driver.queue.next_activity() for driver in self._drivers.values())
+        return min((each for each in due if each is not None), default=None)
+
+    def in_flight(self, queue: str) -> Sequence[Message]:
+        """What a handler has and has not settled yet, or a client that pulls. Raises QueueError 10104 when there is no
+        such queue."""
+        held = self._driver(queue).queue
+        leased = [entry for lease in held.leases for entry in lease.entries]
+        return look_at_all([*leased, *(each.entry for each in held.pulled)])
+
+    def _driver(self, name: str) -> Driver:
+        driver = self._drivers.get(name)
+        if driver is None:
+            raise unknown_queue(name)
+        return driver
+
+    def _apply(self, state: QueueState) -> Driver:
+        driver = self._drivers.get(state.name)
+        if driver is None:
+            assert self._arbiter is not None, "start() comes first"
+            first_serial = 0 if self._journal is None else self._random.getrandbits(48)
+            queue = Queue(state.name, first_serial=first_serial)
+            driver = self._drivers[state.name] = Driver(queue, self._clock, self._arbiter, self._keep)
+            driver.stopped = self._closed
+        else:
+            driver.wake()
+        self._states[state.name] = state
+        driver.queue.settings = state.settings
+        return driver
+
+    def _enqueue(self, driver: Driver, entries: Sequence[Entry]) -> None:
+        driver.queue.enqueue(entries, self._clock.now())
+        driver.wake()
+
+    def _keep(self, queue: str, settled: Settled, settlement: Settlement | None, now: float) -> None:
+        letters = settlement.letters if settlement is not None else ()
+        target = settlement.dead_letter_queue if settlement is not None and letters else ""
+        entries = [entry_of(each) for each in letters]
+        if self._journal is not None:
+            self._journal.settled(queue, settled.gone, settled.again, target, entries)
+        if entries:
+            # A settlement cannot be refused: the queue is not written down here, the letters make it in the journal.
+            driver = self._drivers.get(target) or self._apply(QueueState(target, now, now))
+            self._enqueue(driver, entries)

@@ -1,0 +1,402 @@
+"""The queue service of a session: the one door to its queues, for bindings, REST, configurations and the testing kit.
+
+It adds to an engine what no engine knows: ids, the service's checks and error codes, what becomes of messages by what
+was said of them, who consumes which queue, and events. Everything that it hands out is a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any, Final
+
+import msgspec
+
+from emulator.base.bus import Bus
+from emulator.base.clock import Clock, WallClock
+from emulator.queues import declarations
+from emulator.queues.checks import check_number, check_send
+from emulator.queues.consumption import Consumption, Deliver, Forwarding, Settler
+from emulator.queues.contract import QueueEngine, Subscription
+from emulator.queues.declarations import Declared, QueueState
+from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
+from emulator.queues.events import (
+    ConsumerChanged,
+    MessagesDropped,
+    MessagesSent,
+)
+from emulator.queues.message import (
+    Acknowledgement,
+    Backlog,
+    Leased,
+    Message,
+    NewMessage,
+    Redrive,
+)
+from emulator.queues.settings import (
+    DEFAULT_PULL_BATCH_SIZE,
+    DELAY_SECONDS,
+    MAX_BATCH_COUNT,
+    PULL_BATCH_SIZE,
+    VISIBILITY_TIMEOUT_MS,
+    ConsumerSettings,
+    QueueSettings,
+)
+from emulator.queues.settlement import answer, moved
+
+FORWARDING: Final = ConsumerSettings(max_batch_size=MAX_BATCH_COUNT, max_batch_timeout=0, max_concurrency=1)
+"""How messages are taken that go to another session: at once, and one batch after the other, so that they stay in
+order."""
+
+_ID_BYTES: Final = 16
+
+
+class Queues:
+    """The queues of `engine`. `random` gives message ids; a test passes a seeded one.
+
+    Methods are called on the event loop's thread. They raise QueueError: 10104 for a queue that there is not, and what
+    else the service refuses. Those that change queues or messages may raise 10251 and 15000 when that cannot be kept;
+    nothing has changed then.
+    """
+
+    def __init__(self, engine: QueueEngine, bus: Bus, clock: Clock | None = None, random: Random | None = None) -> None:
+        self._engine = engine
+        self._bus = bus
+        self._clock = clock or WallClock()
+        self._bits = (random or Random()).getrandbits
+        self._states = engine.states
+        self._workers: dict[str, Deliver] = {}
+        self._held: set[str] = set()
+        self._forwards: dict[str, tuple[Deliver, str]] = {}
+        self._consumptions: dict[str, tuple[Consumption, Subscription]] = {}
+        self._settler = Settler(bus, self._clock, engine.states)
+        self._changing = asyncio.Lock()
+        """Held from the reading of states to the putting of others in their place."""
+
+    @property
+    def states(self) -> Mapping[str, QueueState]:
+        """What is known of each queue beside its messages, in the order of their creation."""
+        return self._states
+
+    def state_of(self, name: str) -> QueueState:
+        """What is known of a queue beside its messages."""
+        state = self._states.get(name)
+        if state is None:
+            raise unknown_queue(name)
+        return state
+
+    async def start(self) -> None:
+        """Begin, with the queues and messages that an earlier run has left."""
+        await self._engine.start(self._settler)
+
+    async def close(self, grace_seconds: float) -> None:
+        """Deliver no more, let the deliveries under way end for at most `grace_seconds` of real time, then cancel
+        them."""
+        await self._engine.close(grace_seconds)
+
+    def attach(self, worker: str, deliver: Deliver) -> None:
+        """Let `deliver` carry batches to the worker of that name, where queues come to be consumed by it."""
+        self._workers[worker] = deliver
+
+    def hold(self, worker: str, *, held: bool) -> None:
+        """Let the deliveries to a worker wait while its code does not load, and go on when it does."""
+        (self._held.add if held else self._held.discard)(worker)
+        for consumption, subscription in self._consumptions.values():
+            if consumption.worker == worker:
+                subscription.hold(held)
+
+    async def begin(self, configurations: Sequence[Declared]) -> Mapping[str, str]:
+        """Make the queues that the configurations of the workers name, and let all queues deliver to their consumers.
+        Returns the queues that have lost theirs since an earlier run, with the worker that it was."""
+        async with self._changing:
+            beginning = declarations.begin(self.states, configurations, self._clock.now())
+            await self._put(beginning.put)
+            for name in list(self.states):
+                await self._connect(name)
+            await self._drop_unnamed(configurations)
+        return beginning.lost
+
+    async def change(self, old: Declared, new: Declared, configurations: Sequence[Declared]) -> None:
+        """The configuration of a worker has become another; `configurations` are those of all workers now. Messages
+        stay, and so does a queue that nothing names any more, for as long as it has messages."""
+        async with self._changing:
+            await self._put(declarations.change(self.states, old, new, self._clock.now()))
+            await self._drop_unnamed(configurations)
+
+    async def create_queue(self, name: str, settings: QueueSettings | None = None) -> bool:
+        """Make a queue for a client. False, and nothing changed, when it was made this way before.
+
+        A queue that is there because a configuration names it can be made once: in production somebody has to.
+        """
+        async with self._changing:
+            states = declarations.create(self.states, name, settings or QueueSettings(), self._clock.now())
+            await self._put(states)
+        return bool(states)
+
+    async def update_queue(self, name: str, settings: QueueSettings) -> None:
+        """Give a queue settings; they act at once."""
+        async with self._changing:
+            await self._put(declarations.update(self.state_of(name), settings, self._clock.now()))
+
+    async def pause(self, name: str) -> None:
+        """Stop deliveries of a queue. It still accepts messages."""
+        await self.update_queue(name, replace(self.state_of(name).settings, delivery_paused=True))
+
+    async def resume(self, name: str) -> None:
+        """Deliver again."""
+        await self.update_queue(name, replace(self.state_of(name).settings, delivery_paused=False))
+
+    async def delete_queue(self, name: str) -> None:
+        """Forget a queue, its messages and its consumer."""
+        async with self._changing:
+            await self._drop(name)
+
+    async def set_consumer(self, name: str, settings: ConsumerSettings, worker: str) -> None:
+        """Let a worker (for type `http_pull`, any client: `worker` is empty) consume a queue, or change how it does.
+        The dead letter queue is made too. What is in flight is settled by the new settings."""
+        self.state_of(name)
+        async with self._changing:
+            await self._put(declarations.set_consumer(self.states, name, settings, worker, self._clock.now()))
+
+    async def remove_consumer(self, name: str) -> None:
+        """Leave a queue without a consumer: it keeps its messages. What is in flight runs on."""
+        async with self._changing:
+            await self._put(declarations.remove_consumer(self.state_of(name), self._clock.now()))
+
+    async def forward(self, name: str, deliver: Deliver | None, to: str = "") -> None:
+        """While a queue has no consumer here, let `deliver` take its messages to where it has one, described by `to`;
+        None: they wait."""
+        self.state_of(name)
+        if deliver is None:
+            self._forwards.pop(name, None)
+        else:
+            self._forwards[name] = (deliver, to)
+        async with self._changing:
+            await self._connect(name)
+
+    def forwarded_to(self, name: str) -> str:
+        """Where the messages of a queue go that has no consumer here; empty where they wait."""
+        forward = self._forwards.get(name)
+        return "" if forward is None or self.state_of(name).consumer is not None else forward[1]
+
+    async def accept(self, name: str, messages: Sequence[Message]) -> None:
+        """Take over messages that another session has forwarded: at once, with the same ids, attempts fresh."""
+        now = self._clock.now()
+        accepted = [
+            msgspec.structs.replace(each, enqueued_at=now, ready_at=now, attempts=0, failures=()) for each in messages
+        ]
+        await self._engine.insert(name, accepted)
+        self._settler.tell_sent(name, accepted, "forwarded")
+
+    def send(
+        self,
+        name: str,
+        messages: Sequence[NewMessage],
+        *,
+        source: str,
+        batch_delay_seconds: int | None = None,
+        producer_delay_seconds: int | None = None,
+    ) -> Coroutine[Any, Any, Backlog]:
+        """Accept messages into a queue, all or none, and return its backlog. To be awaited at once.
+
+        The delay of a message is its own, else the batch's, else the producer's, else the queue's; 0 is a value.
+        """
+        state = self._states.get(name)
+        if state is None:
+            raise unknown_queue(name)
+        delay = state.settings.delivery_delay
+        if batch_delay_seconds is not None:
+            delay = batch_delay_seconds
+        elif producer_delay_seconds is not None:
+            delay = producer_delay_seconds
+        check_send(messages, batch_delay_seconds)
+        size = _ID_BYTES * len(messages)
+        digits = self._bits(8 * size).to_bytes(size, "big")
+        ids = [digits.hex()] if size == _ID_BYTES else digits.hex(",", _ID_BYTES).split(",")
+        now = self._clock.now()
+        sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
+        if not self._bus.wants(MessagesSent):
+            return sending
+        return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source)
+
+    async def _send_and_tell(
+        self, sending: Coroutine[Any, Any, Backlog], name: str, messages: Sequence[Message], source: str
+    ) -> Backlog:
+        backlog = await sending
+        self._settler.tell_sent(name, messages, source)
+        return backlog
+
+    async def pull(
+        self, name: str, batch_size: int = DEFAULT_PULL_BATCH_SIZE, visibility_timeout_ms: int | None = None
+    ) -> Sequence[Leased]:
+        """Lease up to `batch_size` (1 to 100) ready messages to a client, at once and possibly none.
+
+        A lease holds for `visibility_timeout_ms`, without one for as long as the consumer's settings say. Refused when
+        the queue has no `http_pull` consumer, is paused, or a number is out of range.
+        """
+        state = self.state_of(name)
+        consumer = state.consumer
+        if consumer is None or consumer.type != "http_pull":
+            raise QueueError(
+                QueueErrorCode.HTTP_PULL_NOT_ENABLED,
+                f"Queue {name} has no consumer of type http_pull, so it cannot be pulled from",
+            )
+        if visibility_timeout_ms is None:
+            visibility_timeout_ms = consumer.visibility_timeout_ms
+        check_number("batch_size", batch_size, PULL_BATCH_SIZE)
+        check_number("visibility_timeout_ms", visibility_timeout_ms, VISIBILITY_TIMEOUT_MS)
+        if state.settings.delivery_paused:
+            raise QueueError(
+                QueueErrorCode.QUEUE_DELIVERY_PAUSED, f"queue_delivery_paused: delivery of queue {name} is paused"
+            )
+        self._settler.pulls(name, consumer)
+        return await self._engine.pull(name, batch_size, visibility_timeout_ms / 1000)
+
+    async def acknowledge(
+        self, name: str, acks: Iterable[str], retries: Iterable[tuple[str, int | None]] = ()
+    ) -> Acknowledgement:
+        """End leases of pulled messages, by lease id: `acks` are done, `retries` come back after their delay in seconds
+        (None: the consumer's). Refused, with nothing changed, when a delay is out of range."""
+        self.state_of(name)
+        acks, retries = list(acks), list(retries)
+        for _, delay_seconds in retries:
+            if delay_seconds is not None:
+                check_number("delay_seconds", delay_seconds, DELAY_SECONDS, QueueErrorCode.MESSAGE_METADATA_INVALID)
+        leases = await self._engine.leases(name, [*acks, *(lease_id for lease_id, _ in retries)])
+        said = answer(leases, acks, retries)
+        if said.ended:
+            settlement = self._settler.settle_leases(name, said.ended, said.verdict)
+            await self._engine.settle(name, said.ended, settlement)
+        again = said.verdict.retry_messages
+        return Acknowledgement(
+            [each.lease_id for each in said.ended if each.message.id not in again],
+            [each.lease_id for each in said.ended if each.message.id in again],
+            said.unknown,
+            said.expired,
+        )
+
+    async def peek(self, name: str, count: int) -> Sequence[Message]:
+        """The first `count` (1 to 100) messages that wait in a queue, delayed ones last. They stay as they are."""
+        check_number("batch_size", count, PULL_BATCH_SIZE)
+        return await self._engine.peek(name, count)
+
+    async def waiting(self, name: str) -> Sequence[Message]:
+        """Everything that waits in a queue, in the same order."""
+        return await self._engine.peek(name)
+
+    async def backlog(self, name: str) -> Backlog:
+        """The backlog of a queue."""
+        return await self._engine.backlog(name)
+
+    async def purge(self, name: str) -> int:
+        """Delete what waits in a queue, delayed messages included. Returns how many there were."""
+        async with self._changing:
+            await self._put([replace(self.state_of(name), purged_at=self._clock.now())])
+        return len(self._purged(name, await self._engine.purge(name)))
+
+    async def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[Message]:
+        """Delete the messages called `ids` where they wait in a queue. Returns those that did."""
+        return self._purged(name, await self._engine.purge(name, ids))
+
+    async def redrive(self, name: str, to: str | None = None) -> Redrive:
+        """Move the dead letters that wait in a queue back to the queues that they came from, or everything that waits
+        in it to the queue `to`: at once, with the same ids, attempts fresh.
+
+        What is in flight stays. Refused, with nothing moved, when `to` is the queue itself.
+        """
+        self.state_of(name)
+        if to is not None and self.state_of(to).name == name:
+            text = f"to is {to!r}; a queue cannot be redriven to itself"
+            raise QueueError(QueueErrorCode.JSON_REQUEST_BODY_INVALID, text)
+        now = self._clock.now()
+        orphans: dict[str, int] = {}
+        no_dead_letters = 0
+
+        def route(message: Message) -> tuple[str, Message] | None:
+            nonlocal no_dead_letters
+            letter = message.dead_letter
+            target = to or (letter.queue if letter is not None else None)
+            if target is None:
+                no_dead_letters += 1
+                return None
+            state = self.states.get(target)
+            if state is None:
+                orphans[target] = orphans.get(target, 0) + 1
+                return None
+            return target, moved(message, now, state.settings.delivery_delay)
+
+        entered = await self._engine.move(name, route)
+        for target, messages in entered.items():
+            self._settler.tell_sent(target, messages, "redrive")
+        return Redrive({target: len(messages) for target, messages in entered.items()}, no_dead_letters, orphans)
+
+    async def _put(self, states: Sequence[QueueState]) -> None:
+        """Let queues be as `states` say, deliver accordingly, and tell whose consumer has changed."""
+        if not states:
+            return
+        before = {state.name: self.states.get(state.name) for state in states}
+        await self._engine.put(states)
+        for state in states:
+            await self._connect(state.name)
+            old = before[state.name]
+            if state.consumer != (None if old is None else old.consumer):
+                self._bus.publish(ConsumerChanged(state.name))
+
+    async def _connect(self, name: str) -> None:
+        """Let a queue deliver to the consumer that it has, or to the session that has one, or to nobody."""
+        wanted = self._wanted(name)
+        there = self._consumptions.get(name)
+        if there is not None:
+            consumption, subscription = there
+            if wanted is not None and wanted.is_like(consumption):
+                return
+            subscription.close()
+            del self._consumptions[name]
+        if wanted is not None:
+            subscription = await self._engine.consume(name, wanted.settings, wanted)
+            self._consumptions[name] = (wanted, subscription)
+            if wanted.worker in self._held:
+                subscription.hold(True)
+
+    def _wanted(self, name: str) -> Consumption | None:
+        state = self.state_of(name)
+        if state.consumer is None:
+            forward = self._forwards.get(name)
+            return None if forward is None else Forwarding(self._settler, name, "", FORWARDING, forward[0])
+        deliver = self._workers.get(state.worker)
+        if state.consumer.type != "worker" or deliver is None:
+            return None
+        return Consumption(self._settler, name, state.worker, state.consumer, deliver)
+
+    async def _drop(self, name: str) -> None:
+        await self._engine.drop(name)
+        self._consumptions.pop(name, None)
+        self._forwards.pop(name, None)
+
+    async def _drop_unnamed(self, configurations: Sequence[Declared]) -> None:
+        for name in declarations.unnamed(self.states, configurations):
+            if not (await self._engine.backlog(name)).backlog_count:
+                await self._drop(name)
+
+    def _purged(self, name: str, messages: Sequence[Message]) -> Sequence[Message]:
+        if messages:
+            self._bus.publish(MessagesDropped(name, messages, "purged"))
+        return messages
+
+
+def _sent(messages: Sequence[NewMessage], ids: Sequence[str], now: float, delay: float, source: str) -> list[Message]:
+    """New messages as they are in their queue."""
+    return [
+        Message(
+            message_id,
+            message.body,
+            message.content_type,
+            now,
+            now,
+            now + (delay if message.delay_seconds is None else message.delay_seconds),
+            source=source,
+        )
+        for message_id, message in zip(ids, messages, strict=True)
+    ]

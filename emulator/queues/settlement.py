@@ -1,0 +1,166 @@
+"""What becomes of leased messages: the rules that every queue engine obeys, without an engine.
+
+For each message of a batch the first row that speaks of it decides whether it is acked:
+
+    | said by                                          | acked | again | its delay, the first that is given      |
+    | ------------------------------------------------ | ----- | ----- | --------------------------------------- |
+    | the message's own `ack()`                        | yes   |       |                                         |
+    | the message's own `retry()`                      |       | yes   | its own, `retryAll()`'s, the consumer's |
+    | `ackAll()`                                       | yes   |       |                                         |
+    | `retryAll()`                                     |       | yes   | `retryAll()`'s, the consumer's          |
+    | the handler returned                             | yes   |       |                                         |
+    | it threw, ran out of time, or the lease expired  |       | yes   | the consumer's                          |
+
+So an ack outlives a throw. A message that is wanted again has failed once more, and then the first row that fits says
+where it goes:
+
+    | it was delivered `1 + max_retries` times, and there is a dead letter queue   | dead: a letter in that queue |
+    | it was delivered `1 + max_retries` times                                     | dropped                      |
+    | it is older than the retention period                                        | expired: dropped             |
+    | otherwise                                                                    | waits again, for its delay   |
+
+What was decided about messages of another batch means nothing. The runtime that worker code runs in sees to it that a
+message is not acked and retried at once, nor a batch; see `emulator_runtime.workers.queue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from emulator.queues.message import Attempt, DeadLetter, Leased, Message, Settlement, Verdict
+from emulator.queues.settings import ConsumerSettings
+
+CLIENT_RETRY: Final = "the client that pulled it asked for a retry"
+CLIENT_LATE: Final = "the client that pulled it did not acknowledge it in time"
+
+
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """What a settlement depends on beside the verdict. `queue` is where the messages are; `now` is in seconds since the
+    epoch, the rest in seconds. `letter_delay` is the delivery delay of the dead letter queue."""
+
+    queue: str
+    consumer: ConsumerSettings
+    now: float
+    retention_period: float
+    letter_delay: float = 0
+
+
+def settle(messages: Sequence[Message], taken_at: float, verdict: Verdict, terms: Terms) -> Settlement:
+    """What becomes of a batch that was leased at `taken_at` (in seconds since the epoch)."""
+    if verdict.outcome == "ok" and not verdict.retry_all and not verdict.retry_messages:
+        return Settlement(messages, verdict=verdict)
+    return _settle_each(((message, taken_at) for message in messages), verdict, terms)
+
+
+def settle_leases(leases: Sequence[Leased], verdict: Verdict, terms: Terms) -> Settlement:
+    """What becomes of messages that a client pulled, each with the time of its own lease."""
+    return _settle_each(((each.message, each.taken_at) for each in leases), verdict, terms)
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What a client said of leases: those that end by it, the `verdict` on their messages, and the lease ids that
+    change nothing, as in Acknowledgement."""
+
+    ended: Sequence[Leased]
+    verdict: Verdict
+    unknown: Sequence[str]
+    expired: Sequence[str]
+
+
+def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tuple[str, int | None]]) -> Answer:
+    """What a client says of the leases that there are: `acks` first, then `retries`, each with its delay in seconds
+    (None: the consumer's).
+
+    An ack is good for as long as the message is there and nobody else got it, also when its lease has expired. A retry
+    needs a lease that holds: an expired one has given the message back already. A lease ends once.
+    """
+    known = {each.lease_id: each for each in leases}
+    ended: list[Leased] = []
+    unknown: list[str] = []
+    expired: list[str] = []
+    again: dict[str, int | None] = {}
+    for lease_id in acks:
+        each = known.pop(lease_id, None)
+        if each is None:
+            unknown.append(lease_id)
+        else:
+            ended.append(each)
+    for lease_id, delay_seconds in retries:
+        each = known.get(lease_id)
+        if each is None:
+            unknown.append(lease_id)
+        elif each.has_expired:
+            expired.append(lease_id)
+        else:
+            del known[lease_id]
+            ended.append(each)
+            again[each.message.id] = delay_seconds
+    return Answer(ended, Verdict(retry_messages=again, error=CLIENT_RETRY if again else ""), unknown, expired)
+
+
+def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, terms: Terms) -> Settlement:
+    consumer, now = terms.consumer, terms.now
+    acked_rest = verdict.ack_all or (verdict.outcome == "ok" and not verdict.retry_all)
+    default_delay = consumer.retry_delay
+    if verdict.retry_all and verdict.retry_all_delay is not None:
+        default_delay = verdict.retry_all_delay
+    acked: list[Message] = []
+    retried: list[tuple[Message, int]] = []
+    dead: list[Message] = []
+    dropped: list[Message] = []
+    expired: list[Message] = []
+    for message, taken_at in leased:
+        own_retry = message.id in verdict.retry_messages
+        if message.id in verdict.explicit_acks or (acked_rest and not own_retry):
+            acked.append(message)
+            continue
+        delay = verdict.retry_messages.get(message.id)
+        if delay is None:
+            delay = default_delay
+        outcome = "retry" if own_retry or verdict.retry_all else verdict.outcome
+        attempt = Attempt(message.attempts, taken_at, outcome, verdict.error, verdict.traceback)
+        failed = msgspec.structs.replace(message, failures=(*message.failures, attempt))
+        if message.attempts > consumer.max_retries:
+            (dead if consumer.dead_letter_queue else dropped).append(failed)
+        elif is_expired(message, terms.retention_period, now):
+            expired.append(failed)
+        else:
+            retried.append((msgspec.structs.replace(failed, ready_at=now + delay), delay))
+    letters = [letter(each, terms) for each in dead]
+    target = consumer.dead_letter_queue or ""
+    return Settlement(acked, retried, dead, dropped, expired, target, letters, verdict)
+
+
+def is_expired(message: Message, retention_period: float, now: float) -> bool:
+    """Whether a message is older than the retention period of its queue."""
+    return message.enqueued_at + retention_period <= now
+
+
+def letter(message: Message, terms: Terms) -> Message:
+    """A message as it enters the dead letter queue: with the same id, no attempts yet, and why it died."""
+    return Message(
+        message.id,
+        message.body,
+        message.content_type,
+        message.timestamp,
+        terms.now,
+        terms.now + terms.letter_delay,
+        dead_letter=DeadLetter(terms.queue, terms.now, message.failures),
+        source=message.source,
+    )
+
+
+def moved(message: Message, now: float, delay_seconds: float) -> Message:
+    """A message as it enters another queue, as if it had just been sent: with the same id, attempts fresh."""
+    return Message(
+        message.id,
+        message.body,
+        message.content_type,
+        message.timestamp,
+        now,
+        now + delay_seconds,
+        source=message.source,
+    )

@@ -1,0 +1,40 @@
+"""Running coroutines that do not suspend."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from emulator.base.coroutines import run_now
+
+
+async def answer(question: int) -> int:
+    return question * 2
+
+
+async def raise_one() -> None:
+    raise KeyError("no")
+
+
+def test_a_coroutine_is_run_to_its_end() -> None:
+    assert run_now(answer(21)) == 42
+
+
+def test_what_it_raises_is_raised() -> None:
+    with pytest.raises(KeyError):
+        run_now(raise_one())
+
+
+def test_a_coroutine_that_suspends_is_an_error_and_is_closed() -> None:
+    ended: list[bool] = []
+
+    async def suspend() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(RuntimeError, match="suspended"):
+        run_now(suspend())
+    assert ended == [True]

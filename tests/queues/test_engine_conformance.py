@@ -1,0 +1,606 @@
+"""What every queue engine does, through the contract alone. Whoever writes one adds it to ENGINES."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from emulator.base.clock import Clock, VirtualClock
+from emulator.queues.contract import QueueEngine, Subscription
+from emulator.queues.declarations import QueueState
+from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.queues.memory.engine import MemoryEngine
+from emulator.queues.memory.journal import Journal
+from emulator.queues.message import Backlog, Batch, Leased, Message, NewMessage, Settlement, Verdict
+from emulator.queues.settings import ConsumerSettings, QueueSettings
+from emulator.queues.settlement import Terms, moved, settle, settle_leases
+from tests.queues.simple_engine import POLL_SECONDS, SimpleEngine
+
+T = 1_800_000_000.0
+QUIET_ROUNDS = 8
+AT_ONCE = ConsumerSettings(max_batch_timeout=0)
+
+
+@pytest.fixture(params=["memory", "journal", "simple"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """An engine with the queue `orders`. `slack` is how late it may be, in seconds."""
+    if request.param == "simple":
+        yield Bench(SimpleEngine, slack=POLL_SECONDS)
+    elif request.param == "memory":
+        yield Bench(MemoryEngine)
+    else:
+        journal = Journal(tmp_path / "state")
+        yield Bench(lambda clock: MemoryEngine(clock, journal=journal))
+        journal.close()
+
+
+class Worker:
+    """A consumer that notes what it gets and answers as `answer` says; with `gate`, only when that is set."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        settings: ConsumerSettings = AT_ONCE,
+        answer: Callable[[Batch], Verdict | None] = lambda _batch: Verdict(),
+        gate: asyncio.Event | None = None,
+    ) -> None:
+        self.settings = settings
+        self.answer = answer
+        self.gate = gate
+        self.batches: list[Batch] = []
+        self.settlements: list[Settlement] = []
+        self.running = self.most_running = self.cancelled = 0
+        self._bench = bench
+
+    @property
+    def bodies(self) -> list[list[bytes]]:
+        return [[message.body for message in batch.messages] for batch in self.batches]
+
+    async def deliver(self, batch: Batch) -> Settlement | None:
+        self.batches.append(batch)
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.running -= 1
+        verdict = self.answer(batch)
+        return None if verdict is None else self._settle(batch, verdict)
+
+    def time_out(self, batch: Batch) -> Settlement:
+        return self._settle(batch, Verdict("exceeded_wall_time", error="too long"))
+
+    def settled(self, batch: Batch, settlement: Settlement) -> None:
+        assert batch in self.batches
+        self.settlements.append(settlement)
+
+    def _settle(self, batch: Batch, verdict: Verdict) -> Settlement:
+        return settle(batch.messages, batch.taken_at, verdict, self._bench.terms(batch.queue, self.settings))
+
+
+class Bench:
+    """An engine on a clock that a test moves, and the arbiter that it asks."""
+
+    def __init__(self, make: Callable[[Clock], QueueEngine], slack: float = 0) -> None:
+        self.clock = VirtualClock(T)
+        self.engine = make(self.clock)
+        self.slack = slack
+        self.puller = ConsumerSettings("http_pull")
+        self.expired_leases: list[Leased] = []
+        self.settled_leases: list[Leased] = []
+        self.expired: list[Message] = []
+        self._numbers = count(1)
+
+    def terms(self, queue: str, consumer: ConsumerSettings) -> Terms:
+        retention = self.engine.states[queue].settings.message_retention_period
+        return Terms(queue, consumer, self.clock.now(), retention)
+
+    def lease_expired(self, queue: str, leases: Sequence[Leased]) -> Settlement:
+        self.expired_leases.extend(leases)
+        return settle_leases(leases, Verdict("lease_expired"), self.terms(queue, self.puller))
+
+    def leases_settled(self, _queue: str, leases: Sequence[Leased], _settlement: Settlement) -> None:
+        self.settled_leases.extend(leases)
+
+    def messages_expired(self, _queue: str, messages: Sequence[Message]) -> None:
+        self.expired.extend(messages)
+
+    async def begin(self) -> None:
+        await self.engine.start(self)
+        await self.make("orders")
+
+    async def make(self, name: str, settings: QueueSettings | None = None) -> None:
+        await self.engine.put([QueueState(name, T, T, settings or QueueSettings())])
+
+    async def send(self, *bodies: bytes, queue: str = "orders", delay: int | None = None) -> list[str]:
+        """Send messages, and return their ids."""
+        ids = [f"{next(self._numbers):032x}" for _ in bodies]
+        messages = [NewMessage(body, "text", delay) for body in bodies]
+        await self.engine.send(queue, messages, ids, at=self.clock.now(), delay_seconds=0, source="shop")
+        return ids
+
+    async def waiting(self, queue: str = "orders") -> list[bytes]:
+        return [message.body for message in await self.engine.peek(queue)]
+
+    async def count(self, queue: str = "orders") -> int:
+        return (await self.engine.backlog(queue)).backlog_count
+
+    async def consume(self, worker: Worker, queue: str = "orders") -> Subscription:
+        return await self.engine.consume(queue, worker.settings, worker)
+
+    async def rest(self) -> None:
+        """Let what is due now happen, as late as the engine may be."""
+        await self.advance(self.slack)
+
+    async def advance(self, seconds: float) -> None:
+        end = self.clock.now() + seconds
+        while True:
+            await self._run_due()
+            due = self.clock.next_timer()
+            if due is None or due > end:
+                self.clock.move_to(end)
+                return
+            self.clock.move_to(due)
+
+    async def _run_due(self) -> None:
+        quiet = 0
+        while quiet < QUIET_ROUNDS:
+            quiet = 0 if self.clock.run_due() else quiet + 1
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def begun(bench: Bench) -> Bench:
+    await bench.begin()
+    return bench
+
+
+def throw(_batch: Batch) -> Verdict:
+    return Verdict("exception", error="ValueError: no", traceback="Traceback ...")
+
+
+async def test_states_are_those_that_were_put_in_the_order_of_their_making(begun: Bench) -> None:
+    engine = begun.engine
+    await begun.make("mails")
+    changed = replace(engine.states["orders"], modified_at=T + 1, settings=QueueSettings(5))
+    await engine.put([changed, QueueState("more", T, T)])
+    assert list(engine.states) == ["orders", "mails", "more"]
+    assert engine.states["orders"] == changed
+
+
+async def test_a_queue_that_is_not_there_is_an_error_everywhere(begun: Bench) -> None:
+    engine = begun.engine
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: engine.drop("nowhere"),
+        lambda: engine.send("nowhere", [], [], at=T, delay_seconds=0, source=""),
+        lambda: engine.insert("nowhere", []),
+        lambda: engine.consume("nowhere", AT_ONCE, Worker(begun)),
+        lambda: engine.pull("nowhere", 1, 1.0),
+        lambda: engine.leases("nowhere", ["x"]),
+        lambda: engine.peek("nowhere"),
+        lambda: engine.backlog("nowhere"),
+        lambda: engine.purge("nowhere"),
+        lambda: engine.move("nowhere", lambda _message: None),
+    ]
+    for call in calls:
+        with pytest.raises(QueueError) as caught:
+            await call()
+        assert caught.value.code is QueueErrorCode.QUEUE_NOT_FOUND
+
+
+async def test_a_sent_message_waits_as_it_was_sent(begun: Bench) -> None:
+    backlog = await begun.engine.send(
+        "orders", [NewMessage(b"{}", "json")], ["0" * 32], at=T, delay_seconds=0, source="shop"
+    )
+    assert backlog == Backlog(1, 2, T)
+    assert list(await begun.engine.peek("orders")) == [Message("0" * 32, b"{}", "json", T, T, T, source="shop")]
+    assert await begun.engine.backlog("orders") == backlog
+
+
+async def test_a_delay_is_the_messages_own_else_that_of_the_send(begun: Bench) -> None:
+    messages = [NewMessage(b"none", "text"), NewMessage(b"own", "text", 10), NewMessage(b"at once", "text", 0)]
+    await begun.engine.send("orders", messages, ["a" * 32, "b" * 32, "c" * 32], at=T, delay_seconds=20, source="")
+    assert await begun.waiting() == [b"at once", b"own", b"none"]
+    assert [each.ready_at for each in await begun.engine.peek("orders")] == [T, T + 10, T + 20]
+
+
+async def test_a_delayed_message_is_never_early(begun: Bench) -> None:
+    worker = Worker(begun)
+    await begun.consume(worker)
+    await begun.send(b"later", delay=30)
+    await begun.advance(29.9)
+    assert worker.batches == []
+    await begun.advance(0.1 + begun.slack)
+    assert worker.bodies == [[b"later"]]
+
+
+async def test_messages_that_are_ready_go_out_together_and_in_order(begun: Bench) -> None:
+    worker = Worker(begun)
+    await begun.consume(worker)
+    await begun.send(b"one", b"two")
+    await begun.send(b"three")
+    await begun.rest()
+    assert worker.bodies == [[b"one", b"two", b"three"]]
+    assert await begun.count() == 0
+
+
+async def test_a_full_batch_does_not_wait_and_the_rest_does(begun: Bench) -> None:
+    worker = Worker(begun, ConsumerSettings(max_batch_size=2, max_batch_timeout=5))
+    await begun.consume(worker)
+    await begun.send(b"one", b"two", b"three")
+    await begun.advance(4)
+    assert worker.bodies == [[b"one", b"two"]]
+    await begun.advance(1 + begun.slack)
+    assert worker.bodies == [[b"one", b"two"], [b"three"]]
+
+
+async def test_a_batch_tells_its_queue_its_times_and_the_backlog(begun: Bench) -> None:
+    worker = Worker(begun, ConsumerSettings(max_batch_size=1, max_batch_timeout=0, max_concurrency=1))
+    await begun.consume(worker)
+    await begun.send(b"one", b"three")
+    await begun.rest()
+    await begun.rest()
+    first = worker.batches[0]
+    assert (first.queue, first.backlog.backlog_count, first.backlog.backlog_bytes) == ("orders", 2, 8)
+    assert T <= first.taken_at <= T + begun.slack
+    assert first.expires_at == first.taken_at + 900
+    assert len({batch.id for batch in worker.batches}) == 2
+
+
+async def test_each_message_is_settled_as_it_is_said(begun: Bench) -> None:
+    def answer(batch: Batch) -> Verdict:
+        if len(worker.batches) > 1:
+            return Verdict()
+        _, now, later = (message.id for message in batch.messages)
+        return Verdict(retry_messages={now: 0, later: 60})
+
+    worker = Worker(begun, answer=answer)
+    await begun.consume(worker)
+    await begun.send(b"done", b"now", b"later")
+    await begun.rest()
+    await begun.rest()
+    assert worker.bodies == [[b"done", b"now", b"later"], [b"now"]]
+    assert await begun.waiting() == [b"later"]
+    await begun.advance(60 + begun.slack)
+    assert worker.bodies[2:] == [[b"later"]]
+    assert worker.batches[2].messages[0].attempts == 2
+    assert await begun.count() == 0
+
+
+async def test_a_settlement_is_told_once_it_is_carried_out(begun: Bench) -> None:
+    worker = Worker(begun)
+    await begun.consume(worker)
+    ids = await begun.send(b"one")
+    await begun.rest()
+    (settlement,) = worker.settlements
+    assert [message.id for message in settlement.acked] == ids
+
+
+async def test_attempts_are_counted_and_failures_kept(begun: Bench) -> None:
+    worker = Worker(begun, replace(AT_ONCE, max_retries=2, retry_delay=10), throw)
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.advance(60)
+    messages = [batch.messages[0] for batch in worker.batches]
+    assert [(message.attempts, len(message.failures)) for message in messages] == [(1, 0), (2, 1), (3, 2)]
+    assert messages[2].failures[0].error == "ValueError: no"
+    assert len(worker.settlements[2].dropped) == 1
+    assert await begun.count() == 0
+
+
+async def test_a_message_that_was_handed_out_never_changes(begun: Bench) -> None:
+    worker = Worker(begun, replace(AT_ONCE, retry_delay=1), throw)
+    await begun.consume(worker)
+    await begun.send(b"one")
+    peeked = list(await begun.engine.peek("orders"))
+    before = [msgspec.json.encode(message) for message in peeked]
+    await begun.rest()
+    delivered = msgspec.json.encode(worker.batches[0].messages)
+    await begun.advance(30)
+    assert [msgspec.json.encode(message) for message in peeked] == before
+    assert msgspec.json.encode(worker.batches[0].messages) == delivered
+
+
+async def test_an_attempt_that_was_not_made_is_given_back(begun: Bench) -> None:
+    def answer(_batch: Batch) -> Verdict | None:
+        if len(worker.batches) == 1:
+            subscription.hold(True)
+            return None
+        return Verdict()
+
+    worker = Worker(begun, answer=answer)
+    subscription = await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.rest()
+    assert [message.attempts for message in await begun.engine.peek("orders")] == [0]
+    assert worker.settlements == []
+    subscription.hold(False)
+    await begun.rest()
+    assert [batch.messages[0].attempts for batch in worker.batches] == [1, 1]
+
+
+async def test_letters_are_in_the_dead_letter_queue_which_is_made_if_need_be(begun: Bench) -> None:
+    worker = Worker(begun, replace(AT_ONCE, max_retries=0, dead_letter_queue="dead"), throw)
+    await begun.consume(worker)
+    (dead,) = await begun.send(b"one")
+    await begun.rest()
+    assert "dead" in begun.engine.states
+    (letter,) = await begun.engine.peek("dead")
+    assert (letter.id, letter.body, letter.attempts, letter.timestamp) == (dead, b"one", 0, T)
+    assert letter.dead_letter is not None
+    assert (letter.dead_letter.queue, letter.dead_letter.last_error) == ("orders", "ValueError: no")
+    assert await begun.count() == 0
+
+
+async def test_a_delivery_that_takes_too_long_is_cancelled_and_settled(begun: Bench) -> None:
+    worker = Worker(begun, gate=asyncio.Event())
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.advance(899)
+    assert (worker.running, worker.cancelled) == (1, 0)
+    await begun.advance(1 + 2 * begun.slack)
+    assert worker.cancelled == 1
+    assert [settlement.verdict.outcome for settlement in worker.settlements] == ["exceeded_wall_time"]
+    assert [batch.messages[0].attempts for batch in worker.batches] == [1, 2]
+    await begun.engine.close(0)
+
+
+async def test_a_paused_queue_delivers_when_it_is_resumed(begun: Bench) -> None:
+    worker = Worker(begun)
+    await begun.consume(worker)
+    await begun.make("orders", QueueSettings(delivery_paused=True))
+    await begun.send(b"one")
+    await begun.advance(60)
+    assert worker.batches == []
+    await begun.make("orders")
+    await begun.rest()
+    assert worker.bodies == [[b"one"]]
+
+
+async def test_a_held_subscription_delivers_when_it_is_let_go(begun: Bench) -> None:
+    worker = Worker(begun)
+    subscription = await begun.consume(worker)
+    subscription.hold(True)
+    await begun.send(b"one")
+    await begun.advance(60)
+    assert worker.batches == []
+    subscription.hold(False)
+    await begun.rest()
+    assert [batch.messages[0].attempts for batch in worker.batches] == [1]
+
+
+async def test_a_closed_subscription_begins_nothing_and_settles_what_it_began(begun: Bench) -> None:
+    gate = asyncio.Event()
+    worker = Worker(begun, replace(AT_ONCE, max_batch_size=1), gate=gate)
+    subscription = await begun.consume(worker)
+    await begun.send(b"one", b"two")
+    await begun.rest()
+    subscription.close()
+    gate.set()
+    await begun.advance(60)
+    assert worker.bodies == [[b"one"]]
+    assert len(worker.settlements) == 1
+    assert await begun.waiting() == [b"two"]
+
+
+async def test_the_next_subscription_goes_on_with_its_own_settings(begun: Bench) -> None:
+    first, second = Worker(begun, replace(AT_ONCE, max_batch_timeout=60)), Worker(begun)
+    (await begun.consume(first)).close()
+    await begun.send(b"one")
+    await begun.consume(second)
+    await begun.rest()
+    assert (first.bodies, second.bodies) == ([], [[b"one"]])
+
+
+async def test_max_concurrency_1_is_strictly_serial(begun: Bench) -> None:
+    worker = Worker(begun, replace(AT_ONCE, max_batch_size=1, max_concurrency=1))
+    await begun.consume(worker)
+    await begun.send(*[b"%d" % number for number in range(9)])
+    await begun.advance(9 * begun.slack)
+    assert (len(worker.batches), worker.most_running) == (9, 1)
+
+
+async def test_deliveries_of_a_backlog_come_to_overlap_up_to_max_concurrency(begun: Bench) -> None:
+    gate = asyncio.Event()
+
+    def answer(_batch: Batch) -> Verdict:
+        if len(worker.batches) == 5:
+            worker.gate = gate
+        return Verdict()
+
+    worker = Worker(begun, replace(AT_ONCE, max_batch_size=1, max_concurrency=3), answer)
+    await begun.consume(worker)
+    await begun.send(*[b"x"] * 20)
+    await begun.advance(20 * begun.slack)
+    assert worker.running == 3
+    gate.set()
+    await begun.advance(20 * begun.slack)
+    assert (worker.most_running, await begun.count()) == (3, 0)
+
+
+async def test_a_pull_leases_what_is_ready_to_one_client(begun: Bench) -> None:
+    await begun.send(b"one", b"two", b"three")
+    await begun.send(b"later", delay=60)
+    first = await begun.engine.pull("orders", 2, 30.0)
+    rest = await begun.engine.pull("orders", 10, 5.0)
+    assert [each.message.body for each in (*first, *rest)] == [b"one", b"two", b"three"]
+    assert len({each.lease_id for each in (*first, *rest)}) == 3
+    assert [(each.message.attempts, each.taken_at, each.expires_at) for each in rest] == [(1, T, T + 5)]
+    assert await begun.waiting() == [b"later"]
+    assert await begun.count() == 4
+
+
+async def test_leases_are_settled_as_it_is_said(begun: Bench) -> None:
+    await begun.send(b"done", b"later", b"held")
+    done, later, _ = await begun.engine.pull("orders", 3, 600.0)
+    found = await begun.engine.leases("orders", [later.lease_id, "nonsense", done.lease_id, later.lease_id])
+    assert [each.lease_id for each in found] == [later.lease_id, done.lease_id]
+    verdict = Verdict(retry_messages={later.message.id: 60})
+    await begun.engine.settle("orders", found, settle_leases(found, verdict, begun.terms("orders", begun.puller)))
+    assert await begun.waiting() == [b"later"]
+    assert await begun.count() == 2
+    assert await begun.engine.leases("orders", [done.lease_id, later.lease_id]) == []
+    assert [each.lease_id for each in begun.settled_leases] == [later.lease_id, done.lease_id]
+    assert await begun.engine.pull("orders", 9, 1.0) == []
+    await begun.advance(60)
+    (again,) = await begun.engine.pull("orders", 9, 1.0)
+    assert (again.message.body, again.message.attempts) == (b"later", 2)
+
+
+async def test_a_lease_that_runs_out_is_settled_by_the_arbiter(begun: Bench) -> None:
+    begun.puller = ConsumerSettings("http_pull", max_retries=1, dead_letter_queue="dead")
+    await begun.send(b"one")
+    (lease,) = await begun.engine.pull("orders", 1, 30.0)
+    await begun.advance(29.9)
+    assert await begun.waiting() == []
+    await begun.advance(0.1 + begun.slack)
+    assert await begun.waiting() == [b"one"]
+    assert [each.lease_id for each in begun.expired_leases] == [lease.lease_id]
+    assert [each.lease_id for each in begun.settled_leases] == [lease.lease_id]
+    await begun.engine.pull("orders", 1, 30.0)
+    await begun.advance(30 + begun.slack)
+    assert (await begun.count(), await begun.waiting("dead")) == (0, [b"one"])
+
+
+async def test_an_expired_lease_is_good_until_somebody_else_has_the_message(begun: Bench) -> None:
+    await begun.send(b"one", b"two")
+    late, lost = await begun.engine.pull("orders", 2, 1.0)
+    await begun.advance(1 + begun.slack)
+    (found,) = await begun.engine.leases("orders", [late.lease_id])
+    assert found.has_expired
+    settlement = settle_leases([found], Verdict(), begun.terms("orders", begun.puller))
+    await begun.engine.settle("orders", [found], settlement)
+    assert await begun.waiting() == [b"two"]
+    await begun.engine.pull("orders", 1, 60.0)
+    assert await begun.engine.leases("orders", [late.lease_id, lost.lease_id]) == []
+    assert await begun.count() == 1
+
+
+async def test_a_purge_leaves_what_is_in_flight(begun: Bench) -> None:
+    await begun.send(b"pulled", b"one", b"two")
+    await begun.send(b"later", delay=60)
+    await begun.engine.pull("orders", 1, 60.0)
+    chosen = (await begun.engine.peek("orders", 1))[0].id
+    assert [each.body for each in await begun.engine.purge("orders", {chosen, "nonsense"})] == [b"one"]
+    assert {each.body for each in await begun.engine.purge("orders")} == {b"two", b"later"}
+    assert (await begun.waiting(), await begun.count()) == ([], 1)
+    assert await begun.engine.purge("orders") == []
+
+
+async def test_a_peek_shows_as_many_as_it_is_asked_for_and_leaves_them(begun: Bench) -> None:
+    await begun.send(b"later", delay=60)
+    await begun.send(b"one", b"two")
+    assert [each.body for each in await begun.engine.peek("orders", 2)] == [b"one", b"two"]
+    assert await begun.waiting() == [b"one", b"two", b"later"]
+    assert {each.attempts for each in await begun.engine.peek("orders")} == {0}
+
+
+async def test_a_move_takes_what_waits_to_where_it_belongs(begun: Bench) -> None:
+    await begun.make("mails")
+    await begun.send(b"pulled", b"mail", b"stays", b"mail too")
+    await begun.engine.pull("orders", 1, 60.0)
+    asked: list[bytes] = []
+
+    def route(message: Message) -> tuple[str, Message] | None:
+        asked.append(message.body)
+        return ("mails", moved(message, T, 30)) if b"mail" in message.body else None
+
+    entered = await begun.engine.move("orders", route)
+    assert asked == [b"mail", b"stays", b"mail too"]
+    assert {name: [each.body for each in messages] for name, messages in entered.items()} == {
+        "mails": [b"mail", b"mail too"]
+    }
+    assert (await begun.waiting(), await begun.waiting("mails")) == ([b"stays"], [b"mail", b"mail too"])
+    assert {each.ready_at for each in await begun.engine.peek("mails")} == {T + 30}
+    assert await begun.count() == 2
+
+
+async def test_an_inserted_message_is_as_it_was_made_also_when_it_comes_twice(begun: Bench) -> None:
+    worker = Worker(begun)
+    message = Message("d" * 32, b"one", "text", T - 100, T, T, 2, source="elsewhere")
+    await begun.engine.insert("orders", [message])
+    await begun.engine.insert("orders", [message])
+    assert list(await begun.engine.peek("orders")) == [message, message]
+    await begun.consume(worker)
+    await begun.rest()
+    assert [each.attempts for batch in worker.batches for each in batch.messages] == [3, 3]
+    assert await begun.count() == 0
+
+
+async def test_a_message_that_is_there_twice_is_retried_twice(begun: Bench) -> None:
+    worker = Worker(begun, replace(AT_ONCE, retry_delay=60), throw)
+    message = Message("d" * 32, b"one", "text", T, T, T)
+    await begun.engine.insert("orders", [message, message])
+    await begun.consume(worker)
+    await begun.rest()
+    assert await begun.waiting() == [b"one", b"one"]
+
+
+async def test_a_dropped_queue_is_gone_with_all_that_was_in_it(begun: Bench) -> None:
+    worker = Worker(begun, gate=asyncio.Event())
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.rest()
+    await begun.engine.drop("orders")
+    await begun.advance(1_000)
+    assert (worker.cancelled, worker.settlements) == (1, [])
+    assert "orders" not in begun.engine.states
+    with pytest.raises(QueueError):
+        await begun.send(b"two")
+    await begun.make("orders")
+    assert await begun.count() == 0
+
+
+async def test_what_waits_too_long_is_gone_and_told_once(begun: Bench) -> None:
+    await begun.make("orders", QueueSettings(message_retention_period=60))
+    await begun.send(b"pulled", b"ready")
+    await begun.engine.pull("orders", 1, 600.0)
+    await begun.send(b"delayed", delay=600)
+    await begun.advance(59)
+    assert begun.expired == []
+    await begun.advance(1 + begun.slack)
+    assert {each.body for each in begun.expired} == {b"ready", b"delayed"}
+    await begun.advance(60)
+    assert (len(begun.expired), await begun.count()) == (2, 1)
+
+
+async def test_a_shorter_retention_period_acts_on_what_waits(begun: Bench) -> None:
+    await begun.send(b"one")
+    await begun.advance(100)
+    await begun.make("orders", QueueSettings(message_retention_period=60))
+    await begun.rest()
+    assert [each.body for each in begun.expired] == [b"one"]
+
+
+async def test_close_lets_a_delivery_end(begun: Bench) -> None:
+    gate = asyncio.Event()
+    worker = Worker(begun, gate=gate)
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.rest()
+    asyncio.get_running_loop().call_soon(gate.set)
+    await begun.engine.close(60)
+    assert (len(worker.settlements), await begun.count()) == (1, 0)
+
+
+async def test_close_cancels_what_does_not_end_in_time_and_begins_nothing(begun: Bench) -> None:
+    worker = Worker(begun, gate=asyncio.Event())
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.rest()
+    await begun.engine.close(0)
+    assert (worker.cancelled, worker.running, worker.settlements) == (1, 0, [])
+    await begun.send(b"two")
+    await begun.advance(60)
+    assert worker.bodies == [[b"one"]]
+    assert await begun.count() == 2
