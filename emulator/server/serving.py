@@ -135,7 +135,7 @@ def _unregister(registered: Path) -> None:
 
 
 def _make_control(session: Session, api_token: str) -> Any:
-    from emulator.server.control.api import make_api  # Starlette takes time that start-up does not need
+    from emulator.server.control.api import make_api  # Starlette costs time that start-up need not spend
     from emulator.server.control.app import make_control
     from emulator.server.control.forwarding import make_forwarding
 

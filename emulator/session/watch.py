@@ -77,7 +77,7 @@ class Watcher:
     async def changes(self) -> AsyncIterator[list[Change]]:
         """Yield what changed, one burst at a time, until closed. Raises OSError if the system cannot watch any
         longer."""
-        # The first scan finds what is saved meanwhile. The imports take a third as long as the whole start.
+        # What is saved meanwhile is found by the first look. The imports take as long as a third of the start.
         await asyncio.sleep(DEFER_SECONDS)
         from watchfiles import awatch
 
@@ -87,7 +87,7 @@ class Watcher:
             async with aclosing(notifications):
                 following = asyncio.ensure_future(anext(notifications))
                 try:
-                    # After one turn of the loop the watch is active; this scan finds what was saved before.
+                    # One turn of the loop, and the watch is on: what was saved before that is found by this look.
                     await asyncio.sleep(0)
                     while True:
                         changes = self._look()

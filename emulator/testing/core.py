@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError, WorkerLoadError
-from emulator.base.words import count
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import ScheduledFinished
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, JavaScriptError
@@ -158,7 +157,7 @@ class Core:
         return self._session is not None and self._session.owns(descriptor)
 
     def _make_control(self) -> Any:
-        from emulator.server.control.api import make_api  # few tests use what is under /cdn-cgi/
+        from emulator.server.control.api import make_api  # few tests ask for what is under /cdn-cgi/
         from emulator.server.control.app import make_control
 
         return make_control(self.bus, make_api(self.session))
@@ -207,7 +206,7 @@ class Core:
             raise self._endless() from None
         except Exception as error:
             if isinstance(error, JavaScriptError):
-                self.check_fetches()  # JavaScript only sees that its fetch() failed
+                self.check_fetches()  # what JavaScript sees of it is only that its fetch() failed
             if error in self.outbound.failures:
                 self.outbound.failures.clear()
             error.__traceback__ = user_frames(error)
@@ -566,4 +565,4 @@ def _account(deliveries: Sequence[Delivery]) -> str:
     counts = Counter(delivery.queue for delivery in deliveries)
     where = ", ".join(f"{number:,} on {queue}" for queue, number in counts.items())
     last = "\n".join(f"    {delivery!r}" for delivery in deliveries[-5:])
-    return f"{count(len(deliveries), 'delivery', 'deliveries')} ({where}), the last of them\n{last}\n "
+    return f"{len(deliveries):,} deliveries ({where}), the last ones\n{last}\n "

@@ -112,5 +112,5 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _our_bug(_request: Request, error: Exception) -> Response:
-    text = f"this is a bug in the emulator: {type(error).__name__}: {error}"
+    text = f"the emulator failed, which is a bug of its own: {type(error).__name__}: {error}"
     return failure(ApiError(500, QueueErrorCode.UNKNOWN_INTERNAL_ERROR, text))
