@@ -71,7 +71,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ServerError:
             f"Port {port} is in use on {host}; port {_free_port(host, port)} is free: use -p, or -p 0 for any"
         )
     if error.errno == errno.EACCES:
-        return ServerError(f"Port {port} may not be used without more rights; use -p with a port above 1023")
+        return ServerError(f"Port {port} needs root privileges; use -p with a port above 1023")
     if error.errno == errno.EADDRNOTAVAIL:
         return ServerError(f"{host!r} is not an address of this machine")
     return ServerError(f"Cannot listen on {host}:{port}: {error.strerror or error}")

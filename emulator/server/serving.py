@@ -184,7 +184,9 @@ class _Signals:
             self.second.set()
             return
         self.first.set()
-        self._bus.publish(Notice("info", "Stopping: what runs may finish (press Ctrl-C again to stop at once)"))
+        self._bus.publish(
+            Notice("info", "Stopping: waiting for running work to finish (press Ctrl-C again to stop at once)")
+        )
 
 
 @asynccontextmanager
@@ -215,7 +217,7 @@ async def _syncing(session: Session) -> AsyncIterator[None]:
                 try:
                     await asyncio.to_thread(journal.sync)
                 except OSError as error:
-                    text = f"What is kept in {journal.directory} may be lost with the power: {error.strerror}"
+                    text = f"Messages kept in {journal.directory} may be lost in a power failure: {error.strerror}"
                     session.bus.publish(Notice("warning", text))
 
     syncing = asyncio.create_task(sync())
@@ -231,7 +233,7 @@ async def _reload_on_change(session: Session, options: Options, watcher: Watcher
             for change in changes:
                 await _apply(session, options, change)
     except OSError as error:
-        session.bus.publish(Notice("error", f"Changed files are not noticed any more: {error}"))
+        session.bus.publish(Notice("error", f"Files are no longer watched for changes: {error}"))
 
 
 async def _apply(session: Session, options: Options, change: Change) -> None:
@@ -242,7 +244,7 @@ async def _apply(session: Session, options: Options, change: Change) -> None:
         try:
             session.reconfigure(index, options.read(change.config.path))
         except EmulatorError as error:
-            text = f"{error}\nThe configuration in force stays as it was."
+            text = f"{error}\nThe configuration in use stays as it was."
             session.bus.publish(Notice("error", text, change.config.name))
             return
     await session.reload(index, shown_files(change.files, change.config.path.parent))

@@ -54,8 +54,8 @@ _CANCEL_SECONDS: Final = 1.0
 class _Version:
     """One version of a worker's code, and what runs on it.
 
-    `loop` is what it runs on. `running` holds its invocations whose handler or `waitUntil` work has not ended, each with
-    the task that runs it; `streams` counts the answers that it still produces.
+    `loop` is what it runs on. `running` holds its invocations whose handler or `waitUntil` work has not ended, each
+    with the task that runs it; `streams` counts the answers that it still produces.
     """
 
     __slots__ = ("handlers", "loop", "modules", "retired", "running", "scope", "streams", "waits_for_wait_until")
