@@ -57,10 +57,8 @@ class Body:
     @property
     def body_used(self) -> bool:
         """Whether the body has been read, or begun to be read."""
-        content = self.raw_body
-        if isinstance(content, ReadableStream):
-            return content.disturbed
-        return self._used
+        content = self._body  # one that has not been made yet is not used
+        return content.disturbed if isinstance(content, ReadableStream) else self._used
 
     def take_body(self) -> bytes | AsyncIterator[bytes]:
         """The body, for someone who consumes all of it; from here on it counts as used. `OSError` when it was used

@@ -205,7 +205,7 @@ def _near_misses(module: ModuleType, root: Path) -> Iterator[str]:
             if name == "Default":
                 yield f"class Default ({_where(value, root)}) has no method {any_of(HANDLERS)}"
             elif own:
-                yield f"class {name} ({line}) is a named entrypoint, the one that is served must be called Default"
+                yield f"class {name} ({line}) is a named entrypoint; the one that is served must be called Default"
         elif not own:
             continue
         elif isinstance(value, type) and name == "Default":

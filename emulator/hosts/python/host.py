@@ -55,11 +55,11 @@ _CANCEL_SECONDS: Final = 1.0
 class _Version:
     """One version of a worker's code, and what runs on it.
 
-    `running` holds its invocations whose handler or `waitUntil` work has not ended, each with the task that runs it;
-    `streams` counts the answers that it still produces.
+    `loop` is what it runs on. `running` holds its invocations whose handler or `waitUntil` work has not ended, each
+    with the task that runs it; `streams` counts the answers that it still produces.
     """
 
-    __slots__ = ("handlers", "modules", "retired", "running", "scope", "streams", "waits_for_wait_until")
+    __slots__ = ("handlers", "loop", "modules", "retired", "running", "scope", "streams", "waits_for_wait_until")
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class _Version:
         *,
         waits_for_wait_until: bool,
     ) -> None:
+        self.loop = asyncio.get_running_loop()
         self.waits_for_wait_until = waits_for_wait_until
         self.modules = modules
         self.scope = scope
@@ -242,7 +243,7 @@ class PythonHost:
             raise self._missing(version, "fetch")
         invocation = Invocation(version.scope, trigger)
         token = current.set(invocation)
-        version.running[invocation] = asyncio.current_task()
+        version.running[invocation] = asyncio.current_task(version.loop)
         try:
             response = handler.call(trigger.request, invocation.context)
             if type(response) is CoroutineType or hasattr(response, "__await__"):
@@ -308,7 +309,7 @@ class PythonHost:
         """Call a handler that answers nobody, and wait for its `waitUntil` work if so wished. The first failure."""
         invocation = Invocation(version.scope, trigger)
         token = current.set(invocation)
-        version.running[invocation] = asyncio.current_task()
+        version.running[invocation] = asyncio.current_task(version.loop)
         failed: HandlerError | None = None
         try:
             try:

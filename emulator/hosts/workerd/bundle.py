@@ -93,8 +93,6 @@ class _Bundling:
             raise build_error([each for each in diagnostics if each.is_error], said, self._root)
         return json.loads((out / "meta.json").read_bytes()), diagnostics
 
-    # What esbuild has made
-
     def _read(self, out: Path, described: Mapping[str, Any], warnings: list[str]) -> Source:
         warnings += self._check_imports(described["inputs"], _imported(described))
         name = f"{self._config.main.stem}.js"
@@ -106,7 +104,7 @@ class _Bundling:
             if not _is_no_file(path)
         }
         warnings += [
-            f"{self._config.path.name}: rules: {glob!r} is about no file ending, and so has no effect here"
+            f"{self._config.path.name}: rules: {glob!r} does not name a file ending, so it has no effect here"
             for glob in self._endings.unusable
         ]
         locate = _Origin(name, (out / f"{name}.map").read_bytes(), out).locate
@@ -153,7 +151,7 @@ class _Bundling:
                         yield f"{one_line(refused)}. {hint}"
                 elif ending := self._endings.ignored_ending(path.partition("?")[0]):
                     written = imported.get("original", path)
-                    text = f"A rule that does not count is about {path}"
+                    text = f"The rule for {path} is not in effect"
                     errors.append(self._refused(file, written, text, self._unused(ending)))
         if errors:
             raise build_error(errors, "", self._root)
@@ -170,8 +168,6 @@ class _Bundling:
             True, text, "", file, 1, 1, hint
         )
 
-    # What is said about errors
-
     def _hint(self, said: Diagnostic) -> str:
         config = self._config.path.name
         unresolved = _UNRESOLVED.fullmatch(said.text)
@@ -181,7 +177,7 @@ class _Bundling:
                 return import_hint(name, self._compat)
             if _AS_EXTERNAL in said.detail:
                 package = "/".join(name.split("/")[: 2 if name.startswith("@") else 1])
-                return f"Install it with `npm install {package}`, or name what stands for it as an alias in {config}."
+                return f"Install it with `npm install {package}`, or add an alias for it in {config}."
         no_loader = _NO_LOADER.match(said.text)
         if no_loader is not None:
             ending = no_loader["ending"]
@@ -190,7 +186,7 @@ class _Bundling:
 
     def _unused(self, ending: str) -> str:
         return (
-            f'A rule of the same type comes before the one for "**/*{ending}" and is the last of it: '
+            f'An earlier rule of the same type keeps the one for "**/*{ending}" from taking effect: '
             f'give it "fallthrough": true in {self._config.path.name}.'
         )
 

@@ -65,7 +65,7 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
         )
         return simple_failure(message)
     if flag is not None:
-        message = f"{config_file}: compatibility_flags: workerd knows no flag {flag['flag']!r}"
+        message = f"{config_file}: compatibility_flags: workerd has no flag {flag['flag']!r}"
         return simple_failure(message)
     if first.startswith(("Compatibility ", "This Worker requires compatibility")):
         message = f"{config_file}: {first}"

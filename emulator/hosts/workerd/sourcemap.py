@@ -28,7 +28,7 @@ class SourceMap:
     def __init__(self, content: bytes, base: Path) -> None:
         described: Any = json.loads(content)
         if not isinstance(described, dict) or described.get("version") != 3:
-            raise ValueError("it is no source map of version 3")
+            raise ValueError("it is not a version 3 source map")
         sources, mappings = described.get("sources"), described.get("mappings")
         if not isinstance(sources, list) or not isinstance(mappings, str):
             raise ValueError("it has no sources or no mappings")
@@ -96,5 +96,5 @@ def _numbers(text: str) -> tuple[int, ...]:
             numbers.append(-(value >> 1) if value & 1 else value >> 1)
             value = shift = 0
     if shift or len(numbers) not in (1, 4, 5):
-        raise ValueError(f"it has the mapping {text!r}, which is not whole")
+        raise ValueError(f"its mapping {text!r} is incomplete")
     return tuple(numbers)

@@ -102,9 +102,9 @@ def _find(program: _Program, directory: Path) -> Path:
 
 def _named(program: _Program, path: Path) -> Path:
     if not path.is_file():
-        raise EmulatorError(f"{program.variable} names {path}, and there is no such file")
+        raise EmulatorError(f"{program.variable} names {path}, which does not exist")
     if not os.access(path, os.X_OK):
-        raise EmulatorError(f"{program.variable} names {path}, which may not be executed")
+        raise EmulatorError(f"{program.variable} names {path}, which is not executable")
     return path.absolute()
 
 

@@ -193,7 +193,7 @@ def test_a_file_that_imports_nothing_of_its_own_is_run_as_it_is(
 def test_without_esbuild_what_surely_needs_it_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMULATOR_ESBUILD", str(project.directory / "nothing"))
     project.write(index_js='import a from "./a.js";\nexport default { fetch() { return a; } };')
-    with pytest.raises(EmulatorError, match=r"EMULATOR_ESBUILD names .*, and there is no such file"):
+    with pytest.raises(EmulatorError, match=r"EMULATOR_ESBUILD names .*, which does not exist"):
         project.read("index.js")
 
 
@@ -260,7 +260,7 @@ def test_notes_that_name_a_place_stay_with_their_error(project: Project) -> None
 def test_a_package_that_is_missing_can_be_installed(project: Project) -> None:
     project.write(index_ts='import a from "@scope/pkg/deep"; export default { a };')
     text = project.fails().failure.text
-    assert "Install it with `npm install @scope/pkg`, or name what stands for it as an alias in wrangler.jsonc." in text
+    assert "Install it with `npm install @scope/pkg`, or add an alias for it in wrangler.jsonc." in text
     assert "external" not in text
 
 
@@ -460,8 +460,8 @@ def test_a_rule_that_is_about_no_ending_has_no_effect_and_says_so(project: Proje
     project.write(index_ts="export default {};")
     source = project.read(rules=(ModuleRule("Text", ("**/LICENSE", "**/*.js")),))
     assert source.warnings == (
-        "wrangler.jsonc: rules: '**/LICENSE' is about no file ending, and so has no effect here",
-        "wrangler.jsonc: rules: '**/*.js' is about no file ending, and so has no effect here",
+        "wrangler.jsonc: rules: '**/LICENSE' does not name a file ending, so it has no effect here",
+        "wrangler.jsonc: rules: '**/*.js' does not name a file ending, so it has no effect here",
     )
 
 

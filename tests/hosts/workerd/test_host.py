@@ -469,7 +469,7 @@ def test_a_missing_handler_is_said(workers: Workers) -> None:
         ("export default {\n  fetch() { return 1 \n", {}, "SyntaxError: Unexpected end of input"),
         ('const a = 1;\nthrow new Error("at the top");\nexport default {};', {}, "Error: at the top"),
         ('import a from "./missing.js"; export default {};', {}, 'Could not resolve "./missing.js"'),
-        (OK, {"compatibility_flags": frozenset({"nonsense"})}, "compatibility_flags: workerd knows no flag 'nonsense'"),
+        (OK, {"compatibility_flags": frozenset({"nonsense"})}, "compatibility_flags: workerd has no flag 'nonsense'"),
         (
             OK,
             {"compatibility_flags": frozenset({"nodejs_compat", "no_nodejs_compat"})},
@@ -515,7 +515,7 @@ def test_a_missing_workerd_is_said(workers: Workers, monkeypatch: pytest.MonkeyP
 
     async def test(host: WorkerdHost) -> None:
         assert host.failure is not None
-        assert host.failure.text == "EMULATOR_WORKERD names /nowhere/workerd, and there is no such file"
+        assert host.failure.text == "EMULATOR_WORKERD names /nowhere/workerd, which does not exist"
 
     workers.run(test)
 

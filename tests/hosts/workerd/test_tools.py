@@ -47,7 +47,7 @@ def test_the_variable_comes_first(worker: Path, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("make", "said"),
-    [(False, "there is no such file"), (True, "may not be executed")],
+    [(False, "which does not exist"), (True, "is not executable")],
     ids=["missing", "not executable"],
 )
 def test_a_variable_that_names_no_program_is_refused(
