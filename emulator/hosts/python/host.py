@@ -16,6 +16,8 @@ from pathlib import Path
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from emulator.base.bus import Bus, Notice
 from emulator.base.failure import Failure, Frame, plain_name
 from emulator.config.model import WorkerConfig
@@ -283,9 +285,10 @@ class PythonHost:
             BatchMetrics(metrics.backlog_count, metrics.backlog_bytes, metrics.oldest_message_timestamp),
             decisions,
         )
-        delivery.so_far = partial(_decided, decisions)
+        delivery.so_far = partial(_decided_so_far, decisions)
         failed = await self._run(version, handler, batch, wait=version.waits_for_wait_until)
         verdict = _decided(decisions)
+        decisions.acks, decisions.retries = set(), {}  # what the handler says from now on comes too late
         if failed is None:
             return verdict
         failure = failed.failure
@@ -498,8 +501,15 @@ def _decided(decisions: Decisions) -> Verdict:
         decisions.ack_all,
         decisions.retry_all,
         decisions.retry_all_delay,
-        frozenset(decisions.acks),
-        dict(decisions.retries),
+        decisions.acks,
+        decisions.retries,
+    )
+
+
+def _decided_so_far(decisions: Decisions) -> Verdict:
+    """The same of a handler that still runs, whatever it goes on to say."""
+    return msgspec.structs.replace(
+        _decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
     )
 
 
