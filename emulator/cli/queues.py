@@ -14,6 +14,7 @@ import click
 from emulator.base.errors import EmulatorError
 from emulator.cli.running import Rest, find, token_option, url_option
 from emulator.log.style import Style, wants_color
+from emulator.queues.settings import DELAY_SECONDS
 
 _MOST_MESSAGES = 100
 _MAX_BODY = 400
@@ -124,7 +125,11 @@ def info(name: str, as_json: bool, url: str | None, token: str | None) -> None:
 @click.option("--text", "form", flag_value="text", help="Send BODY as text, even if it is JSON.")
 @click.option("--json", "form", flag_value="json", help="Refuse a BODY that is not JSON.")
 @click.option(
-    "--delay", "delay_seconds", metavar="SECONDS", type=click.IntRange(0, 86_400), help="Deliver it that much later."
+    "--delay",
+    "delay_seconds",
+    metavar="SECONDS",
+    type=click.IntRange(*DELAY_SECONDS),
+    help="Deliver it that much later.",
 )
 @_session_options
 def send(

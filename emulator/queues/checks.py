@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.message import NewMessage
-from emulator.queues.settings import DELAY_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_MESSAGE_BYTES, Range
-
-MAX_BACKLOG_BYTES: Final = 25_000_000_000
+from emulator.queues.settings import (
+    DELAY_SECONDS,
+    MAX_BACKLOG_BYTES,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_COUNT,
+    MAX_MESSAGE_BYTES,
+    Range,
+)
 
 
 def check_number(

@@ -63,6 +63,8 @@ class QueueService:
         """Stop listening, and drop what is connected."""
         if self._server is not None:
             self._server.close()
+        for answering in self._answering:
+            answering.cancel()
         for connection in list(self._connections):
             connection.close()
 
