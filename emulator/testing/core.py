@@ -72,7 +72,7 @@ REAL_STEP_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True)
-class Settings:
+class Opening:
     """What an emulator runs and how. `configs` is called when it opens, so that a broken configuration fails there."""
 
     configs: Callable[[], Sequence[WorkerConfig]]
@@ -89,7 +89,7 @@ class Core:
     Everything runs on the thread that calls, and nothing between calls. Threads take turns by `exclusively`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Opening) -> None:
         __tracebackhide__ = True
         check_no_loop()
         configs = settings.configs()

@@ -15,7 +15,7 @@ from emulator.base.errors import EmulatorError
 from emulator.queues.message import NewMessage
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
-from emulator.testing.core import IDLE_LIMIT, Core, Settings, keep_sources, random_seed, user_frames
+from emulator.testing.core import IDLE_LIMIT, Core, Opening, keep_sources, random_seed, user_frames
 from emulator.testing.outbound import Outbound
 from emulator.testing.records import Delivery, Message, Metrics, QueueResult, at_time
 from emulator.wire.codec import ContentType, encode
@@ -76,7 +76,7 @@ class _Base:
                 settings=settings or {},
                 cleanup=self._cleanup,
             )
-        self._settings = Settings(read, bindings or {}, raise_errors, real_time, chaos)
+        self._settings = Opening(read, bindings or {}, raise_errors, real_time, chaos)
         self._opened: Core | None = None
 
     @property
