@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from emulator.base.ranges import Range
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.message import NewMessage
-from emulator.queues.settings import DELAY_SECONDS, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_MESSAGE_BYTES
-
-MAX_BACKLOG_BYTES: Final = 25_000_000_000
+from emulator.queues.settings import (
+    DELAY_SECONDS,
+    MAX_BACKLOG_BYTES,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_COUNT,
+    MAX_MESSAGE_BYTES,
+)
 
 
 def check_number(
@@ -26,8 +29,10 @@ def check_number(
 
 def check_send(messages: Sequence[NewMessage], batch_delay_seconds: int | None) -> None:
     """Raises QueueError for messages that the service would not accept. There is at least one."""
+    count, size = len(messages), 0
     for message in messages:
         length = len(message.body)
+        size += length
         if length > MAX_MESSAGE_BYTES:
             raise QueueError(
                 QueueErrorCode.MESSAGE_SIZE_OUT_OF_BOUNDS,
@@ -39,13 +44,12 @@ def check_send(messages: Sequence[NewMessage], batch_delay_seconds: int | None) 
                 QueueErrorCode.MESSAGE_METADATA_INVALID,
                 f"Message delay of {delay!r} is invalid: it must be a whole number of seconds, {DELAY_SECONDS}",
             )
-    count = len(messages)
     if count > MAX_BATCH_COUNT:
         raise QueueError(
             QueueErrorCode.BATCH_COUNT_OUT_OF_BOUNDS,
             f"Batch has {count:,} messages, over the limit of {MAX_BATCH_COUNT}",
         )
-    if count > 1 and (size := sum([len(message.body) for message in messages])) > MAX_BATCH_BYTES:
+    if count > 1 and size > MAX_BATCH_BYTES:
         raise QueueError(
             QueueErrorCode.BATCH_SIZE_OUT_OF_BOUNDS,
             f"Batch is {size:,} bytes long, over the limit of {MAX_BATCH_BYTES:,} bytes",

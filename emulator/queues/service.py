@@ -167,8 +167,9 @@ class Queues:
 
     async def forward(self, name: str, deliver: Deliver | None, to: str = "") -> None:
         """While a queue has no consumer here, let `deliver` take its messages to where it has one, described by `to`;
-        None: they wait."""
-        self.state_of(name)
+        None: they wait. Nothing happens where there is no such queue (any more)."""
+        if name not in self._states:
+            return
         if deliver is None:
             self._forwards.pop(name, None)
         else:
@@ -178,8 +179,8 @@ class Queues:
 
     def forwarded_to(self, name: str) -> str:
         """Where the messages of a queue go that has no consumer here; empty where they wait."""
-        forward = self._forwards.get(name)
-        return "" if forward is None or self.state_of(name).consumer is not None else forward[1]
+        consumer, forward = self.state_of(name).consumer, self._forwards.get(name)
+        return "" if forward is None or consumer is not None else forward[1]
 
     async def accept(self, name: str, messages: Sequence[Message]) -> None:
         """Take over messages that another session has forwarded: at once, with the same ids, attempts fresh."""

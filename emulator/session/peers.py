@@ -89,8 +89,7 @@ class Peers:
         for task in self._tasks:
             task.cancel()
         for name in self._owners:
-            if name in self._queues.states:
-                await self._queues.forward(name, None)
+            await self._queues.forward(name, None)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:

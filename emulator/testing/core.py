@@ -73,7 +73,7 @@ REAL_STEP_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True)
-class Settings:
+class Opening:
     """What an emulator runs, and how. `configs` is called when the emulator opens, so that a broken configuration fails
     there."""
 
@@ -91,7 +91,7 @@ class Core:
     Everything runs on the calling thread, and nothing runs between calls. Threads take turns with `exclusively`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Opening) -> None:
         __tracebackhide__ = True
         check_no_loop()
         configs = settings.configs()

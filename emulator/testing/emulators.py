@@ -15,7 +15,7 @@ from emulator.bindings.queue.records import Delivery, QueueResult, at_time
 from emulator.bindings.registry import KINDS
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
-from emulator.testing.core import IDLE_LIMIT, Core, Settings, keep_sources, on_thread, random_seed
+from emulator.testing.core import IDLE_LIMIT, Core, Opening, keep_sources, on_thread, random_seed
 from emulator.testing.outbound import Outbound
 from emulator.wire.codec import ContentType
 
@@ -76,7 +76,7 @@ class _Base:
                 settings=settings or {},
                 cleanup=self._cleanup,
             )
-        self._settings = Settings(read, bindings or {}, raise_errors, real_time, chaos)
+        self._settings = Opening(read, bindings or {}, raise_errors, real_time, chaos)
         self._opened: Core | None = None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -27,17 +28,31 @@ QUIET_ROUNDS = 8
 AT_ONCE = ConsumerSettings(max_batch_timeout=0)
 
 
-@pytest.fixture(params=["memory", "journal", "simple"])
+@contextmanager
+def _memory(_directory: Path) -> Iterator[Bench]:
+    yield Bench(MemoryEngine)
+
+
+@contextmanager
+def _memory_with_a_journal(directory: Path) -> Iterator[Bench]:
+    journal = Journal(directory / "state")
+    yield Bench(lambda clock: MemoryEngine(clock, journal=journal))
+    journal.close()
+
+
+@contextmanager
+def _simple(_directory: Path) -> Iterator[Bench]:
+    yield Bench(SimpleEngine, slack=POLL_SECONDS)
+
+
+ENGINES = [_memory, _memory_with_a_journal, _simple]
+
+
+@pytest.fixture(params=ENGINES, ids=lambda make: make.__name__.strip("_"))
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    """An engine with the queue `orders`. `slack` is how late it may be, in seconds."""
-    if request.param == "simple":
-        yield Bench(SimpleEngine, slack=POLL_SECONDS)
-    elif request.param == "memory":
-        yield Bench(MemoryEngine)
-    else:
-        journal = Journal(tmp_path / "state")
-        yield Bench(lambda clock: MemoryEngine(clock, journal=journal))
-        journal.close()
+    """An engine that has not begun. It may be late by the `slack` of its bench, in seconds."""
+    with request.param(tmp_path) as made:
+        yield made
 
 
 class Worker:
@@ -161,6 +176,7 @@ class Bench:
 
 @pytest.fixture
 async def begun(bench: Bench) -> Bench:
+    """An engine with the queue `orders`."""
     await bench.begin()
     return bench
 

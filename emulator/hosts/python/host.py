@@ -15,6 +15,8 @@ from time import perf_counter
 from types import CoroutineType
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from emulator.base.bus import Bus
 from emulator.base.failure import Failure
 from emulator.base.words import shown_path
@@ -278,9 +280,10 @@ class PythonHost:
             BatchMetrics(metrics.backlog_count, metrics.backlog_bytes, metrics.oldest_message_timestamp),
             decisions,
         )
-        delivery.so_far = partial(_decided, decisions)
+        delivery.so_far = partial(_decided_so_far, decisions)
         failed = await self._run(version, handler, trigger, batch, wait=version.waits_for_wait_until)
         verdict = _decided(decisions)
+        decisions.acks, decisions.retries = set(), {}  # what the handler says from now on comes too late
         if failed is None:
             return verdict
         failure = failed.failure
@@ -406,6 +409,13 @@ def _decided(decisions: Decisions) -> Verdict:
         decisions.ack_all,
         decisions.retry_all,
         decisions.retry_all_delay,
-        frozenset(decisions.acks),
-        dict(decisions.retries),
+        decisions.acks,
+        decisions.retries,
+    )
+
+
+def _decided_so_far(decisions: Decisions) -> Verdict:
+    """The same of a handler that still runs, whatever it goes on to say."""
+    return msgspec.structs.replace(
+        _decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
     )

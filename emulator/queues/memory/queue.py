@@ -166,17 +166,16 @@ class Queue:
         """Accept `messages`, none of which was enqueued before one that is here. Those whose `ready_at` is later than
         `now` are delayed until then."""
         self._sweep(now)
-        ready = self._ready
         size = 0
         delayed = 0
         for message in messages:
             size += len(message.body)
             if message.ready_at <= now:
                 message.place = READY
-                ready.append(message)
             else:
                 delayed += 1
                 self._delay(message)
+        self._ready.extend([message for message in messages if message.place == READY] if delayed else messages)
         self._arrivals.extend(messages)
         self.backlog_bytes += size
         self._ready_count += len(messages) - delayed
@@ -210,18 +209,7 @@ class Queue:
         self._sweep(now)
         if self.consumer is None or self._batch_due() > now:
             return None
-        ready = self._ready
-        count = min(self.consumer.max_batch_size, self._ready_count)
-        entries: list[Entry] = []
-        while len(entries) < count:
-            message = ready.popleft()
-            if message.place == READY:
-                message.place = LEASED
-                message.attempts += 1
-                entries.append(message)
-        self._ready_count -= count
-        self._leased_count += count
-        self._forget_leases(entries)
+        entries = self._take(self.consumer.max_batch_size)
         self._serial += 1
         messages = look_at_all(entries)
         batch = Batch(self._serial, self.name, messages, self.backlog(), now, now + HANDLER_TIMEOUT_SECONDS)
@@ -267,24 +255,15 @@ class Queue:
         concurrency and the batch timeout do not matter."""
         self._sweep(now)
         expires_at = now + visibility_seconds
-        count = min(count, self._ready_count)
-        ready = self._ready
         pulled: list[Pulled] = []
-        while len(pulled) < count:
-            message = ready.popleft()
-            if message.place == READY:
-                self._forget_leases((message,))
-                self._serial += 1
-                message.place = LEASED
-                message.attempts += 1
-                message.lease_id = f"{message.id}{self._serial:016x}"
-                each = Pulled(message.lease_id, message, now, expires_at)
-                self._pulled[each.lease_id] = each
-                heappush(self._pull_expiries, (expires_at, self._serial, each))
-                pulled.append(each)
-        self._ready_count -= count
-        self._leased_count += count
-        self._pulled_count += count
+        for entry in self._take(count):
+            self._serial += 1
+            entry.lease_id = f"{entry.id}{self._serial:016x}"
+            each = Pulled(entry.lease_id, entry, now, expires_at)
+            self._pulled[each.lease_id] = each
+            heappush(self._pull_expiries, (expires_at, self._serial, each))
+            pulled.append(each)
+        self._pulled_count += len(pulled)
         return pulled
 
     def find_pulled(self, lease_ids: Iterable[str], now: float) -> Sequence[Pulled]:
@@ -351,6 +330,26 @@ class Queue:
             else:
                 self._delayed_count -= 1
         self._remove(messages)
+
+    def _take(self, count: int) -> list[Entry]:
+        """Take up to `count` messages that are ready, in order, for one more attempt."""
+        count = min(count, self._ready_count)
+        take = self._ready.popleft
+        if len(self._ready) == self._ready_count:
+            entries = [take() for _ in range(count)]
+        else:
+            entries = []
+            while len(entries) < count:
+                entry = take()
+                if entry.place == READY:
+                    entries.append(entry)
+        for entry in entries:
+            entry.place = LEASED
+            entry.attempts += 1
+        self._ready_count -= count
+        self._leased_count += count
+        self._forget_leases(entries)
+        return entries
 
     def _activity_due(self) -> float:
         due = self._batch_due()
