@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
+class WireRequest(NamedTuple):
     """What a binding asks: an HTTP request, with its whole body. `target` is the path with the query, the names of
     `headers` are in lowercase."""
 

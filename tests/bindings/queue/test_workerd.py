@@ -83,19 +83,20 @@ def test_metrics_are_those_of_the_queue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "body", "fmt", "delay", "code", "cause"),
+    ("target", "body", "fmt", "delay", "expected"),
     [
-        ("/message", b"x" * 128_001, "", "", "10204", b"Message is 128,001 bytes long"),
-        ("/message", b"", "xml", "", "10203", b"there is no content type 'xml'"),
-        ("/message", b"", "", "soon", "15000", b"the request is damaged: "),
-        ("/batch", b"{}", "", "", "15000", b"the request is damaged: "),
-        ("/batch", b'{"messages": [{"body": "a"}]}', "", "", "15000", b"the request is damaged: "),
+        ("/message", b"x" * 128_001, "", "", ("10204", b"Message is 128,001 bytes long")),
+        ("/message", b"", "xml", "", ("10203", b"there is no content type 'xml'")),
+        ("/message", b"", "", "soon", ("15000", b"the request is damaged: ")),
+        ("/batch", b"{}", "", "", ("15000", b"the request is damaged: ")),
+        ("/batch", b'{"messages": [{"body": "a"}]}', "", "", ("15000", b"the request is damaged: ")),
     ],
 )
-def test_what_is_refused_has_a_code_and_its_cause_in_the_status_line(  # noqa: PLR0917 - pytest passes them by name
-    target: str, body: bytes, fmt: str, delay: str, code: str, cause: bytes
+def test_what_is_refused_has_a_code_and_its_cause_in_the_status_line(
+    target: str, body: bytes, fmt: str, delay: str, expected: tuple[str, bytes]
 ) -> None:
     asked = Asked()
+    code, cause = expected
     response = asked.ask(target, body, fmt=fmt, delay=delay)
     assert (response.status, code_of(response), asked.kept()) == (400, code, [])
     assert response.reason.startswith(cause)
