@@ -22,7 +22,7 @@ _DIGITS: Final = {
 class SourceMap:
     """A source map of version 3, as JSON. `base` is the directory that its sources are relative to.
 
-    It is decoded as far as it is asked for. Raises ValueError when it is none.
+    It is decoded as far as it is asked for. Raises ValueError when it is not one.
     """
 
     def __init__(self, content: bytes, base: Path) -> None:
@@ -96,5 +96,5 @@ def _numbers(text: str) -> tuple[int, ...]:
             numbers.append(-(value >> 1) if value & 1 else value >> 1)
             value = shift = 0
     if shift or len(numbers) not in (1, 4, 5):
-        raise ValueError(f"its mapping {text!r} is incomplete")
+        raise ValueError(f"it has the incomplete mapping {text!r}")
     return tuple(numbers)

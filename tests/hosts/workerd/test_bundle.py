@@ -443,7 +443,7 @@ def test_a_rule_without_fallthrough_is_the_last_of_its_type(project: Project) ->
     project.write(index_ts='import b from "./b.txt"; export default { b };', b_txt="b")
     failure = project.fails(rules=(ModuleRule("Text", ("**/*.md",)),)).failure
     assert failure.location == f"{project.directory / 'index.ts'}:1"
-    assert 'A rule of the same type comes before the one for "**/*.txt"' in failure.text
+    assert 'An earlier rule of the same type keeps the one for "**/*.txt" from taking effect' in failure.text
     assert '"fallthrough": true' in failure.text
 
 
