@@ -25,12 +25,11 @@ from emulator_runtime.workers.request import Request
 from tests.bindings.test_documentation import missing_rows, row
 from tests.bindings.toy.kind import COUNTERS, Counters
 from tests.config.project import assert_errors, assert_warnings, wrap
-from tests.hosts.workerd.fixtures import workerd, workers
 from tests.hosts.workerd.support import Workers
 from tests.support.configs import load_config
 from tests.support.node_tools import needs_node
 
-__all__ = ["workerd", "workers"]
+pytest_plugins = ["tests.hosts.workerd.fixtures"]
 
 API = f"http://localhost{API_PREFIX}/accounts/a"
 

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from emulator_runtime.workers.request import Request
-from tests.hosts.workerd.fixtures import workerd, workers
 from tests.hosts.workerd.support import Workers
 from tests.support.node_tools import needs_node
 
-__all__ = ["workerd", "workers"]
+pytest_plugins = ["tests.hosts.workerd.fixtures"]
 
 pytestmark = needs_node
 
