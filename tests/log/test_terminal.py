@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from emulator.base.bus import Bus, Notice
 from emulator.base.errors import Problem
 from emulator.base.failure import Failure, Frame
 from emulator.bindings.queue.config import Consumer, Producer
+from emulator.bindings.service.kind import ServiceBinding
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.log.style import wants_color
@@ -60,8 +62,8 @@ def batch(settlement: Settlement, size: int, result: DeliveryResult | None = Non
     return BatchDelivered("my-app-events", "sign-up", lease, result or DeliveryResult(), settlement, seconds)
 
 
-def config(name: str = "sign-up", **fields: Any) -> WorkerConfig:
-    return make_config(name, Path("/app/wrangler.jsonc"), Path("/app/src/entry.py"), **fields)
+def config(name: str = "sign-up", main: Path = Path("/app/src/entry.py"), **fields: Any) -> WorkerConfig:
+    return make_config(name, Path("/app/wrangler.jsonc"), main, **fields)
 
 
 def show(*published: object, hosts: Any = (), **options: Any) -> str:
@@ -272,6 +274,53 @@ def test_start_shows_workers_bindings_queues_and_the_address() -> None:
         "Ready on http://127.0.0.1:8787\n\n"
     )
     assert "sesame" not in text
+
+
+def test_start_shows_services_and_what_is_not_emulated_before_plain_values() -> None:
+    declared = config(
+        main=Path("/app/src/index.js"),
+        vars={"SENDER": "hello"},
+        services=(ServiceBinding("AUTH", "auth"), ServiceBinding("ADMIN", "auth", "Admin")),
+        not_emulated={"CACHE": "kv_namespaces"},
+    )
+    text = show(ServerReady("http://127.0.0.1:1"), hosts=[FakeHost(declared, {"fetch"})])
+    assert text.startswith(
+        "sign-up  /app/src/index.js  fetch\n"
+        "  env.AUTH    worker auth\n"
+        "  env.ADMIN   worker auth, Admin\n"
+        "  env.CACHE   not emulated yet (kv_namespaces)\n"
+        '  env.SENDER  "hello"\n'
+    )
+
+
+def test_start_says_that_a_python_worker_cannot_call_a_service() -> None:
+    text = show(
+        ServerReady("http://127.0.0.1:1"),
+        hosts=[FakeHost(config(services=(ServiceBinding("AUTH", "auth"),)), {"fetch"})],
+    )
+    assert "  env.AUTH  worker auth (not emulated yet for Python workers)\n" in text
+
+
+def test_json_ready_lists_the_bindings_of_every_kind() -> None:
+    declared = config(
+        vars={"A": 1, "TOKEN": "hidden"},
+        secrets={"TOKEN": "sesame"},
+        producers=(Producer("EVENTS", "q"),),
+        consumers=(Consumer("q", ConsumerSettings(max_retries=1)),),
+        services=(ServiceBinding("AUTH", "auth"),),
+        not_emulated={"CACHE": "kv_namespaces"},
+    )
+    (ready,) = records(ServerReady("http://127.0.0.1:1"), hosts=[FakeHost(declared, {"fetch"})])
+    (worker,) = ready["workers"]
+    assert worker["bindings"] == [
+        {"name": "EVENTS", "type": "queue"},
+        {"name": "AUTH", "type": "service"},
+        {"name": "CACHE", "type": "not_emulated", "key": "kv_namespaces"},
+        {"name": "A", "type": "var"},
+        {"name": "TOKEN", "type": "secret"},
+    ]
+    (consumer,) = worker["consumers"]
+    assert consumer == {"queue": "q", **asdict(ConsumerSettings(max_retries=1))}
 
 
 def test_several_workers_have_addresses_and_are_named_on_every_line() -> None:
