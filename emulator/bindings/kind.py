@@ -11,7 +11,7 @@ and the documentation. What start-up does not need, a kind imports inside its me
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock
@@ -134,7 +134,3 @@ class BindingKind(Generic[S]):
     def bindings(self, worker: WorkerConfig) -> dict[str, S]:
         """The worker's bindings of this kind, by name."""
         return {binding.name: binding.settings for binding in worker.bindings if binding.kind == self.name}
-
-    def declarations(self, worker: WorkerConfig) -> list[Any]:
-        """What the worker declares of this kind without a name in `env`."""
-        return [each.settings for each in worker.declarations if each.kind == self.name]

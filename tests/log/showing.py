@@ -53,8 +53,8 @@ def batch(
     return BatchDelivered("my-app-events", "sign-up", made, verdict or Verdict(), settlement, 0.0, seconds)
 
 
-def config(name: str = "sign-up", **fields: Any) -> WorkerConfig:
-    return make_config(name, Path("/app/wrangler.jsonc"), Path("/app/src/entry.py"), **fields)
+def config(name: str = "sign-up", main: Path = Path("/app/src/entry.py"), **fields: Any) -> WorkerConfig:
+    return make_config(name, Path("/app/wrangler.jsonc"), main, **fields)
 
 
 def show(*published: object, hosts: Any = (), **options: Any) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from emulator.base.bus import Notice
 from emulator.bindings.queue.config import Consumer, Producer
+from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.queues.events import MessagesDeadLettered, MessagesDropped, MessagesSent
 from emulator.queues.message import Attempt, DeadLetter, Settlement
+from emulator.queues.settings import ConsumerSettings
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 from tests.log.showing import FAILURE, FakeHost, batch, config, message, records
@@ -61,3 +64,25 @@ def test_json_lines_have_stable_keys() -> None:
 
 def test_json_says_what_utf8_cannot() -> None:
     assert records(WorkerOutput("w", "", "info", "\ud800"))[0]["text"] == "\ud800"
+
+
+def test_json_ready_lists_the_bindings_of_every_kind() -> None:
+    declared = config(
+        vars={"A": 1, "TOKEN": "hidden"},
+        secrets={"TOKEN": "sesame"},
+        producers=(Producer("EVENTS", "q"),),
+        consumers=(Consumer("q", ConsumerSettings(max_retries=1)),),
+        services=(ServiceBinding("AUTH", "auth"),),
+        not_emulated={"CACHE": "kv_namespaces"},
+    )
+    (ready,) = records(ServerReady("http://127.0.0.1:1"), hosts=[FakeHost(declared, {"fetch"})])
+    (worker,) = ready["workers"]
+    assert worker["bindings"] == [
+        {"name": "EVENTS", "type": "queue"},
+        {"name": "AUTH", "type": "service"},
+        {"name": "CACHE", "type": "not_emulated", "key": "kv_namespaces"},
+        {"name": "A", "type": "var"},
+        {"name": "TOKEN", "type": "secret"},
+    ]
+    (consumer,) = worker["consumers"]
+    assert consumer == {"queue": "q", **asdict(ConsumerSettings(max_retries=1))}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from emulator.bindings.queue.config import Consumer, Producer
+from emulator.bindings.service.kind import ServiceBinding
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.events import ServerReady
 from tests.log.showing import FakeHost, config, show
@@ -34,3 +37,26 @@ def test_start_shows_workers_bindings_queues_and_the_address() -> None:
         "Ready on http://127.0.0.1:8787\n\n"
     )
     assert "sesame" not in text
+
+
+def test_start_shows_services_and_what_is_not_emulated_before_plain_values() -> None:
+    declared = config(
+        main=Path("/app/src/index.js"),
+        vars={"SENDER": "hello"},
+        services=(ServiceBinding("AUTH", "auth"), ServiceBinding("ADMIN", "auth", "Admin")),
+        not_emulated={"CACHE": "kv_namespaces"},
+    )
+    text = show(ServerReady("http://127.0.0.1:1"), hosts=[FakeHost(declared, {"fetch"})])
+    assert text.startswith(
+        "sign-up  /app/src/index.js  fetch\n"
+        "  env.AUTH    worker auth\n"
+        "  env.ADMIN   worker auth, Admin\n"
+        "  env.CACHE   not emulated yet (kv_namespaces)\n"
+        '  env.SENDER  "hello"\n'
+    )
+
+
+def test_start_says_that_a_python_worker_cannot_call_a_service() -> None:
+    declared = config(services=(ServiceBinding("AUTH", "auth"),))
+    text = show(ServerReady("http://127.0.0.1:1"), hosts=[FakeHost(declared, {"fetch"})])
+    assert "  env.AUTH  worker auth (not emulated yet for Python workers)\n" in text
