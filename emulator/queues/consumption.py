@@ -39,6 +39,10 @@ class Settler:
         """Note that clients pull from a queue under these settings."""
         self._pullers[queue] = consumer
 
+    def has_queue(self, queue: str) -> bool:
+        """Whether there is such a queue: a delivery may end after its own was deleted."""
+        return queue in self._states
+
     def settle_batch(self, batch: Batch, verdict: Verdict, consumer: ConsumerSettings) -> Settlement:
         """What becomes of a batch that went to this consumer."""
         return settle(batch.messages, batch.taken_at, verdict, self._terms(batch.queue, consumer))
@@ -127,7 +131,9 @@ class Consumption:
             verdict = Verdict("exception", error=f"{type(error).__name__}: {error}")
         finally:
             del self._running[batch.id]
-        return None if verdict is None else self._settler.settle_batch(batch, verdict, self.settings)
+        if verdict is None or not self._settler.has_queue(self._queue):
+            return None
+        return self._settler.settle_batch(batch, verdict, self.settings)
 
     def time_out(self, batch: Batch) -> Settlement:
         delivery = self._running.get(batch.id)

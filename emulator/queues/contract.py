@@ -86,7 +86,7 @@ class QueueEngine(Protocol):
     @property
     def states(self) -> Mapping[str, QueueState]:
         """What is known of each queue beside its messages, in the order of their creation. Reading it asks nobody: an
-        engine elsewhere keeps a copy that follows. The mapping is a view; a state is a value."""
+        engine elsewhere keeps a copy that follows. The mapping is a view, always the same one; a state is a value."""
 
     async def start(self, arbiter: Arbiter) -> None:
         """Begin, with the queues and messages that an earlier run has left. Nothing is delivered before `consume`."""

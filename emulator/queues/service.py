@@ -22,19 +22,8 @@ from emulator.queues.consumption import Consumption, Deliver, Forwarding, Settle
 from emulator.queues.contract import QueueEngine, Subscription
 from emulator.queues.declarations import Declared, QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
-from emulator.queues.events import (
-    ConsumerChanged,
-    MessagesDropped,
-    MessagesSent,
-)
-from emulator.queues.message import (
-    Acknowledgement,
-    Backlog,
-    Leased,
-    Message,
-    NewMessage,
-    Redrive,
-)
+from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesSent
+from emulator.queues.message import Acknowledgement, Backlog, Leased, Message, NewMessage, Redrive
 from emulator.queues.settings import (
     DEFAULT_PULL_BATCH_SIZE,
     DELAY_SECONDS,
@@ -142,11 +131,11 @@ class Queues:
 
     async def pause(self, name: str) -> None:
         """Stop deliveries of a queue. It still accepts messages."""
-        await self.update_queue(name, replace(self.state_of(name).settings, delivery_paused=True))
+        await self._set_paused(name, True)
 
     async def resume(self, name: str) -> None:
         """Deliver again."""
-        await self.update_queue(name, replace(self.state_of(name).settings, delivery_paused=False))
+        await self._set_paused(name, False)
 
     async def delete_queue(self, name: str) -> None:
         """Forget a queue, its messages and its consumer."""
@@ -332,6 +321,12 @@ class Queues:
         for target, messages in entered.items():
             self._settler.tell_sent(target, messages, "redrive")
         return Redrive({target: len(messages) for target, messages in entered.items()}, no_dead_letters, orphans)
+
+    async def _set_paused(self, name: str, paused: bool) -> None:
+        async with self._changing:
+            state = self.state_of(name)
+            settings = replace(state.settings, delivery_paused=paused)
+            await self._put(declarations.update(state, settings, self._clock.now()))
 
     async def _put(self, states: Sequence[QueueState]) -> None:
         """Let queues be as `states` say, deliver accordingly, and tell whose consumer has changed."""

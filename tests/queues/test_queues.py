@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.queues.events import BatchDelivered
 from emulator.queues.message import Delivery, Verdict
 from emulator.queues.settings import QueueSettings
 from tests.queues.driving import Consumer, Driven, T, consume, let_pull, throw
@@ -88,6 +90,28 @@ async def test_a_deleted_queue_is_gone() -> None:
     with pytest.raises(QueueError, match="10104"):
         await driven.send(b"three")
     assert driven.clock.next_timer() is None
+
+
+async def test_what_a_handler_decides_after_its_queue_was_deleted_counts_for_nothing() -> None:
+    driven = Driven()
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: problems.append(context))
+
+    async def stubborn(_delivery: Delivery) -> Verdict:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return Verdict()
+        raise AssertionError
+
+    await consume(driven, stubborn)
+    await driven.send(b"one")
+    await driven.settle()
+    await driven.queues.delete_queue("orders")
+    await driven.settle()
+    gc.collect()
+    assert driven.published(BatchDelivered) == []
+    assert problems == []
 
 
 async def test_a_deleted_queue_delivers_nothing_that_was_just_sent() -> None:
