@@ -9,18 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from starlette.datastructures import QueryParams
 
 from emulator.base.bus import Bus, Notice
-from emulator.config.model import WorkerConfig
 
 if TYPE_CHECKING:
-    from emulator.base.failure import Failure
     from emulator.bindings.services import Services
-    from emulator.queues.memory.broker import Broker
-    from emulator.queues.settings import ConsumerSettings, QueueSettings
 
 T = TypeVar("T")
 
@@ -64,44 +60,21 @@ class Page:
     total_count: int
 
 
-class HostView(Protocol):
-    """A worker that runs, as calls see it: whether it loads, and which entrypoints it has."""
-
-    config: WorkerConfig
-    failure: Failure | None
-
-    @property
-    def handlers(self) -> frozenset[str]: ...
-
-
 class SessionView(Protocol):
-    """A running session, as calls see it: what is alive of the kinds, and the door for changes from outside."""
+    """A running session, as calls of any kind see it. A kind may ask for more."""
 
     bus: Bus
-    broker: Broker
     services: Services
 
-    @property
-    def hosts(self) -> Sequence[HostView]: ...
 
-    def create_queue(self, name: str, settings: QueueSettings) -> bool: ...
-
-    def update_queue(self, name: str, settings: QueueSettings) -> None: ...
-
-    def delete_queue(self, name: str) -> None: ...
-
-    def set_consumer(self, queue: str, settings: ConsumerSettings, worker: str) -> None: ...
-
-    def remove_consumer(self, queue: str) -> None: ...
-
-    def producers_of(self, queue: str) -> list[str]: ...
+V = TypeVar("V", bound=SessionView)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(Generic[V]):
     """A call to `session`. `path` holds the parts of the address that have names."""
 
-    session: SessionView
+    session: V
     path: Mapping[str, str]
     query: QueryParams
 
@@ -133,7 +106,7 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    call: Callable[[Call, Any], Any]
+    call: Callable[[Call[Any], Any], Any]
     body: type | None = None
 
 

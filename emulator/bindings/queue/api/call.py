@@ -1,12 +1,57 @@
-"""What calls about queues have in common: the queue that an address names, and the shape of a backlog."""
+"""What calls about queues have in common: the session that they see, the queue that an address names, and the shape of
+a backlog."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+from emulator.base.failure import Failure
 from emulator.bindings.queue.addresses import queue_id
-from emulator.bindings.rest import ApiError, Call
+from emulator.bindings.rest import ApiError, SessionView
+from emulator.bindings.rest import Call as AnyCall
+from emulator.config.model import WorkerConfig
 from emulator.queues.errors import QueueErrorCode
+from emulator.queues.memory.broker import Broker
 from emulator.queues.memory.queue import Queue
 from emulator.queues.message import Metrics
+from emulator.queues.settings import ConsumerSettings, QueueSettings
+
+
+class HostView(Protocol):
+    """A worker that runs, as calls see it: whether it loads, and which entrypoints it has."""
+
+    config: WorkerConfig
+    failure: Failure | None
+
+    @property
+    def handlers(self) -> frozenset[str]: ...
+
+
+class QueueSession(SessionView, Protocol):
+    """A running session, as calls about queues see it: its queues and workers, and the door for
+    changes from outside."""
+
+    broker: Broker
+
+    @property
+    def hosts(self) -> Sequence[HostView]: ...
+
+    def create_queue(self, name: str, settings: QueueSettings) -> bool: ...
+
+    def update_queue(self, name: str, settings: QueueSettings) -> None: ...
+
+    def delete_queue(self, name: str) -> None: ...
+
+    def set_consumer(self, queue: str, settings: ConsumerSettings, worker: str) -> None: ...
+
+    def remove_consumer(self, queue: str) -> None: ...
+
+    def producers_of(self, queue: str) -> list[str]: ...
+
+
+Call: TypeAlias = AnyCall[QueueSession]
+"""A call about queues."""
 
 
 def queue_of(call: Call) -> Queue:

@@ -6,14 +6,14 @@ from typing import Any
 
 from emulator.bindings.queue.addresses import consumer_id, queue_id
 from emulator.bindings.queue.api.bodies import ConsumerBody, whole
-from emulator.bindings.queue.api.call import queue_of
+from emulator.bindings.queue.api.call import Call, QueueSession, queue_of
 from emulator.bindings.queue.api.errors import QueueApiErrorCode
-from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, SessionView, iso
+from emulator.bindings.rest import ApiError, ApiErrorCode, Page, iso
 from emulator.queues.memory.queue import Queue
 from emulator.queues.settings import ConsumerSettings
 
 
-def consumer_shapes(session: SessionView, queue: Queue) -> list[dict[str, Any]]:
+def consumer_shapes(session: QueueSession, queue: Queue) -> list[dict[str, Any]]:
     """The consumers of a queue as clients see them: one, or none.
 
     `script` is where wrangler looks for the worker's name, `script_name` where the SDKs do.
