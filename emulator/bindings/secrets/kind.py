@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from emulator.bindings.wiring import Wiring
 
 
-class Secrets(BindingKind[str]):
+class SecretKind(BindingKind[str]):
     """What stands in `.dev.vars`, else in `.env`. A secret wins over a var of its name, but not over one of the command
     line."""
 
@@ -54,4 +54,4 @@ class _Strings(Service[str]):
             yield Wiring(name, {"text": secret})
 
 
-SECRETS: Final = Secrets()
+SECRETS: Final = SecretKind()
