@@ -88,9 +88,10 @@ class TextLines:
             path = one_line(path)
         status = self._statuses.get(event.status) or self.status(event.status)
         seconds = event.duration
-        took = f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"  # as words.duration, inlined
-        suffix = self._suffixes.get(event.worker, "")
-        return f"{event.method} {path} {status}{self._before_duration}{took}{self._after_duration}{suffix}\n"
+        suffix = self._after_duration + self._suffixes.get(event.worker, "")
+        if seconds < 10:  # as duration(), without a call
+            return f"{event.method} {path} {status}{self._before_duration}{seconds * 1000:.0f} ms{suffix}\n"
+        return f"{event.method} {path} {status}{self._before_duration}{duration(seconds)}{suffix}\n"
 
     def status(self, status: int) -> str:
         """`200 OK`, in its colour."""

@@ -71,12 +71,11 @@ class Gateway:
 
     def report(self, scope: Scope, status: int, duration: float) -> None:
         """Tell of a request that was answered, `duration` seconds after it came."""
-        if self._bus.wants(RequestFinished):
-            path: str = scope["path"]
-            query: bytes = scope["query_string"]
-            if query:
-                path = f"{path}?{query.decode('latin-1')}"
-            self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+        path: str = scope["path"]
+        query: bytes = scope["query_string"]
+        if query:
+            path = f"{path}?{query.decode('latin-1')}"
+        self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
 
 
 def _explain(request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
