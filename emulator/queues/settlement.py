@@ -20,7 +20,8 @@ where it goes:
     | otherwise                                                                    | waits again, for its delay   |
 
 What was decided about messages of another batch means nothing. The runtime that worker code runs in sees to it that a
-message is not acked and retried at once, nor a batch; see `emulator_runtime.workers.queue`.
+message is not acked and retried at once, nor a batch: workerd does, and `emulator_runtime.workers.queue` by the same
+conditions. The manual (docs/queues.md) has the table of what follows from both; one suite runs it on every host.
 """
 
 from __future__ import annotations
@@ -117,9 +118,8 @@ def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, term
         if message.id in verdict.explicit_acks or (acked_rest and not own_retry):
             acked.append(message)
             continue
-        delay = verdict.retry_messages.get(message.id)
-        if delay is None:
-            delay = default_delay
+        own_delay = verdict.retry_messages.get(message.id)
+        delay = max(default_delay if own_delay is None else own_delay, 0)
         outcome = "retry" if own_retry or verdict.retry_all else verdict.outcome
         attempt = Attempt(message.attempts, taken_at, outcome, verdict.error, verdict.traceback)
         failed = msgspec.structs.replace(message, failures=(*message.failures, attempt))
