@@ -87,6 +87,14 @@ def test_metrics_are_those_of_the_queue() -> None:
     [
         ("/message", b"x" * 128_001, "", "", ("10204", b"Message is 128,001 bytes long")),
         ("/message", b"", "xml", "", ("10203", b"there is no content type 'xml'")),
+        ("/message", b"undefined", "json", "", ("10208", b"Message body is nothing that JSON can say")),
+        (
+            "/batch",
+            b'{"messages": [{"body": "MQ==", "contentType": "json"}, {"body": "dW5kZWZpbmVk", "contentType": "json"}]}',
+            "",
+            "",
+            ("10208", b"Message body is nothing that JSON can say"),
+        ),
         ("/message", b"", "", "soon", ("15000", b"the request is damaged: ")),
         ("/batch", b"{}", "", "", ("15000", b"the request is damaged: ")),
         ("/batch", b'{"messages": [{"body": "a"}]}', "", "", ("15000", b"the request is damaged: ")),
