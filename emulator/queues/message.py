@@ -20,7 +20,7 @@ _NO_RETRIES: Final[Mapping[str, int | None]] = {}
 
 
 class NewMessage(msgspec.Struct, frozen=True, gc=False):
-    """A message on its way into a queue. `delay_seconds` None leaves it to the batch, the producer and the queue."""
+    """A message on its way into a queue. `delay_seconds` None leaves it to the batch and the queue."""
 
     body: bytes
     content_type: ContentType

@@ -33,7 +33,6 @@ def make_bindings(
             resources.queues,
             producer.queue,
             worker=worker.name,
-            delivery_delay=producer.delivery_delay,
             content_type=content_type,
             expose_error_codes=_enabled(worker, "queue_expose_error_codes", ERROR_CODES_SINCE),
             on_warning=partial(resources.warn, worker.name),
@@ -45,11 +44,11 @@ def make_bindings(
 class QueueBinding:
     """Sends to one queue, as `env.<binding>` of one worker.
 
-    `content_type` is what `send` assumes (`json`, or `v8` before compatibility date 2024-03-18), `delivery_delay` the
-    producer's own delay in seconds. With `expose_error_codes`, errors of the service end with their code.
+    `content_type` is what `send` assumes (`json`, or `v8` before compatibility date 2024-03-18). With
+    `expose_error_codes`, errors of the service end with their code.
     """
 
-    __slots__ = ("_content_type", "_delay", "_expose", "_queue", "_queues", "_warn", "_worker")
+    __slots__ = ("_content_type", "_expose", "_queue", "_queues", "_warn", "_worker")
 
     def __init__(
         self,
@@ -57,7 +56,6 @@ class QueueBinding:
         queue: str,
         *,
         worker: str,
-        delivery_delay: int | None = None,
         content_type: ContentType = "json",
         expose_error_codes: bool = True,
         on_warning: Callable[[str], None] = lambda _text: None,
@@ -65,7 +63,6 @@ class QueueBinding:
         self._queues = queues
         self._queue = queue
         self._worker = worker
-        self._delay = delivery_delay
         self._content_type = content_type
         self._expose = expose_error_codes
         self._warn = on_warning
@@ -86,9 +83,7 @@ class QueueBinding:
         else:
             outgoing = NewMessage(encode(_present(body), self._content_type), self._content_type)
         try:
-            backlog = await self._queues.send(
-                self._queue, (outgoing,), source=self._worker, producer_delay_seconds=self._delay
-            )
+            backlog = await self._queues.send(self._queue, (outgoing,), source=self._worker)
         except QueueError as error:
             raise self._shown(error, "send") from None
         return Record(metadata=Record(metrics=_metrics(backlog)))
@@ -112,7 +107,6 @@ class QueueBinding:
                 outgoing,
                 source=self._worker,
                 batch_delay_seconds=batch_delay,
-                producer_delay_seconds=self._delay,
             )
         except QueueError as error:
             raise self._shown(error, "sendBatch") from None

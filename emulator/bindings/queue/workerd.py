@@ -69,13 +69,7 @@ async def answer(queues: Queues, worker: str, producer: Producer, request: WireR
 def _send(
     queues: Queues, worker: str, producer: Producer, messages: list[NewMessage], batch_delay: int | None
 ) -> Coroutine[Any, Any, Backlog]:
-    return queues.send(
-        producer.queue,
-        messages,
-        source=worker,
-        batch_delay_seconds=batch_delay,
-        producer_delay_seconds=producer.delivery_delay,
-    )
+    return queues.send(producer.queue, messages, source=worker, batch_delay_seconds=batch_delay)
 
 
 def _message(body: bytes, content_type: str, delay_seconds: int | None) -> NewMessage:

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from emulator.base.coroutines import run_now
+from emulator.bindings.queue.config import Producer
 from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import Message, NewMessage
+from emulator.queues.settings import QueueSettings
 from emulator.wire.codec import ContentType, decode, encode
 from emulator_runtime.http import request_from_scope, send_response
 from emulator_runtime.workers.request import Request
@@ -690,9 +692,7 @@ def test_a_v8_message_from_javascript_arrives_in_python_as_the_value(workers: Wo
     workers.run(test)
 
 
-def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None:
-    from emulator.bindings.queue.config import Producer
-
+def test_delays_of_messages_batches_and_queues_hold(workers: Workers) -> None:
     workers.add("""
         export default {
           async fetch(request, env) {
@@ -702,9 +702,10 @@ def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None
             return new Response("ok");
           },
         };
-    """, producers=(Producer("QUEUE", "jobs", 9),))  # fmt: skip
+    """, producers=(Producer("QUEUE", "jobs"),))  # fmt: skip
 
     async def test(host: WorkerdHost) -> None:
+        await workers.session.queues.update_queue("jobs", QueueSettings(delivery_delay=9))
         await text(host)
         delays = {decode(m.body, "json"): round(m.ready_at - m.timestamp) for m in waiting(workers, "jobs")}
         assert delays == {1: 9, 2: 0, 3: 7, 4: 50}
