@@ -11,7 +11,9 @@ For each message of a batch the first row that speaks of it decides whether it i
     | the handler returned                             | yes   |       |                                         |
     | it threw, ran out of time, or the lease expired  |       | yes   | the consumer's                          |
 
-So an ack outlives a throw. A message that is wanted again has failed once more, and then the first row that fits says
+So an ack outlives a throw. Why a message is wanted again is told of the same row: by the call, as far as the host could
+see a reason for it, else by how the handler ended. The error of a handler says nothing about a message that had its own
+`retry()` by then. A message that is wanted again has failed once more, and then the first row that fits says
 where it goes:
 
     | it was delivered `1 + max_retries` times, and there is a dead letter queue   | dead: a letter in that queue |
@@ -31,11 +33,14 @@ from typing import Final
 
 import msgspec
 
-from emulator.queues.message import Attempt, DeadLetter, Leased, Message, Settlement, Verdict
+from emulator.queues.message import Attempt, Cause, DeadLetter, Leased, Message, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings
 
 CLIENT_RETRY: Final = "the client that pulled it asked for a retry"
 CLIENT_LATE: Final = "the client that pulled it did not acknowledge it in time"
+
+
+_NO_CAUSE: Final = Cause("")
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -99,7 +104,9 @@ def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tupl
             del known[lease_id]
             ended.append(each)
             again[each.message.id] = delay_seconds
-    return Answer(ended, Verdict(retry_messages=again, error=CLIENT_RETRY if again else ""), unknown, expired)
+    causes = dict.fromkeys(again, Cause(CLIENT_RETRY))
+    verdict = Verdict(retry_messages=again, error=CLIENT_RETRY if again else "", causes=causes)
+    return Answer(ended, verdict, unknown, expired)
 
 
 def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, terms: Terms) -> Settlement:
@@ -108,6 +115,7 @@ def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, term
     default_delay = consumer.retry_delay
     if verdict.retry_all and verdict.retry_all_delay is not None:
         default_delay = verdict.retry_all_delay
+    rest_cause = verdict.retry_all_cause or Cause(verdict.error, verdict.traceback)
     acked: list[Message] = []
     retried: list[tuple[Message, int]] = []
     dead: list[Message] = []
@@ -121,7 +129,8 @@ def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, term
         own_delay = verdict.retry_messages.get(message.id)
         delay = max(default_delay if own_delay is None else own_delay, 0)
         outcome = "retry" if own_retry or verdict.retry_all else verdict.outcome
-        attempt = Attempt(message.attempts, taken_at, outcome, verdict.error, verdict.traceback)
+        cause = verdict.causes.get(message.id) or _NO_CAUSE if own_retry else rest_cause
+        attempt = Attempt(message.attempts, taken_at, outcome, cause.error, cause.traceback)
         failed = msgspec.structs.replace(message, failures=(*message.failures, attempt))
         if message.attempts > consumer.max_retries:
             (dead if consumer.dead_letter_queue else dropped).append(failed)
