@@ -30,14 +30,15 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
 class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One delivery of a message that did not end in an ack.
 
-    `at` is when it was delivered, in seconds since the epoch. `outcome` is `retry` where the handler asked for it, else
-    why the delivery failed. `error` is the exception in one line and `traceback` the whole of it: what the handler
-    raised, or the reason for which it asked for a retry. Both are empty where none is known.
+    `at` is when it was delivered, in seconds since the epoch. `outcome` is `retry` where the handler asked for it,
+    `interrupted` where the emulator ended before the handler did, else why the delivery failed. `error` is the
+    exception in one line and `traceback` the whole of it: what the handler raised, or the reason for which it asked for
+    a retry. Both are empty where none is known.
     """
 
     number: int
     at: float
-    outcome: Literal["retry"] | Outcome
+    outcome: Literal["retry", "interrupted"] | Outcome
     error: str = ""
     traceback: str = ""
 

@@ -21,6 +21,9 @@ where it goes:
     | it is older than the retention period                                        | expired: dropped             |
     | otherwise                                                                    | waits again, for its delay   |
 
+A delivery that the end of the process interrupts is never settled, and yet counts. So a message can come up that was
+delivered as often as it may be: it is spent, is not given to the handler again, and goes where the first two rows say.
+
 What was decided about messages of another batch means nothing. The runtime that worker code runs in sees to it that a
 message is not acked and retried at once, nor a batch: workerd does, and `emulator_runtime.workers.queue` by the same
 conditions. The manual (docs/queues.md) has the table of what follows from both; one suite runs it on every host.
@@ -38,6 +41,7 @@ from emulator.queues.settings import ConsumerSettings
 
 CLIENT_RETRY: Final = "the client that pulled it asked for a retry"
 CLIENT_LATE: Final = "the client that pulled it did not acknowledge it in time"
+INTERRUPTED: Final = "the emulator ended while the handler ran"
 
 
 _NO_CAUSE: Final = Cause("")
@@ -54,11 +58,26 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     letter_delay: float = 0
 
 
-def settle(messages: Sequence[Message], taken_at: float, verdict: Verdict, terms: Terms) -> Settlement:
-    """What becomes of a batch that was leased at `taken_at` (in seconds since the epoch)."""
-    if verdict.outcome == "ok" and not verdict.retry_all and not verdict.retry_messages:
+def settle(
+    messages: Sequence[Message], taken_at: float, verdict: Verdict, terms: Terms, spent: Sequence[Message] = ()
+) -> Settlement:
+    """What becomes of a batch that was leased at `taken_at` (in seconds since the epoch). `spent` messages came with it
+    and were not given to the handler."""
+    if verdict.outcome == "ok" and not verdict.retry_all and not verdict.retry_messages and not spent:
         return Settlement(messages, verdict=verdict)
-    return _settle_each(((message, taken_at) for message in messages), verdict, terms)
+    return _settle_each(((message, taken_at) for message in messages), verdict, terms, spent)
+
+
+def parted(messages: Sequence[Message], consumer: ConsumerSettings) -> tuple[Sequence[Message], Sequence[Message]]:
+    """The messages of a batch that the handler is given, and those that are spent: they had all their deliveries."""
+    most = consumer.max_retries + 1
+    spent = [message for message in messages if message.attempts > most]
+    return (messages, spent) if not spent else ([message for message in messages if message.attempts <= most], spent)
+
+
+def interrupted(number: int, at: float) -> Attempt:
+    """The attempt with this number, begun at `at`, which the end of the process interrupted."""
+    return Attempt(number, at, "interrupted", INTERRUPTED)
 
 
 def settle_leases(leases: Sequence[Leased], verdict: Verdict, terms: Terms) -> Settlement:
@@ -109,7 +128,9 @@ def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tupl
     return Answer(ended, verdict, unknown, expired)
 
 
-def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, terms: Terms) -> Settlement:
+def _settle_each(
+    leased: Iterable[tuple[Message, float]], verdict: Verdict, terms: Terms, spent: Sequence[Message] = ()
+) -> Settlement:
     consumer, now = terms.consumer, terms.now
     acked_rest = verdict.ack_all or (verdict.outcome == "ok" and not verdict.retry_all)
     default_delay = consumer.retry_delay
@@ -118,9 +139,9 @@ def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, term
     rest_cause = verdict.retry_all_cause or Cause(verdict.error, verdict.traceback)
     acked: list[Message] = []
     retried: list[tuple[Message, int]] = []
-    dead: list[Message] = []
-    dropped: list[Message] = []
     expired: list[Message] = []
+    gone = [msgspec.structs.replace(message, attempts=message.attempts - 1) for message in spent]
+    dead, dropped = (gone, []) if consumer.dead_letter_queue else ([], gone)
     for message, taken_at in leased:
         own_retry = message.id in verdict.retry_messages
         if message.id in verdict.explicit_acks or (acked_rest and not own_retry):
