@@ -39,7 +39,7 @@ from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
-from emulator.queues.message import Verdict
+from emulator.queues.message import Cause, Verdict
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
@@ -370,7 +370,7 @@ class WorkerdHost:
         verdict = Verdict("exception")
         try:
             ended = await self._deliver(version, trigger, *batch_request(trigger.delivery))
-            verdict = ended.verdict()
+            verdict = self._with_causes(ended.verdict(), version, ended)
             failure = self._failure_of(version, ended)
         except HandlerError as error:
             failure = error.failure
@@ -450,6 +450,22 @@ class WorkerdHost:
         if ended.failure is None:
             return simple_failure(f"the handler ended with the outcome {ended.outcome}")
         return thrown(ended.failure, version.source, self._root)
+
+    def _with_causes(self, verdict: Verdict, version: Version, ended: Ended) -> Verdict:
+        """`verdict` with the reasons for retries, as far as the worker has logged them."""
+        if not ended.causes and ended.retry_all_cause is None:
+            return verdict
+
+        def cause_of(described: Mapping[str, Any]) -> Cause:
+            failure = thrown(described, version.source, self._root)
+            return Cause(failure.summary, failure.text)
+
+        of_all = ended.retry_all_cause
+        return msgspec.structs.replace(
+            verdict,
+            causes={message_id: cause_of(described) for message_id, described in ended.causes.items()},
+            retry_all_cause=None if of_all is None else cause_of(of_all),
+        )
 
     def _failed(self, failure: Failure, trigger: Trigger[Any]) -> HandlerError:
         """Tell that a handler failed; returns the error to raise."""

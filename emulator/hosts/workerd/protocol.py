@@ -2,6 +2,8 @@
 
 Two modules of ours run inside workerd. `worker.js` is around the user's own and runs its handlers; `delivery.js` is
 beside it and takes from us what is no request of a user. Both are given the names from here when they are written.
+When a handler has raised, or asked for retries, `delivery.js` asks `worker.js` why: what the handler called with `key`
+raised, or null, and what was logged when it asked for the retries of messages, by their ids.
 
 | request | body | answer |
 | --- | --- | --- |
@@ -9,7 +11,7 @@ beside it and takes from us what is no request of a user. Both are given the nam
 | `POST /scheduled` | `{"cron", "scheduledTime"}` | an `Ended` |
 | `GET /handlers` | | a list of the handlers that the worker has |
 | `GET /idle` | | 204, once no `waitUntil` work runs any more |
-| `GET /failure?KEY` | (from `delivery.js` to `worker.js`) | what the handler called with KEY raised, or null |
+| `POST /why` | (from `delivery.js` to `worker.js`) `{"key", "retried"}` | `{"failure", "causes", "retryAllCause"}` |
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ QUEUE_PATH: Final = "/queue"
 SCHEDULED_PATH: Final = "/scheduled"
 HANDLERS_PATH: Final = "/handlers"
 IDLE_PATH: Final = "/idle"
-FAILURE_PATH: Final = "/failure"
+WHY_PATH: Final = "/why"
 
 DESCRIPTION_HEADER: Final = "x-description-bytes"
 """On a batch: how many bytes of the body are its description."""
@@ -55,7 +57,7 @@ _NAMES: Final = {
         "scheduled": SCHEDULED_PATH,
         "handlers": HANDLERS_PATH,
         "idle": IDLE_PATH,
-        "failure": FAILURE_PATH,
+        "why": WHY_PATH,
     },
     "descriptionHeader": DESCRIPTION_HEADER,
     "failureHeader": FAILURE_HEADER,
@@ -154,7 +156,7 @@ class _Retry(msgspec.Struct, rename="camel", gc=False):
 
 class Ended(msgspec.Struct, rename="camel", gc=False):
     """How an invocation ended, as `delivery.js` tells it: workerd's outcome, what the handler of a batch asked for, and
-    what it raised."""
+    what it raised. `causes` are errors that were logged when it asked for the retry of a message, by id."""
 
     outcome: str
     ack_all: bool = False
@@ -162,9 +164,11 @@ class Ended(msgspec.Struct, rename="camel", gc=False):
     explicit_acks: list[str] = []
     retry_messages: list[_Retry] = []
     failure: dict[str, Any] | None = None
+    causes: dict[str, dict[str, Any]] = {}
+    retry_all_cause: dict[str, Any] | None = None
 
     def verdict(self) -> Verdict:
-        """The result of the delivery, without a failure."""
+        """The result of the delivery, without a failure and without causes."""
         return Verdict(
             _OUTCOMES.get(self.outcome, "exception"),
             self.ack_all,

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from emulator.base.coroutines import run_now
+from emulator.bindings.queue.config import Producer
 from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import Message, NewMessage
+from emulator.queues.settings import QueueSettings
 from emulator.wire.codec import ContentType, decode, encode
 from emulator_runtime.http import request_from_scope, send_response
 from emulator_runtime.workers.request import Request
@@ -690,9 +692,7 @@ def test_a_v8_message_from_javascript_arrives_in_python_as_the_value(workers: Wo
     workers.run(test)
 
 
-def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None:
-    from emulator.bindings.queue.config import Producer
-
+def test_delays_of_messages_batches_and_queues_hold(workers: Workers) -> None:
     workers.add("""
         export default {
           async fetch(request, env) {
@@ -702,9 +702,10 @@ def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None
             return new Response("ok");
           },
         };
-    """, producers=(Producer("QUEUE", "jobs", 9),))  # fmt: skip
+    """, producers=(Producer("QUEUE", "jobs"),))  # fmt: skip
 
     async def test(host: WorkerdHost) -> None:
+        await workers.session.queues.update_queue("jobs", QueueSettings(delivery_delay=9))
         await text(host)
         delays = {decode(m.body, "json"): round(m.ready_at - m.timestamp) for m in waiting(workers, "jobs")}
         assert delays == {1: 9, 2: 0, 3: 7, 4: 50}
@@ -720,6 +721,18 @@ def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None
         ("sendBatch([{ body: 1 }], { delaySeconds: -1 })", "(10202)"),
         ("sendBatch(Array(101).fill({ body: 1 }))", "(10206)"),
         ("send(undefined)", "TypeError: Message body cannot be undefined"),
+        ("send(() => 1)", "Error: Message body is nothing that JSON can say: a function or a symbol (10208)"),
+        ('send(Symbol("x"))', "(10208)"),
+        ("send({ toJSON() {} })", "(10208)"),
+        ("sendBatch([{ body: 1 }, { body: () => 1 }])", "(10208)"),
+        ("send(1n)", "TypeError: Do not know how to serialize a BigInt"),
+        (
+            "send(1, { delaySeconds: 2 ** 31 })",
+            "TypeError: Value out of range. Must be between -2147483648 and 2147483647",
+        ),
+        ('send(new ArrayBuffer(3), { contentType: "bytes" })', 'TypeError: Content Type "bytes" requires'),
+        ('sendBatch([{ body: "x", contentType: "TEXT" }])', "TypeError: Unsupported queue message content type: TEXT"),
+        ('send("x", { contentType: "TEXT" })', "accepted"),
         ('send(1, { contentType: "text" })', 'TypeError: Content Type "text" requires a value of type string'),
     ],
 )
@@ -733,6 +746,27 @@ def test_what_the_queue_refuses_is_thrown_with_its_code(workers: Workers, call: 
         }};
     """, **consumer())  # fmt: skip
     assert expected in workers.run(text)
+
+
+def test_a_delay_is_converted_to_whole_seconds(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          async fetch(request, env) {
+            for (const delaySeconds of [1.7, "5", " 0x10 ", true, -0.5, NaN, Infinity, "soon"]) {
+              await env.QUEUE.send(String(delaySeconds), { delaySeconds, contentType: "text" });
+            }
+            return new Response("ok");
+          },
+        };
+    """, **consumer(max_batch_timeout=60))  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        await text(host)
+        delays = {m.body: round(m.ready_at - m.timestamp) for m in waiting(workers, "jobs")}
+        positive = {b"1.7": 1, b"5": 5, b" 0x10 ": 16, b"true": 1}
+        assert delays == positive | dict.fromkeys((b"-0.5", b"NaN", b"Infinity", b"soon"), 0)
+
+    workers.run(test)
 
 
 def test_an_older_worker_is_told_the_cause_without_the_code(workers: Workers) -> None:
