@@ -65,6 +65,8 @@ class Gateway:
             status = CLIENT_CLOSED_REQUEST
         else:
             await send_response(response, send, head=head)
+        if request.has_signal:
+            request.ended(client_has_gone=status == CLIENT_CLOSED_REQUEST)
         self.report(scope, status, self._timer() - started)
         if broken is not None:
             raise broken if self._raise_errors else AnswerBrokenError
@@ -98,7 +100,7 @@ async def _has_left(request: IncomingRequest) -> bool:
 async def _stream(request: IncomingRequest, response: FetchResponse, send: Send) -> bool:
     """Send a streaming answer until it ends or the client goes away, which ends the worker's stream. Returns whether
     the client stayed."""
-    sending = asyncio.ensure_future(send_response(response, send))
+    sending = asyncio.ensure_future(_send_all(request, response, send))
     leaving = asyncio.ensure_future(request.client_gone())
     try:
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -110,6 +112,11 @@ async def _stream(request: IncomingRequest, response: FetchResponse, send: Send)
         for task in (sending, leaving):
             task.cancel()
         await asyncio.wait((sending, leaving))
+
+
+async def _send_all(request: IncomingRequest, response: FetchResponse, send: Send) -> None:
+    await send_response(response, send)
+    request.ended(client_has_gone=False)  # here, as from now on the server says that the client has gone
 
 
 def _failure_answer(request: IncomingRequest, failure: Failure, heading: str) -> Response:

@@ -5,8 +5,10 @@ Both are on the path of every request.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from emulator_runtime.errors import BodyUsedError
 from emulator_runtime.incoming import IncomingRequest
@@ -15,6 +17,9 @@ from emulator_runtime.streams import ReadableStream, as_bytes, close_source
 from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse
 
 Message = MutableMapping[str, Any]
+
+TURN_SECONDS: Final = 0.01
+"""How long a stream whose source and reader never wait may go on before everything else has its turn, in real time."""
 
 request_from_scope = IncomingRequest
 """`request_from_scope(scope, receive)`: the request of an ASGI connection of type `http`."""
@@ -73,9 +78,14 @@ async def _send_stream(
         return
     try:
         await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        turn_began = monotonic()
         async for chunk in source:
             if chunk:
                 await send({"type": "http.response.body", "body": as_bytes(chunk), "more_body": True})
+            if monotonic() - turn_began > TURN_SECONDS:
+                # Without this an endless source never lets the news through that nobody reads it any more.
+                await asyncio.sleep(0)
+                turn_began = monotonic()
         await send({"type": "http.response.body", "body": b""})
     finally:
         # At the end of the source this does nothing; after an error, or when the client has gone, it frees what is open

@@ -22,10 +22,11 @@ class Scope:
     """What every invocation of one version of a worker shares: its name, its `env`, and its way out: `outbound` takes
     the `Request` of a `fetch()` and gives the `Response`.
 
-    `on_warning` takes a sentence that the runtime wants shown (a call that has no effect, say).
+    `on_warning` takes a sentence that the runtime wants shown (a call that has no effect, say). `has_request_signal`
+    says whether a request's signal tells of a client that has gone away.
     """
 
-    __slots__ = ("env", "name", "on_warning", "outbound")
+    __slots__ = ("env", "has_request_signal", "name", "on_warning", "outbound")
 
     def __init__(
         self,
@@ -33,7 +34,10 @@ class Scope:
         env: Any,
         outbound: Callable[[Any], Awaitable[Any]],
         on_warning: Callable[[str], None] = lambda _text: None,
+        *,
+        has_request_signal: bool = False,
     ) -> None:
+        self.has_request_signal = has_request_signal
         self.name = name
         self.env = env
         self.outbound = outbound

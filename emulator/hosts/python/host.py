@@ -49,6 +49,7 @@ from emulator_runtime.hosting import (
 R = TypeVar("R")
 
 NO_WAIT_FLAG: Final = "queue_consumer_no_wait_for_wait_until"
+SIGNAL_FLAG: Final = "enable_request_signal"
 
 _CANCEL_SECONDS: Final = 1.0
 """How long what was cancelled may take to clean up before it is left behind."""
@@ -182,7 +183,14 @@ class PythonHost:
     def _load(self, config: WorkerConfig, packages: WorkerPackages) -> _Version | Failure:
         """Run the worker's code and find its handlers, or tell what is wrong with it."""
         modules = WorkerModules(config.name, config.main, packages, cpu_ms=config.cpu_ms)
-        scope = WorkerScope(self._make_env(config), self._outbound, self._reports.warn, modules, self._bus)
+        scope = WorkerScope(
+            self._make_env(config),
+            self._outbound,
+            self._reports.warn,
+            modules,
+            self._bus,
+            has_request_signal=SIGNAL_FLAG in config.compatibility_flags,
+        )
         invocation = Invocation(scope, None)
         token = current.set(invocation)
         root = config.path.parent

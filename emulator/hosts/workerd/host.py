@@ -28,7 +28,7 @@ from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
 from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.bundle import read_source
-from emulator.hosts.workerd.client import Answer, ConnectionLostError
+from emulator.hosts.workerd.client import Answer, ConnectionLostError, UploadBrokenError
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import readable, simple_failure, thrown
@@ -327,20 +327,28 @@ class WorkerdHost:
         version.begin(trigger)
         response: FetchResponse | None = None
         try:
-            answer = await send_request(version.fetches, request, version.cf_header)
-            response = await self._answered(version, trigger, answer)
+            response = await self._exchange(version, trigger)
             return response
-        except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, error), trigger) from error
+        except UploadBrokenError:
+            return _nobodys()
         except asyncio.CancelledError:
             if not waiting.was_left:
                 raise
             waiting.task.uncancel()
-            return response_of(Answer(499, [], b""), b"")
+            return _nobodys()
         finally:
             self._disconnects.end(waiting)
             if response is None or not response.is_streaming:
                 version.end(trigger)
+
+    async def _exchange(self, version: Version, trigger: FetchTrigger) -> FetchResponse:
+        """Hand a request to the worker, and return its answer. Raises HandlerError when there is none, and
+        UploadBrokenError."""
+        try:
+            answer = await send_request(version.fetches, trigger.request, version.cf_header)
+            return await self._answered(version, trigger, answer)
+        except ConnectionLostError as error:
+            raise self._failed(await self._lost(version, error), trigger) from error
 
     async def _answered(self, version: Version, trigger: FetchTrigger, answer: Answer) -> FetchResponse:
         """What the worker's answer is to the caller. Raises HandlerError where it tells of a failure."""
@@ -477,3 +485,8 @@ class WorkerdHost:
 
     def _missing(self, version: Version, handler: str) -> HandlerMissing:
         return self._reports.missing(handler, version.handlers, "the default export")
+
+
+def _nobodys() -> FetchResponse:
+    """The answer to a client that has gone away."""
+    return response_of(Answer(499, [], b""), b"")

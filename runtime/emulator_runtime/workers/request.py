@@ -17,6 +17,7 @@ from emulator_runtime.workers.headers import Headers, encode_headers
 if TYPE_CHECKING:
     from http.client import HTTPMessage
 
+    from emulator_runtime.js.abort import AbortSignal
     from emulator_runtime.workers.formdata import FormData
 
 _METHODS: dict[str, Any] = {method.value: method for method in HTTPMethod}
@@ -123,6 +124,14 @@ class Request(Body):
         return False
 
     @property
+    def abort_signal(self) -> AbortSignal:
+        """What `js_object.signal` is: of a request that a worker made, one that is never aborted. Not part of
+        production's interface."""
+        from emulator_runtime.js.abort import AbortSignal  # few workers ask
+
+        return AbortSignal()
+
+    @property
     def js_object(self) -> JsRequest:
         """The same request as the JavaScript world sees it."""
         return JsRequest.over(self)
@@ -154,7 +163,10 @@ class JsRequest(Request):
     """`js.Request`: the same in the JavaScript world, made by `new` with options as a dict, and with headers that can
     be changed."""
 
-    __slots__ = ()
+    __slots__ = ("original",)
+
+    original: Request
+    """The request that this is a view or a copy of; not there on one that worker code made."""
 
     @classmethod
     def new(cls, input: Any, options: Any = None, **keywords: Any) -> Self:
@@ -167,7 +179,9 @@ class JsRequest(Request):
     @classmethod
     def over(cls, other: Request) -> Self:
         """`other` as the JavaScript world sees it: one body and one list of headers for both."""
-        return cls.made_of(other, other.body, other.raw_headers)
+        request = cls.made_of(other, other.body, other.raw_headers)
+        request.original = other
+        return request
 
     @property
     def method(self) -> str:  # type: ignore[override]
@@ -183,6 +197,17 @@ class JsRequest(Request):
         return self.body_used
 
     @property
+    def signal(self) -> AbortSignal:
+        """Aborted when the client of a request that came in has gone away, with the compatibility flag
+        `enable_request_signal`; otherwise never aborted."""
+        return self.abort_signal
+
+    @property
+    def abort_signal(self) -> AbortSignal:
+        original: Request | None = getattr(self, "original", None)
+        return super().abort_signal if original is None else original.abort_signal
+
+    @property
     def js_object(self) -> Self:
         return self
 
@@ -196,7 +221,9 @@ class JsRequest(Request):
         return await self.form_data()
 
     def clone(self) -> JsRequest:
-        return JsRequest.over(super().clone())
+        clone = JsRequest.over(super().clone())
+        clone.original = self
+        return clone
 
 
 def _handed_over(source: Request) -> bytes | ReadableStream | None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,18 @@ async def text(host: WorkerdHost, path: str = "/", **options: Any) -> str:
 
 
 def server_request(
-    path: str = "/", *, method: str = "GET", headers: Any = (), body: bytes = b"", gone: asyncio.Event | None = None
+    path: str = "/",
+    *,
+    method: str = "GET",
+    headers: Any = (),
+    body: bytes = b"",
+    gone: asyncio.Event | None = None,
+    receive: Callable[[], Awaitable[dict[str, Any]]] | None = None,
 ) -> Request:
-    """A request as the server makes it. Its client goes away when `gone` is set."""
+    """A request as the server makes it. Its client goes away when `gone` is set; or `receive` gives all that comes."""
     received = False
 
-    async def receive() -> dict[str, Any]:
+    async def play() -> dict[str, Any]:
         nonlocal received
         if not received:
             received = True
@@ -60,7 +66,7 @@ def server_request(
         "headers": [(b"host", b"localhost:8787"), *headers],
         "http_version": "1.1",
     }
-    return request_from_scope(scope, receive)
+    return request_from_scope(scope, receive or play)
 
 
 async def sent(
@@ -226,6 +232,34 @@ def test_a_client_that_goes_away_cancels_the_handler(workers: Workers) -> None:
         gone.set()
         assert (await fetching).status == 499
         await workers.until_line("aborted")
+        assert host.calls_under_way == 0
+
+    workers.run(test)
+
+
+@pytest.mark.parametrize("length", [10_000, 1_000_000, None])
+def test_a_client_that_breaks_off_its_upload_is_no_failure(workers: Workers, length: int | None) -> None:
+    workers.add("""
+        export default {
+          async fetch(request) {
+            return new Response(String((await request.arrayBuffer()).byteLength));
+          },
+        };
+    """)  # fmt: skip
+    kind = (b"transfer-encoding", b"chunked") if length is None else (b"content-length", b"%d" % length)
+
+    async def receive() -> dict[str, Any]:
+        if not begun:
+            begun.append(True)
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+        return {"type": "http.disconnect"}
+
+    begun: list[bool] = []
+
+    async def test(host: WorkerdHost) -> None:
+        request = server_request(method="POST", headers=[kind], receive=receive)
+        assert (await fetch(host, request)).status == 499
+        assert workers.failed == []
         assert host.calls_under_way == 0
 
     workers.run(test)
