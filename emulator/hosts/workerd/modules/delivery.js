@@ -19,9 +19,14 @@ function message({ id, timestamp, attempts, type, size }, bytes) {
   return type === "bytes" ? { ...common, body: copy } : { ...common, serializedBody: copy };
 }
 
+/** What the handler raised; null where nobody can tell, as what it decided counts all the same. */
 async function failureOf(env, key) {
-  const response = await env.CONTROL.fetch(`http://emulator${PROTOCOL.paths.failure}?${encodeURIComponent(key)}`);
-  return response.json();
+  try {
+    const response = await env.CONTROL.fetch(`http://emulator${PROTOCOL.paths.failure}?${encodeURIComponent(key)}`);
+    return await response.json();
+  } catch {
+    return null;
+  }
 }
 
 async function queue(request, env) {
