@@ -8,7 +8,6 @@ again, with growing pauses when it dies again and again; what comes meanwhile wa
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -40,6 +39,7 @@ from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
 from emulator.queues.message import Cause, Verdict
+from emulator.wire.texts import read_json
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ class WorkerdHost:
         """What the worker's answer is to the caller. Raises HandlerError where it tells of a failure."""
         if answer.status == 500:
             if find_header(answer.headers, _FAILURE_HEADER) == version.token.encode():
-                raise self._failed(thrown(json.loads(await answer.read()), version.source, self._root), trigger)
+                raise self._failed(thrown(read_json(await answer.read()), version.source, self._root), trigger)
             if await is_refusal(answer):
                 failure = self._uncaught(version) or simple_failure("workerd could not run the handler")
                 raise self._failed(failure, trigger)
@@ -418,7 +418,7 @@ class WorkerdHost:
         """A line that the process wrote: of worker code, of workerd, or of our own main module."""
         text = str(record.get("message", ""))
         if text.startswith(version.token):
-            described = msgspec.json.decode(text.removeprefix(version.token))
+            described = read_json(text.removeprefix(version.token))
             self._bus.publish(
                 HandlerFailed(self.config.name, described["trigger"], thrown(described, version.source, self._root))
             )

@@ -32,6 +32,7 @@ from emulator.queues.memory.records import MessageRecord, record_of, restored
 from emulator.queues.memory.segments import Log, Segment
 from emulator.queues.message import Attempt
 from emulator.queues.settlement import interrupted
+from emulator.wire.texts import pack
 
 SEGMENT_BYTES: Final = 4_000_000
 """A segment that has grown to this gets a successor."""
@@ -108,7 +109,6 @@ class _Deleted(msgspec.Struct, array_like=True, tag=4, gc=False):
     queue: str
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Enqueued | _Settled | _Changed | _Deleted | _Begun | _GivenBack).decode
 
 
@@ -169,7 +169,7 @@ class Journal:
 
     def enqueued(self, queue: str, messages: Sequence[Entry]) -> None:
         """Messages are about to enter a queue. Raises QueueError when they cannot be written, and has written none."""
-        self._write([_encode(_Enqueued(queue, [*map(record_of, messages)]))])
+        self._write([pack(_Enqueued(queue, [*map(record_of, messages)]))])
         self._add(queue, messages)
         self._clean()
 
@@ -184,7 +184,7 @@ class Journal:
         """Messages have left a queue, or wait there again, and letters of those that left are about to enter `target`.
         Never raises."""
         again = [_Retried(_raw(each), each.ready_at, each.attempts, each.failures[-1:]) for each in retried]
-        self._note(_encode(_Settled(queue, _ids(gone), again, target, [*map(record_of, letters)])), bool(letters))
+        self._note(pack(_Settled(queue, _ids(gone), again, target, [*map(record_of, letters)])), bool(letters))
         for each in retried:
             each.begun_at = 0
         self._remove(gone)
@@ -196,7 +196,7 @@ class Journal:
         """A delivery of messages is about to begin. Never raises: what cannot be written does not keep messages from
         being delivered, and the attempt does not count should the process end now."""
         try:
-            self._append([_encode(_Begun(queue, _ids(messages), at))])
+            self._append([pack(_Begun(queue, _ids(messages), at))])
         except OSError:
             return
         for each in messages:
@@ -204,7 +204,7 @@ class Journal:
 
     def given_back(self, queue: str, messages: Sequence[Entry]) -> None:
         """A delivery of messages did not happen after all, or was broken off. Never raises."""
-        self._note(_encode(_GivenBack(queue, _ids(messages))))
+        self._note(pack(_GivenBack(queue, _ids(messages))))
         for each in messages:
             each.begun_at = 0
 
@@ -225,7 +225,7 @@ class Journal:
         """Messages are about to leave a queue for others. Raises QueueError when that cannot be written."""
         self._write(
             [
-                _encode(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
+                pack(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
                 for target, (old, new) in moves.items()
             ]
         )
@@ -236,13 +236,13 @@ class Journal:
 
     def changed(self, states: Sequence[QueueState]) -> None:
         """Queues are about to be made or changed. Raises QueueError when that cannot be written."""
-        self._write([_encode(_Changed(state)) for state in states])
+        self._write([pack(_Changed(state)) for state in states])
         self._states.update({state.name: state for state in states})
         self._clean()
 
     def deleted(self, queue: str, messages: Sequence[Entry]) -> None:
         """A queue is about to be deleted with the messages in it. Raises QueueError when that cannot be written."""
-        self._write([_encode(_Deleted(queue))])
+        self._write([pack(_Deleted(queue))])
         self._states.pop(queue, None)
         self._remove(messages)
         self._clean()
@@ -280,7 +280,7 @@ class Journal:
     def _append(self, payloads: Sequence[bytes]) -> None:
         """Write records, after those that could not be written before. Raises OSError, and has written none."""
         if self._log.head.size >= SEGMENT_BYTES:
-            self._log.rotate([_encode(_Changed(state)) for state in self._states.values()])
+            self._log.rotate([pack(_Changed(state)) for state in self._states.values()])
             self._contents[self._log.head.number] = _Contents()
         self._credit += _WRITTEN_CREDIT * self._log.append([*self._unwritten, *payloads])
         self._unsynced = True
@@ -340,7 +340,7 @@ class Journal:
         if living:
             size = self._log.size
             credit = self._credit
-            self._append([_encode(_Enqueued(queue, [*map(record_of, living)]))])
+            self._append([pack(_Enqueued(queue, [*map(record_of, living)]))])
             self._credit = credit - (self._log.size - size)
             contents.live -= len(living)
             self._live_bytes -= sum(map(_weight, living))
