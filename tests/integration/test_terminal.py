@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.integration.conftest import DEADLINE_SECONDS, write_worker
+from tests.integration.conftest import DEADLINE_SECONDS, Running, write_worker
 
 WORKER = """
     import time
@@ -29,7 +31,7 @@ WORKER = """
 REQUESTS = 40
 """How many of them print more than the pipe and the buffer hold."""
 
-Start = Callable[..., "Unread"]
+_DROPPED = re.compile(r"Warning: ([\d,]+) (?:line was|lines were) not printed, because nobody read (?:it|them)")
 
 
 class Unread:
@@ -109,9 +111,8 @@ def test_a_reader_that_begins_to_read_is_told_how_much_it_has_missed(unread: Unr
     lines = b"".join(iter(lambda: unread.output.read(65_536), b"")).decode().splitlines()
     assert unread.end() == 0
     printed = sum(line.startswith("[shop GET /] xxx") for line in lines)
-    (told,) = [line for line in lines if "because nobody read them" in line]
-    dropped = int(told.removeprefix("Warning: ").partition(" ")[0].replace(",", ""))
-    assert told == f"Warning: {dropped:,} lines were not printed, because nobody read them"
+    told = [match for match in map(_DROPPED.fullmatch, lines) if match is not None]
+    dropped = sum(int(match[1].replace(",", "")) for match in told)
     assert printed < 10 * REQUESTS <= printed + dropped
 
 
@@ -130,3 +131,30 @@ def test_what_is_printed_last_is_read_at_a_normal_end(unread: Unread) -> None:
     assert unread.end() == 0
     assert sum(line == "[shop GET /] " + "x" * 60_000 for line in lines) == 10
     assert lines[-1].startswith("Stopping: ")
+
+
+def test_what_a_worker_prints_appears_while_it_keeps_the_loop_from_running(
+    tmp_path: Path, dev: Callable[..., Running]
+) -> None:
+    code = """
+        import os, time
+        from workers import Response, WorkerEntrypoint
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                while not os.path.exists("released"):
+                    print("still here")
+                    time.sleep(0.06)
+                return Response("ok")
+    """
+    write_worker(tmp_path, code)
+    running = dev(tmp_path)
+    answers: list[str] = []
+    asking = threading.Thread(target=lambda: answers.append(httpx.get(running.url, timeout=DEADLINE_SECONDS).text))
+    asking.start()
+    running.wait_for("still here")
+    running.wait_for("still here")
+    assert answers == []
+    (tmp_path / "released").touch()
+    asking.join(DEADLINE_SECONDS)
+    assert answers == ["ok"]
