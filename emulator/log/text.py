@@ -93,8 +93,14 @@ def _of_clean_record(write: Callable[[TextLines, Record], str]) -> Callable[[Tex
 
     @wraps(write)
     def write_clean(lines: TextLines, record: Record) -> str:
-        details = {key: _cleaned(each) if isinstance(each, str) else each for key, each in record.details.items()}
-        return write(lines, record._replace(fields=_cleaned(record.fields), details=details))
+        target = record.details.get("dead_letter_queue", "")
+        if not target.isprintable():
+            record = record._replace(details={**record.details, "dead_letter_queue": clean(target)})
+        for key, value in record.fields.items():
+            kind = type(value)
+            if kind is list or (kind is str and not value.isprintable() and key not in _LONG_TEXTS):
+                return write(lines, record._replace(fields=_cleaned(record.fields)))
+        return write(lines, record)
 
     return write_clean
 
