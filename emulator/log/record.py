@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.queues.events import (
     BatchDelivered,
     MessagesDeadLettered,
@@ -145,6 +145,11 @@ def scheduled(event: ScheduledFinished) -> Record:
 
 def failure(event: HandlerFailed) -> Record:
     return Record("failure", "error", {"worker": event.worker, "trigger": event.trigger, "failure": event.failure})
+
+
+def runtime_exited(event: RuntimeExited) -> Record:
+    fields = {"worker": event.worker, "reason": event.reason, "restart_in_ms": _ms(event.restart_seconds)}
+    return Record("runtime_exited", "error", fields)
 
 
 def reload(event: WorkerReloaded) -> Record:

@@ -226,6 +226,13 @@ class TextLines:
         return self._failure(f"Error in {one_line(fields['trigger'])}{whose}:", fields["failure"])
 
     @_of_clean_record
+    def runtime_exited(self, record: Record) -> str:
+        fields = record.fields
+        pause = fields["restart_in_ms"] / 1000
+        when = f"in {pause:g} s" if pause else "now"
+        return self._error(f"{fields['worker']}: workerd, which runs it, {fields['reason']}; restarting it {when}")
+
+    @_of_clean_record
     def reload(self, record: Record) -> str:
         style, fields = self._style, record.fields
         if fields["failure"] is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from emulator.base.bus import Notice
 from emulator.base.failure import Failure, Frame
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.queues.events import (
     BatchDelivered,
     MessagesDeadLettered,
@@ -68,6 +68,7 @@ def everything_from_outside(text: str) -> list[object]:
         ScheduledFinished(text, text, text, 0.0),
         HandlerFailed(text, text, failure),
         HandlerFailed(text, text, verbatim),
+        RuntimeExited(text, text, 0.0),
         WorkerReloaded(text, [text], 0.0, None),
         WorkerReloaded(text, [text], 0.0, failure),
         ConfigurationChanged(text, [text]),
@@ -90,6 +91,12 @@ def test_nothing_from_outside_steers_the_terminal() -> None:
 def test_the_json_log_keeps_what_comes_from_outside_as_it_is() -> None:
     [record] = records(ScheduledFinished("w", EVIL, "ok", 0.0))
     assert record["cron"] == EVIL
+
+
+def test_a_process_that_ended_tells_when_it_is_started_again() -> None:
+    text = "Error: shop: workerd, which runs it, was killed by SIGKILL; restarting it"
+    assert show(RuntimeExited("shop", "was killed by SIGKILL", 0.0)) == f"{text} now\n"
+    assert show(RuntimeExited("shop", "was killed by SIGKILL", 0.5)) == f"{text} in 0.5 s\n"
 
 
 def test_what_a_worker_prints_keeps_its_colours_and_any_script() -> None:

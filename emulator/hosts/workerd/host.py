@@ -20,7 +20,7 @@ from emulator.base.errors import EmulatorError
 from emulator.base.failure import Failure
 from emulator.bindings.wiring import targets
 from emulator.config.model import WorkerConfig
-from emulator.hosts.events import HandlerFailed, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, WorkerOutput
 from emulator.hosts.host import HandlerError, HandlerMissing, JavaScriptError, NotLoaded, Tunnel
 from emulator.hosts.outbound import Outbound
 from emulator.hosts.reports import Reports
@@ -284,8 +284,7 @@ class WorkerdHost:
     async def _restart(self, reason: str) -> None:
         while True:
             pause = _RESTART_PAUSES[min(self._deaths, len(_RESTART_PAUSES)) - 1]
-            when = f"in {pause:g} s" if pause else "now"
-            self._reports.notice("error", f"workerd, which runs the worker, {reason}; restarting it {when}")
+            self._bus.publish(RuntimeExited(self.config.name, reason, pause))
             await asyncio.sleep(pause)
             built = await self._build(self.config, self._services.wirings(self.config))
             self._adopt(built)

@@ -16,6 +16,7 @@ from emulator.base.coroutines import run_now
 from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES
 from emulator.bindings.queue.config import Producer
 from emulator.bindings.service.kind import ServiceBinding
+from emulator.hosts.events import RuntimeExited
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import Message, NewMessage
@@ -1120,9 +1121,7 @@ def test_a_workerd_that_dies_is_started_again_and_nothing_is_lost(workers: Worke
         first = workers.delivered[0]
         assert first.verdict.outcome == "exception"
         assert first.verdict.error == "workerd was killed by SIGKILL while it ran the handler"
-        assert [notice.text for notice in workers.notices] == [
-            "workerd, which runs the worker, was killed by SIGKILL; restarting it now"
-        ]
+        assert workers.exits == [RuntimeExited("app", "was killed by SIGKILL", 0.0)]
         assert await text(host) == "ok"
 
     workers.run(test)
@@ -1135,10 +1134,10 @@ def test_requests_wait_for_a_workerd_that_is_started_again(workers: Workers) -> 
         for _ in range(2):
             (pid,) = workerd_of(os.getpid())
             os.kill(pid, signal.SIGKILL)
-            count = len(workers.notices)
-            await workers.until(lambda count=count: len(workers.notices) > count)  # type: ignore[misc]
+            count = len(workers.exits)
+            await workers.until(lambda count=count: len(workers.exits) > count)  # type: ignore[misc]
             assert await text(host) == "ok"
-        assert "restarting it in 0.1 s" in workers.notices[-1].text
+        assert [event.restart_seconds for event in workers.exits] == [0.0, 0.1]
 
     workers.run(test)
 
@@ -1154,7 +1153,7 @@ def test_what_workerd_cannot_be_started_for_is_tried_again_while_messages_wait(
         monkeypatch.setenv("EMULATOR_WORKERD", "/nowhere/workerd")
         (pid,) = workerd_of(os.getpid())
         os.kill(pid, signal.SIGKILL)
-        await workers.until(lambda: [notice for notice in workers.notices if "failed to start" in notice.text])
+        await workers.until(lambda: [event for event in workers.exits if event.reason.startswith("failed to start")])
         assert host.failure is not None
         send(workers, b"1")
         monkeypatch.setenv("EMULATOR_WORKERD", workerd)
