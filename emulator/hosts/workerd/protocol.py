@@ -196,7 +196,7 @@ def read_ended(content: bytes) -> Ended:
         told = read_json(content)
         try:
             return msgspec.convert(told, Ended)
-        except msgspec.ValidationError:
+        except ValueError:  # of its shape, or of a text that stands in a wrong place
             if not isinstance(told, dict):
                 raise
             decided = {key: value for key, value in told.items() if key not in _REASONS}
