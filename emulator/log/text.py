@@ -178,7 +178,21 @@ class TextLines:
         else:
             color = style.yellow
         line = f"QUEUE {fields['queue']} {color(', '.join(parts))} {self._took(fields)}{self._suffix(fields)}\n"
-        return line + "".join(f"  {each}\n" for each in reason_lines(record, "retried")) if fields["reasons"] else line
+        return line + "".join(f"  {each}\n" for each in self.reasons(record, "retried")) if fields["reasons"] else line
+
+    def reasons(self, record: Record, *became: str) -> Iterator[str]:
+        """Why a handler wanted those messages of a batch again of which this `became`: `3f2a91c0: ValueError: no
+        (src/entry.py:6)`, for each of the first few errors. No line ends."""
+        concerned = {message.id for name in became for message in record.details["became"][name]}
+        groups: dict[tuple[str, str], list[str]] = {}
+        for reason in record.fields["reasons"]:
+            if reason["id"] in concerned:
+                groups.setdefault((reason["error"], reason["location"]), []).append(reason["id"])
+        for (error, location), ids in [*groups.items()][:_MAX_REASONS]:
+            place = f" {self._style.dim(f'({clean(self._name(location))})')}" if location else ""
+            yield f"{first_ids(ids)}: {one_line(error)}{place}"
+        if len(groups) > _MAX_REASONS:
+            yield f"and {count(len(groups) - _MAX_REASONS, 'more error')}"
 
     @_of_clean_record
     def forwarded(self, record: Record) -> str:
@@ -341,20 +355,6 @@ def _by_reason(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         (_counted_with_ids(group), f" after {count(attempts, 'attempt')}" + (f": {error}" if error else ""))
         for (attempts, error), group in groups.items()
     ]
-
-
-def reason_lines(record: Record, *became: str) -> Iterator[str]:
-    """Why a handler wanted those messages of a batch again of which this `became`: `3f2a91c0: ValueError: no`, for each
-    of the first few errors."""
-    concerned = {message.id for name in became for message in record.details["became"][name]}
-    groups: dict[str, list[str]] = {}
-    for reason in record.fields["reasons"]:
-        if reason["id"] in concerned:
-            groups.setdefault(reason["error"], []).append(reason["id"])
-    for error, ids in [*groups.items()][:_MAX_REASONS]:
-        yield f"{first_ids(ids)}: {one_line(error)}"
-    if len(groups) > _MAX_REASONS:
-        yield f"and {count(len(groups) - _MAX_REASONS, 'more error')}"
 
 
 def _causes(traceback: str) -> list[str]:

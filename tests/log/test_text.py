@@ -18,7 +18,7 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesSent,
 )
-from emulator.queues.message import Attempt, DeadLetter, Message, Settlement, Verdict
+from emulator.queues.message import Attempt, Cause, DeadLetter, Message, Settlement, Verdict
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 from tests.log.showing import FAILURE, FakeHost, batch, config, message, records, show
@@ -128,10 +128,16 @@ def test_below_a_batch_are_the_errors_for_which_its_handler_asked_for_retries() 
         return message(number, failures=(Attempt(1, 1.0, "retry", error),))
 
     retried = [(failed(number, f"ValueError: {min(number, 2)}\x1b"), 0) for number in range(1, 4)]
-    settlement = Settlement([], [*retried, (failed(4, ""), 0)], dropped=[failed(5, "ValueError: gone")])
+    here = Cause("ValueError: 1", location=f"{Path.cwd()}/src/entry.py:7")
+    settlement = Settlement(
+        [],
+        [*retried, (failed(4, ""), 0)],
+        dropped=[failed(5, "ValueError: gone")],
+        verdict=Verdict(causes={retried[0][0].id: here}),
+    )
     assert show(batch(settlement, 5)) == (
         "QUEUE my-app-events 0/5 acked, 4 retried, 1 dropped (12 ms)\n"
-        "  10000000: ValueError: 1\\x1b\n"
+        "  10000000: ValueError: 1\\x1b (src/entry.py:7)\n"
         "  20000000, 30000000: ValueError: 2\\x1b\n"
     )
     many = Settlement([], [(failed(number, f"ValueError: {number}"), 0) for number in range(1, 7)])

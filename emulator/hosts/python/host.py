@@ -420,7 +420,7 @@ class PythonHost:
             cause = described.get(id(error))
             if cause is None:
                 failure = failure_of(error, self.config)
-                cause = described[id(error)] = Cause(failure.summary, failure.text)
+                cause = described[id(error)] = Cause(failure.summary, failure.text, failure.location)
             return cause
 
         of_all = decisions.retry_all_cause

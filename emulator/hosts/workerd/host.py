@@ -465,7 +465,7 @@ class WorkerdHost:
 
         def cause_of(described: Mapping[str, Any]) -> Cause:
             failure = thrown(described, version.source, self._root)
-            return Cause(failure.summary, failure.text)
+            return Cause(failure.summary, failure.text, failure.location)
 
         of_all = ended.retry_all_cause
         return msgspec.structs.replace(
