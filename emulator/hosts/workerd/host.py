@@ -170,6 +170,13 @@ class WorkerdHost:
 
     async def reload(self, config: WorkerConfig) -> None:
         """Start the code anew, with `config`. What runs finishes on the old process. `failure` tells how it went."""
+        failure = await self.try_reload(config)
+        if failure is not None:
+            self.fail(failure)
+            await self._let_callers_move()
+
+    async def try_reload(self, config: WorkerConfig) -> Failure | None:
+        """Start the code anew; when that fails, leave the old process in service and return why."""
         await self._stop_restarting()
         self.config = config
         self._sockets.enter(config.name)
@@ -186,11 +193,22 @@ class WorkerdHost:
         try:
             built = await self._build(config, wirings)
             self._deaths = 0
+            if isinstance(built, Failure):
+                return built
             self._adopt(built)
         finally:
             self._settled.set()
-        if config.name in self._sockets.called and self._retiring:
-            # Other workers keep their connections, and so call the old code for as long as it is there.
+        await self._let_callers_move()
+        return None
+
+    def fail(self, failure: Failure) -> None:
+        """Take the old process out of service, as there is newer code that does not run."""
+        self._adopt(failure)
+
+    async def _let_callers_move(self) -> None:
+        """Wait a moment for the old process, where other workers are connected to it: they keep their connections, and
+        so call the old code for as long as it is there."""
+        if self.config.name in self._sockets.called and self._retiring:
             await asyncio.wait(self._retiring.values(), timeout=_OLD_CODE_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:

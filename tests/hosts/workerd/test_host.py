@@ -938,6 +938,25 @@ def test_old_code_that_waits_for_long_is_left_to_finish(workers: Workers, monkey
     workers.run(test)
 
 
+def test_old_code_stays_in_service_while_new_code_is_only_tried(workers: Workers) -> None:
+    config = workers.add(OK)
+
+    async def test(host: WorkerdHost) -> None:
+        workers.write("export default {")
+        failure = await host.try_reload(config)
+        assert failure is not None
+        assert host.failure is None
+        assert await text(host) == "ok"
+        host.fail(failure)
+        with pytest.raises(NotLoaded):
+            await text(host)
+        workers.write(OK.replace("ok", "new"))
+        assert await host.try_reload(config) is None
+        assert await text(host) == "new"
+
+    workers.run(test)
+
+
 def test_messages_wait_while_the_code_does_not_load(workers: Workers) -> None:
     good = 'export default { queue(batch) { console.log("got", batch.messages[0].attempts); } };'
     workers.add(good, **consumer())
