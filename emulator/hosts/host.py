@@ -87,6 +87,13 @@ class Host(Protocol):
     async def reload(self, config: WorkerConfig) -> None:
         """Load the code again, with `config`. What runs finishes on the old code. `failure` tells how it went."""
 
+    async def try_reload(self, config: WorkerConfig) -> Failure | None:
+        """Load the code again, as `reload` does; but when that fails, leave the old code in service and return why.
+        The caller tries again, or calls `fail` with what it was given."""
+
+    def fail(self, failure: Failure) -> None:
+        """Take the old code out of service, as there is newer code that does not load."""
+
     async def stop(self, grace_seconds: float) -> None:
         """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then cancel it."""
 

@@ -8,7 +8,8 @@ again, with growing pauses when it dies again and again; what comes meanwhile wa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -21,7 +22,14 @@ from emulator.base.failure import Failure
 from emulator.bindings.wiring import targets
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import HandlerFailed, RuntimeExited, WorkerOutput
-from emulator.hosts.host import HandlerError, HandlerMissing, JavaScriptError, NotLoaded, Tunnel
+from emulator.hosts.host import (
+    CpuLimitExceeded,
+    HandlerError,
+    HandlerMissing,
+    JavaScriptError,
+    NotLoaded,
+    Tunnel,
+)
 from emulator.hosts.outbound import Outbound
 from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
@@ -38,6 +46,7 @@ from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
+from emulator.hosts.workerd.watchdog import Watchdog
 from emulator.queues.message import Cause, Verdict
 from emulator.wire.texts import read_json
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
@@ -170,6 +179,13 @@ class WorkerdHost:
 
     async def reload(self, config: WorkerConfig) -> None:
         """Start the code anew, with `config`. What runs finishes on the old process. `failure` tells how it went."""
+        failure = await self.try_reload(config)
+        if failure is not None:
+            self.fail(failure)
+            await self._let_callers_move()
+
+    async def try_reload(self, config: WorkerConfig) -> Failure | None:
+        """Start the code anew; when that fails, leave the old process in service and return why."""
         await self._stop_restarting()
         self.config = config
         self._sockets.enter(config.name)
@@ -186,11 +202,22 @@ class WorkerdHost:
         try:
             built = await self._build(config, wirings)
             self._deaths = 0
+            if isinstance(built, Failure):
+                return built
             self._adopt(built)
         finally:
             self._settled.set()
-        if config.name in self._sockets.called and self._retiring:
-            # Other workers keep their connections, and so call the old code for as long as it is there.
+        await self._let_callers_move()
+        return None
+
+    def fail(self, failure: Failure) -> None:
+        """Take the old process out of service, as there is newer code that does not run."""
+        self._adopt(failure)
+
+    async def _let_callers_move(self) -> None:
+        """Wait a moment for the old process, where other workers are connected to it: they keep their connections, and
+        so call the old code for as long as it is there."""
+        if self.config.name in self._sockets.called and self._retiring:
             await asyncio.wait(self._retiring.values(), timeout=_OLD_CODE_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
@@ -252,6 +279,7 @@ class WorkerdHost:
         else:
             self.failure = None
             self._version = built
+            built.watchdog = Watchdog(built, self.config.cpu_ms, self._reports.warn, partial(self._overspend, built))
             for entrypoint, path in built.services.items():
                 path.replace(self._sockets.service(self.config.name, entrypoint))
         if old is not None:
@@ -270,8 +298,15 @@ class WorkerdHost:
         finally:
             await version.end_process()
 
+    def _overspend(self, version: Version, suspects: Collection[Trigger[Any]]) -> None:
+        """One of `suspects` has used up the CPU time that the worker may have: end the process, which is the only way
+        to stop it. Those that have only waited for it fail, too."""
+        version.overspent = suspects
+        version.process.end_by_force()
+        self._on_exit(version)  # so that nothing more is given to it
+
     def _on_exit(self, version: Version) -> None:
-        """A process ended by itself."""
+        """A process has ended by itself, or is about to."""
         version.forget()
         if version is not self._version:
             return
@@ -279,7 +314,10 @@ class WorkerdHost:
         self._settled.clear()
         loop = asyncio.get_running_loop()
         self._deaths = self._deaths + 1 if loop.time() - version.started_at < _HEALTHY_SECONDS else 1
-        self._restarting = loop.create_task(self._restart(version.process.exit_text()))
+        reason = (
+            f"was ended, because a handler used {self._limit}" if version.overspent else version.process.exit_text()
+        )
+        self._restarting = loop.create_task(self._restart(reason))
 
     async def _restart(self, reason: str) -> None:
         while True:
@@ -347,7 +385,7 @@ class WorkerdHost:
             answer = await send_request(version.fetches, trigger.request, version.cf_header)
             return await self._answered(version, trigger, answer)
         except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, error), trigger) from error
+            raise self._failed(await self._lost(version, trigger, error), trigger) from error
 
     async def _answered(self, version: Version, trigger: FetchTrigger, answer: Answer) -> FetchResponse:
         """What the worker's answer is to the caller. Raises HandlerError where it tells of a failure."""
@@ -381,6 +419,8 @@ class WorkerdHost:
             failure = self._failure_of(version, ended)
         except HandlerError as error:
             failure = error.failure
+            if failure.type == CpuLimitExceeded.__name__:
+                verdict = Verdict("exceeded_cpu")
         else:
             if failure is not None:
                 self._failed(failure, trigger)
@@ -406,7 +446,7 @@ class WorkerdHost:
             answer = await version.control.send(head, body)
             content = await answer.read()
         except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, error), trigger) from error
+            raise self._failed(await self._lost(version, trigger, error), trigger) from error
         finally:
             version.end(trigger)
         if answer.status != 200:
@@ -444,8 +484,13 @@ class WorkerdHost:
         for text in uncaught:
             self._bus.publish(WorkerOutput(self.config.name, "", "error", text))
 
-    async def _lost(self, version: Version, error: ConnectionLostError) -> Failure:
+    async def _lost(self, version: Version, trigger: Trigger[Any], error: ConnectionLostError) -> Failure:
         """Why a connection was lost."""
+        if trigger in version.overspent:
+            text = f"the handler used {self._limit}"
+            return Failure(CpuLimitExceeded.__name__, text, (), text)
+        if version.overspent:
+            return simple_failure(f"workerd was ended while this waited, because another handler used {self._limit}")
         if await version.process.has_ended(_LOST_SECONDS):
             return simple_failure(f"workerd {version.process.exit_text()} while it ran the handler")
         return simple_failure(str(error))
@@ -477,6 +522,10 @@ class WorkerdHost:
     def _failed(self, failure: Failure, trigger: Trigger[Any]) -> HandlerError:
         """Tell that a handler failed; returns the error to raise."""
         return self._reports.failed(failure, trigger.text, JavaScriptError(failure.text))
+
+    @property
+    def _limit(self) -> str:
+        return f"more than {self.config.cpu_ms:,} ms of CPU time without a pause (limits.cpu_ms)"
 
     @property
     def _root(self) -> Path:

@@ -983,6 +983,62 @@ def test_scheduled_work_that_throws_is_a_failure(workers: Workers) -> None:
     workers.run(test)
 
 
+# Code that spins
+
+
+@pytest.fixture
+def quick_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.hosts.workerd.watchdog.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("emulator.hosts.workerd.watchdog.BLOCKED_SECONDS", 0.05)
+
+
+SPINNING = """
+    export default {
+      fetch(request) {
+        const { pathname } = new URL(request.url);
+        if (pathname === "/spin") {
+          console.log("began");
+          while (true);
+        }
+        return new Response("ok");
+      },
+      queue(batch) { if (batch.messages[0].attempts === 1) while (true); },
+    };
+"""
+
+
+@pytest.mark.usefixtures("quick_watchdog")
+def test_a_handler_that_spins_is_named_and_ended_at_its_limit(workers: Workers) -> None:
+    workers.add(SPINNING, cpu_ms=300)
+    limit = r"more than 300 ms of CPU time without a pause \(limits.cpu_ms\)"
+
+    async def test(host: WorkerdHost) -> None:
+        spinning = asyncio.ensure_future(text(host, "/spin"))
+        await workers.until_line("began")
+        await workers.until(lambda: [notice for notice in workers.notices if "GET /spin" in notice.text])
+        waiting = asyncio.ensure_future(text(host))
+        with pytest.raises(HandlerError, match=f"CpuLimitExceeded: the handler used {limit}"):
+            await spinning
+        with pytest.raises(HandlerError, match=f"waited, because another handler used {limit}"):
+            await waiting
+        assert await text(host) == "ok"
+
+    workers.run(test)
+    assert any("was ended, because a handler used more than 300 ms" in notice.text for notice in workers.notices)
+
+
+@pytest.mark.usefixtures("quick_watchdog")
+def test_a_batch_that_spins_has_exceeded_its_cpu_time_and_is_retried(workers: Workers) -> None:
+    workers.add(SPINNING, cpu_ms=300, **consumer())
+
+    async def test(_host: WorkerdHost) -> None:
+        send(workers, b"1")
+        await workers.until(lambda: len(workers.delivered) == 2)
+
+    workers.run(test)
+    assert [event.verdict.outcome for event in workers.delivered] == ["exceeded_cpu", "ok"]
+
+
 # Reload
 
 
@@ -1050,6 +1106,25 @@ def test_old_code_that_waits_for_long_is_left_to_finish(workers: Workers, monkey
         await workers.session.reload(0)
         assert await before == "finished"
         assert workers.notices == []
+
+    workers.run(test)
+
+
+def test_old_code_stays_in_service_while_new_code_is_only_tried(workers: Workers) -> None:
+    config = workers.add(OK)
+
+    async def test(host: WorkerdHost) -> None:
+        workers.write("export default {")
+        failure = await host.try_reload(config)
+        assert failure is not None
+        assert host.failure is None
+        assert await text(host) == "ok"
+        host.fail(failure)
+        with pytest.raises(NotLoaded):
+            await text(host)
+        workers.write(OK.replace("ok", "new"))
+        assert await host.try_reload(config) is None
+        assert await text(host) == "new"
 
     workers.run(test)
 
