@@ -33,7 +33,8 @@ class StoredMessage(Protocol):
 
 class Decisions:
     """What the handler has asked for so far: ids of acked messages, ids and delays (seconds, None: the consumer's) of
-    those to retry, and the batch-wide call. `decode(body, content_type)` gives the value that a body stands for.
+    those to retry, and the batch-wide call (`is_whole`: there is one). `decode(body, content_type)` gives the value
+    that a body stands for.
 
     `causes` has the exception that was being handled when a message was retried, by its id, and `retry_all_cause` the
     same of `retryAll`: why, as far as is known.
@@ -44,6 +45,7 @@ class Decisions:
         "acks",
         "causes",
         "decode",
+        "is_whole",
         "on_warning",
         "retries",
         "retry_all",
@@ -58,6 +60,7 @@ class Decisions:
         self.causes: dict[str, BaseException] = {}
         self.ack_all = False
         self.retry_all = False
+        self.is_whole = False
         self.retry_all_delay: int | None = None
         self.retry_all_cause: BaseException | None = None
         self.on_warning = on_warning
@@ -112,10 +115,9 @@ class Message:
         called on the message, or `ackAll()` or `retryAll()` on the batch."""
         decisions = self._decisions
         id = self._stored.id
-        if decisions.ack_all:
-            return
-        if decisions.retry_all:
-            decisions.on_warning(f"ack() on message {id} has no effect: retryAll() was called on its batch before")
+        if decisions.is_whole:
+            if decisions.retry_all:
+                decisions.on_warning(f"ack() on message {id} has no effect: retryAll() was called on its batch before")
         elif id in decisions.retries:
             decisions.on_warning(f"ack() on message {id} has no effect: retry() was called on it before")
         else:
@@ -185,7 +187,7 @@ class MessageBatch:
         if self._decisions.retry_all:
             self._decisions.on_warning("ackAll() has no effect: retryAll() was called on this batch before")
             return
-        self._decisions.ack_all = True
+        self._decisions.ack_all = self._decisions.is_whole = True
 
     def retryAll(self, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> None:
         """Retry every message that has no call of its own, after `delaySeconds`; of several calls the last one that
@@ -195,7 +197,7 @@ class MessageBatch:
         if decisions.ack_all:
             decisions.on_warning("retryAll() has no effect: ackAll() was called on this batch before")
             return
-        decisions.retry_all = True
+        decisions.retry_all = decisions.is_whole = True
         if delay is not None:
             decisions.retry_all_delay = delay
         cause = sys.exception()
