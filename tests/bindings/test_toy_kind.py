@@ -95,7 +95,7 @@ def test_its_keys_are_suggested_and_not_inherited(tmp_path: Path) -> None:
         [
             "counter: is not a key that wrangler knows\nDid you mean `counters`?",
             (
-                "env.staging: `counters` stands at the top level but not here, and an environment does not inherit "
+                "env.staging: `counters` is set at the top level but not here, and an environment does not inherit "
                 "bindings, vars and queues\nRepeat in env.staging what this environment needs."
             ),
         ],
