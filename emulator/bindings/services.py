@@ -1,4 +1,4 @@
-"""The binding kinds of one session, opened: what gives workers their bindings, whatever the kind."""
+"""The open kinds of one session. They give each worker its bindings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """What is alive of `kinds` in one session. Of two bindings with one name, that of the later kind counts."""
+    """Opens `kinds` in one session. If two bindings have the same name, the later kind's is used."""
 
     def __init__(self, kinds: Sequence[BindingKind[Any]], resources: Resources) -> None:
         self.kinds = tuple(kinds)
@@ -24,7 +24,7 @@ class Services:
         return self._services[kind]
 
     def env(self, worker: WorkerConfig, doubles: Mapping[str, Any]) -> Env:
-        """The `env` of a Python worker. `doubles`, which a test puts in their place, win over what is declared."""
+        """The `env` of a Python worker. `doubles` are a test's replacements for declared bindings."""
         held: dict[str, Any] = {}
         for kind, bindings in in_force(self.kinds, worker):
             if bindings:
@@ -33,7 +33,7 @@ class Services:
         return Env(held, worker.path.name, self._hint())
 
     def wirings(self, worker: WorkerConfig) -> list[tuple[str, Wiring]]:
-        """What workerd is told for a JavaScript worker, each with the name of its kind."""
+        """The wirings of a JavaScript worker, each with the name of its kind."""
         return [
             (kind.name, wiring)
             for kind, bindings in in_force(self.kinds, worker)
@@ -41,7 +41,7 @@ class Services:
         ]
 
     def _hint(self) -> str:
-        """What would declare a name: `A variable goes under "vars", a secret into .dev.vars`."""
+        """How to declare a name: `A variable goes under "vars", a secret into .dev.vars`."""
         ways = [kind.declared_as for kind in self.kinds if kind.declared_as is not None]
         phrases = [
             f"{what} goes {where}" if index == 0 else f"{what} {where}" for index, (what, where) in enumerate(ways)
@@ -50,13 +50,13 @@ class Services:
         return text[:1].upper() + text[1:]
 
     async def close(self) -> None:
-        """Close them all. The session's workers have stopped."""
+        """Close all open kinds. The session's workers have stopped."""
         for service in self._services.values():
             await service.close()
 
 
 def in_force(kinds: Sequence[BindingKind[Any]], worker: WorkerConfig) -> list[tuple[BindingKind[Any], dict[str, Any]]]:
-    """Each kind with the worker's bindings of it that count: those whose name no later kind has."""
+    """Each kind with the worker's bindings that it provides: those whose name no later kind has."""
     names = {name: kind for kind in kinds for name in kind.bindings(worker)}
     return [
         (kind, {name: settings for name, settings in kind.bindings(worker).items() if names[name] is kind})

@@ -1,4 +1,4 @@
-"""Secrets, as a binding kind. A setting is the secret itself: nothing here shows it."""
+"""Secrets, as a binding kind. The setting is the secret itself, so nothing here shows it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class Secrets(BindingKind[str]):
-    """What stands in `.dev.vars`, else in `.env`. A secret wins over a var of its name, but not over one of the command
-    line."""
+    """The values in `.dev.vars`, else in `.env`. A secret takes precedence over a var of the same name in the file, but
+    not over one from the command line."""
 
     name = "secret"
     is_value = True
@@ -25,7 +25,7 @@ class Secrets(BindingKind[str]):
     documentation = ("secret", "`.dev.vars`, `.env`", "a string", "a string")
 
     def complete(self, draft: Draft) -> None:
-        """Take the secrets. They may not hide a binding that is no var."""
+        """Add the secrets. They may replace vars, but not other bindings."""
         files = draft.env_files
         for name, secret in files.values.items():
             if name in draft.variables:
@@ -39,7 +39,7 @@ class Secrets(BindingKind[str]):
         return _Strings()
 
     def describe(self, worker: WorkerConfig, settings: str) -> str:
-        """That it is one."""
+        """Says only that it is a secret."""
         return "(secret)"
 
 

@@ -1,4 +1,4 @@
-"""Service bindings: `env.<binding>` of a JavaScript worker calls another worker of the session."""
+"""Service bindings: `env.<binding>` of a JavaScript worker calls another worker in the session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ SERVICE_KEYS: Final[Mapping[str, Check]] = {
 
 
 class ServiceBinding(NamedTuple):
-    """A binding to another worker: to its default export, or to what it exports as `entrypoint`."""
+    """A binding to another worker: to its default export, or if `entrypoint` is not empty, to the export of that
+    name."""
 
     binding: str
     service: str
@@ -34,10 +35,10 @@ class Services(BindingKind[ServiceBinding]):
 
     name = "service"
     keys = {"services": Key(checks.ARRAY)}
-    documentation = ("service", "`services[]`", "not yet: raises an error where it is used", "the other worker")
+    documentation = ("service", "`services[]`", "not emulated yet: using it raises an error", "the other worker")
 
     def read(self, section: Section) -> None:
-        """Take every service that is sound."""
+        """Read every valid service."""
         for path, item in section.items("services"):
             sound = section.read_object(
                 path, item, SERVICE_KEYS, required=("binding", "service"), quiet=("environment", "props", "remote")
@@ -52,7 +53,7 @@ class Services(BindingKind[ServiceBinding]):
                     section.bind(self.name, sound["binding"], ServiceBinding(**sound), name_path)
 
     def complete(self, draft: Draft) -> None:
-        """Warn a Python worker, which has no use for them yet."""
+        """Warn that Python workers cannot use them yet."""
         names = [f"env.{binding.name}" for binding in draft.bindings if binding.kind == self.name]
         if names and draft.main is not None and draft.main.suffix not in JAVASCRIPT_SUFFIXES:
             text = f"is not emulated yet for Python workers: using {', '.join(names)} raises an error"
@@ -63,13 +64,13 @@ class Services(BindingKind[ServiceBinding]):
         return _Ways()
 
     def describe(self, worker: WorkerConfig, settings: ServiceBinding) -> str:
-        """Where it leads."""
+        """The worker and entrypoint that it calls."""
         entrypoint = f", {settings.entrypoint}" if settings.entrypoint else ""
         missing = "" if worker.main.suffix in JAVASCRIPT_SUFFIXES else " (not emulated yet for Python workers)"
         return f"worker {settings.service}{entrypoint}{missing}"
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
-        """Services that came, went, or lead elsewhere."""
+        """Services that were added, removed, or lead to another worker."""
         from emulator.config.changes import set_changes
 
         before, after = self.bindings(old), self.bindings(new)
