@@ -60,7 +60,7 @@ Value: TypeAlias = "str | bool | int | Reference | Mapping[str, Value] | Sequenc
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
+class ExtensionModule:
     """A module that workerd loads as an extension, besides those of the worker. `name` is the name that a `wrapped`
     binding uses, such as `emulator:not-emulated`, and `source` is its JavaScript. Worker code cannot import it."""
 
@@ -82,7 +82,7 @@ class Wiring:
     binding: Mapping[str, Value]
     services: Mapping[str, Answered | OtherWorker] = field(default_factory=dict)
     worker: Mapping[str, Value] = field(default_factory=dict)
-    modules: Sequence[Module] = ()
+    modules: Sequence[ExtensionModule] = ()
 
 
 def targets(wirings: Sequence[tuple[str, Wiring]]) -> list[tuple[str, OtherWorker]]:

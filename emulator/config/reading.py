@@ -60,7 +60,7 @@ class WorkerSection(Section):
         self.bundling: dict[str, Any] = {}
 
 
-class Settings(NamedTuple):
+class FileSettings(NamedTuple):
     """The settings of a whole file for one environment."""
 
     section: WorkerSection
@@ -68,7 +68,7 @@ class Settings(NamedTuple):
     dev_ip: str | None
 
 
-def read_settings(findings: Findings, environment: str | None, kinds: Sequence[ConfigKind]) -> Settings | None:
+def read_settings(findings: Findings, environment: str | None, kinds: Sequence[ConfigKind]) -> FileSettings | None:
     """Read the whole document for `environment`, or for the top level if that is None.
 
     Problems in other environments are warnings, because they do not prevent this one from running. Reports an error and
@@ -88,7 +88,7 @@ class _Reader:
             name for name, key in self.kind_keys.items() if key.top_level_only
         }
 
-    def read(self, environment: str | None) -> Settings | None:
+    def read(self, environment: str | None) -> FileSettings | None:
         top = self.keys((), self.findings.document.data, TOP_LEVEL_KEYS)
         section = self.section(self.findings, (), top, inherited_only=environment is not None)
         environments = cast("Mapping[str, object]", top.get("env", {}))
@@ -107,7 +107,7 @@ class _Reader:
             return None
         dev = _dev(self.findings, top)
         merged = section if environment is None or chosen is None else self.inherit(section, chosen, environment)
-        return Settings(merged, dev.get("port"), dev.get("ip"))
+        return FileSettings(merged, dev.get("port"), dev.get("ip"))
 
     def environment(self, findings: Findings, path: KeyPath, value: object) -> WorkerSection:
         if not checks.OBJECT.accepts(value):

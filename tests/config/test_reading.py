@@ -231,9 +231,9 @@ max_retries = 3
         text,
         [
             'compatibility_date: must be a date in quotes, such as "2026-01-31", not the date 2026-01-31',
-            f"vars.WHEN: a var is JSON, which has no dates and times; found the date 2026-01-31 10:00:00{in_quotes}",
-            f"vars.NESTED.list[1]: a var is JSON, which has no dates and times; found the time 10:30:00{in_quotes}",
-            "vars.NESTED.list[2]: a var is JSON, which has no such number; found Infinity",
+            f"vars.WHEN: a var must be JSON, which has no dates or times, not the date 2026-01-31 10:00:00{in_quotes}",
+            f"vars.NESTED.list[1]: a var must be JSON, which has no dates or times, not the time 10:30:00{in_quotes}",
+            "vars.NESTED.list[2]: a var must be JSON, which does not have the number Infinity",
             'queues.producers[1].binding: "A" is already the name of queues.producers[0].binding on line 10',
             "queues.producers[1].delivery_delay: must be a whole number from 0 to 86,400, not -1",
             f"queues.consumers[0].queue: is missing; it must be {QUEUE_NAME}",

@@ -65,7 +65,7 @@ _INHERITED: Final = frozenset({"assets", "data_blobs", "logfwdr", "text_blobs", 
 _TOP_LEVEL_ONLY: Final = frozenset({"data_blobs", "text_blobs", "wasm_modules"})
 
 
-class NotEmulated(BindingKind[str]):
+class NotEmulatedKind(BindingKind[str]):
     """Every key that declares bindings and does not belong to another kind."""
 
     name = "not_emulated"
@@ -122,9 +122,9 @@ class _Missing(Service[str]):
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Iterator[Wiring]:
         if not bindings:
             return
-        from emulator.bindings.wiring import Module, Wiring
+        from emulator.bindings.wiring import ExtensionModule, Wiring
 
-        module = Module(_MODULE_NAME, (Path(__file__).parent / "stand_in.js").read_text(encoding="utf-8"))
+        module = ExtensionModule(_MODULE_NAME, (Path(__file__).parent / "stand_in.js").read_text(encoding="utf-8"))
         for name, key in bindings.items():
             inner = [{"name": "what", "text": _what(worker, name, key)}]
             yield Wiring(name, {"wrapped": {"moduleName": _MODULE_NAME, "innerBindings": inner}}, modules=(module,))
@@ -148,4 +148,4 @@ def _names(path: KeyPath, value: object, container: str, name_field: str | None)
             yield (*inner, name_field), name
 
 
-NOT_EMULATED: Final = NotEmulated()
+NOT_EMULATED: Final = NotEmulatedKind()

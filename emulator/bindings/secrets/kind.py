@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from emulator.bindings.wiring import Wiring
 
 
-class Secrets(BindingKind[str]):
+class SecretKind(BindingKind[str]):
     """The values in `.dev.vars`, else in `.env`. A secret takes precedence over a var of the same name in the file, but
     not over one from the command line."""
 
@@ -54,4 +54,4 @@ class _Strings(Service[str]):
             yield Wiring(name, {"text": secret})
 
 
-SECRETS: Final = Secrets()
+SECRETS: Final = SecretKind()

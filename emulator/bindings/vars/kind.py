@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN_WIDTH: Final = 48
 
 
-class Vars(BindingKind[JSON]):
+class VarKind(BindingKind[JSON]):
     """`vars`, and `--var` on the command line, which takes precedence."""
 
     name = "var"
@@ -79,7 +79,9 @@ def _is_json(findings: Findings, path: KeyPath, value: object) -> bool:
         inner = [_is_json(findings, (*path, index), item) for index, item in enumerate(value)]
         return all(inner)
     if isinstance(value, date | time):
-        findings.error(path, f"a var must be JSON, which has no dates or times, not {found(value)}", "Put it in quotes.")
+        findings.error(
+            path, f"a var must be JSON, which has no dates or times, not {found(value)}", "Put it in quotes."
+        )
         return False
     if isinstance(value, float) and not math.isfinite(value):
         findings.error(path, f"a var must be JSON, which does not have the number {found(value)}")
@@ -87,4 +89,4 @@ def _is_json(findings: Findings, path: KeyPath, value: object) -> bool:
     return True
 
 
-VARS: Final = Vars()
+VARS: Final = VarKind()

@@ -15,7 +15,7 @@ from emulator.base.ranges import Range
 from emulator.bindings.kind import BindingKind, Overview, Resources, Service
 from emulator.bindings.kit import Accessor, Kit
 from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, Rest, Route
-from emulator.bindings.wiring import Answered, Module, Reference, WireRequest, WireResponse, Wiring
+from emulator.bindings.wiring import Answered, ExtensionModule, Reference, WireRequest, WireResponse, Wiring
 from emulator.config import checks
 from emulator.config.document import problem_at
 from emulator.config.model import WorkerConfig
@@ -56,7 +56,7 @@ class Counters(Service[Settings]):
                 name,
                 {"wrapped": {"moduleName": "test:counter", "innerBindings": [fetcher]}},
                 {"": Answered(partial(self._answer, worker.name, name, settings))},
-                modules=(Module("test:counter", source),),
+                modules=(ExtensionModule("test:counter", source),),
             )
 
     async def _answer(self, worker: str, name: str, settings: Settings, request: WireRequest) -> WireResponse:
