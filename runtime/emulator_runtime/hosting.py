@@ -1,8 +1,8 @@
-"""The door of the runtime for everything that is not worker code: hosts, bindings, servers, the testing kit.
+"""The interface of the runtime for everything except worker code: hosts, bindings, servers and the testing kit.
 
-Nobody outside of the runtime imports another module of it; what worker code may import is a table in the host's loader.
-Each name is imported when it is first asked for, so that a command that reads one value of a queue does not load all of
-what a worker sees.
+No code outside the runtime imports its other modules, except worker code, whose loader has a table of what it may
+import. Each name is imported when it is first used, so that a command that reads one value from a queue does not load
+everything that a worker sees.
 """
 
 from __future__ import annotations

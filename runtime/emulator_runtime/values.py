@@ -1,4 +1,4 @@
-"""Values that come from outside of a worker: a dict whose keys are attributes too, as objects are in production."""
+"""Values that come from outside a worker: dicts whose keys are also attributes, like objects in production."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LEAVES = frozenset({str, int, float, bool, type(None), bytes})
 class Record(dict[str, Any]):
     """A dict whose keys can be read, set and deleted as attributes: `body["type"]` is `body.type`.
 
-    A key that is also the name of a dict method (`items`, `keys`, `get`, ...) is reached by index only.
+    A key that is also the name of a dict method (`items`, `keys`, `get`, ...) can only be used with an index.
     """
 
     __slots__ = ()
@@ -32,10 +32,10 @@ class Record(dict[str, Any]):
 
     def _missing(self, name: str) -> str:
         keys = ", ".join(map(str, self)) if self else "none, it is empty"
-        return f"no key {name!r}; the keys there are: {keys}"
+        return f"no key {name!r}; the keys are: {keys}"
 
     def to_py(self, **_options: Any) -> dict[str, Any]:
-        """A plain dict all the way down. Code that expects an object of the JavaScript world calls this."""
+        """A plain dict, also at deeper levels. Code that expects a JavaScript object calls this."""
         return {key: _plain(value) for key, value in self.items()}
 
 
@@ -48,10 +48,9 @@ def _plain(value: Any) -> Any:
 
 
 def to_record(value: Any) -> Any:
-    """`value` with every dict in it, also those inside lists and tuples, made a `Record`; `value` itself is not
-    changed.
+    """A copy of `value` in which every dict, also inside lists and tuples, is a `Record`.
 
-    Lists stay lists. What holds no dict is returned as it is.
+    Lists stay lists. A value without dicts is returned unchanged.
     """
     kind = type(value)
     if kind in _LEAVES:

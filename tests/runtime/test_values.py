@@ -37,7 +37,7 @@ def test_setting_and_deleting_an_attribute_sets_and_deletes_the_key() -> None:
 
 
 def test_a_missing_attribute_names_the_keys_there_are() -> None:
-    with pytest.raises(AttributeError, match="no key 'user_id'; the keys there are: type, userId"):
+    with pytest.raises(AttributeError, match="no key 'user_id'; the keys are: type, userId"):
         to_record({"type": "x", "userId": 1}).user_id  # noqa: B018
     with pytest.raises(AttributeError, match="none, it is empty"):
         Record().x  # noqa: B018
