@@ -24,6 +24,7 @@ _COMMANDS = {
     "queues": "emulator.cli.queues",
     "env": "emulator.cli.env",
     "install-js": "emulator.cli.install_js",
+    "completion": "emulator.cli.completion",
 }
 """Each command and the module that defines it under the same name, in the order of the help text."""
 

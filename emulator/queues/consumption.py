@@ -17,7 +17,7 @@ from emulator.queues.events import (
 )
 from emulator.queues.message import Batch, Delivery, Leased, Message, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings
-from emulator.queues.settlement import CLIENT_LATE, Terms, settle, settle_leases
+from emulator.queues.settlement import CLIENT_LATE, Terms, acks_all, settle, settle_leases
 
 Deliver = Callable[[Delivery], Awaitable[Verdict | None]]
 """Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
@@ -45,6 +45,8 @@ class Settler:
 
     def settle_batch(self, batch: Batch, verdict: Verdict, consumer: ConsumerSettings) -> Settlement:
         """What becomes of a batch that went to this consumer."""
+        if acks_all(verdict):
+            return Settlement(batch.messages, verdict=verdict)
         return settle(batch.messages, batch.taken_at, verdict, self._terms(batch.queue, consumer))
 
     def settle_leases(self, queue: str, leases: Sequence[Leased], verdict: Verdict) -> Settlement:

@@ -48,9 +48,14 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     letter_delay: float = 0
 
 
+def acks_all(verdict: Verdict) -> bool:
+    """Whether a whole batch is acked, whatever the terms: as it mostly is."""
+    return verdict.outcome == "ok" and not verdict.retry_all and not verdict.retry_messages
+
+
 def settle(messages: Sequence[Message], taken_at: float, verdict: Verdict, terms: Terms) -> Settlement:
     """What becomes of a batch that was leased at `taken_at` (in seconds since the epoch)."""
-    if verdict.outcome == "ok" and not verdict.retry_all and not verdict.retry_messages:
+    if acks_all(verdict):
         return Settlement(messages, verdict=verdict)
     return _settle_each(((message, taken_at) for message in messages), verdict, terms)
 

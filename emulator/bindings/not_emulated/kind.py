@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _MODULE_NAME: Final = "emulator:not-emulated"
 
-
 _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "ai": ("", "binding"),
     "ai_search": ("", "binding"),
@@ -115,9 +114,9 @@ class NotEmulatedKind(BindingKind[str]):
 
 class _Missing(Service[str]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
-        from emulator_runtime.hosting import NotEmulated as StandIn
+        from emulator_runtime.hosting import NotEmulated
 
-        return {name: StandIn(_what(worker, name, key)) for name, key in bindings.items()}
+        return {name: NotEmulated(_what(worker, name, key)) for name, key in bindings.items()}
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Iterator[Wiring]:
         if not bindings:

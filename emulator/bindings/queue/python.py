@@ -126,7 +126,7 @@ class QueueBinding:
         return f"<Queue {self._queue}>"
 
     def _entry(self, message: Any) -> NewMessage:
-        if not isinstance(message, Mapping):
+        if type(message) is not dict and not isinstance(message, Mapping):  # the first is four times as fast
             raise TypeError(f'sendBatch() takes messages such as {{"body": ...}}, not {type(message).__name__}')
         if len(message) == 1 and "body" in message:
             return NewMessage(encode(message["body"], self._content_type), self._content_type)
