@@ -26,7 +26,7 @@ _NONE: Final[Mapping[str, Any]] = {}
 def make_bindings(
     resources: Resources, worker: WorkerConfig, producers: Mapping[str, Producer]
 ) -> dict[str, QueueBinding]:
-    """What `env` of a Python worker holds for its producers, by name."""
+    """The producer bindings in `env` of a Python worker, by name."""
     content_type: ContentType = "json" if _enabled(worker, "queues_json_messages", JSON_MESSAGES_SINCE) else "v8"
     return {
         name: QueueBinding(
@@ -43,7 +43,7 @@ def make_bindings(
 
 
 class QueueBinding:
-    """Sends to one queue, as `env.<binding>` of one worker.
+    """Sends to one queue; `env.<binding>` of one worker.
 
     `content_type` is what `send` assumes (`json`, or `v8` before compatibility date 2024-03-18), `delivery_delay` the
     producer's own delay in seconds. With `expose_error_codes`, errors of the service end with their code.
@@ -73,8 +73,8 @@ class QueueBinding:
     async def send(self, body: Any = _MISSING, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> Record:
         """Send one message: `send(body, contentType="json", delaySeconds=0)`, or the options as a dict.
 
-        When it returns, the message is accepted. Raises TypeError for a body that does not fit its content type, and an
-        error with a code for what the service refuses. Returns the backlog, `metadata.metrics`.
+        Returns the backlog, `metadata.metrics`, once the message is accepted. Raises TypeError for a body that does not
+        match its content type, and an error with a code for what the service refuses.
         """
         if keywords or options:
             given = {**(options or _NONE), **keywords}
@@ -95,7 +95,7 @@ class QueueBinding:
     ) -> Record:
         """Send 1 to 100 messages, `{"body": ..., "contentType": ..., "delaySeconds": ...}` each, all or none.
 
-        `delaySeconds` given beside them is the delay of those that have none. Raises as `send` does.
+        `delaySeconds` is the delay of those that have none. Raises the same errors as `send`.
         """
         given = {**(options or _NONE), **keywords}
         batch_delay = self._delay_of(given, QueueErrorCode.BATCH_DELAY_INVALID, "sendBatch")
@@ -161,7 +161,7 @@ class QueueBinding:
 
     def _unknown(self, given: Mapping[str, Any], call: str, known: str) -> None:
         for name in given:
-            self._warn(f"{call} ignores the option {name!r}; it knows {known}")
+            self._warn(f"{call} ignores the option {name!r}; it takes {known}")
 
 
 def _present(body: Any) -> Any:
@@ -180,8 +180,8 @@ def _metrics(metrics: Backlog) -> Record:
 
 
 def _enabled(worker: WorkerConfig, flag: str, since: str) -> bool:
-    """Whether a compatibility flag holds: by its name, else by date. No date in the configuration means today's
-    rules."""
+    """Whether a compatibility flag is set: by its name, else by date. Without a date in the configuration, today's
+    rules apply."""
     if f"no_{flag}" in worker.compatibility_flags:
         return False
     return flag in worker.compatibility_flags or not worker.compatibility_date or worker.compatibility_date >= since
