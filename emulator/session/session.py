@@ -1,7 +1,7 @@
-"""A session: some workers, the queues that they share, and their bindings, wired together.
+"""A session: one or more workers, the queues that they share, and their bindings, wired together.
 
-It serves no port and watches no file: `emulator.server.serving` does that for `emulator dev`, and the testing kit
-drives a session by itself.
+A session does not listen on a port or watch files: `emulator.server.serving` does that for `emulator dev`, and the
+testing kit drives a session itself.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """Workers on one set of queues. `configs` and `hosts` are in the order given; the first is the primary worker.
+    """Workers that share one set of queues. `configs` and `hosts` are in the given order; the first is the primary
+    worker.
 
-    Raises ConfigError for configurations that do not go together. Events go to `bus`. `clock` and `outbound` (what
-    carries out the workers' `fetch()`) stand for the machine's clock and its network when they are given, and `timer`
-    for what durations of invocations are measured with, in seconds; `bindings` are put into every worker's `env`, over
-    what is configured; `around_delivery` wraps what delivers a batch to a worker. With a `journal` the session goes on
-    with the queues and messages that an earlier one left in it; whoever opened it closes it, once the session has
-    stopped. `engine` keeps the queues; without one that is a memory engine, on the journal where there is one.
+    Raises ConfigError for configurations that conflict. Events are published on `bus`. `clock` replaces the machine's
+    clock, `outbound` replaces the network for the workers' `fetch()`, and `timer` measures durations of invocations in
+    seconds. `bindings` replace configured bindings in every worker's `env`; `around_delivery` wraps the function that
+    delivers a batch to a worker. With a `journal` the session continues with the queues and messages that an earlier
+    one left in it; its opener closes it, after the session has stopped. `engine` keeps the queues; the default is a
+    memory engine that uses the journal, if there is one.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Session:
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
         self.services = Services(KINDS, Resources(self.queues, bus, clock))
-        """What is alive of the binding kinds."""
+        """The open binding kinds."""
         self._doubles = bindings or {}
         self._around_delivery = around_delivery
         self._factory = HostFactory(
@@ -82,13 +83,13 @@ class Session:
         )
         self.hosts: list[Host] = [self._factory.make(config) for config in self.configs]
         self.activity = self._factory.activity
-        """What runs in other processes on behalf of the workers."""
+        """The work in other processes on behalf of the workers."""
         for host in self.hosts:
             self.queues.attach(host.config.name, self._deliver_to(host))
 
     async def load(self) -> None:
-        """Load the workers and connect their queues. A worker whose code does not load is held, and its `failure` says
-        why."""
+        """Load the workers and connect their queues. If a worker's code fails to load, its messages are held, and its
+        `failure` says why."""
         if self.journal is not None:
             self._introduce(self.journal)
         await self.queues.start()
@@ -108,11 +109,11 @@ class Session:
         await self.services.close()
 
     def files_of(self, config: WorkerConfig) -> frozenset[Path]:
-        """The files that a worker's code was made of, where those are known."""
+        """The files of a worker's code, if they are known."""
         return self._hosts_by_name()[config.name].files
 
     async def reload(self, index: int, files: Sequence[str] = ()) -> None:
-        """Load the code of a worker again, because `files` changed. Its deliveries wait while it does not load."""
+        """Load the code of a worker again, because `files` changed. If it fails to load, its deliveries wait."""
         host = self.hosts[index]
         started = perf_counter()
         await host.reload(self.configs[index])
@@ -120,16 +121,16 @@ class Session:
         self.bus.publish(WorkerReloaded(host.config.name, files, perf_counter() - started, host.failure))
 
     async def reconfigure(self, index: int, config: WorkerConfig) -> None:
-        """Give a worker a new configuration: its queues and consumers change here and now, messages stay. What its code
-        sees (vars, secrets, bindings) follows with the next `reload`. Raises ConfigError when it does not go together
-        with those of the other workers, and changes nothing then."""
-        from emulator.config.changes import describe_changes  # no start needs it
+        """Give a worker a new configuration. Its queues and consumers change at once, and messages stay. Its code sees
+        new vars, secrets and bindings after the next `reload`. Raises ConfigError, and changes nothing, if it conflicts
+        with the other workers' configurations."""
+        from emulator.config.changes import describe_changes  # start-up does not need it
 
         old = self.configs[index]
         check_conflicts([*self.configs[:index], config, *self.configs[index + 1 :]], KINDS)
         changes = describe_changes(old, config, KINDS)
         if config.name != old.name:
-            # Its name is in addresses and events; it stays for as long as the session runs.
+            # Its name is part of addresses and events, so it stays the same while the session runs.
             config = replace(config, name=old.name)
             changes.append("a changed name takes effect at the next start")
         if not same_host(old, config):
@@ -146,7 +147,7 @@ class Session:
         await self.queues.change(_declared(old), _declared(config), self._declared())
 
     def producers_of(self, queue: str) -> list[str]:
-        """The names of the workers with a binding that sends to a queue."""
+        """The names of the workers that have a binding to a queue."""
         return [
             config.name for config in self.configs if any(producer.queue == queue for producer in producers_of(config))
         ]
@@ -160,7 +161,7 @@ class Session:
         self.queues.hold(host.config.name, held=host.failure is not None)
 
     def _introduce(self, journal: Journal) -> None:
-        """Say where messages are kept, what was there, and what of it was damaged."""
+        """Publish where messages are kept, how many were recovered, and what was damaged."""
 
         def warn(text: str) -> None:
             self.bus.publish(Notice("warning", text))
@@ -169,7 +170,7 @@ class Session:
         for report in journal.reports:
             warn(report)
         recovered = self._recovered_count
-        there = f"; {count(recovered, 'message is', 'messages are')} there from before" if recovered else ""
+        there = f"; {count(recovered, 'message was', 'messages were')} recovered" if recovered else ""
         self.bus.publish(Notice("info", f"Messages are kept in {shown_path(journal.directory)}{there}"))
 
     def _declared(self) -> list[Declared]:
@@ -184,7 +185,7 @@ class Session:
 
 
 def _declared(config: WorkerConfig) -> Declared:
-    """What a configuration says about queues."""
+    """The queues that a configuration declares."""
     produces = tuple(producer.queue for producer in producers_of(config))
     return Declared(config.name, produces, {consumer.queue: consumer.settings for consumer in consumers_of(config)})
 

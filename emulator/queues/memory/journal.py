@@ -173,8 +173,8 @@ class Journal:
         except OSError as error:
             if not self._unwritten:
                 self.on_trouble(
-                    f"Settlements cannot be kept in {self.directory}: {reason(error)}. They are written when they can "
-                    f"be; should the emulator be killed before that, their messages will be delivered again"
+                    f"Acks and retries cannot be saved in {self.directory}: {reason(error)}. They are saved as soon as "
+                    f"possible; if the emulator is killed before that, their messages are delivered again"
                 )
             self._unwritten.append(record)
             self._unwritten_letters = self._unwritten_letters or bool(letters)
@@ -236,7 +236,7 @@ class Journal:
                 if error.errno in _FULL
                 else QueueErrorCode.UNKNOWN_INTERNAL_ERROR
             )
-            text = f"nothing was accepted, since it cannot be kept in {self.directory}: {reason(error)}"
+            text = f"nothing was accepted, because it cannot be saved in {self.directory}: {reason(error)}"
             raise QueueError(code, text) from None
 
     def _append(self, payloads: Sequence[bytes]) -> None:
@@ -249,7 +249,7 @@ class Journal:
         if self._unwritten:
             self._unwritten.clear()
             self._unwritten_letters = False
-            self.on_trouble(f"Settlements are kept in {self.directory} again, the earlier ones too")
+            self.on_trouble(f"Acks and retries are saved in {self.directory} again, including the earlier ones")
 
     def _add(self, queue: str, messages: Sequence[Entry]) -> None:
         """Count messages as living in the newest segment."""
@@ -343,7 +343,7 @@ class _Replay:
         try:
             record = _decode(payload)
         except (msgspec.MsgspecError, ValueError) as error:
-            self._reports.append(f"{segment.path} has a record that cannot be understood, and was left out: {error}")
+            self._reports.append(f"{segment.path} has a record that cannot be read and was skipped: {error}")
             return
         match record:
             case _Enqueued():

@@ -221,7 +221,7 @@ class Log:
             self.directory.parent.mkdir(parents=True, exist_ok=True)
             self.directory.mkdir(0o700)
         if self.directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            self.reports.append(f"other users can write to {self.directory}: whoever can may change what is kept in it")
+            self.reports.append(f"other users can write to {self.directory}, so they can change or delete messages")
         told = self._lock_directory()
         found = [read for path, number in self._paths() if (read := self._read(path, number)) is not None]
         self.segments = [each.segment for each in found]
@@ -288,7 +288,7 @@ class Log:
             shown = ", ".join(repr(name) for name in sorted(strangers)[:_MOST_STRANGERS])
             more = f" and {len(strangers) - _MOST_STRANGERS} more" if len(strangers) > _MOST_STRANGERS else ""
             self.reports.append(
-                f"{self.directory} holds files that are not the journal's, and are ignored: {shown}{more}"
+                f"{self.directory} contains files that do not belong to the journal and are ignored: {shown}{more}"
             )
         return sorted(found, key=lambda each: each[1])
 
@@ -321,7 +321,7 @@ class Log:
         kept = path.with_name(f"damaged-{path.stem}-copy-of-{number}.bin")
         path.replace(kept)
         self.reports.append(
-            f"{path} is segment {number:,} under another name: it was left out, and kept as {kept.name}"
+            f"{path} is segment {number:,} under another name: it was skipped, and is now called {kept.name}"
         )
 
     def _report_missing(self, told: _State) -> None:
@@ -372,15 +372,17 @@ class Log:
         damaged = content[damage.start : damage.end]
         kept = self.directory / f"damaged-{path.stem}-{damage.start}-{crc32(damaged):08x}.bin"
         size = len(damaged)
-        what = "ends with a record that is not whole" if damage.is_tail else "is damaged"
+        what = "ends with an incomplete record" if damage.is_tail else "is damaged"
         text = f"{path} {what} at byte {damage.start:,}: {count(size, 'byte')} could not be read"
         try:
             if not (kept.is_file() and kept.stat().st_size == size):
                 _write_anew(kept, damaged)
         except OSError as error:
-            self.reports.append(f"{text}, and cannot be kept aside ({reason(error)}): the file is left as it is")
+            self.reports.append(f"{text}, and cannot be copied ({reason(error)}): the file stays as it is")
             return False
-        self.reports.append(f"{text} and {'is' if size == 1 else 'are'} kept in {kept.name}; all the rest was")
+        self.reports.append(
+            f"{text} and {'is' if size == 1 else 'are'} kept in {kept.name}; everything else was recovered"
+        )
         return True
 
     def _replace(self, path: Path, content: bytes) -> bool:

@@ -302,7 +302,7 @@ def test_other_files_are_reported_and_left_alone(directory: Path, name: str) -> 
     (directory / name).write_bytes(b"mine")
     payloads, [report] = read(directory)
     assert payloads == PAYLOADS
-    assert "holds files that are not the journal's, and are ignored: " + repr(name) in report
+    assert "contains files that do not belong to the journal and are ignored: " + repr(name) in report
     assert (directory / name).read_bytes() == b"mine"
 
 
@@ -357,7 +357,7 @@ def test_a_damaged_log_on_a_full_disk_leaves_no_copy_at_each_start(small_disk: P
     for _ in range(3):
         payloads, reports = read(directory)
         assert payloads == [b"first", b"last"]
-        assert "cannot be kept aside (no space left on device): the file is left as it is" in reports[0]
+        assert "cannot be copied (no space left on device): the file stays as it is" in reports[0]
         names.append({each.name for each in directory.iterdir()})
     assert names == [{"lock", path.name}] * 3
     (small_disk / "filler").unlink()
