@@ -1,7 +1,7 @@
-"""The embedded queue engine: queues in this process's memory and, where messages are to survive it, in a journal.
+"""The embedded queue engine: keeps queues in this process's memory and, if messages must survive it, in a journal.
 
-None of its coroutines suspends, but for `close`: each is one step for everybody else, and may be run without an event
-loop's help (`emulator.base.coroutines.run_now`). Its methods are called on the event loop's thread.
+Its coroutines never suspend, except `close`: each is atomic for other tasks, and can be run without an event loop
+(`emulator.base.coroutines.run_now`). Its methods are called on the event loop's thread.
 
 Every message enters a `Queue` by `enqueue` and leaves it by a settlement, a purge or a move. A `Driver` for each queue
 runs its deliveries and its timers.
@@ -29,14 +29,14 @@ from emulator.queues.message import Backlog, Leased, Message, NewMessage, Settle
 from emulator.queues.settings import ConsumerSettings
 
 CANCEL_SECONDS: Final = 1.0
-"""How long (in real time) a cancelled handler may take to end before it is left behind."""
+"""How long, in real time, a cancelled handler may take to end before the engine stops waiting for it."""
 
 
 class MemoryEngine:
     """See `emulator.queues.contract.QueueEngine`. `next_activity` and `in_flight` are its own.
 
-    With a `journal`, the queues and messages that it has recovered are there from `start` on, and what is accepted,
-    settled or changed is in it before the call returns. `random` gives lease ids their beginning; a test passes a
+    With a `journal`, recovered queues and messages exist from `start` on, and everything that is accepted, settled or
+    changed is in the journal before the call returns. `random` chooses the beginning of lease ids; a test passes a
     seeded one.
     """
 
@@ -190,14 +190,14 @@ class MemoryEngine:
         return entering
 
     def next_activity(self) -> float | None:
-        """When something is due next, but for the deletion of messages that are older than the retention period; None:
-        nothing is. In seconds since the epoch."""
+        """When something is due next, in seconds since the epoch, or None. The deletion of messages that are older than
+        the retention period does not count."""
         due = (driver.queue.next_activity() for driver in self._drivers.values())
         return min((each for each in due if each is not None), default=None)
 
     def in_flight(self, queue: str) -> Sequence[Message]:
-        """What a handler has and has not settled yet, or a client that pulls. Raises QueueError 10104 when there is no
-        such queue."""
+        """The messages that a handler or a client has and has not settled yet. Raises QueueError 10104 if the queue
+        does not exist."""
         held = self._driver(queue).queue
         leased = [entry for lease in held.leases for entry in lease.entries]
         return look_at_all([*leased, *(each.entry for each in held.pulled)])

@@ -1,6 +1,6 @@
-"""A message as the memory engine keeps it: with what the engine itself notes about it, and changed in place.
+"""A message as the memory engine stores it: it is changed in place, and has fields that only the engine uses.
 
-It never leaves the engine. `look_at_all` makes the values that others get.
+It never leaves the engine. `look_at_all` creates the values that others get.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ LEASED: Final = 3
 
 
 class Entry(msgspec.Struct, gc=False):
-    """A message, as `Message` describes it; `place` is where in its queue it is (GONE to LEASED), `lease_id` the last
-    lease that a client pulled it with, and `segment` the file of the journal that holds it. No cycle can go through it,
-    so the garbage collector need not look at it."""
+    """A message, as `QueueMessage` describes it. `place` is its place in the queue (GONE to LEASED), `lease_id` the
+    last lease of a client, and `segment` the file of the journal that contains it. It cannot be part of a reference
+    cycle, so the garbage collector ignores it."""
 
     id: str
     body: bytes
@@ -64,7 +64,7 @@ def look_at_all(entries: Iterable[Entry]) -> list[Message]:
 
 
 def entry_of(message: Message) -> Entry:
-    """A message that enters a queue."""
+    """The entry for a message that enters a queue."""
     return Entry(
         message.id,
         message.body,
