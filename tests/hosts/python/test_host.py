@@ -226,7 +226,7 @@ LOAD_ERRORS = {
     "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    def get(self): ...": [
         "class Default (src/entry.py:2) has no method fetch, queue or scheduled",
     ],
-    "def onFetch(request): ...": ["function onFetch (line 1) is not one of the names that are looked for"],
+    "def onFetch(request): ...": ["function onFetch (line 1) does not have the name of an entrypoint"],
     "def on_fetch(request, env, ctx, more): ...": [
         "src/entry.py:1: on_fetch(request, env, ctx, more) needs more than three arguments",
         "expected on_fetch(request, env, ctx), or fewer",
