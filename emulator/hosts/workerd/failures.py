@@ -1,4 +1,4 @@
-"""What goes wrong in JavaScript, as a `Failure`: the stack with our frames left out and the user's own files in it."""
+"""Turns JavaScript errors into a `Failure`: the stack with the user's own files, and without the emulator's frames."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _missing_module(name: str, source: Source, root: Path, config_file: str) -> 
     """The failure of a worker whose code imports a module that workerd has not; None where nobody knows which file it
     is. The user's own files are looked at first."""
     if name.startswith("node:"):
-        hint = "workerd has this module of Node.js at a later compatibility_date, or not at all."
+        hint = "workerd provides this Node.js module only from a later compatibility_date on, or not at all."
     else:
         hint = f"Without a bundle, only files that rules in {config_file} name can be imported."
     names = (name, name.removeprefix("node:"), f"./{name}")

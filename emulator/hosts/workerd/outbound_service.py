@@ -1,7 +1,7 @@
-"""Where the `fetch()` of a JavaScript worker goes when something else than the network is to answer it, as in tests.
+"""Answers the `fetch()` of a JavaScript worker instead of the network, as tests need it.
 
-workerd sends each request, with its whole URL, to a Unix socket. It is answered by the function that carries out the
-`fetch()` of Python workers too. Bodies are held in memory.
+workerd sends each request, with its whole URL, to a Unix socket. The function that carries out the `fetch()` of Python
+workers answers it. Bodies are kept in memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BETWEEN_HOPS: Final = frozenset({b"connection", b"content-length", b"host", b"t
 
 
 class OutboundService:
-    """Answers what workers fetch, by `outbound`. When that raises, the `fetch()` fails as for a lost connection."""
+    """Answers requests with `outbound`. If that raises, the `fetch()` fails as if the connection was lost."""
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
@@ -32,7 +32,7 @@ class OutboundService:
         self._server = await loop.create_unix_server(lambda: Connection(self._requested, self._connections), str(path))
 
     def close(self) -> None:
-        """Stop listening, and drop what is connected."""
+        """Stop listening, and close all connections."""
         if self._server is not None:
             self._server.close()
         for task in self._answering:

@@ -1,4 +1,5 @@
-"""Between the requests and responses of the runtime and HTTP with workerd: all of it on the path of every request."""
+"""Converts the runtime's requests to HTTP for workerd, and workerd's answers to responses. It runs for every
+request."""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ from emulator.hosts.workerd.client import Answer, Client, request_head
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, Request, find_header, read_all
 
 _incoming_cf: Final[dict[str, bytes]] = {}
-"""`request.cf` of requests that come in, as JSON, by version of HTTP."""
+"""`request.cf` of incoming requests, as JSON, by HTTP version."""
 
 _SMALL_BYTES: Final = 16_384
-"""An upload of at most this size is read before it is sent on, which saves a connection."""
+"""An upload up to this size is read completely before it is sent, which saves a connection."""
 
 _REFUSED: Final = b"Internal Server Error"
-"""The body, without a content type, of workerd's answer where the handler could not be run to its end."""
+"""The body, without a content type, of workerd's answer if the handler could not run to its end."""
 
 
 def upgrade_head(request: IncomingRequest, cf_header: bytes) -> bytes:
@@ -46,7 +47,7 @@ async def send_request(client: Client, request: Request, cf_header: bytes) -> An
 
 
 async def is_refusal(answer: Answer) -> bool:
-    """Whether this is workerd's own answer to a request that it could not have answered by the worker."""
+    """Whether this is workerd's own answer to a request that the worker could not answer."""
     headers = answer.headers
     if find_header(headers, b"content-type") is not None or find_header(headers, b"content-length") != b"%d" % len(
         _REFUSED
@@ -57,7 +58,7 @@ async def is_refusal(answer: Answer) -> bool:
 
 
 def response_of(answer: Answer, body: bytes | ReadableStream) -> FetchResponse:
-    """The response that `answer` is, with `body`."""
+    """`answer` as a response with `body`."""
     return FetchResponse.of_parts(body, answer.headers, answer.status)
 
 

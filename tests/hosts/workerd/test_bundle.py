@@ -382,7 +382,7 @@ def test_a_module_of_nodejs_that_is_imported_without_the_flag_is_an_error_at_its
 
 def test_a_module_of_nodejs_that_code_may_do_without_is_a_warning(project: Project) -> None:
     source = project.write(index_ts='export default { fetch: () => import("node:fs") };').read()
-    hint = 'It is a module of Node.js: add "nodejs_compat" to compatibility_flags.'
+    hint = 'It is a Node.js module: add "nodejs_compat" to compatibility_flags.'
     assert source.warnings == (f'index.ts:1:38: Could not resolve "node:fs". {hint}',)
 
 

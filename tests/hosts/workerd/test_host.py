@@ -353,7 +353,7 @@ def test_a_service_that_is_not_there_is_said_at_the_start(workers: Workers) -> N
     async def test(host: WorkerdHost) -> None:
         (notice,) = workers.notices
         assert notice.text == (
-            "env.AUTH leads to the worker auth, which is not a JavaScript worker of this session; "
+            "env.AUTH leads to the worker auth, which is not a JavaScript worker in this session; "
             "name its configuration with -c too"
         )
         assert await text(host) == "ok"
