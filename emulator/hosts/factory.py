@@ -1,4 +1,4 @@
-"""Chooses the host for a worker, by the language that it is written in. Nobody else asks for that."""
+"""Chooses the host for a worker by its language. No other code depends on the language."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def same_host(one: WorkerConfig, other: WorkerConfig) -> bool:
-    """Whether a host that runs the worker of `one` can be reloaded with `other`."""
+    """Whether a host that runs `one` can be reloaded with `other`."""
     return _is_javascript(one) == _is_javascript(other)
 
 
 class HostFactory:
-    """Makes the hosts of one session.
+    """Creates the hosts of a session.
 
     `make_env` makes the `env` of a Python worker; `services` those of all workers. `outbound` carries out the `fetch()`
     of both; None is the network. Durations are measured with `timer`, in seconds.
@@ -42,7 +42,7 @@ class HostFactory:
         timer: Callable[[], float],
     ) -> None:
         self.activity = Activity()
-        """What runs in other processes for the hosts that were made."""
+        """The work in other processes for the hosts that were created."""
         self._queues = queues
         self._services = services
         self._bus = bus
@@ -54,7 +54,7 @@ class HostFactory:
         self._binding_server: BindingServer | None = None
 
     async def close(self) -> None:
-        """Let go of what the hosts shared, once they have stopped."""
+        """Release what the hosts shared, after they have stopped."""
         await self._network.close()
 
     def make(self, config: WorkerConfig) -> Host:
@@ -67,7 +67,7 @@ class HostFactory:
                 bus=self._bus,
                 timer=self._timer,
             )
-        # What only JavaScript needs is imported for it alone: start-up time is a feature.
+        # Imported only for JavaScript, because start-up time is a feature.
         from emulator.hosts.workerd.binding_server import BindingServer
         from emulator.hosts.workerd.host import WorkerdHost
         from emulator.hosts.workerd.sockets import SocketDirectory
