@@ -151,9 +151,6 @@ def test_the_binding_shows_its_queue() -> None:
     assert repr(Shop().binding) == "<Queue orders>"
 
 
-# Delays
-
-
 def test_the_delay_of_a_message_is_its_own_else_the_producers_else_the_queues() -> None:
     shop = Shop(delivery_delay=20)
     run_now(shop.queues.update_queue("orders", QueueSettings(delivery_delay=30)))
@@ -208,9 +205,6 @@ def test_a_bad_delay_of_a_batch_is_10202(delay: object) -> None:
     with refuses(QueueErrorCode.BATCH_DELAY_INVALID):
         shop.send_batch([{"body": 1, "delaySeconds": 5}], delaySeconds=delay)
     assert shop.waiting == []
-
-
-# Limits
 
 
 def test_a_message_has_at_most_128_000_bytes() -> None:

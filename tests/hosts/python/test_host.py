@@ -92,8 +92,6 @@ def delivery(*bodies: Any) -> Delivery:
     return Delivery("my-events", messages, Backlog(len(messages), 10, 1.0))
 
 
-# Entrypoints
-
 FETCH_FORMS = {
     "class": """
         from workers import Response, WorkerEntrypoint
@@ -533,8 +531,6 @@ def test_scheduled_gets_its_controller_and_waits_for_its_work(bench: Bench) -> N
     assert [each.trigger for each in bench.failed] == ["waitUntil SCHEDULED */5 * * * *"]
 
 
-# Logging
-
 LOGGING = """
     import logging
     from workers import Response
@@ -635,8 +631,6 @@ def test_logging_that_is_configured_after_it_was_used_takes_effect_on_reload(wri
         asyncio.run(main())
     assert lines == ["w", "new w", "new i"]
 
-
-# Reload and stop
 
 WAITING = """
     import asyncio

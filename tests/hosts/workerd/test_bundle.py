@@ -427,9 +427,6 @@ def test_an_import_that_comes_to_nothing_is_no_error(project: Project) -> None:
     assert "node:fs" not in code(project.read())
 
 
-# Settings
-
-
 def test_a_rule_makes_text_of_other_files(project: Project) -> None:
     project.write(
         index_ts='import a from "./a.md"; import b from "./b.txt"; export default { a, b };', a_md="a", b_txt="b"

@@ -75,9 +75,6 @@ async def sent(
     return messages[0]["status"], messages[0]["headers"], body
 
 
-# Requests
-
-
 def test_a_worker_sees_the_url_method_headers_and_cf_of_the_client(workers: Workers) -> None:
     workers.add("""
         export default {
@@ -253,9 +250,6 @@ def test_an_answer_that_nobody_reads_on_is_over_and_no_failure(workers: Workers)
     workers.run(test)
 
 
-# Entrypoints and bindings
-
-
 def test_a_class_is_an_entrypoint_too(workers: Workers) -> None:
     workers.add("""
         import { WorkerEntrypoint } from "cloudflare:workers";
@@ -359,9 +353,6 @@ def test_a_service_that_is_not_there_is_said_at_the_start(workers: Workers) -> N
         assert await text(host) == "ok"
 
     workers.run(test)
-
-
-# Failures
 
 
 def test_what_fetch_throws_is_a_failure_with_the_users_own_frames(workers: Workers) -> None:
@@ -546,9 +537,6 @@ def test_a_compatibility_date_that_workerd_does_not_know_yet_is_its_newest(worke
     workers.run(test)
 
 
-# Output
-
-
 def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
     workers.add("""
         console.log("at the top");
@@ -576,9 +564,6 @@ def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
         assert {event.worker for event in workers.output} == {"app"}
 
     workers.run(test)
-
-
-# Queues
 
 
 def send(workers: Workers, *bodies: bytes, content_type: ContentType = "json", queue: str = "jobs") -> None:
@@ -833,9 +818,6 @@ def test_scheduled_work_that_throws_is_a_failure(workers: Workers) -> None:
     workers.run(test)
 
 
-# Reload
-
-
 def test_a_reload_lets_what_runs_finish_on_the_old_code(workers: Workers) -> None:
     source = """
         export default {
@@ -933,9 +915,6 @@ def test_changed_vars_come_with_the_reload(workers: Workers) -> None:
         assert await text(host) == "2"
 
     workers.run(test)
-
-
-# Processes
 
 
 def test_nothing_is_left_of_a_session_that_has_stopped(workers: Workers) -> None:
