@@ -1,4 +1,4 @@
-"""What an engine delivers to and asks: runs consumers on batches, settles by the rules, and tells of it in events."""
+"""Receives an engine's batches and questions: runs consumers, settles messages by the rules, and publishes events."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from emulator.queues.settings import ConsumerSettings
 from emulator.queues.settlement import CLIENT_LATE, Terms, acks_all, settle, settle_leases
 
 Deliver = Callable[[Delivery], Awaitable[Verdict | None]]
-"""Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
+"""Runs a consumer on a batch, and returns its decisions; None if the batch could not be delivered."""
 
 
 class Settler:
-    """Settles messages of the queues with these `states`, and tells of it. It is the arbiter of the session's engine.
+    """Settles messages of the queues with these `states`, and publishes that. It is the arbiter of the session's
+    engine.
 
-    A queue that has lost its consumer settles what was leased before by the settings that the consumer had.
+    If a queue has lost its consumer, earlier leases are settled by the settings of that consumer.
     """
 
     def __init__(self, bus: Bus, clock: Clock, states: Mapping[str, QueueState]) -> None:
@@ -36,21 +37,21 @@ class Settler:
         self._pullers: dict[str, ConsumerSettings] = {}
 
     def pulls(self, queue: str, consumer: ConsumerSettings) -> None:
-        """Note that clients pull from a queue under these settings."""
+        """Remember that clients pull from a queue with these settings."""
         self._pullers[queue] = consumer
 
     def has_queue(self, queue: str) -> bool:
-        """Whether there is such a queue: a delivery may end after its own was deleted."""
+        """Whether the queue exists. A delivery may end after its queue was deleted."""
         return queue in self._states
 
     def settle_batch(self, batch: Batch, verdict: Verdict, consumer: ConsumerSettings) -> Settlement:
-        """What becomes of a batch that went to this consumer."""
+        """The settlement of a batch that was delivered to this consumer."""
         if acks_all(verdict):
             return Settlement(batch.messages, verdict=verdict)
         return settle(batch.messages, batch.taken_at, verdict, self._terms(batch.queue, consumer))
 
     def settle_leases(self, queue: str, leases: Sequence[Leased], verdict: Verdict) -> Settlement:
-        """What becomes of messages that clients have pulled."""
+        """The settlement of messages that clients have pulled."""
         consumer = self._pullers.get(queue) or ConsumerSettings("http_pull")
         return settle_leases(leases, verdict, self._terms(queue, consumer))
 
@@ -66,14 +67,14 @@ class Settler:
         self._bus.publish(MessagesDropped(queue, messages, "expired"))
 
     def tell_sent(self, queue: str, messages: Sequence[Message], source: str) -> None:
-        """Tell that messages entered a queue."""
+        """Publish that messages entered a queue."""
         if self._bus.wants(MessagesSent):
             self._bus.publish(MessagesSent(queue, messages, source))
 
     def tell_delivered(
         self, queue: str, worker: str, messages: Sequence[Message], settlement: Settlement, taken_at: float
     ) -> None:
-        """Tell that messages were settled together, and what became of those that were not acked."""
+        """Publish that messages were settled together, and the result for those that were not acked."""
         if self._bus.wants(BatchDelivered):
             duration = self._clock.now() - taken_at
             event = BatchDelivered(queue, worker, messages, settlement.verdict, settlement, taken_at, duration)
@@ -81,7 +82,7 @@ class Settler:
         self._tell_lost(queue, settlement)
 
     def tell_forwarded(self, queue: str, settlement: Settlement, taken_at: float) -> None:
-        """Tell that messages went to another session."""
+        """Publish that messages were forwarded to another session."""
         self._bus.publish(MessagesForwarded(queue, settlement.acked, self._clock.now() - taken_at))
         self._tell_lost(queue, settlement)
 
@@ -116,7 +117,7 @@ class Consumption:
         self._running: dict[int, Delivery] = {}
 
     def is_like(self, other: Consumption) -> bool:
-        """Whether the other one does the same."""
+        """Whether the other one does the same as this."""
         same = (self.worker, self.settings, self._deliver) == (other.worker, other.settings, other._deliver)
         return same and type(self) is type(other)
 
@@ -148,7 +149,7 @@ class Consumption:
 
 
 class Forwarding(Consumption):
-    """Takes the messages of a queue to the session that consumes it."""
+    """Forwards the messages of a queue to the session that consumes it."""
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
         self._settler.tell_forwarded(self._queue, settlement, batch.taken_at)

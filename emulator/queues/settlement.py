@@ -1,4 +1,4 @@
-"""What becomes of leased messages: the rules that every queue engine obeys, without an engine.
+"""The rules for settling leased messages, which apply to every queue engine.
 
 For each message of a batch the first row that speaks of it decides whether it is acked:
 
@@ -38,8 +38,8 @@ CLIENT_LATE: Final = "the client that pulled it did not acknowledge it in time"
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
-    """What a settlement depends on beside the verdict. `queue` is where the messages are; `now` is in seconds since the
-    epoch, the rest in seconds. `letter_delay` is the delivery delay of the dead letter queue."""
+    """What a settlement depends on, besides the verdict. `queue` is the queue of the messages. `now` is in seconds
+    since the epoch, the other times in seconds. `letter_delay` is the delivery delay of the dead letter queue."""
 
     queue: str
     consumer: ConsumerSettings
@@ -54,20 +54,20 @@ def acks_all(verdict: Verdict) -> bool:
 
 
 def settle(messages: Sequence[Message], taken_at: float, verdict: Verdict, terms: Terms) -> Settlement:
-    """What becomes of a batch that was leased at `taken_at` (in seconds since the epoch)."""
+    """The settlement of a batch that was leased at `taken_at`, in seconds since the epoch."""
     if acks_all(verdict):
         return Settlement(messages, verdict=verdict)
     return _settle_each(((message, taken_at) for message in messages), verdict, terms)
 
 
 def settle_leases(leases: Sequence[Leased], verdict: Verdict, terms: Terms) -> Settlement:
-    """What becomes of messages that a client pulled, each with the time of its own lease."""
+    """The settlement of messages that a client pulled, each with the time of its lease."""
     return _settle_each(((each.message, each.taken_at) for each in leases), verdict, terms)
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What a client said of leases: those that end by it, the `verdict` on their messages, and the lease ids that
-    change nothing, as in Acknowledgement."""
+    """The effect of a client's acks and retries: the leases that end, the `verdict` on their messages, and the lease
+    ids that change nothing, as in Acknowledgement."""
 
     ended: Sequence[Leased]
     verdict: Verdict
@@ -76,11 +76,11 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tuple[str, int | None]]) -> Answer:
-    """What a client says of the leases that there are: `acks` first, then `retries`, each with its delay in seconds
-    (None: the consumer's).
+    """The effect of a client's acks and retries on the known leases: first `acks`, then `retries`, each with its delay
+    in seconds (None means the consumer's).
 
-    An ack is good for as long as the message is there and nobody else got it, also when its lease has expired. A retry
-    needs a lease that holds: an expired one has given the message back already. A lease ends once.
+    An ack has an effect while the message exists and nobody else got it, even if its lease has expired. A retry needs a
+    lease that has not expired, because an expired lease has already given the message back. A lease ends once.
     """
     known = {each.lease_id: each for each in leases}
     ended: list[Leased] = []
@@ -145,7 +145,7 @@ def is_expired(message: Message, retention_period: float, now: float) -> bool:
 
 
 def letter(message: Message, terms: Terms) -> Message:
-    """A message as it enters the dead letter queue: with the same id, no attempts yet, and why it died."""
+    """A message as it enters the dead letter queue: with the same id, no attempts, and why it died."""
     return Message(
         message.id,
         message.body,
@@ -159,7 +159,7 @@ def letter(message: Message, terms: Terms) -> Message:
 
 
 def moved(message: Message, now: float, delay_seconds: float) -> Message:
-    """A message as it enters another queue, as if it had just been sent: with the same id, attempts fresh."""
+    """A message as it enters another queue, as if it had just been sent: with the same id and no attempts."""
     return Message(
         message.id,
         message.body,

@@ -1,4 +1,5 @@
-"""What lets messages survive the process: every message, settlement, setting and consumer, written down as it happens.
+"""The journal, with which messages survive the process: every message, settlement, setting and consumer is written to
+it at once.
 
 The engine writes before it acts: a message is in the journal when `send` returns, and a change of a queue when the call
 returns. A settlement has happened already and cannot be refused: where its record cannot be written (the disk is full),
@@ -9,7 +10,8 @@ attempt does not count.
 The journal is a log of records (see `segments`). It is cleaned from its oldest segment on: what is still live of that
 is appended again, as it is by then, and the segment deleted. Only the oldest one ever goes, so that the record of a
 settlement is never deleted before the message that it settles. Cleaning is done in small steps, paid for by what is
-appended and settled; the log stays within twice the live messages and a little."""
+appended and settled; the log stays within twice the live messages and a little.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +34,19 @@ from emulator.queues.memory.segments import Log, Segment
 from emulator.queues.message import Attempt
 
 SEGMENT_BYTES: Final = 4_000_000
-"""A segment that has grown to this gets a successor."""
+"""In bytes. A segment that has grown to this size gets a successor."""
 
 FREE_BYTES: Final = 8_000_000
-"""A log of up to this size is not cleaned."""
+"""In bytes. A log up to this size is not cleaned."""
 
 _RECORD_BYTES: Final = 64
-"""What a message takes in the journal beside its body, about."""
+"""About how many bytes a message takes in the journal, besides its body."""
 
 NOWHERE: Final = 0
-"""The segment of a message that has left; the first one is number 1."""
+"""The `segment` of a message that has left; the first segment is number 1."""
 
 PIECE: Final = 100
-"""How many messages are copied at a time."""
+"""How many messages are copied at once."""
 
 _WRITTEN_CREDIT: Final = 4
 _SETTLED_CREDIT: Final = 2
@@ -56,11 +58,11 @@ _ID_BYTES: Final = 16
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Moves = Mapping[str, tuple[Sequence[Entry], Sequence[Entry]]]
-"""By the queue that they go to: messages as they were, and as they are there."""
+"""By the queue that they move to: messages as they were, and as they are there."""
 
 
 class _Retried(msgspec.Struct, array_like=True, gc=False):
-    """A message that waits again, after one more failure."""
+    """A message that waits again after a failure."""
 
     id: bytes
     ready_at: float
@@ -74,7 +76,7 @@ class _Enqueued(msgspec.Struct, array_like=True, tag=1, gc=False):
 
 
 class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
-    """`gone` are ids of 16 bytes each. `letters` are in the queue `target` from now on."""
+    """`gone` contains ids of 16 bytes each. `letters` are in the queue `target` from now on."""
 
     queue: str
     gone: bytes
@@ -127,31 +129,32 @@ class Journal:
 
     @property
     def directory(self) -> Path:
-        """Where it is."""
+        """The directory of the journal."""
         return self._log.directory
 
     @property
     def size(self) -> int:
-        """How large the files are together, in bytes."""
+        """The total size of the files, in bytes."""
         return self._log.size
 
     @property
     def live_bytes(self) -> int:
-        """What the messages that are in the queues take of that, about."""
+        """About how many of these bytes the messages in the queues take."""
         return self._live_bytes
 
     @property
     def recovered_count(self) -> int:
-        """How many messages an earlier run has left; 0 once they were taken."""
+        """How many messages an earlier run has left; 0 after they were taken."""
         return sum(len(messages) for _, messages in self._recovered)
 
     def take_recovered(self) -> Sequence[tuple[QueueState, Sequence[Entry]]]:
-        """The queues that an earlier run has left, each with its messages: all wait. Empty from the second call on."""
+        """The queues that an earlier run has left, each with its messages, all of which wait. Empty from the second
+        call on."""
         recovered, self._recovered = self._recovered, []
         return recovered
 
     def enqueued(self, queue: str, messages: Sequence[Entry]) -> None:
-        """Messages are about to enter a queue. Raises QueueError when they cannot be written, and has written none."""
+        """Write that messages enter a queue. Raises QueueError, and writes none, if that is not possible."""
         self._write([_encode(_Enqueued(queue, [*map(record_of, messages)]))])
         self._add(queue, messages)
         self._clean()
@@ -184,7 +187,7 @@ class Journal:
         self._clean()
 
     def moved(self, queue: str, moves: Moves) -> None:
-        """Messages are about to leave a queue for others. Raises QueueError when that cannot be written."""
+        """Write that messages move from a queue to others. Raises QueueError if that is not possible."""
         self._write(
             [
                 _encode(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
@@ -197,13 +200,13 @@ class Journal:
         self._clean()
 
     def changed(self, states: Sequence[QueueState]) -> None:
-        """Queues are about to be made or changed. Raises QueueError when that cannot be written."""
+        """Write that queues are created or changed. Raises QueueError if that is not possible."""
         self._write([_encode(_Changed(state)) for state in states])
         self._states.update({state.name: state for state in states})
         self._clean()
 
     def deleted(self, queue: str, messages: Sequence[Entry]) -> None:
-        """A queue is about to be deleted with the messages in it. Raises QueueError when that cannot be written."""
+        """Write that a queue is deleted with its messages. Raises QueueError if that is not possible."""
         self._write([_encode(_Deleted(queue))])
         self._states.pop(queue, None)
         self._remove(messages)
@@ -215,12 +218,12 @@ class Journal:
         return self._unsynced
 
     def sync(self) -> None:
-        """Put what was written on the disk. May be called on another thread. Raises OSError."""
+        """Sync what was written to the disk. May be called on another thread. Raises OSError."""
         self._unsynced = False
         self._log.sync()
 
     def close(self) -> None:
-        """Write what could not be written before, if it can be now, and let others have the directory."""
+        """Write what could not be written before, if that is possible now, and unlock the directory."""
         with suppress(OSError):
             if self._unwritten:
                 self._append([])
@@ -240,7 +243,7 @@ class Journal:
             raise QueueError(code, text) from None
 
     def _append(self, payloads: Sequence[bytes]) -> None:
-        """Write records, after those that could not be written before. Raises OSError, and has written none."""
+        """Write records, after those that could not be written before. Raises OSError, and then has written none."""
         if self._log.head.size >= SEGMENT_BYTES:
             self._log.rotate([_encode(_Changed(state)) for state in self._states.values()])
             self._contents[self._log.head.number] = _Contents()
@@ -310,7 +313,7 @@ class Journal:
         contents.pieces.popleft()
 
     def _recover(self) -> list[tuple[QueueState, Sequence[Entry]]]:
-        """Go through what is there, and count what lives."""
+        """Read the recovered records, and count the live messages."""
         replay = _Replay(self.reports)
         for segment in self._log.segments:
             payloads, segment.payloads = segment.payloads, []
@@ -332,7 +335,7 @@ class Journal:
 
 
 class _Replay:
-    """The queues and messages that records tell of, in their order."""
+    """The queues and messages in the records, in their order."""
 
     def __init__(self, reports: list[str]) -> None:
         self.states: dict[str, QueueState] = {}
@@ -392,7 +395,7 @@ def _segment_of(message: Entry) -> int:
 
 
 def _weight(message: Entry) -> int:
-    """About what a message takes in the journal: the same for as long as it is in its queue."""
+    """About how many bytes a message takes in the journal; the same while it is in its queue."""
     letter = message.dead_letter
     if letter is None:
         return _RECORD_BYTES + len(message.body)
