@@ -1,4 +1,4 @@
-"""What a `queue` handler is given: a batch and its messages.
+"""The argument of a `queue` handler: a batch and its messages.
 
 The calls are only noted here, in `Decisions`; the batch is settled once the handler has ended. The rule of who wins (a
 message's own first call, then the batch-wide one) is applied then; here a later call that cannot win is left out.
@@ -31,7 +31,7 @@ def _delay(options: Any, keywords: dict[str, Any], call: str) -> int | None:
 
 
 class StoredMessage(Protocol):
-    """What a message is made of, as the host has it. `timestamp` is in seconds since the epoch."""
+    """The fields of a message as the host has them. `timestamp` is in seconds since the epoch."""
 
     @property
     def id(self) -> str: ...
@@ -96,8 +96,8 @@ class Message:
         return self._body
 
     def ack(self) -> None:
-        """Mark as done: it is never delivered again, even if the handler then raises. The first call on a message
-        wins."""
+        """Mark the message as done: it is never delivered again, even if the handler then raises an exception. The
+        first call on a message wins."""
         decisions = self._decisions
         id = self._stored.id
         if id in decisions.retries:
@@ -106,7 +106,7 @@ class Message:
         decisions.acks.add(id)
 
     def retry(self, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> None:
-        """Ask for another delivery, after `delaySeconds` (0 to 86,400). The first call on a message wins."""
+        """Ask for another delivery after `delaySeconds` (0 to 86,400). The first call on a message wins."""
         delay = _delay(options, keywords, "retry()")
         decisions = self._decisions
         if self.id in decisions.acks:
@@ -119,7 +119,7 @@ class Message:
 
 
 class BatchMetrics:
-    """The backlog of the queue when the batch was taken. `oldestMessageTimestamp` is None when there was no message."""
+    """The backlog of the queue when the batch was taken. `oldestMessageTimestamp` is None if there were no messages."""
 
     __slots__ = ("_oldest", "backlogBytes", "backlogCount")
 
