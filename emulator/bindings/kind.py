@@ -49,7 +49,7 @@ class Overview(NamedTuple):
     text: str
 
 
-class Service(Generic[S]):
+class OpenKind(Generic[S]):
     """A kind in one session. `S` is the type of the kind's settings."""
 
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, S]) -> Mapping[str, object]:
@@ -94,7 +94,7 @@ class BindingKind(Generic[S]):
     def complete(self, draft: Draft) -> None:
         """Add what is not in the file, and do the checks that need the whole file."""
 
-    def open(self, resources: Resources) -> Service[S]:
+    def open(self, resources: Resources) -> OpenKind[S]:
         """Open this kind in a session; called once."""
         raise NotImplementedError
 

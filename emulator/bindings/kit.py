@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from emulator.bindings.kind import Service
+from emulator.bindings.kind import OpenKind
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class Kit(Protocol):
     def check_open(self) -> None:
         """Raise EmulatorError if it is closed."""
 
-    def service(self, kind: str) -> Service[Any]:
+    def open_kind(self, kind: str) -> OpenKind[Any]:
         """A kind in the emulator's session. Raises EmulatorError if the emulator is closed."""
 
     async def on_thread(self, function: Callable[..., T], *arguments: Any) -> T:

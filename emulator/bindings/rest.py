@@ -16,7 +16,7 @@ from starlette.datastructures import QueryParams
 from emulator.base.bus import Bus, Notice
 
 if TYPE_CHECKING:
-    from emulator.bindings.services import Services
+    from emulator.bindings.open_kinds import OpenKinds
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class SessionView(Protocol):
     """A running session as calls of every kind see it. A kind may require more."""
 
     bus: Bus
-    services: Services
+    open_kinds: OpenKinds
 
 
 V = TypeVar("V", bound=SessionView)

@@ -13,7 +13,7 @@ from emulator.hosts.outbound import HttpOutbound, Outbound
 from emulator.hosts.python.host import PythonHost
 
 if TYPE_CHECKING:
-    from emulator.bindings.services import Services
+    from emulator.bindings.open_kinds import OpenKinds
     from emulator.hosts.workerd.binding_server import BindingServer
     from emulator.hosts.workerd.sockets import SocketDirectory
     from emulator.queues.service import Queues
@@ -27,15 +27,15 @@ def same_host(one: WorkerConfig, other: WorkerConfig) -> bool:
 class HostFactory:
     """Creates the hosts of a session.
 
-    `make_env` makes the `env` of a Python worker; `services` those of all workers. `outbound` carries out the `fetch()`
-    of both; None is the network. Durations are measured with `timer`, in seconds.
+    `make_env` creates the `env` of a Python worker, and `open_kinds` the wirings of a JavaScript worker. `outbound`
+    carries out the `fetch()` of both; None means the network. `timer` measures durations in seconds.
     """
 
     def __init__(
         self,
         *,
         queues: Queues,
-        services: Services,
+        open_kinds: OpenKinds,
         bus: Bus,
         make_env: Callable[[WorkerConfig], Any],
         outbound: Outbound | None,
@@ -44,7 +44,7 @@ class HostFactory:
         self.activity = Activity()
         """The work in other processes for the hosts that were created."""
         self._queues = queues
-        self._services = services
+        self._open_kinds = open_kinds
         self._bus = bus
         self._make_env = make_env
         self._outbound = outbound
@@ -77,7 +77,7 @@ class HostFactory:
         host = WorkerdHost(
             config,
             queues=self._queues,
-            services=self._services,
+            open_kinds=self._open_kinds,
             binding_server=self._binding_server,
             sockets=self._sockets,
             bus=self._bus,

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from emulator.base.words import shown_path
 from emulator.bindings.kind import BindingKind
+from emulator.bindings.open_kinds import in_force
 from emulator.bindings.registry import KINDS
-from emulator.bindings.services import in_force
 from emulator.config.model import WorkerConfig
 from emulator.log.style import Style
 

@@ -19,9 +19,9 @@ from emulator.base.clock import Clock, WallClock
 from emulator.base.words import count, shown_path
 from emulator.bindings.env import Env
 from emulator.bindings.kind import Resources
+from emulator.bindings.open_kinds import OpenKinds
 from emulator.bindings.queue.config import consumers_of, producers_of
 from emulator.bindings.registry import KINDS
-from emulator.bindings.services import Services
 from emulator.config import check_conflicts
 from emulator.config.model import WorkerConfig
 from emulator.hosts.factory import HostFactory, same_host
@@ -74,12 +74,17 @@ class Session:
         self.configs = list(configs)
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
-        self.services = Services(KINDS, Resources(self.queues, bus, clock))
+        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock))
         """The open binding kinds."""
         self._doubles = bindings or {}
         self._around_delivery = around_delivery
         self._factory = HostFactory(
-            queues=self.queues, services=self.services, bus=bus, make_env=self._make_env, outbound=outbound, timer=timer
+            queues=self.queues,
+            open_kinds=self.open_kinds,
+            bus=bus,
+            make_env=self._make_env,
+            outbound=outbound,
+            timer=timer,
         )
         self.hosts: list[Host] = [self._factory.make(config) for config in self.configs]
         self.activity = self._factory.activity
@@ -106,7 +111,7 @@ class Session:
         for host in self.hosts:
             await host.stop(max(0.0, deadline - perf_counter()))
         await self._factory.close()
-        await self.services.close()
+        await self.open_kinds.close()
 
     def files_of(self, config: WorkerConfig) -> frozenset[Path]:
         """The files of a worker's code, if they are known."""
@@ -153,7 +158,7 @@ class Session:
         ]
 
     def _make_env(self, config: WorkerConfig) -> Env:
-        env = self.envs[config.name] = self.services.env(config, self._doubles)
+        env = self.envs[config.name] = self.open_kinds.env(config, self._doubles)
         return env
 
     async def _start(self, host: Host) -> None:

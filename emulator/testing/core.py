@@ -54,7 +54,7 @@ from emulator.wire.codec import ContentType
 from emulator_runtime.hosting import to_record
 
 if TYPE_CHECKING:
-    from emulator.bindings.kind import Service
+    from emulator.bindings.kind import OpenKind
     from emulator_runtime.hosting import Request, Response
 
 T = TypeVar("T")
@@ -154,11 +154,11 @@ class Core:
         assert self._session is not None
         return self._session
 
-    def service(self, kind: str) -> Service[Any]:
-        """What is alive of a binding kind."""
+    def open_kind(self, kind: str) -> OpenKind[Any]:
+        """A binding kind in the session."""
         __tracebackhide__ = True
         self.check_open()
-        return self.session.services[kind]
+        return self.session.open_kinds[kind]
 
     def _is_busy_outside(self) -> object:
         """Whether the network, or another process that runs worker code, is being waited for."""

@@ -212,7 +212,7 @@ async def show(path: Path, log_format: Any) -> str:
     await session.load()
     bus.publish(ServerReady("http://127.0.0.1:8787"))
     terminal.close()
-    counters = session.services[COUNTERS.name]
+    counters = session.open_kinds[COUNTERS.name]
     await session.stop(0.0)
     assert isinstance(counters, Counters)
     assert counters.is_closed

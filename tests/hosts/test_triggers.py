@@ -10,7 +10,7 @@ import pytest
 from emulator.base.bus import Bus
 from emulator.base.clock import WallClock
 from emulator.bindings.kind import Resources
-from emulator.bindings.services import Services
+from emulator.bindings.open_kinds import OpenKinds
 from emulator.config.model import WorkerConfig
 from emulator.hosts.host import HandlerMissing, Host
 from emulator.hosts.python.host import PythonHost
@@ -74,7 +74,7 @@ def hosts(directory: Path) -> list[Host]:
         WorkerdHost(
             javascript,
             queues=queues,
-            services=Services([], Resources(queues, bus, WallClock())),
+            open_kinds=OpenKinds([], Resources(queues, bus, WallClock())),
             binding_server=BindingServer(),
             sockets=SocketDirectory(),
             bus=bus,

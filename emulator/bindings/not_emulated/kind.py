@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.config import checks
 from emulator.config.document import KeyPath
 from emulator.config.model import WorkerConfig
@@ -93,9 +93,9 @@ class NotEmulatedKind(BindingKind[str]):
             else:
                 section.findings.warn(path, "is not emulated yet and has no effect here")
 
-    def open(self, resources: Resources) -> Service[str]:
+    def open(self, resources: Resources) -> OpenKind[str]:
         """Nothing is alive of them."""
-        return _Missing()
+        return _OpenNotEmulated()
 
     def describe(self, worker: WorkerConfig, settings: str) -> str:
         """That it is not emulated yet, and the key that declares it."""
@@ -112,7 +112,7 @@ class NotEmulatedKind(BindingKind[str]):
         return set_changes("binding", self.bindings(old), self.bindings(new))
 
 
-class _Missing(Service[str]):
+class _OpenNotEmulated(OpenKind[str]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
         from emulator_runtime.hosting import NotEmulated
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from emulator.base.errors import Problem
-from emulator.bindings.kind import BindingKind, Overview, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Overview, Resources
 from emulator.bindings.queue import config
 from emulator.bindings.queue.config import Producer
 from emulator.config.model import WorkerConfig
@@ -36,9 +36,9 @@ class QueueKind(BindingKind[Producer]):
         """Read the valid producers and consumers."""
         config.read_queues(section)
 
-    def open(self, resources: Resources) -> Service[Producer]:
+    def open(self, resources: Resources) -> OpenKind[Producer]:
         """Let bindings send to the session's queues."""
-        return _Sending(resources)
+        return _OpenQueues(resources)
 
     def describe(self, worker: WorkerConfig, settings: Producer) -> str:
         """The queue, and the producer's own delay."""
@@ -80,7 +80,7 @@ class QueueKind(BindingKind[Producer]):
         return ACCESSOR
 
 
-class _Sending(Service[Producer]):
+class _OpenQueues(OpenKind[Producer]):
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 

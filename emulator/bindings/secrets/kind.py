@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.bindings.vars.kind import VARS
 from emulator.config import checks
 from emulator.config.checks import found
@@ -53,16 +53,16 @@ class SecretKind(BindingKind[str]):
                 hint = f"Add a line {each.settings}=... to .dev.vars."
                 draft.findings.warnings.append(problem_at(each.place, text, hint))
 
-    def open(self, resources: Resources) -> Service[str]:
+    def open(self, resources: Resources) -> OpenKind[str]:
         """Nothing but the strings."""
-        return _Strings()
+        return _OpenSecrets()
 
     def describe(self, worker: WorkerConfig, settings: str) -> str:
         """Says only that it is a secret."""
         return "(secret)"
 
 
-class _Strings(Service[str]):
+class _OpenSecrets(OpenKind[str]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
         return bindings
 

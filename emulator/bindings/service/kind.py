@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.config import checks
 from emulator.config.checks import Check
 from emulator.config.model import JAVASCRIPT_SUFFIXES, WorkerConfig
@@ -59,9 +59,9 @@ class ServiceKind(BindingKind[ServiceBinding]):
             text = f"is not emulated yet for Python workers: using {', '.join(names)} raises an error"
             draft.findings.warn((*draft.section.path, "services"), text)
 
-    def open(self, resources: Resources) -> Service[ServiceBinding]:
+    def open(self, resources: Resources) -> OpenKind[ServiceBinding]:
         """The ways from worker to worker."""
-        return _Ways()
+        return _OpenServices()
 
     def describe(self, worker: WorkerConfig, settings: ServiceBinding) -> str:
         """The worker and entrypoint that it calls."""
@@ -80,7 +80,7 @@ class ServiceKind(BindingKind[ServiceBinding]):
                 yield f"service {name} changed"
 
 
-class _Ways(Service[ServiceBinding]):
+class _OpenServices(OpenKind[ServiceBinding]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, ServiceBinding]) -> Mapping[str, object]:
         from emulator_runtime.hosting import NotEmulated
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, time
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.config import checks
 from emulator.config.checks import found
 from emulator.config.document import Findings, KeyPath
@@ -47,9 +47,9 @@ class VarKind(BindingKind[JSON]):
                 draft.findings.error(path, f"{found(name)} is also a var given on the command line")
             draft.put(self.name, name, value)
 
-    def open(self, resources: Resources) -> Service[JSON]:
+    def open(self, resources: Resources) -> OpenKind[JSON]:
         """Nothing but the values."""
-        return _Values()
+        return _OpenVars()
 
     def describe(self, worker: WorkerConfig, settings: JSON) -> str:
         """The value as JSON, shortened if it is long."""
@@ -57,7 +57,7 @@ class VarKind(BindingKind[JSON]):
         return text if len(text) <= _SHOWN_WIDTH else f"{text[: _SHOWN_WIDTH - 3]}..."
 
 
-class _Values(Service[JSON]):
+class _OpenVars(OpenKind[JSON]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, JSON]) -> Mapping[str, object]:
         from emulator_runtime.hosting import to_record
 

@@ -43,7 +43,7 @@ from emulator.queues.message import Verdict
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
-    from emulator.bindings.services import Services
+    from emulator.bindings.open_kinds import OpenKinds
     from emulator.queues.service import Queues
 
 R = TypeVar("R")
@@ -81,7 +81,7 @@ class WorkerdHost:
         config: WorkerConfig,
         *,
         queues: Queues,
-        services: Services,
+        open_kinds: OpenKinds,
         binding_server: BindingServer,
         sockets: SocketDirectory,
         bus: Bus,
@@ -91,7 +91,7 @@ class WorkerdHost:
         self.config = config
         self.failure: Failure | None = None
         self._queues = queues
-        self._services = services
+        self._open_kinds = open_kinds
         self._binding_server = binding_server
         self._is_served = False
         self._sockets = sockets
@@ -121,7 +121,7 @@ class WorkerdHost:
             QueueTrigger.handler: self._queue,
             ScheduledTrigger.handler: self._scheduled,
         }
-        sockets.join(config.name, [other for _, other in targets(services.wirings(config))])
+        sockets.join(config.name, [other for _, other in targets(open_kinds.wirings(config))])
 
     @property
     def handlers(self) -> Sequence[str]:
@@ -174,7 +174,7 @@ class WorkerdHost:
         await self._stop_restarting()
         self.config = config
         self._sockets.enter(config.name)
-        wirings = self._services.wirings(config)
+        wirings = self._open_kinds.wirings(config)
         called = targets(wirings)
         self._sockets.join(config.name, [other for _, other in called])
         for name, other in called:
@@ -288,7 +288,7 @@ class WorkerdHost:
             when = f"in {pause:g} s" if pause else "now"
             self._reports.notice("error", f"workerd, which runs the worker, {reason}; restarting it {when}")
             await asyncio.sleep(pause)
-            built = await self._build(self.config, self._services.wirings(self.config))
+            built = await self._build(self.config, self._open_kinds.wirings(self.config))
             self._adopt(built)
             self._settled.set()
             self._queues.hold(self.config.name, held=self.failure is not None)

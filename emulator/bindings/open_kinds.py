@@ -6,29 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emulator.bindings.env import Env
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.config.model import WorkerConfig
 
 if TYPE_CHECKING:
     from emulator.bindings.wiring import Wiring
 
 
-class Services:
+class OpenKinds:
     """Opens `kinds` in one session. If two bindings have the same name, the later kind's is used."""
 
     def __init__(self, kinds: Sequence[BindingKind[Any]], resources: Resources) -> None:
         self.kinds = tuple(kinds)
-        self._services: dict[str, Service[Any]] = {kind.name: kind.open(resources) for kind in self.kinds}
+        self._open: dict[str, OpenKind[Any]] = {kind.name: kind.open(resources) for kind in self.kinds}
 
-    def __getitem__(self, kind: str) -> Service[Any]:
-        return self._services[kind]
+    def __getitem__(self, kind: str) -> OpenKind[Any]:
+        return self._open[kind]
 
     def env(self, worker: WorkerConfig, doubles: Mapping[str, Any]) -> Env:
         """The `env` of a Python worker. `doubles` are a test's replacements for declared bindings."""
         held: dict[str, Any] = {}
         for kind, bindings in in_force(self.kinds, worker):
             if bindings:
-                held.update(self._services[kind.name].for_python(worker, bindings))
+                held.update(self._open[kind.name].for_python(worker, bindings))
         held.update(doubles)
         return Env(held, worker.path.name, self._hint())
 
@@ -37,7 +37,7 @@ class Services:
         return [
             (kind.name, wiring)
             for kind, bindings in in_force(self.kinds, worker)
-            for wiring in self._services[kind.name].for_workerd(worker, bindings)
+            for wiring in self._open[kind.name].for_workerd(worker, bindings)
         ]
 
     def _hint(self) -> str:
@@ -51,8 +51,8 @@ class Services:
 
     async def close(self) -> None:
         """Close all open kinds. The session's workers have stopped."""
-        for service in self._services.values():
-            await service.close()
+        for open_kind in self._open.values():
+            await open_kind.close()
 
 
 def in_force(kinds: Sequence[BindingKind[Any]], worker: WorkerConfig) -> list[tuple[BindingKind[Any], dict[str, Any]]]:
