@@ -18,8 +18,8 @@ used."""
 if TYPE_CHECKING:
     from emulator.bindings.queue.testing import AsyncQueueAccess, QueueAccess
 
-    class Accessors(QueueAccess):
+    class AccessorTypes(QueueAccess):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
-    class AsyncAccessors(AsyncQueueAccess):
+    class AsyncAccessorTypes(AsyncQueueAccess):
         """The types of what the kinds add to `AsyncEmulator`."""

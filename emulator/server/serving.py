@@ -34,7 +34,7 @@ DEFAULT_PORT: Final = 8787
 
 
 @dataclass(frozen=True)
-class Options:
+class ServingOptions:
     """What to run, as given on the command line.
 
     Without `config_paths`, the configuration of the working directory is used. If `host` or `port` is None, the first
@@ -57,7 +57,7 @@ class Options:
         return [self.read(path) for path in self.config_paths or (find_config(Path.cwd()),)]
 
 
-async def serve(session: Session, options: Options) -> None:
+async def serve(session: Session, options: ServingOptions) -> None:
     """Load a session, serve it over HTTP and reload it on changes, until SIGINT or SIGTERM.
 
     The first signal waits at most ten seconds for running handlers; the second stops at once. Publishes ServerReady
@@ -234,7 +234,7 @@ async def _syncing(session: Session) -> AsyncIterator[None]:
         syncing.cancel()
 
 
-async def _reload_on_change(session: Session, options: Options, watcher: Watcher) -> None:
+async def _reload_on_change(session: Session, options: ServingOptions, watcher: Watcher) -> None:
     async for changes in watcher.changes():
         for change in changes:
             await _apply(session, options, change)
@@ -244,7 +244,7 @@ def _warn(session: Session, text: str) -> None:
     session.bus.publish(Notice("warning", text))
 
 
-async def _apply(session: Session, options: Options, change: Change) -> None:
+async def _apply(session: Session, options: ServingOptions, change: Change) -> None:
     """Reload what a change on disk concerns. A configuration that cannot be used changes nothing."""
     paths: Sequence[Path] = [config.path for config in session.configs]
     index = paths.index(change.config.path)

@@ -51,7 +51,7 @@ from emulator.testing.loop import EPOCH, EndlessError, LoopClock, RealLoop, Stuc
 from emulator.testing.outbound import Outbound, UnmatchedFetchError
 from emulator.testing.timeline import Timeline
 from emulator.wire.codec import ContentType
-from emulator_runtime.hosting import to_record
+from emulator_runtime.hosting import to_attribute_dict
 
 if TYPE_CHECKING:
     from emulator.bindings.kind import OpenKind
@@ -530,7 +530,7 @@ class Core:
                 hint="Give vars=, secrets= and queues= when the emulator is created, and answer fetch() with outbound.",
             )
         for name in names:
-            vars(self.session.envs[name]).update({key: to_record(value) for key, value in bindings.items()})
+            vars(self.session.envs[name]).update({key: to_attribute_dict(value) for key, value in bindings.items()})
 
 
 def random_seed() -> int:

@@ -23,7 +23,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from emulator_runtime.hosting import Record, to_record
+from emulator_runtime.hosting import AttributeDict, to_attribute_dict
 
 ContentType = Literal["json", "text", "bytes", "v8"]
 
@@ -67,12 +67,12 @@ def decode(body: bytes, content_type: str) -> Any:
     """The value of a body. The keys of dicts are also attributes. Raises ValueError for damaged bytes."""
     if content_type == "json":
         try:
-            return to_record(_read_json(body))
+            return to_attribute_dict(_read_json(body))
         except msgspec.DecodeError:
             # msgspec refuses an escaped lone surrogate, which JavaScript and the standard library accept.
             import json
 
-            return to_record(json.loads(body))
+            return to_attribute_dict(json.loads(body))
     if content_type == "text":
         return body.decode("utf-8", "surrogatepass")
     if content_type == "bytes":
@@ -243,7 +243,7 @@ def _from_extension(code: int, data: bytes) -> Any:
 
 def _revive(value: Any) -> Any:
     if type(value) is _Pairs:
-        return Record((_revive(key), _revive(item)) for key, item in value)
+        return AttributeDict((_revive(key), _revive(item)) for key, item in value)
     if type(value) is list:
         if value and type(value[0]) is _Kind:
             return value[0].make([_revive(item) for item in value[1:]])

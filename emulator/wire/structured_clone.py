@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
-from emulator_runtime.hosting import Record
+from emulator_runtime.hosting import AttributeDict
 
 MAX_DEPTH: Final = 200
 _MAX_VARINT_BITS: Final = 64
@@ -314,7 +314,7 @@ class _Reader:
         return viewed
 
     def object(self, depth: int) -> Any:
-        value: Record = self._new(Record())
+        value: AttributeDict = self._new(AttributeDict())
         while self._peek() != "{":
             key = self.read(depth)
             if not isinstance(key, (str, int, float)):

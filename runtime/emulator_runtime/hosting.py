@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from emulator_runtime.invocation import Context, Invocation, Scope, current
     from emulator_runtime.raw_headers import RawHeaders, find_header
     from emulator_runtime.streams import ReadableStream, as_bytes, close_source, read_all
-    from emulator_runtime.values import Record, to_record
+    from emulator_runtime.values import AttributeDict, to_attribute_dict
     from emulator_runtime.workers.entrypoints import WorkerEntrypoint
     from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
     from emulator_runtime.workers.request import Request
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NULL_BODY_STATUSES",
+    "AttributeDict",
     "BatchMetrics",
     "BodyUsedError",
     "Context",
@@ -38,7 +39,6 @@ __all__ = [
     "NotEmulated",
     "RawHeaders",
     "ReadableStream",
-    "Record",
     "Request",
     "Response",
     "ScheduledController",
@@ -51,7 +51,7 @@ __all__ = [
     "read_all",
     "request_from_scope",
     "send_response",
-    "to_record",
+    "to_attribute_dict",
 ]
 
 _HOMES: Final = {
@@ -61,7 +61,7 @@ _HOMES: Final = {
     "invocation": ("Context", "Invocation", "Scope", "current"),
     "raw_headers": ("RawHeaders", "find_header"),
     "streams": ("ReadableStream", "as_bytes", "close_source", "read_all"),
-    "values": ("Record", "to_record"),
+    "values": ("AttributeDict", "to_attribute_dict"),
     "workers.entrypoints": ("WorkerEntrypoint",),
     "workers.queue": ("BatchMetrics", "Decisions", "Message", "MessageBatch"),
     "workers.request": ("Request",),

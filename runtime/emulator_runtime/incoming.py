@@ -10,7 +10,7 @@ from typing import Any
 
 from emulator_runtime.raw_headers import RawHeaders, find_header
 from emulator_runtime.streams import ReadableStream
-from emulator_runtime.values import Record
+from emulator_runtime.values import AttributeDict
 from emulator_runtime.workers.request import Request
 
 AsgiScope = MutableMapping[str, Any]
@@ -81,11 +81,11 @@ class IncomingRequest(Request):
         return str(self._scope.get("http_version", "1.1"))
 
     @property
-    def cf(self) -> Record | None:
+    def cf(self) -> AttributeDict | None:
         """What Cloudflare knows about the request, with the fields as attributes. In the emulator they are plausible
         constants."""
         if self._cf is _UNREAD:
-            self._cf = Record(_CF)
+            self._cf = AttributeDict(_CF)
             self._cf["httpProtocol"] = f"HTTP/{self.http_version}"
         return self._cf  # type: ignore[no-any-return]
 

@@ -7,7 +7,7 @@ from typing import Any
 _LEAVES = frozenset({str, int, float, bool, type(None), bytes})
 
 
-class Record(dict[str, Any]):
+class AttributeDict(dict[str, Any]):
     """A dict whose keys can be read, set and deleted as attributes: `body["type"]` is `body.type`.
 
     A key that is also the name of a dict method (`items`, `keys`, `get`, ...) can only be used with an index.
@@ -40,15 +40,15 @@ class Record(dict[str, Any]):
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
+    if isinstance(value, AttributeDict):
         return value.to_py()
     if type(value) is list:
         return [_plain(item) for item in value]
     return value
 
 
-def to_record(value: Any) -> Any:
-    """A copy of `value` in which every dict, also inside lists and tuples, is a `Record`.
+def to_attribute_dict(value: Any) -> Any:
+    """A copy of `value` in which every dict, also inside lists and tuples, is a `AttributeDict`.
 
     Lists stay lists. A value without dicts is returned unchanged.
     """
@@ -56,16 +56,16 @@ def to_record(value: Any) -> Any:
     if kind in _LEAVES:
         return value
     if kind is dict:
-        record = Record(value)
+        record = AttributeDict(value)
         for key, item in value.items():
             if type(item) not in _LEAVES:
-                record[key] = to_record(item)
+                record[key] = to_attribute_dict(item)
         return record
     if kind is list:
         for item in value:
             if type(item) not in _LEAVES:
-                return [to_record(item) for item in value]
+                return [to_attribute_dict(item) for item in value]
         return value
     if kind is tuple:
-        return tuple([to_record(item) for item in value])
+        return tuple([to_attribute_dict(item) for item in value])
     return value

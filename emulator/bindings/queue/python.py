@@ -14,7 +14,7 @@ from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.message import Backlog, NewMessage
 from emulator.queues.service import Queues
 from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
-from emulator_runtime.hosting import Record
+from emulator_runtime.hosting import AttributeDict
 
 JSON_MESSAGES_SINCE: Final = "2024-03-18"
 ERROR_CODES_SINCE: Final = "2026-03-12"
@@ -70,7 +70,9 @@ class QueueBinding:
         self._expose = expose_error_codes
         self._warn = on_warning
 
-    async def send(self, body: Any = _MISSING, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> Record:
+    async def send(
+        self, body: Any = _MISSING, options: Mapping[str, Any] | None = None, /, **keywords: Any
+    ) -> AttributeDict:
         """Send one message: `send(body, contentType="json", delaySeconds=0)`, or the options as a dict.
 
         Returns the backlog, `metadata.metrics`, once the message is accepted. Raises TypeError for a body that does not
@@ -88,11 +90,11 @@ class QueueBinding:
             )
         except QueueError as error:
             raise self._shown(error, "send") from None
-        return Record(metadata=Record(metrics=_metrics(backlog)))
+        return AttributeDict(metadata=AttributeDict(metrics=_metrics(backlog)))
 
     async def sendBatch(  # noqa: N802 - production's name
         self, messages: Iterable[Mapping[str, Any]], options: Mapping[str, Any] | None = None, /, **keywords: Any
-    ) -> Record:
+    ) -> AttributeDict:
         """Send 1 to 100 messages, `{"body": ..., "contentType": ..., "delaySeconds": ...}` each, all or none.
 
         `delaySeconds` is the delay of those that have none. Raises the same errors as `send`.
@@ -113,9 +115,9 @@ class QueueBinding:
             )
         except QueueError as error:
             raise self._shown(error, "sendBatch") from None
-        return Record(metadata=Record(metrics=_metrics(backlog)))
+        return AttributeDict(metadata=AttributeDict(metrics=_metrics(backlog)))
 
-    async def metrics(self) -> Record:
+    async def metrics(self) -> AttributeDict:
         """The backlog of the queue: `backlogCount`, `backlogBytes`, `oldestMessageTimestamp`."""
         try:
             return _metrics(await self._queues.backlog(self._queue))
@@ -170,9 +172,9 @@ def _present(body: Any) -> Any:
     return body
 
 
-def _metrics(metrics: Backlog) -> Record:
+def _metrics(metrics: Backlog) -> AttributeDict:
     oldest = metrics.oldest_message_timestamp
-    return Record(
+    return AttributeDict(
         backlogCount=metrics.backlog_count,
         backlogBytes=metrics.backlog_bytes,
         oldestMessageTimestamp=None if oldest is None else datetime.fromtimestamp(oldest, UTC),

@@ -59,9 +59,9 @@ class VarKind(BindingKind[JSON]):
 
 class _OpenVars(OpenKind[JSON]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, JSON]) -> Mapping[str, object]:
-        from emulator_runtime.hosting import to_record
+        from emulator_runtime.hosting import to_attribute_dict
 
-        return {name: to_record(value) for name, value in bindings.items()}
+        return {name: to_attribute_dict(value) for name, value in bindings.items()}
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, JSON]) -> Iterator[Wiring]:
         from emulator.bindings.wiring import Wiring

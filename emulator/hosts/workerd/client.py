@@ -51,7 +51,7 @@ class ConnectionLostError(Exception):
     """The connection to workerd ended before the end of the answer."""
 
 
-class Answer:
+class WorkerdAnswer:
     """The head of an answer, and its body: bytes if it is complete, else a stream."""
 
     __slots__ = ("body", "headers", "status")
@@ -139,7 +139,7 @@ class AnswerStream:
             connection.abandon()
 
 
-class Client:
+class WorkerdClient:
     """Sends requests to the Unix socket at `path`."""
 
     def __init__(self, path: Path) -> None:
@@ -148,7 +148,7 @@ class Client:
         self._idle: list[_Connection] = []
         self._sweeping: asyncio.TimerHandle | None = None
 
-    async def send(self, head: bytes, body: bytes = b"", *, is_head: bool = False) -> Answer:
+    async def send(self, head: bytes, body: bytes = b"", *, is_head: bool = False) -> WorkerdAnswer:
         """Send a request whose `head` ends with the empty line, and return the answer when its head has arrived.
 
         workerd may close an idle connection just when it is used again; it is then unknown whether workerd has read the
@@ -174,7 +174,7 @@ class Client:
 
     async def send_stream(
         self, head: bytes, source: AsyncIterator[bytes], *, chunked: bool, is_head: bool = False
-    ) -> Answer:
+    ) -> WorkerdAnswer:
         """Like `send`, with a body that is streamed."""
         connection = await self._connect()
         uploading = asyncio.ensure_future(connection.upload(source, chunked=chunked))
@@ -247,7 +247,7 @@ class _Connection(asyncio.Protocol):
     """One connection, with one exchange at a time. The methods without a docstring are called by asyncio and
     httptools."""
 
-    def __init__(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, client: WorkerdClient, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.idle_since = self.used_at = 0.0
         self.has_read = False
@@ -256,7 +256,7 @@ class _Connection(asyncio.Protocol):
         self._client = client
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._answered: asyncio.Future[Answer] | None = None
+        self._answered: asyncio.Future[WorkerdAnswer] | None = None
         self._stream: AnswerStream | None = None
         self._writable: asyncio.Future[None] | None = None
         self._headers: RawHeaders = []
@@ -268,13 +268,13 @@ class _Connection(asyncio.Protocol):
         self._lost = False
         self._paused = False
 
-    async def exchange(self, data: bytes, is_head: bool) -> Answer:
+    async def exchange(self, data: bytes, is_head: bool) -> WorkerdAnswer:
         """Send a request and return its answer. Cancelling this closes the connection."""
         assert self._transport is not None
         self.has_read = self.has_written = False
         if self._lost or self._transport.is_closing():
             raise ConnectionLostError("workerd closed the connection")
-        answered: asyncio.Future[Answer] = self.loop.create_future()
+        answered: asyncio.Future[WorkerdAnswer] = self.loop.create_future()
         self._answered = answered
         self._is_head = is_head
         self._has_head = self._complete = self._reusable = False
@@ -397,7 +397,7 @@ class _Connection(asyncio.Protocol):
                 body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             else:
                 body = self._stream = AnswerStream(self, chunks)
-            answered.set_result(Answer(self._parser.get_status_code(), headers, body))
+            answered.set_result(WorkerdAnswer(self._parser.get_status_code(), headers, body))
         if self._complete:
             stream, self._stream = self._stream, None
             if stream is not None:

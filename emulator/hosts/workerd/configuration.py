@@ -50,7 +50,7 @@ class Sockets:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class WorkerdSettings:
     """The settings of a process.
 
     `worker` is the name of the worker, and `wirings` configure its bindings, each with its kind; `binding_server`
@@ -71,7 +71,7 @@ class Settings:
     outbound: Path | None = None
 
 
-def write_configuration(settings: Settings, directory: Path) -> Path:
+def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
     """Write the configuration and the modules to `directory`, and return the configuration file."""
     main = worker_module(settings.source.modules[0].name, settings.token)
     modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules)
@@ -133,7 +133,7 @@ def _extensions(wirings: Sequence[tuple[str, Wiring]]) -> dict[str, str]:
     return {module.name: module.source for _, wiring in wirings for module in wiring.modules}
 
 
-def _worker(settings: Settings, modules: Sequence[str]) -> str:
+def _worker(settings: WorkerdSettings, modules: Sequence[str]) -> str:
     flags = ", ".join(map(quoted, settings.compatibility_flags))
     outbound = ', globalOutbound = "outbound"' if settings.outbound else ""
     more = "".join(f", {name} = {value}" for name, value in _worker_settings(settings.wirings).items())
@@ -167,7 +167,7 @@ def _delivery(module: str) -> str:
     )
 
 
-def _bindings(settings: Settings) -> Iterator[str]:
+def _bindings(settings: WorkerdSettings) -> Iterator[str]:
     for kind, wiring in settings.wirings:
         if wiring.binding:
             yield _value({"name": wiring.name, **wiring.binding}, kind, wiring)
@@ -190,7 +190,7 @@ def _service_name(kind: str, wiring: Wiring, service: str) -> str:
     return f"{kind} {wiring.name} {service}".rstrip()
 
 
-def _external(settings: Settings) -> Iterator[str]:
+def _external(settings: WorkerdSettings) -> Iterator[str]:
     for kind, wiring in settings.wirings:
         for name, service in wiring.services.items():
             if isinstance(service, OtherWorker):
@@ -209,7 +209,7 @@ def _reached_at(name: str, path: Path, options: str) -> str:
     return f"(name = {quoted(name)}, external = (address = {quoted(f'unix:{path}')}, http = ({options})))"
 
 
-def _sockets(settings: Settings) -> Iterator[str]:
+def _sockets(settings: WorkerdSettings) -> Iterator[str]:
     sockets = settings.sockets
     options = f"style = proxy, cfBlobHeader = {quoted(settings.cf_header)}"
     yield _socket("fetch", sockets.fetch, options, f'(name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")')

@@ -28,7 +28,7 @@ from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
 from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.bundle import read_source
-from emulator.hosts.workerd.client import Answer, ConnectionLostError
+from emulator.hosts.workerd.client import ConnectionLostError, WorkerdAnswer
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import readable, simple_failure, thrown
@@ -337,13 +337,13 @@ class WorkerdHost:
             if not waiting.was_left:
                 raise
             waiting.task.uncancel()
-            return response_of(Answer(499, [], b""), b"")
+            return response_of(WorkerdAnswer(499, [], b""), b"")
         finally:
             self._disconnects.end(waiting)
             if response is None or not response.is_streaming:
                 version.end(trigger)
 
-    async def _answered(self, version: Version, trigger: FetchTrigger, answer: Answer) -> FetchResponse:
+    async def _answered(self, version: Version, trigger: FetchTrigger, answer: WorkerdAnswer) -> FetchResponse:
         """The response for the caller. Raises HandlerError if the answer reports a failure."""
         if answer.status == 500:
             if find_header(answer.headers, _FAILURE_HEADER) == version.token.encode():

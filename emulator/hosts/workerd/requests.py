@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from emulator.hosts.workerd.client import Answer, Client, request_head
+from emulator.hosts.workerd.client import WorkerdAnswer, WorkerdClient, request_head
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, Request, find_header, read_all
 
 _incoming_cf: Final[dict[str, bytes]] = {}
@@ -25,7 +25,7 @@ def upgrade_head(request: IncomingRequest, cf_header: bytes) -> bytes:
     return request_head(request.raw_method, request.url, request.raw_headers, *extra)
 
 
-async def send_request(client: Client, request: Request, cf_header: bytes) -> Answer:
+async def send_request(client: WorkerdClient, request: Request, cf_header: bytes) -> WorkerdAnswer:
     """Send `request` to the worker, with `request.cf` in the header `cf_header`. Raises ConnectionLostError."""
     method = request.raw_method
     raw = request.raw_headers
@@ -46,7 +46,7 @@ async def send_request(client: Client, request: Request, cf_header: bytes) -> An
     return await client.send(request_head(method, request.url, raw, *extra), body, is_head=is_head)
 
 
-async def is_refusal(answer: Answer) -> bool:
+async def is_refusal(answer: WorkerdAnswer) -> bool:
     """Whether this is workerd's own answer to a request that the worker could not answer."""
     headers = answer.headers
     if find_header(headers, b"content-type") is not None or find_header(headers, b"content-length") != b"%d" % len(
@@ -57,7 +57,7 @@ async def is_refusal(answer: Answer) -> bool:
     return answer.body == _REFUSED
 
 
-def response_of(answer: Answer, body: bytes | ReadableStream) -> FetchResponse:
+def response_of(answer: WorkerdAnswer, body: bytes | ReadableStream) -> FetchResponse:
     """`answer` as a response with `body`."""
     return FetchResponse.of_parts(body, answer.headers, answer.status)
 

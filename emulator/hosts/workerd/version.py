@@ -18,8 +18,8 @@ from emulator.base.failure import Failure
 from emulator.bindings.wiring import Wiring
 from emulator.config.model import WorkerConfig
 from emulator.hosts.triggers import HANDLERS, Trigger, any_of, in_order, with_article
-from emulator.hosts.workerd.client import Client, ConnectionLostError
-from emulator.hosts.workerd.configuration import Settings, Sockets, write_configuration
+from emulator.hosts.workerd.client import ConnectionLostError, WorkerdClient
+from emulator.hosts.workerd.configuration import Sockets, WorkerdSettings, write_configuration
 from emulator.hosts.workerd.failures import not_started, simple_failure
 from emulator.hosts.workerd.process import WorkerdProcess, WorkerdStartError
 from emulator.hosts.workerd.protocol import HANDLERS_PATH, IDLE_PATH, get_head
@@ -66,7 +66,7 @@ class Version:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: WorkerdSettings,
         directory: Path,
         on_line: Callable[[Version, Mapping[str, Any]], None],
         on_exit: Callable[[Version], None],
@@ -76,8 +76,8 @@ class Version:
         self.directory = directory
         self.token = settings.token
         self.cf_header = settings.cf_header.encode()
-        self.fetches = Client(settings.sockets.fetch)
-        self.control = Client(settings.sockets.control)
+        self.fetches = WorkerdClient(settings.sockets.fetch)
+        self.control = WorkerdClient(settings.sockets.control)
         self.services = settings.sockets.services
         self.handlers: Sequence[str] = ()
         self.active: set[Trigger[Any]] = set()
@@ -214,11 +214,11 @@ class Starter:
 
     def _settings(
         self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source, directory: Path
-    ) -> Settings:
+    ) -> WorkerdSettings:
         date = config.compatibility_date or datetime.now(UTC).date().isoformat()
         entrypoints = sorted(self._sockets.entrypoints[config.name])
         listening = {entrypoint: directory / f"service-{number}" for number, entrypoint in enumerate(entrypoints)}
-        return Settings(
+        return WorkerdSettings(
             worker=config.name,
             source=source,
             compatibility_date=min(date, _newest_dates.get(workerd, date)),

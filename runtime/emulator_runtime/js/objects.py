@@ -13,21 +13,21 @@ from typing import Any
 from emulator_runtime.errors import NotEmulated
 from emulator_runtime.js.date import Date
 from emulator_runtime.url import URL, URLSearchParams
-from emulator_runtime.values import Record, to_record
+from emulator_runtime.values import AttributeDict, to_attribute_dict
 
 
 class Object:
     """`Object.fromEntries(pairs)` and similar functions, for dicts."""
 
     @staticmethod
-    def new() -> Record:
-        return Record()
+    def new() -> AttributeDict:
+        return AttributeDict()
 
     @staticmethod
-    def fromEntries(entries: Iterable[Any]) -> Record:
+    def fromEntries(entries: Iterable[Any]) -> AttributeDict:
         """An object, which is a dict with attributes, from pairs or a dict."""
         pairs = entries.items() if isinstance(entries, Mapping) else entries
-        return Record({str(key): to_record(value) for key, value in pairs})
+        return AttributeDict({str(key): to_attribute_dict(value) for key, value in pairs})
 
     @staticmethod
     def keys(target: Mapping[str, Any]) -> list[str]:
@@ -53,7 +53,7 @@ class JSON:
 
     @staticmethod
     def parse(text: str) -> Any:
-        return to_record(json.loads(text))
+        return to_attribute_dict(json.loads(text))
 
     @staticmethod
     def stringify(value: Any, _replacer: None = None, space: int | str | None = None) -> str:

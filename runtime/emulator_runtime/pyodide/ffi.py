@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.streams import ArrayBuffer, Uint8Array
-from emulator_runtime.values import Record, to_record
+from emulator_runtime.values import AttributeDict, to_attribute_dict
 
 _T = TypeVar("_T")
 
@@ -58,7 +58,7 @@ def to_js(
         if not isinstance(obj, dict):
             return [convert(item) for item in obj]
         pairs = [(key, convert(value)) for key, value in obj.items()]
-        return Record(pairs) if dict_converter is None else dict_converter(pairs)
+        return AttributeDict(pairs) if dict_converter is None else dict_converter(pairs)
     if type(obj) in (bytes, bytearray):
         return Uint8Array(obj)
     if default_converter is not None and not isinstance(obj, (str, int, float, type(None))):
@@ -68,7 +68,7 @@ def to_js(
 
 def to_py(obj: Any, **_options: Any) -> Any:
     """The value itself, with attributes for the keys of dicts."""
-    return to_record(obj)
+    return to_attribute_dict(obj)
 
 
 def create_proxy(obj: _T, /, **_options: Any) -> _T:

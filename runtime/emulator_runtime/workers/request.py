@@ -11,7 +11,7 @@ from emulator_runtime.js_options import given_headers, given_options
 from emulator_runtime.raw_headers import RawHeaders, find_header, to_message
 from emulator_runtime.streams import ArrayBuffer, ReadableStream
 from emulator_runtime.url import URL
-from emulator_runtime.values import Record, to_record
+from emulator_runtime.values import AttributeDict, to_attribute_dict
 from emulator_runtime.workers.headers import Headers, encode_headers
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Request(Body):
         self._redirect = redirect or ("follow" if source is None else source.redirect)
         if self._redirect not in _REDIRECTS:
             raise TypeError(f'Invalid redirect value, must be one of "follow", "manual" or "error", not {redirect!r}')
-        self._cf = to_record(cf) if cf is not None else None if source is None else source.cf
+        self._cf = to_attribute_dict(cf) if cf is not None else None if source is None else source.cf
         self._raw = list(source.raw_headers) if headers is None and source is not None else encode_headers(headers)
         self._body, content_type = encode_body(body, "Request")
         if content_type is not None and find_header(self._raw, b"content-type") is None:
@@ -106,7 +106,7 @@ class Request(Body):
         return self._message
 
     @property
-    def cf(self) -> Record | None:
+    def cf(self) -> AttributeDict | None:
         """What Cloudflare knows about the request, with the fields as attributes. In the emulator they are plausible
         constants. None for a request that a worker created without `cf`."""
         return self._cf  # type: ignore[no-any-return]
@@ -190,7 +190,7 @@ class JsRequest(Request):
         return self
 
     async def json(self, **options: Any) -> Any:
-        return to_record(await super().json(**options))
+        return to_attribute_dict(await super().json(**options))
 
     async def arrayBuffer(self) -> ArrayBuffer:
         return await self.buffer()

@@ -18,7 +18,7 @@ from emulator_runtime.js_options import given_headers, given_options
 from emulator_runtime.raw_headers import RawHeaders, find_header, to_message
 from emulator_runtime.streams import ArrayBuffer, ReadableStream
 from emulator_runtime.text import to_utf8
-from emulator_runtime.values import to_record
+from emulator_runtime.values import to_attribute_dict
 from emulator_runtime.workers.headers import Headers, encode_headers
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ class JsResponse(Response):
 
 
 async def _json(body: Body) -> Any:
-    return to_record(await Body.json(body))
+    return to_attribute_dict(await Body.json(body))
 
 
 def _given_options(options: Any, keywords: dict[str, Any]) -> dict[str, Any]:

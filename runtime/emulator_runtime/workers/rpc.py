@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from emulator_runtime.errors import NotEmulated, NotEmulatedError
-from emulator_runtime.values import to_record
+from emulator_runtime.values import to_attribute_dict
 from emulator_runtime.workers.entrypoints import DurableObject, RpcTarget, WorkerEntrypoint, WorkflowEntrypoint
 from emulator_runtime.workers.env import env, waitUntil
 from emulator_runtime.workers.workflows import NonRetryableError
@@ -17,14 +17,14 @@ from emulator_runtime.workers.workflows import NonRetryableError
 def python_from_rpc(obj: Any) -> Any:
     """Convert a value from JavaScript: the keys of dicts, also nested ones, become attributes. Other values stay the
     same."""
-    return to_record(obj)
+    return to_attribute_dict(obj)
 
 
 def python_to_rpc(value: Any) -> Any:
     """Convert a value for JavaScript. Raises `TypeError` for what production cannot send: a tuple, a bytearray, an
     awaitable."""
     _check(value)
-    return to_record(value)
+    return to_attribute_dict(value)
 
 
 def _check(value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from emulator.hosts.workerd.client import AnswerStream, Client, ConnectionLostError, request_head
+from emulator.hosts.workerd.client import AnswerStream, ConnectionLostError, WorkerdClient, request_head
 
 T = TypeVar("T")
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -17,7 +17,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GET = request_head("GET", "http://localhost/", [(b"host", b"localhost"), (b"connection", b"close"), (b"x-a", b"1")])
 
 
-def with_server(directory: Path, serve: Serve, test: Callable[[Client], Awaitable[T]]) -> T:
+def with_server(directory: Path, serve: Serve, test: Callable[[WorkerdClient], Awaitable[T]]) -> T:
     """Run `test` with a client of a server that runs `serve` for each connection."""
 
     async def main() -> T:
@@ -36,7 +36,7 @@ def with_server(directory: Path, serve: Serve, test: Callable[[Client], Awaitabl
 
         path = directory / "socket"
         server = await asyncio.start_unix_server(connected, path)
-        client = Client(path)
+        client = WorkerdClient(path)
         try:
             return await asyncio.wait_for(test(client), 10)
         finally:
@@ -67,7 +67,7 @@ def test_one_connection_is_used_again(tmp_path: Path) -> None:
             await request(reader)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         for _ in range(5):
             answer = await client.send(GET)
             assert (answer.status, answer.headers, answer.body) == (200, [(b"content-length", b"2")], b"ok")
@@ -82,7 +82,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(tmp_path: Path) -> 
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         await request(reader)  # and closes the connection without an answer
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         for _ in range(3):
             assert (await client.send(GET)).body == b"ok"
 
@@ -92,7 +92,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(tmp_path: Path) -> 
 POST = request_head("POST", "http://localhost/", [(b"host", b"localhost"), (b"content-length", b"1")])
 
 
-def with_acting_server(directory: Path, test: Callable[[Client], Awaitable[T]]) -> tuple[T, list[bytes]]:
+def with_acting_server(directory: Path, test: Callable[[WorkerdClient], Awaitable[T]]) -> tuple[T, list[bytes]]:
     """Run `test` with a client of a server that answers the first request of each connection, and of the next one does
     what it asks for and then closes the connection without an answer. Returns what the server did, by method."""
     done: list[bytes] = []
@@ -110,7 +110,7 @@ def with_acting_server(directory: Path, test: Callable[[Client], Awaitable[T]]) 
 
 
 def test_a_post_that_may_have_run_is_not_sent_again(tmp_path: Path) -> None:
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         assert (await client.send(POST, b"x")).body == b"ok"
         with pytest.raises(ConnectionLostError, match="before it had answered"):
             await client.send(POST, b"x")
@@ -120,7 +120,7 @@ def test_a_post_that_may_have_run_is_not_sent_again(tmp_path: Path) -> None:
 
 
 def test_a_get_that_met_a_closing_connection_is_sent_again(tmp_path: Path) -> None:
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         for _ in range(2):
             assert (await client.send(GET)).body == b"ok"
 
@@ -131,7 +131,7 @@ def test_a_get_that_met_a_closing_connection_is_sent_again(tmp_path: Path) -> No
 def test_a_post_takes_a_new_connection_when_the_last_one_has_been_idle_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         for _ in range(3):
             assert (await client.send(POST, b"x")).body == b"ok"
 
@@ -150,7 +150,7 @@ def test_a_post_of_which_nothing_was_written_is_sent_on_another_connection(tmp_p
             await reader.readexactly(1)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         assert (await client.send(POST, b"x")).body == b"ok"
         client._idle[0].close()  # what the end of the stream from workerd does, before the loop tells of it
         assert (await client.send(POST, b"x")).body == b"ok"
@@ -164,7 +164,7 @@ def test_an_answer_that_is_not_http_is_a_lost_connection(tmp_path: Path) -> None
         await request(reader)
         writer.write(b"hello\r\n\r\n")
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         with pytest.raises(ConnectionLostError):
             await client.send(GET)
 
@@ -175,7 +175,7 @@ def test_an_answer_that_never_comes_is_a_lost_connection(tmp_path: Path) -> None
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         with pytest.raises(ConnectionLostError):
             await client.send(GET)
 
@@ -189,7 +189,7 @@ def test_what_answers_before_the_answer_is_skipped(tmp_path: Path) -> None:
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx")
         await reader.read()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         answer = await client.send(GET)
         assert (answer.status, answer.headers, answer.body) == (404, [(b"content-length", b"1")], b"x")
 
@@ -204,7 +204,7 @@ def test_a_body_that_breaks_off_is_an_error_and_not_an_end(tmp_path: Path) -> No
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         await goes_on.wait()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         answer = await client.send(GET)
         assert isinstance(answer.body, AnswerStream)
         ends: list[bool] = []
@@ -239,7 +239,7 @@ def test_a_body_that_nobody_reads_stops_coming(tmp_path: Path) -> None:
             writer.write(b"0\r\n\r\n")
             await reader.read()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         answer = await client.send(GET)
         await full.wait()
         assert written < 8_000_000
@@ -259,7 +259,7 @@ def test_cancelling_a_request_closes_its_connection(tmp_path: Path) -> None:
         assert await reader.read() == b""
         closed.set()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         sending = asyncio.ensure_future(client.send(GET))
         await arrived.wait()
         sending.cancel()
@@ -280,7 +280,7 @@ def test_idle_connections_are_closed_before_workerd_does(tmp_path: Path, monkeyp
         assert await reader.read() == b""
         closed.set()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         await client.send(GET)
         await closed.wait()
 
@@ -289,4 +289,4 @@ def test_idle_connections_are_closed_before_workerd_does(tmp_path: Path, monkeyp
 
 def test_nobody_listening_is_a_lost_connection(tmp_path: Path) -> None:
     with pytest.raises(ConnectionLostError, match="workerd cannot be reached"):
-        asyncio.run(Client(tmp_path / "none").send(GET))
+        asyncio.run(WorkerdClient(tmp_path / "none").send(GET))

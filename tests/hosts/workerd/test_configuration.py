@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.bindings.wiring import Answered, ExtensionModule, OtherWorker, Reference, WireResponse, Wiring
-from emulator.hosts.workerd.configuration import Settings, Sockets, write_configuration
+from emulator.hosts.workerd.configuration import Sockets, WorkerdSettings, write_configuration
 from emulator.hosts.workerd.source import Module, Source
 
 ANSWERED = Answered(lambda _request: WireResponse())
@@ -14,7 +14,7 @@ ANSWERED = Answered(lambda _request: WireResponse())
 
 def configuration(directory: Path, *wirings: Wiring) -> str:
     """The text for a worker `app` with these bindings, without spaces at the beginning of lines."""
-    settings = Settings(
+    settings = WorkerdSettings(
         worker="app",
         source=Source((Module("index.js", "esm", b""),)),
         compatibility_date="2026-04-01",
