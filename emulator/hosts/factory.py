@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.base.bus import Bus
 from emulator.config.model import JAVASCRIPT_SUFFIXES, WorkerConfig
 from emulator.hosts.activity import Activity
-from emulator.hosts.host import Host
+from emulator.hosts.host import WorkerHost
 from emulator.hosts.outbound import HttpOutbound, Outbound
 from emulator.hosts.python.host import PythonHost
 
@@ -57,7 +57,7 @@ class HostFactory:
         """Release what the hosts shared, after they have stopped."""
         await self._network.close()
 
-    def make(self, config: WorkerConfig) -> Host:
+    def make(self, config: WorkerConfig) -> WorkerHost:
         """A host for the worker that `config` describes."""
         if not _is_javascript(config):
             return PythonHost(

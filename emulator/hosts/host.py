@@ -60,7 +60,7 @@ class Tunnel:
     head: bytes
 
 
-class Host(Protocol):
+class WorkerHost(Protocol):
     """Runs one worker's code. A host is started once, reloaded any number of times, and stopped once."""
 
     config: WorkerConfig

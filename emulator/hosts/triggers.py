@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
 from emulator.hosts.events import ScheduledFinished
-from emulator.queues.message import Delivery, Verdict
+from emulator.queues.message import Verdict, WorkerDelivery
 from emulator_runtime.hosting import FetchResponse, Request
 
 R_co = TypeVar("R_co", covariant=True)
@@ -60,7 +60,7 @@ class QueueTrigger(Trigger[Verdict]):
     handler = "queue"
     parameters = "batch, env, ctx"
 
-    delivery: Delivery
+    delivery: WorkerDelivery
 
     @property
     def text(self) -> str:

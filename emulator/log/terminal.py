@@ -31,7 +31,7 @@ from emulator.server.events import ServerReady
 from emulator.session.events import WorkerReloaded
 
 if TYPE_CHECKING:
-    from emulator.hosts.host import Host
+    from emulator.hosts.host import WorkerHost
 
 FLUSH_SECONDS: Final = 0.05
 
@@ -59,14 +59,14 @@ class Terminal:
         self._lines: list[str] = []
         self._oldest = 0.0
         self._writing = threading.RLock()
-        self._hosts: Sequence[Host] = ()
+        self._hosts: Sequence[WorkerHost] = ()
         style = Style(self._stream is not None and wants_color(self._stream))
         self._text = TextLines(style, Path.cwd(), whole_tracebacks=level == "debug")
         self._is_json = log_format == "json"
         self._subscriptions: list[Callable[[], None]] = []
         self._subscribe()
 
-    def introduce(self, configs: Sequence[WorkerConfig], hosts: Sequence[Host]) -> None:
+    def introduce(self, configs: Sequence[WorkerConfig], hosts: Sequence[WorkerHost]) -> None:
         """Name the workers, and print the warnings of `configs`. `hosts` is read when the session is ready."""
         self._hosts = hosts
         self._text.name_workers([config.name for config in configs])

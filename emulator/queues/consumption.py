@@ -15,11 +15,11 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesSent,
 )
-from emulator.queues.message import Batch, Delivery, Leased, Message, Settlement, Verdict
+from emulator.queues.message import Batch, LeasedMessage, QueueMessage, Settlement, Verdict, WorkerDelivery
 from emulator.queues.settings import ConsumerSettings
 from emulator.queues.settlement import CLIENT_LATE, Terms, acks_all, settle, settle_leases
 
-Deliver = Callable[[Delivery], Awaitable[Verdict | None]]
+Deliver = Callable[[WorkerDelivery], Awaitable[Verdict | None]]
 """Runs a consumer on a batch, and returns its decisions; None if the batch could not be delivered."""
 
 
@@ -50,29 +50,29 @@ class Settler:
             return Settlement(batch.messages, verdict=verdict)
         return settle(batch.messages, batch.taken_at, verdict, self._terms(batch.queue, consumer))
 
-    def settle_leases(self, queue: str, leases: Sequence[Leased], verdict: Verdict) -> Settlement:
+    def settle_leases(self, queue: str, leases: Sequence[LeasedMessage], verdict: Verdict) -> Settlement:
         """The settlement of messages that clients have pulled."""
         consumer = self._pullers.get(queue) or ConsumerSettings("http_pull")
         return settle_leases(leases, verdict, self._terms(queue, consumer))
 
-    def lease_expired(self, queue: str, leases: Sequence[Leased]) -> Settlement:
+    def lease_expired(self, queue: str, leases: Sequence[LeasedMessage]) -> Settlement:
         return self.settle_leases(queue, leases, Verdict("lease_expired", error=CLIENT_LATE))
 
-    def leases_settled(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
+    def leases_settled(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         taken_at = min(each.taken_at for each in leases)
         messages = [each.message for each in leases]
         self.tell_delivered(queue, self._states[queue].worker, messages, settlement, taken_at)
 
-    def messages_expired(self, queue: str, messages: Sequence[Message]) -> None:
+    def messages_expired(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         self._bus.publish(MessagesDropped(queue, messages, "expired"))
 
-    def tell_sent(self, queue: str, messages: Sequence[Message], source: str) -> None:
+    def tell_sent(self, queue: str, messages: Sequence[QueueMessage], source: str) -> None:
         """Publish that messages entered a queue."""
         if self._bus.wants(MessagesSent):
             self._bus.publish(MessagesSent(queue, messages, source))
 
     def tell_delivered(
-        self, queue: str, worker: str, messages: Sequence[Message], settlement: Settlement, taken_at: float
+        self, queue: str, worker: str, messages: Sequence[QueueMessage], settlement: Settlement, taken_at: float
     ) -> None:
         """Publish that messages were settled together, and the result for those that were not acked."""
         if self._bus.wants(BatchDelivered):
@@ -114,7 +114,7 @@ class Consumption:
         self._settler = settler
         self._queue = queue
         self._deliver = deliver
-        self._running: dict[int, Delivery] = {}
+        self._running: dict[int, WorkerDelivery] = {}
 
     def is_like(self, other: Consumption) -> bool:
         """Whether the other one does the same as this."""
@@ -122,7 +122,7 @@ class Consumption:
         return same and type(self) is type(other)
 
     async def deliver(self, batch: Batch) -> Settlement | None:
-        delivery = self._running[batch.id] = Delivery(batch.queue, batch.messages, batch.backlog)
+        delivery = self._running[batch.id] = WorkerDelivery(batch.queue, batch.messages, batch.backlog)
         verdict: Verdict | None
         try:
             verdict = await self._deliver(delivery)

@@ -28,10 +28,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from emulator.queues.declarations import QueueState
-from emulator.queues.message import Backlog, Batch, Leased, Message, NewMessage, Settlement
+from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 
-Route = Callable[[Message], tuple[str, Message] | None]
+Route = Callable[[QueueMessage], tuple[str, QueueMessage] | None]
 """Returns the queue that a waiting message moves to, and the message as it is there; None if it stays."""
 
 
@@ -58,14 +58,14 @@ class Recipient(Protocol):
 class Arbiter(Protocol):
     """Receives an engine's questions and reports about messages that it does not deliver."""
 
-    def lease_expired(self, queue: str, leases: Sequence[Leased]) -> Settlement:
+    def lease_expired(self, queue: str, leases: Sequence[LeasedMessage]) -> Settlement:
         """Return the settlement of messages that clients did not settle in time."""
 
-    def leases_settled(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
+    def leases_settled(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         """Called once after the settlement of pulled messages has been carried out, whether a client ended their leases
         or the leases expired."""
 
-    def messages_expired(self, queue: str, messages: Sequence[Message]) -> None:
+    def messages_expired(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         """Called once when messages that waited longer than the retention period have been deleted."""
 
 
@@ -123,7 +123,7 @@ class QueueEngine(Protocol):
         the same time are delivered in this order.
         """
 
-    async def insert(self, queue: str, messages: Sequence[Message]) -> None:
+    async def insert(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         """Add messages to a queue unchanged, all or none: with their ids, times and attempts. `enqueued_at` is now. A
         message that is inserted twice may exist twice."""
 
@@ -140,7 +140,7 @@ class QueueEngine(Protocol):
         earlier one must be closed first. Deliveries that it began continue, and count towards `max_concurrency`.
         """
 
-    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[Leased]:
+    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[LeasedMessage]:
         """Lease up to `count` ready messages to a client, each with its own lease. Does not wait; there may be none.
         This adds one to the attempts of each message. Subscriptions, concurrency and pauses have no effect here.
 
@@ -148,11 +148,11 @@ class QueueEngine(Protocol):
         never used again, not even in another run of the emulator.
         """
 
-    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[Leased]:
+    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[LeasedMessage]:
         """The leases with these ids that are still known, in the order of `lease_ids`, each once. An expired lease is
         known until its message is leased again or gone."""
 
-    async def settle(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
+    async def settle(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         """End leases of pulled messages, and carry out the settlement of their messages.
 
         A lease that has ended meanwhile is ignored. The letters of a settlement enter their dead letter queue, which is
@@ -161,7 +161,7 @@ class QueueEngine(Protocol):
         later, and the messages may be delivered again until then. The same applies to the settlements of batches.
         """
 
-    async def peek(self, queue: str, count: int | None = None) -> Sequence[Message]:
+    async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
         """The first `count` waiting messages (None means all): the ready ones in the order of delivery, then the
         delayed ones by the time when they are due. They do not change."""
 
@@ -169,11 +169,11 @@ class QueueEngine(Protocol):
         """The backlog of a queue, including messages in flight, but not waiting messages that are older than the
         retention period."""
 
-    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[Message]:
+    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
         """Delete the waiting messages, including delayed ones, or only those with `ids`. Messages in flight stay.
         Returns the deleted messages."""
 
-    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[Message]]:
+    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
         """Move waiting messages to other queues. `route` is called once for each message. Returns the messages that
         entered each queue. Messages in flight stay.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from emulator.queues.message import Message, Settlement, Verdict
+from emulator.queues.message import QueueMessage, Settlement, Verdict
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class MessagesSent:
     `forwarded` or `api`."""
 
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     source: str
 
 
@@ -29,7 +29,7 @@ class BatchDelivered:
 
     queue: str
     worker: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     verdict: Verdict
     settlement: Settlement
     taken_at: float
@@ -42,7 +42,7 @@ class MessagesDeadLettered:
 
     queue: str
     to: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class MessagesDropped:
     """Messages of `queue` were deleted without an ack: out of `retries`, `expired`, or `purged`."""
 
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     reason: Literal["retries", "expired", "purged"]
 
 
@@ -59,7 +59,7 @@ class MessagesForwarded:
     """Messages of a queue were sent to the session that consumes it. `duration` is in seconds."""
 
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     duration: float
 
 

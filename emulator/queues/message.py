@@ -59,7 +59,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
         return "the handler called retry()" if self.attempts else ""
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
+class QueueMessage(msgspec.Struct, frozen=True, gc=False):
     """A message of a queue, as it was at some moment. It cannot be part of a reference cycle, so the garbage collector
     ignores it.
 
@@ -80,14 +80,14 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     source: str = ""
 
 
-class Leased(msgspec.Struct, frozen=True, gc=False):
+class LeasedMessage(msgspec.Struct, frozen=True, gc=False):
     """A message that a client has pulled, with the id of its lease. Times are in seconds since the epoch.
 
     `has_expired` says that the lease expired and the message went back to its queue; only an ack still has an effect.
     """
 
     lease_id: str
-    message: Message
+    message: QueueMessage
     taken_at: float
     expires_at: float
     has_expired: bool = False
@@ -136,14 +136,14 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
     id: int
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     backlog: Backlog
     taken_at: float
     expires_at: float
 
 
 @dataclass(slots=True)
-class Delivery:
+class WorkerDelivery:
     """A batch on its way to a worker: messages of `queue`, and the backlog when they were taken.
 
     `so_far` returns the handler's decisions so far. The host that runs the handler sets it, so that an ack is kept even
@@ -151,7 +151,7 @@ class Delivery:
     """
 
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     metrics: Backlog
     so_far: Callable[[], Verdict] = Verdict
 
@@ -165,13 +165,13 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     retention period.
     """
 
-    acked: Sequence[Message]
-    retried: Sequence[tuple[Message, int]] = ()
-    dead: Sequence[Message] = ()
-    dropped: Sequence[Message] = ()
-    expired: Sequence[Message] = ()
+    acked: Sequence[QueueMessage]
+    retried: Sequence[tuple[QueueMessage, int]] = ()
+    dead: Sequence[QueueMessage] = ()
+    dropped: Sequence[QueueMessage] = ()
+    expired: Sequence[QueueMessage] = ()
     dead_letter_queue: str = ""
-    letters: Sequence[Message] = ()
+    letters: Sequence[QueueMessage] = ()
     verdict: Verdict = Verdict()
 
 

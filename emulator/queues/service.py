@@ -24,7 +24,7 @@ from emulator.queues.contract import QueueEngine, Subscription
 from emulator.queues.declarations import Declared, QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
 from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesSent
-from emulator.queues.message import Acknowledgement, Backlog, Leased, Message, NewMessage, Redrive
+from emulator.queues.message import Acknowledgement, Backlog, LeasedMessage, NewMessage, QueueMessage, Redrive
 from emulator.queues.settings import (
     DEFAULT_PULL_BATCH_SIZE,
     DELAY_SECONDS,
@@ -172,7 +172,7 @@ class Queues:
         consumer, forward = self.state_of(name).consumer, self._forwards.get(name)
         return "" if forward is None or consumer is not None else forward[1]
 
-    async def accept(self, name: str, messages: Sequence[Message]) -> None:
+    async def accept(self, name: str, messages: Sequence[QueueMessage]) -> None:
         """Accept messages that another session has forwarded, with the same ids and no attempts."""
         now = self._clock.now()
         accepted = [
@@ -213,7 +213,7 @@ class Queues:
         return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source)
 
     async def _send_and_tell(
-        self, sending: Coroutine[Any, Any, Backlog], name: str, messages: Sequence[Message], source: str
+        self, sending: Coroutine[Any, Any, Backlog], name: str, messages: Sequence[QueueMessage], source: str
     ) -> Backlog:
         backlog = await sending
         self._settler.tell_sent(name, messages, source)
@@ -221,7 +221,7 @@ class Queues:
 
     async def pull(
         self, name: str, batch_size: int = DEFAULT_PULL_BATCH_SIZE, visibility_timeout_ms: int | None = None
-    ) -> Sequence[Leased]:
+    ) -> Sequence[LeasedMessage]:
         """Lease up to `batch_size` (1 to 100) ready messages to a client. Does not wait; there may be none.
 
         A lease lasts for `visibility_timeout_ms`; the default is the consumer's setting. Refused if the queue does not
@@ -269,12 +269,12 @@ class Queues:
             said.expired,
         )
 
-    async def peek(self, name: str, count: int) -> Sequence[Message]:
+    async def peek(self, name: str, count: int) -> Sequence[QueueMessage]:
         """The first `count` (1 to 100) waiting messages of a queue, delayed ones last. They do not change."""
         check_number("batch_size", count, PULL_BATCH_SIZE)
         return await self._engine.peek(name, count)
 
-    async def waiting(self, name: str) -> Sequence[Message]:
+    async def waiting(self, name: str) -> Sequence[QueueMessage]:
         """All waiting messages of a queue, in the same order."""
         return await self._engine.peek(name)
 
@@ -288,7 +288,7 @@ class Queues:
             await self._put([replace(self.state_of(name), purged_at=self._clock.now())])
         return len(self._purged(name, await self._engine.purge(name)))
 
-    async def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[Message]:
+    async def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[QueueMessage]:
         """Delete the waiting messages with these `ids`. Returns the messages that were deleted."""
         return self._purged(name, await self._engine.purge(name, ids))
 
@@ -306,7 +306,7 @@ class Queues:
         orphans: dict[str, int] = {}
         no_dead_letters = 0
 
-        def route(message: Message) -> tuple[str, Message] | None:
+        def route(message: QueueMessage) -> tuple[str, QueueMessage] | None:
             nonlocal no_dead_letters
             letter = message.dead_letter
             target = to or (letter.queue if letter is not None else None)
@@ -378,16 +378,18 @@ class Queues:
             if not (await self._engine.backlog(name)).backlog_count:
                 await self._drop(name)
 
-    def _purged(self, name: str, messages: Sequence[Message]) -> Sequence[Message]:
+    def _purged(self, name: str, messages: Sequence[QueueMessage]) -> Sequence[QueueMessage]:
         if messages:
             self._bus.publish(MessagesDropped(name, messages, "purged"))
         return messages
 
 
-def _sent(messages: Sequence[NewMessage], ids: Sequence[str], now: float, delay: float, source: str) -> list[Message]:
+def _sent(
+    messages: Sequence[NewMessage], ids: Sequence[str], now: float, delay: float, source: str
+) -> list[QueueMessage]:
     """New messages as they enter their queue."""
     return [
-        Message(
+        QueueMessage(
             message_id,
             message.body,
             message.content_type,

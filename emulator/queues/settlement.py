@@ -30,7 +30,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.queues.message import Attempt, DeadLetter, Leased, Message, Settlement, Verdict
+from emulator.queues.message import Attempt, DeadLetter, LeasedMessage, QueueMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings
 
 CLIENT_RETRY: Final = "the client that pulled it asked for a retry"
@@ -53,29 +53,31 @@ def acks_all(verdict: Verdict) -> bool:
     return verdict.outcome == "ok" and not verdict.retry_all and not verdict.retry_messages
 
 
-def settle(messages: Sequence[Message], taken_at: float, verdict: Verdict, terms: Terms) -> Settlement:
+def settle(messages: Sequence[QueueMessage], taken_at: float, verdict: Verdict, terms: Terms) -> Settlement:
     """The settlement of a batch that was leased at `taken_at`, in seconds since the epoch."""
     if acks_all(verdict):
         return Settlement(messages, verdict=verdict)
     return _settle_each(((message, taken_at) for message in messages), verdict, terms)
 
 
-def settle_leases(leases: Sequence[Leased], verdict: Verdict, terms: Terms) -> Settlement:
+def settle_leases(leases: Sequence[LeasedMessage], verdict: Verdict, terms: Terms) -> Settlement:
     """The settlement of messages that a client pulled, each with the time of its lease."""
     return _settle_each(((each.message, each.taken_at) for each in leases), verdict, terms)
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class ClientSettlement(msgspec.Struct, frozen=True, gc=False):
     """The effect of a client's acks and retries: the leases that end, the `verdict` on their messages, and the lease
     ids that change nothing, as in Acknowledgement."""
 
-    ended: Sequence[Leased]
+    ended: Sequence[LeasedMessage]
     verdict: Verdict
     unknown: Sequence[str]
     expired: Sequence[str]
 
 
-def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tuple[str, int | None]]) -> Answer:
+def answer(
+    leases: Iterable[LeasedMessage], acks: Iterable[str], retries: Iterable[tuple[str, int | None]]
+) -> ClientSettlement:
     """The effect of a client's acks and retries on the known leases: first `acks`, then `retries`, each with its delay
     in seconds (None means the consumer's).
 
@@ -83,7 +85,7 @@ def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tupl
     lease that has not expired, because an expired lease has already given the message back. A lease ends once.
     """
     known = {each.lease_id: each for each in leases}
-    ended: list[Leased] = []
+    ended: list[LeasedMessage] = []
     unknown: list[str] = []
     expired: list[str] = []
     again: dict[str, int | None] = {}
@@ -103,20 +105,20 @@ def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tupl
             del known[lease_id]
             ended.append(each)
             again[each.message.id] = delay_seconds
-    return Answer(ended, Verdict(retry_messages=again, error=CLIENT_RETRY if again else ""), unknown, expired)
+    return ClientSettlement(ended, Verdict(retry_messages=again, error=CLIENT_RETRY if again else ""), unknown, expired)
 
 
-def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, terms: Terms) -> Settlement:
+def _settle_each(leased: Iterable[tuple[QueueMessage, float]], verdict: Verdict, terms: Terms) -> Settlement:
     consumer, now = terms.consumer, terms.now
     acked_rest = verdict.ack_all or (verdict.outcome == "ok" and not verdict.retry_all)
     default_delay = consumer.retry_delay
     if verdict.retry_all and verdict.retry_all_delay is not None:
         default_delay = verdict.retry_all_delay
-    acked: list[Message] = []
-    retried: list[tuple[Message, int]] = []
-    dead: list[Message] = []
-    dropped: list[Message] = []
-    expired: list[Message] = []
+    acked: list[QueueMessage] = []
+    retried: list[tuple[QueueMessage, int]] = []
+    dead: list[QueueMessage] = []
+    dropped: list[QueueMessage] = []
+    expired: list[QueueMessage] = []
     for message, taken_at in leased:
         own_retry = message.id in verdict.retry_messages
         if message.id in verdict.explicit_acks or (acked_rest and not own_retry):
@@ -139,14 +141,14 @@ def _settle_each(leased: Iterable[tuple[Message, float]], verdict: Verdict, term
     return Settlement(acked, retried, dead, dropped, expired, target, letters, verdict)
 
 
-def is_expired(message: Message, retention_period: float, now: float) -> bool:
+def is_expired(message: QueueMessage, retention_period: float, now: float) -> bool:
     """Whether a message is older than the retention period of its queue."""
     return message.enqueued_at + retention_period <= now
 
 
-def letter(message: Message, terms: Terms) -> Message:
+def letter(message: QueueMessage, terms: Terms) -> QueueMessage:
     """A message as it enters the dead letter queue: with the same id, no attempts, and why it died."""
-    return Message(
+    return QueueMessage(
         message.id,
         message.body,
         message.content_type,
@@ -158,9 +160,9 @@ def letter(message: Message, terms: Terms) -> Message:
     )
 
 
-def moved(message: Message, now: float, delay_seconds: float) -> Message:
+def moved(message: QueueMessage, now: float, delay_seconds: float) -> QueueMessage:
     """A message as it enters another queue, as if it had just been sent: with the same id and no attempts."""
-    return Message(
+    return QueueMessage(
         message.id,
         message.body,
         message.content_type,

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from emulator.base.bus import Bus
-from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
+from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import FetchTrigger
 from emulator.server.events import RequestFinished
 from emulator_runtime.hosting import FetchResponse, Response, request_from_scope, send_response
@@ -35,7 +35,7 @@ class Gateway:
     that sent the request. `timer` measures durations in seconds."""
 
     def __init__(
-        self, host: Host, bus: Bus, *, raise_errors: bool = False, timer: Callable[[], float] = perf_counter
+        self, host: WorkerHost, bus: Bus, *, raise_errors: bool = False, timer: Callable[[], float] = perf_counter
     ) -> None:
         self.host = host
         self._bus = bus

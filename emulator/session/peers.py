@@ -22,7 +22,7 @@ import msgspec
 
 from emulator.base.bus import Notice
 from emulator.queues.events import ConsumerChanged
-from emulator.queues.message import Delivery, Message, Verdict
+from emulator.queues.message import QueueMessage, Verdict, WorkerDelivery
 from emulator.session.events import ConfigurationChanged
 from emulator.session.running import Running, home, register, running_sessions
 from emulator.session.session import Session
@@ -35,7 +35,7 @@ FORWARD_PATH: Final = "/cdn-cgi/emulator/forward/"
 """The address at which a session accepts messages from others: `POST`, with the name of the queue at the end."""
 
 CONTENT_TYPE: Final = "application/msgpack"
-"""The content type of the posted batch, a list of Message. A web page cannot send this type without a preflight
+"""The content type of the posted batch, a list of QueueMessage. A web page cannot send this type without a preflight
 request."""
 
 LOOK_MS: Final = 1_000
@@ -45,7 +45,7 @@ RETRY_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 10.0
 
 encode_messages: Final = msgspec.msgpack.Encoder().encode
-decode_messages: Final = msgspec.msgpack.Decoder(list[Message]).decode
+decode_messages: Final = msgspec.msgpack.Decoder(list[QueueMessage]).decode
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Peers:
             )
             self._session.bus.publish(Notice("warning", text))
 
-    async def _deliver(self, owner: Running, delivery: Delivery) -> Verdict | None:
+    async def _deliver(self, owner: Running, delivery: WorkerDelivery) -> Verdict | None:
         """Forward a batch. Returns None if it was not accepted: its messages wait, and the registry is read again
         soon."""
         why = await self._post(owner, delivery)
@@ -177,7 +177,7 @@ class Peers:
             self._say(f"queue {delivery.queue}: {owner.url} is not accepting messages ({why}); they wait here")
         return None
 
-    async def _post(self, owner: Running, delivery: Delivery) -> str:
+    async def _post(self, owner: Running, delivery: WorkerDelivery) -> str:
         """Post a batch to the session that consumes it. Returns what went wrong, or an empty string."""
         import httpx
 

@@ -25,7 +25,7 @@ from emulator.bindings.registry import KINDS
 from emulator.config import check_conflicts
 from emulator.config.model import WorkerConfig
 from emulator.hosts.factory import HostFactory, same_host
-from emulator.hosts.host import Host, NotLoaded
+from emulator.hosts.host import NotLoaded, WorkerHost
 from emulator.hosts.outbound import Outbound
 from emulator.hosts.triggers import QueueTrigger
 from emulator.queues.consumption import Deliver
@@ -37,7 +37,7 @@ from emulator.queues.service import Queues
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
-    from emulator.queues.message import Delivery, Verdict
+    from emulator.queues.message import Verdict, WorkerDelivery
 
 
 class Session:
@@ -86,7 +86,7 @@ class Session:
             outbound=outbound,
             timer=timer,
         )
-        self.hosts: list[Host] = [self._factory.make(config) for config in self.configs]
+        self.hosts: list[WorkerHost] = [self._factory.make(config) for config in self.configs]
         self.activity = self._factory.activity
         """The work in other processes on behalf of the workers."""
         for host in self.hosts:
@@ -161,7 +161,7 @@ class Session:
         env = self.envs[config.name] = self.open_kinds.env(config, self._doubles)
         return env
 
-    async def _start(self, host: Host) -> None:
+    async def _start(self, host: WorkerHost) -> None:
         await host.start()
         self.queues.hold(host.config.name, held=host.failure is not None)
 
@@ -181,10 +181,10 @@ class Session:
     def _declared(self) -> list[Declared]:
         return [_declared(config) for config in self.configs]
 
-    def _hosts_by_name(self) -> dict[str, Host]:
+    def _hosts_by_name(self) -> dict[str, WorkerHost]:
         return {host.config.name: host for host in self.hosts}
 
-    def _deliver_to(self, host: Host) -> Deliver:
+    def _deliver_to(self, host: WorkerHost) -> Deliver:
         deliver: Deliver = partial(_deliver, host)
         return deliver if self._around_delivery is None else self._around_delivery(deliver)
 
@@ -195,7 +195,7 @@ def _declared(config: WorkerConfig) -> Declared:
     return Declared(config.name, produces, {consumer.queue: consumer.settings for consumer in consumers_of(config)})
 
 
-async def _deliver(host: Host, delivery: Delivery) -> Verdict | None:
+async def _deliver(host: WorkerHost, delivery: WorkerDelivery) -> Verdict | None:
     try:
         return await host.invoke("", QueueTrigger(delivery))
     except NotLoaded:

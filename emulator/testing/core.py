@@ -29,7 +29,7 @@ from emulator.bindings.queue.records import (
     to_dispatch,
 )
 from emulator.config.model import WorkerConfig
-from emulator.hosts.host import HandlerError, HandlerMissing, Host, JavaScriptError
+from emulator.hosts.host import HandlerError, HandlerMissing, JavaScriptError, WorkerHost
 from emulator.hosts.python.loader import OwnSource
 from emulator.hosts.python.output import attach as attach_output
 from emulator.hosts.python.output import redirected
@@ -39,9 +39,7 @@ from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.message import Backlog, Verdict
-from emulator.queues.message import Delivery as WorkerDelivery
-from emulator.queues.message import Message as QueueMessage
+from emulator.queues.message import Backlog, QueueMessage, Verdict, WorkerDelivery
 from emulator.queues.service import Queues
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
@@ -487,7 +485,7 @@ class Core:
         __tracebackhide__ = True
         self.run(self._scheduled(self._host(worker), cron, at))
 
-    async def _scheduled(self, host: Host, cron: str, at: float) -> None:
+    async def _scheduled(self, host: WorkerHost, cron: str, at: float) -> None:
         self.timeline.note("scheduled", f"{cron or 'no cron'} at {at_time(at):%Y-%m-%d %H:%M:%S}, by the test")
         raised: BaseException | None = None
         try:
@@ -508,7 +506,7 @@ class Core:
             raise EmulatorError(f"queue {name!r} has no consumer that can be run")
         return state.worker
 
-    def _host(self, worker: str | None) -> Host:
+    def _host(self, worker: str | None) -> WorkerHost:
         hosts = self.session.hosts
         if worker is None:
             return hosts[0]

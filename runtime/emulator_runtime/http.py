@@ -14,14 +14,14 @@ from emulator_runtime.raw_headers import find_header
 from emulator_runtime.streams import ReadableStream, as_bytes, close_source
 from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse
 
-Message = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
 
 request_from_scope = IncomingRequest
 """`request_from_scope(scope, receive)`: the request of an ASGI connection of type `http`."""
 
 
 async def send_response(
-    response: FetchResponse, send: Callable[[Message], Awaitable[None]], *, head: bool = False
+    response: FetchResponse, send: Callable[[AsgiMessage], Awaitable[None]], *, head: bool = False
 ) -> None:
     """Send `response` over ASGI. With `head` it answers a HEAD request, so only the headers are sent.
 
@@ -48,7 +48,7 @@ async def send_response(
 
 
 async def _send_stream(
-    response: FetchResponse, stream: ReadableStream, send: Callable[[Message], Awaitable[None]], head: bool
+    response: FetchResponse, stream: ReadableStream, send: Callable[[AsgiMessage], Awaitable[None]], head: bool
 ) -> None:
     raw = response.raw_headers
     size = stream.size

@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from emulator.hosts.triggers import HANDLERS, ScheduledTrigger
-from emulator.queues.message import Delivery, Message, Outcome, Verdict
+from emulator.queues.message import Outcome, QueueMessage, Verdict, WorkerDelivery
 from emulator.wire.codec import decode
 from emulator.wire.structured_clone import is_serialized, serialize
 
@@ -95,7 +95,7 @@ def get_head(path: str) -> bytes:
     return b"GET %b HTTP/1.1\r\nHost: emulator\r\n\r\n" % path.encode()
 
 
-def batch_request(delivery: Delivery) -> tuple[bytes, bytes]:
+def batch_request(delivery: WorkerDelivery) -> tuple[bytes, bytes]:
     """The head and the body of the request that delivers a batch."""
     bodies = [_body(message) for message in delivery.messages]
     description = _encode(_description(delivery, bodies))
@@ -113,7 +113,7 @@ def _post_head(path: str, size: int, header: str = "") -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: emulator\r\n{header}Content-Length: {size}\r\n\r\n".encode()
 
 
-def _description(delivery: Delivery, bodies: list[bytes]) -> dict[str, Any]:
+def _description(delivery: WorkerDelivery, bodies: list[bytes]) -> dict[str, Any]:
     metrics = delivery.metrics
     oldest = metrics.oldest_message_timestamp
     return {
@@ -136,7 +136,7 @@ def _description(delivery: Delivery, bodies: list[bytes]) -> dict[str, Any]:
     }
 
 
-def _body(message: Message) -> bytes:
+def _body(message: QueueMessage) -> bytes:
     """The body unchanged, or for a `v8` message from a Python worker, the same value as JavaScript encodes it."""
     body = message.body
     if message.content_type != "v8" or is_serialized(body):

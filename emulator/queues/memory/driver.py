@@ -9,8 +9,8 @@ from typing import Final
 from emulator.base.clock import Clock, Timer
 from emulator.queues.contract import Arbiter, Recipient
 from emulator.queues.memory.entry import look_at_all
-from emulator.queues.memory.queue import Lease, Pulled, Queue, Settled
-from emulator.queues.message import Leased, Settlement
+from emulator.queues.memory.queue import Lease, MemoryQueue, Pulled, Settled
+from emulator.queues.message import LeasedMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 
 Keep = Callable[[str, Settled, Settlement | None, float], None]
@@ -20,7 +20,7 @@ to their queue. The settlement is None if messages left without one."""
 _NEVER: Final = float("inf")
 
 
-class Subscription:
+class MemorySubscription:
     """The consumer that a driver delivers to. See `emulator.queues.contract.Subscription`."""
 
     __slots__ = ("_driver", "recipient", "settings")
@@ -59,9 +59,9 @@ class Driver:
         "subscription",
     )
 
-    def __init__(self, queue: Queue, clock: Clock, arbiter: Arbiter, keep: Keep) -> None:
+    def __init__(self, queue: MemoryQueue, clock: Clock, arbiter: Arbiter, keep: Keep) -> None:
         self.queue = queue
-        self.subscription: Subscription | None = None
+        self.subscription: MemorySubscription | None = None
         self.running: dict[int, tuple[asyncio.Task[None], Recipient]] = {}
         self.stopped = False
         self._clock = clock
@@ -71,7 +71,7 @@ class Driver:
         self._timer: Timer | None = None
         self._timer_at = _NEVER
 
-    def subscribe(self, subscription: Subscription | None) -> None:
+    def subscribe(self, subscription: MemorySubscription | None) -> None:
         """Deliver to this subscription from now on, or if it is None, do not deliver."""
         self.subscription = subscription
         self.queue.consumer = None if subscription is None else subscription.settings
@@ -105,7 +105,7 @@ class Driver:
             self._arbiter.messages_expired(self.queue.name, look_at_all(expired))
 
     def settle_pulled(
-        self, ended: Sequence[Pulled], leases: Sequence[Leased], settlement: Settlement, now: float
+        self, ended: Sequence[Pulled], leases: Sequence[LeasedMessage], settlement: Settlement, now: float
     ) -> None:
         """Carry out the settlement of pulled messages whose leases have just ended."""
         self._keep(self.queue.name, self.queue.settle_pulled(ended, settlement, now), settlement, now)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.queues.message import Attempt, DeadLetter, Message
+from emulator.queues.message import Attempt, DeadLetter, QueueMessage
 from emulator.wire.codec import ContentType
 
 GONE: Final = 0
@@ -39,15 +39,15 @@ class Entry(msgspec.Struct, gc=False):
     segment: int = 0
 
 
-def look(entry: Entry) -> Message:
+def look(entry: Entry) -> QueueMessage:
     """The message as it is now."""
     return look_at_all((entry,))[0]
 
 
-def look_at_all(entries: Iterable[Entry]) -> list[Message]:
+def look_at_all(entries: Iterable[Entry]) -> list[QueueMessage]:
     """Messages as they are now."""
     return [
-        Message(
+        QueueMessage(
             entry.id,
             entry.body,
             entry.content_type,
@@ -63,7 +63,7 @@ def look_at_all(entries: Iterable[Entry]) -> list[Message]:
     ]
 
 
-def entry_of(message: Message) -> Entry:
+def entry_of(message: QueueMessage) -> Entry:
     """The entry for a message that enters a queue."""
     return Entry(
         message.id,

@@ -40,7 +40,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple
 
 from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry, look, look_at_all
-from emulator.queues.message import Backlog, Batch, Leased, Settlement
+from emulator.queues.message import Backlog, Batch, LeasedMessage, Settlement
 from emulator.queues.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings, QueueSettings
 
 DEFAULT_SETTINGS: Final = QueueSettings()
@@ -70,9 +70,9 @@ class Pulled:
     expires_at: float
     is_leased: bool = True
 
-    def look(self) -> Leased:
+    def look(self) -> LeasedMessage:
         """The lease and its message as values."""
-        return Leased(self.lease_id, look(self.entry), self.taken_at, self.expires_at, not self.is_leased)
+        return LeasedMessage(self.lease_id, look(self.entry), self.taken_at, self.expires_at, not self.is_leased)
 
 
 class Settled(NamedTuple):
@@ -82,7 +82,7 @@ class Settled(NamedTuple):
     again: Sequence[Entry] = ()
 
 
-class Queue:
+class MemoryQueue:
     """One queue. `settings` and `consumer` may be replaced at any time, and take effect at the next transition.
 
     `consumer` has the settings of the consumer, or is None if there is none. `held` stops deliveries, like a pause,

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
+from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.server.addresses import API_PREFIX
 from emulator.server.control.api.routes import make_api, rest_parts
@@ -35,7 +35,7 @@ def make_control(session: Session, token: str = "", routes_beside: Sequence[Rout
 async def _scheduled(request: Request) -> Response:
     """Run the `scheduled` handler: `?cron=` names the trigger (empty if absent), and `?time=` is the time at which it
     was due, in milliseconds since the epoch (now if absent)."""
-    host: Host = request.scope["emulator.worker"]
+    host: WorkerHost = request.scope["emulator.worker"]
     cron = request.query_params.get("cron", "")
     given = request.query_params.get("time")
     try:

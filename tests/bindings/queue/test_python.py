@@ -17,7 +17,7 @@ from emulator.queues import checks
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.events import MessagesSent
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.message import Message
+from emulator.queues.message import QueueMessage
 from emulator.queues.service import Queues
 from emulator.queues.settings import QueueSettings
 
@@ -44,7 +44,7 @@ class Shop:
         return done(self.binding.sendBatch(*arguments, **keywords))
 
     @property
-    def waiting(self) -> list[Message]:
+    def waiting(self) -> list[QueueMessage]:
         return list(run_now(self.queues.waiting("orders")))
 
     @property

@@ -17,7 +17,7 @@ from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.output import install
-from emulator.queues.message import Backlog, Delivery, Message, Verdict
+from emulator.queues.message import Backlog, QueueMessage, Verdict, WorkerDelivery
 from emulator_runtime.invocation import current
 from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import FetchResponse
@@ -84,12 +84,12 @@ async def text_of(host: PythonHost, path: str = "/") -> str:
     return await (await fetch(host, get(path))).text()
 
 
-def delivery(*bodies: Any) -> Delivery:
+def delivery(*bodies: Any) -> WorkerDelivery:
     messages = [
-        Message(f"{number:032x}", json.dumps(body).encode(), "json", 1.0, 1.0, 1.0, attempts=1)
+        QueueMessage(f"{number:032x}", json.dumps(body).encode(), "json", 1.0, 1.0, 1.0, attempts=1)
         for number, body in enumerate(bodies)
     ]
-    return Delivery("my-events", messages, Backlog(len(messages), 10, 1.0))
+    return WorkerDelivery("my-events", messages, Backlog(len(messages), 10, 1.0))
 
 
 FETCH_FORMS = {
@@ -455,9 +455,9 @@ def test_decisions_survive_a_handler_that_raises(bench: Bench) -> None:
 
 
 def test_a_body_that_cannot_be_decoded_raises_where_it_is_read(bench: Bench) -> None:
-    message = Message("0" * 32, b"{", "json", 1.0, 1.0, 1.0, attempts=1)
+    message = QueueMessage("0" * 32, b"{", "json", 1.0, 1.0, 1.0, attempts=1)
     source = "def on_queue(batch):\n    batch.messages[0].ack()\n    batch.messages[0].body"
-    result = bench.run(source, lambda host: deliver(host, Delivery("q", [message], Backlog(1, 1, None))))
+    result = bench.run(source, lambda host: deliver(host, WorkerDelivery("q", [message], Backlog(1, 1, None))))
     assert result.outcome == "exception"
     assert result.explicit_acks == {"0" * 32}
 

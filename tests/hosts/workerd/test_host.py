@@ -16,7 +16,7 @@ from emulator.base.coroutines import run_now
 from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
-from emulator.queues.message import Message, NewMessage
+from emulator.queues.message import NewMessage, QueueMessage
 from emulator.wire.codec import ContentType, decode, encode
 from emulator_runtime.http import request_from_scope, send_response
 from emulator_runtime.workers.request import Request
@@ -570,7 +570,7 @@ def send(workers: Workers, *bodies: bytes, content_type: ContentType = "json", q
     run_now(workers.session.queues.send(queue, [NewMessage(body, content_type) for body in bodies], source="test"))
 
 
-def waiting(workers: Workers, queue: str) -> list[Message]:
+def waiting(workers: Workers, queue: str) -> list[QueueMessage]:
     return list(run_now(workers.session.queues.peek(queue, 100)))
 
 
