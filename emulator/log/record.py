@@ -18,7 +18,7 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesSent,
 )
-from emulator.queues.message import DeadLetter, QueueMessage
+from emulator.queues.message import DeadLetter, QueueMessage, Settlement
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
@@ -72,7 +72,8 @@ def request(event: RequestFinished) -> Record:
 
 
 def batch(event: BatchDelivered) -> Record:
-    """The details say what became of which messages, under the names that their counts have in the fields."""
+    """The details say what became of which messages, under the names that their counts have in the fields. `reasons`
+    are those for which the handler asked for retries, as far as they are known."""
     settlement, verdict, messages = event.settlement, event.verdict, event.messages
     acked, retried, dead = settlement.acked, settlement.retried, settlement.dead
     dropped, expired = settlement.dropped, settlement.expired
@@ -87,6 +88,7 @@ def batch(event: BatchDelivered) -> Record:
         "expired": len(expired),
         "outcome": verdict.outcome,
         "error": verdict.error,
+        "reasons": _reasons(settlement) if retried or dead or dropped else [],
         "duration_ms": _ms(event.duration),
     }
     details = {
@@ -177,6 +179,18 @@ def output(event: WorkerOutput) -> Record:
 
 def notice(event: Notice) -> Record:
     return Record("notice", event.level, {"worker": event.worker, "text": event.text})
+
+
+def _reasons(settlement: Settlement) -> list[dict[str, Any]]:
+    """Messages that their handler wants again because of an error of their own: which it was, in one line."""
+    failed = (*(message for message, _ in settlement.retried), *settlement.dead, *settlement.dropped)
+    last = ((message.id, message.failures[-1]) for message in failed if message.failures)
+    batch_error = settlement.verdict.error
+    return [
+        {"id": message_id, "error": attempt.error}
+        for message_id, attempt in last
+        if attempt.outcome == "retry" and attempt.error not in ("", batch_error)
+    ]
 
 
 def _ms(seconds: float) -> float:

@@ -6,7 +6,7 @@ to which event. Nothing here writes; `terminal` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ MAX_PATH: Final = 160
 """A longer path is cut in the middle, so that a request stays one line."""
 
 _MAX_IDS: Final = 3
+_MAX_REASONS: Final = 3
 _MAX_FILES: Final = 3
 _MAX_LIBRARY_FRAMES: Final = 3
 _CAUSE_MARKERS: Final = (
@@ -88,9 +89,10 @@ class TextLines:
             path = one_line(path)
         status = self._statuses.get(event.status) or self.status(event.status)
         seconds = event.duration
-        took = f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"  # as words.duration, inlined
-        suffix = self._suffixes.get(event.worker, "")
-        return f"{event.method} {path} {status}{self._before_duration}{took}{self._after_duration}{suffix}\n"
+        suffix = self._after_duration + self._suffixes.get(event.worker, "")
+        if seconds < 10:  # as duration(), without a call
+            return f"{event.method} {path} {status}{self._before_duration}{seconds * 1000:.0f} ms{suffix}\n"
+        return f"{event.method} {path} {status}{self._before_duration}{duration(seconds)}{suffix}\n"
 
     def status(self, status: int) -> str:
         """`200 OK`, in its colour."""
@@ -120,7 +122,8 @@ class TextLines:
             color = style.red
         else:
             color = style.yellow
-        return f"QUEUE {fields['queue']} {color(', '.join(parts))} {self._took(fields)}{self._suffix(fields)}\n"
+        line = f"QUEUE {fields['queue']} {color(', '.join(parts))} {self._took(fields)}{self._suffix(fields)}\n"
+        return line + "".join(f"  {each}\n" for each in reason_lines(record, "retried")) if fields["reasons"] else line
 
     def forwarded(self, record: Record) -> str:
         fields = record.fields
@@ -266,6 +269,20 @@ def _by_reason(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         (_counted_with_ids(group), f" after {count(attempts, 'attempt')}" + (f": {clean(error)}" if error else ""))
         for (attempts, error), group in groups.items()
     ]
+
+
+def reason_lines(record: Record, *became: str) -> Iterator[str]:
+    """Why a handler wanted those messages of a batch again of which this `became`: `3f2a91c0: ValueError: no`, for each
+    of the first few errors."""
+    concerned = {message.id for name in became for message in record.details["became"][name]}
+    groups: dict[str, list[str]] = {}
+    for reason in record.fields["reasons"]:
+        if reason["id"] in concerned:
+            groups.setdefault(reason["error"], []).append(reason["id"])
+    for error, ids in [*groups.items()][:_MAX_REASONS]:
+        yield f"{first_ids(ids)}: {one_line(error)}"
+    if len(groups) > _MAX_REASONS:
+        yield f"and {count(len(groups) - _MAX_REASONS, 'more error')}"
 
 
 def _causes(traceback: str) -> list[str]:

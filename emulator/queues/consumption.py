@@ -17,7 +17,7 @@ from emulator.queues.events import (
 )
 from emulator.queues.message import Batch, LeasedMessage, QueueMessage, Settlement, Verdict, WorkerDelivery
 from emulator.queues.settings import ConsumerSettings
-from emulator.queues.settlement import CLIENT_LATE, Terms, acks_all, settle, settle_leases
+from emulator.queues.settlement import CLIENT_LATE, Terms, acks_all, parted, settle, settle_leases
 
 Deliver = Callable[[WorkerDelivery], Awaitable[Verdict | None]]
 """Runs a consumer on a batch, and returns its decisions; None if the batch could not be delivered."""
@@ -44,11 +44,18 @@ class Settler:
         """Whether the queue exists. A delivery may end after its queue was deleted."""
         return queue in self._states
 
-    def settle_batch(self, batch: Batch, verdict: Verdict, consumer: ConsumerSettings) -> Settlement:
-        """The settlement of a batch that was delivered to this consumer."""
-        if acks_all(verdict):
-            return Settlement(batch.messages, verdict=verdict)
-        return settle(batch.messages, batch.taken_at, verdict, self._terms(batch.queue, consumer))
+    def settle_batch(
+        self,
+        batch: Batch,
+        delivered: Sequence[QueueMessage],
+        spent: Sequence[QueueMessage],
+        verdict: Verdict,
+        consumer: ConsumerSettings,
+    ) -> Settlement:
+        """The settlement of a batch: its messages `delivered` went to this consumer, and those in `spent` to nobody."""
+        if not spent and acks_all(verdict):
+            return Settlement(delivered, verdict=verdict)
+        return settle(delivered, batch.taken_at, verdict, self._terms(batch.queue, consumer), spent)
 
     def settle_leases(self, queue: str, leases: Sequence[LeasedMessage], verdict: Verdict) -> Settlement:
         """The settlement of messages that clients have pulled."""
@@ -122,7 +129,10 @@ class Consumption:
         return same and type(self) is type(other)
 
     async def deliver(self, batch: Batch) -> Settlement | None:
-        delivery = self._running[batch.id] = WorkerDelivery(batch.queue, batch.messages, batch.backlog)
+        delivered, spent = self._parted(batch)
+        if not delivered:
+            return self._settler.settle_batch(batch, delivered, spent, Verdict(), self.settings)
+        delivery = self._running[batch.id] = WorkerDelivery(batch.queue, delivered, batch.backlog)
         verdict: Verdict | None
         try:
             verdict = await self._deliver(delivery)
@@ -136,20 +146,27 @@ class Consumption:
             del self._running[batch.id]
         if verdict is None or not self._settler.has_queue(self._queue):
             return None
-        return self._settler.settle_batch(batch, verdict, self.settings)
+        return self._settler.settle_batch(batch, delivered, spent, verdict, self.settings)
 
     def time_out(self, batch: Batch) -> Settlement:
         delivery = self._running.get(batch.id)
         so_far = Verdict() if delivery is None else delivery.so_far()
         error = f"the handler ran longer than {batch.expires_at - batch.taken_at:,.0f} seconds"
-        return self._settler.settle_batch(batch, so_far.failed("exceeded_wall_time", error), self.settings)
+        verdict = so_far.failed("exceeded_wall_time", error)
+        return self._settler.settle_batch(batch, *self._parted(batch), verdict, self.settings)
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
         self._settler.tell_delivered(self._queue, self.worker, batch.messages, settlement, batch.taken_at)
 
+    def _parted(self, batch: Batch) -> tuple[Sequence[QueueMessage], Sequence[QueueMessage]]:
+        return parted(batch.messages, self.settings)
+
 
 class Forwarding(Consumption):
     """Forwards the messages of a queue to the session that consumes it."""
+
+    def _parted(self, batch: Batch) -> tuple[Sequence[QueueMessage], Sequence[QueueMessage]]:
+        return batch.messages, ()  # that session counts its own deliveries
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
         self._settler.tell_forwarded(self._queue, settlement, batch.taken_at)

@@ -6,7 +6,8 @@ the `Host`. The control plane is built at its first request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from emulator.server.asgi import ASGIApp, Receive, Scope, Send
 from emulator.server.gateway import Gateway
@@ -33,13 +34,11 @@ class App:
         self._control: ASGIApp | None = None
         self._bound_host = bound_host
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["path"].startswith(CONTROL_PREFIX):
-            await self._answer_control(scope, receive, send)
-        elif self._several:
-            await self.gateway(scope)(scope, receive, send)
-        else:
-            await self._primary(scope, receive, send)
+            return self._answer_control(scope, receive, send)
+        gateway = self.gateway(scope) if self._several else self._primary
+        return gateway(scope, receive, send)
 
     def takes_websocket(self, scope: Scope, target: bytes) -> bool:
         """Whether a request for a WebSocket, of which `scope` has only the headers so far, is for a worker that may

@@ -66,18 +66,19 @@ class Gateway:
             status = CLIENT_CLOSED_REQUEST
         else:
             await send_response(response, send, head=head)
+        if request.has_signal:
+            request.ended(client_has_gone=status == CLIENT_CLOSED_REQUEST)
         self.report(scope, status, self._timer() - started)
         if broken is not None:
             raise broken if self._raise_errors else AnswerBrokenError
 
     def report(self, scope: Scope, status: int, duration: float) -> None:
         """Report a request that was answered `duration` seconds after it arrived."""
-        if self._bus.wants(RequestFinished):
-            path: str = scope["path"]
-            query: bytes = scope["query_string"]
-            if query:
-                path = f"{path}?{query.decode('latin-1')}"
-            self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+        path: str = scope["path"]
+        query: bytes = scope["query_string"]
+        if query:
+            path = f"{path}?{query.decode('latin-1')}"
+        self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
 
 
 def _explain(request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
@@ -100,7 +101,7 @@ async def _has_left(request: IncomingRequest) -> bool:
 async def _stream(request: IncomingRequest, response: FetchResponse, send: Send) -> bool:
     """Send a streaming answer until it ends or the client goes away, which ends the worker's stream. Returns whether
     the client stayed."""
-    sending = asyncio.ensure_future(send_response(response, send))
+    sending = asyncio.ensure_future(_send_all(request, response, send))
     leaving = asyncio.ensure_future(request.client_gone())
     try:
         await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -112,6 +113,11 @@ async def _stream(request: IncomingRequest, response: FetchResponse, send: Send)
         for task in (sending, leaving):
             task.cancel()
         await asyncio.wait((sending, leaving))
+
+
+async def _send_all(request: IncomingRequest, response: FetchResponse, send: Send) -> None:
+    await send_response(response, send)
+    request.ended(client_has_gone=False)  # here, as from now on the server says that the client has gone
 
 
 def _failure_answer(request: IncomingRequest, failure: Failure, heading: str) -> Response:

@@ -39,7 +39,7 @@ from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.message import Backlog, QueueMessage, Verdict, WorkerDelivery
+from emulator.queues.message import Backlog, Cause, QueueMessage, Verdict, WorkerDelivery
 from emulator.queues.service import Queues
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
@@ -469,10 +469,14 @@ class Core:
         return QueueResult(
             result.outcome,
             result.ack_all,
-            RetryBatch(result.retry_all, result.retry_all_delay),
+            RetryBatch(
+                result.retry_all,
+                result.retry_all_delay,
+                _error(result.retry_all_cause),
+            ),
             [message.id for message in batch if message.id in result.explicit_acks],
             [
-                RetryMessage(message.id, result.retry_messages[message.id])
+                RetryMessage(message.id, result.retry_messages[message.id], _error(result.causes.get(message.id)))
                 for message in batch
                 if message.id in result.retry_messages
             ],
@@ -588,6 +592,10 @@ _IN_BETWEEN: Final = frozenset({"anyio", "asyncio", "contextlib", "emulator", "e
 
 def _top_module(traceback: TracebackType) -> str:
     return str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _error(cause: Cause | None) -> str:
+    return "" if cause is None else cause.error
 
 
 def _account(deliveries: Sequence[Delivery]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from emulator.base.words import cut
 from emulator.log.record import Record
 from emulator.log.table import Row
-from emulator.log.text import TextLines, first_ids, one_line
+from emulator.log.text import TextLines, first_ids, one_line, reason_lines
 from emulator.queues.message import QueueMessage
 from emulator.wire.codec import decode
 
@@ -111,7 +111,8 @@ class Story:
         why = f" because of {error}" if error and error != self._told else ""
         self._told = ""
         to = f" to {fields['worker']}" if self._has_many else ""
-        return "batch", f"{fields['queue']}{to}: {'; '.join(parts)}{why}{_after(fields['duration_ms'])}"
+        line = f"{fields['queue']}{to}: {'; '.join(parts)}{why}{_after(fields['duration_ms'])}"
+        return "batch", "\n".join([line, *reason_lines(entry.record, "retried", "dropped")])
 
     def dropped(self, entry: Happened) -> tuple[str, str] | None:
         fields = entry.record.fields

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from emulator_runtime.errors import BodyUsedError, NotEmulated
     from emulator_runtime.http import request_from_scope, send_response
     from emulator_runtime.incoming import IncomingRequest
+    from emulator_runtime.integers import to_int32
     from emulator_runtime.invocation import Context, Invocation, Scope, current
     from emulator_runtime.raw_headers import RawHeaders, find_header
     from emulator_runtime.streams import ReadableStream, as_bytes, close_source, read_all
@@ -52,12 +53,14 @@ __all__ = [
     "request_from_scope",
     "send_response",
     "to_attribute_dict",
+    "to_int32",
 ]
 
 _HOMES: Final = {
     "errors": ("BodyUsedError", "NotEmulated"),
     "http": ("request_from_scope", "send_response"),
     "incoming": ("IncomingRequest",),
+    "integers": ("to_int32",),
     "invocation": ("Context", "Invocation", "Scope", "current"),
     "raw_headers": ("RawHeaders", "find_header"),
     "streams": ("ReadableStream", "as_bytes", "close_source", "read_all"),

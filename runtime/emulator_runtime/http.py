@@ -5,8 +5,10 @@ Both run for every request.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from emulator_runtime.errors import BodyUsedError
 from emulator_runtime.incoming import IncomingRequest
@@ -15,6 +17,9 @@ from emulator_runtime.streams import ReadableStream, as_bytes, close_source
 from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse
 
 AsgiMessage = MutableMapping[str, Any]
+
+TURN_SECONDS: Final = 0.01
+"""How long a stream whose source and reader never wait may go on before everything else has its turn, in real time."""
 
 request_from_scope = IncomingRequest
 """`request_from_scope(scope, receive)`: the request of an ASGI connection of type `http`."""
@@ -29,12 +34,11 @@ async def send_response(
     is raised after the start has been sent, so that the server can abort the connection. Raises `OSError` if the body
     was read before.
     """
-    body = response.content_to_send()
+    raw, body = response.to_send()
     if isinstance(body, ReadableStream):
         await _send_stream(response, body, send, head)
         return
     status = response.status
-    raw = response.raw_headers
     if status not in NULL_BODY_STATUSES:
         content = body or b""
         if find_header(raw, b"content-length") is None:
@@ -74,9 +78,14 @@ async def _send_stream(
         return
     try:
         await send({"type": "http.response.start", "status": response.status, "headers": raw})
+        turn_began = monotonic()
         async for chunk in source:
             if chunk:
                 await send({"type": "http.response.body", "body": as_bytes(chunk), "more_body": True})
+            if monotonic() - turn_began > TURN_SECONDS:
+                # Without this an endless source never lets the news through that nobody reads it any more.
+                await asyncio.sleep(0)
+                turn_began = monotonic()
         await send({"type": "http.response.body", "body": b""})
     finally:
         # After an error, or if the client has gone away, this frees what is open. After the end it does nothing.

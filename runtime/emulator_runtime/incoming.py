@@ -6,12 +6,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from emulator_runtime.invocation import current
 from emulator_runtime.raw_headers import RawHeaders, find_header
 from emulator_runtime.streams import ReadableStream
 from emulator_runtime.values import AttributeDict
 from emulator_runtime.workers.request import Request
+
+if TYPE_CHECKING:
+    from emulator_runtime.js.abort import AbortSignal
 
 AsgiScope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -47,8 +51,10 @@ class IncomingRequest(Request):
     """The request of an ASGI connection of type `http`. Everything is read and parsed when it is used; the body is
     received chunk by chunk while it is read."""
 
-    __slots__ = ("_receive", "_scope", "_upload")
+    __slots__ = ("_leaving", "_receive", "_scope", "_signal", "_upload")
 
+    _leaving: asyncio.Task[None] | None
+    _signal: AbortSignal | None
     _upload: _Upload | None
 
     def __init__(self, scope: AsgiScope, receive: Receive) -> None:
@@ -57,7 +63,7 @@ class IncomingRequest(Request):
         self._raw = scope["headers"]
         self._body = self._cf = _UNREAD
         self._url = ""
-        self._message = self._upload = None
+        self._message = self._upload = self._leaving = self._signal = None
         self._redirect = "manual"
         self._immutable = True
         self._used = False
@@ -108,6 +114,48 @@ class IncomingRequest(Request):
             await self._upload.client_gone()
         else:
             await until_disconnect(self._receive)
+
+    @property
+    def abort_signal(self) -> AbortSignal:
+        """Aborted when the client goes away before it has the whole answer, where the worker asks for that with the
+        compatibility flag `enable_request_signal`; never aborted without. What `request.js_object.signal` is."""
+        if self._signal is None:
+            from emulator_runtime.js.abort import AbortSignal  # few workers ask
+
+            invocation = current.get(None)
+            if invocation is None or not invocation.scope.has_request_signal:
+                self._signal = AbortSignal()
+            else:
+                warn = invocation.scope.on_warning
+                self._signal = AbortSignal(
+                    lambda error: warn(f"a listener of request.signal raised {type(error).__name__}: {error}")
+                )
+                self._leaving = asyncio.ensure_future(self._abort_when_client_gone())
+        return self._signal
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether somebody waits for the news that the client has gone; for servers, which then call `ended`."""
+        return self._leaving is not None
+
+    def ended(self, *, client_has_gone: bool) -> None:
+        """The exchange is over: the answer has been sent, or its client has gone away; for servers. Not part of
+        production's interface."""
+        leaving, self._leaving = self._leaving, None
+        if leaving is not None:
+            leaving.cancel()
+            if client_has_gone:
+                self._abort()
+
+    async def _abort_when_client_gone(self) -> None:
+        await self.client_gone()
+        self._abort()
+
+    def _abort(self) -> None:
+        from emulator_runtime.js.abort import client_gone
+
+        assert self._signal is not None
+        self._signal.abort(client_gone())
 
     def _has_upload(self) -> bool:
         length = find_header(self._raw, b"content-length")

@@ -23,9 +23,10 @@ class Scope:
     `Request` of a `fetch()` and returns the `Response`.
 
     `on_warning` is called with a sentence to show to the user, about a call without effect for example.
+    `has_request_signal` says whether a request's signal tells of a client that has gone away.
     """
 
-    __slots__ = ("env", "name", "on_warning", "outbound")
+    __slots__ = ("env", "has_request_signal", "name", "on_warning", "outbound")
 
     def __init__(
         self,
@@ -33,7 +34,10 @@ class Scope:
         env: Any,
         outbound: Callable[[Any], Awaitable[Any]],
         on_warning: Callable[[str], None] = lambda _text: None,
+        *,
+        has_request_signal: bool = False,
     ) -> None:
+        self.has_request_signal = has_request_signal
         self.name = name
         self.env = env
         self.outbound = outbound

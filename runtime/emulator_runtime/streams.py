@@ -345,6 +345,7 @@ class Pipe:
         while self._chunks and not self._cancelled:
             await self._changed()
         if self._cancelled:
+            await asyncio.sleep(0)  # so that code which catches the error and writes on does not stop everything else
             raise OSError("the reader of this stream has gone away")
 
     def close(self) -> None:
@@ -421,6 +422,8 @@ class _Callbacks:
             if self._ended or "pull" not in self._callbacks:
                 raise StopAsyncIteration
             await self._call("pull", self)
+            if not self._chunks:
+                await asyncio.sleep(0)  # a `pull` that neither waits nor enqueues must not keep all else from running
         return self._chunks.popleft()
 
     async def aclose(self) -> None:

@@ -13,7 +13,8 @@ from tests.integration.conftest import Running, write_worker
 WORKER = """
     import asyncio
     from urllib.parse import urlsplit
-    from workers import Response, WorkerEntrypoint
+    from starlette.responses import StreamingResponse
+    from workers import Response, WorkerEntrypoint, asgi
 
     async def chunks():
         for number in range(3):
@@ -27,6 +28,24 @@ WORKER = """
                 await asyncio.sleep(0)
         finally:
             print("the stream was closed")
+
+    async def restless():
+        try:
+            while True:
+                yield b"x"
+        finally:
+            print("the restless stream was closed")
+
+    def numbers():
+        while True:
+            yield b"1"
+
+    async def application(scope, receive, send):
+        if scope["type"] == "http":
+            try:
+                await StreamingResponse(numbers())(scope, receive, send)
+            finally:
+                print("the application has ended")
 
     async def broken():
         yield b"one "
@@ -50,8 +69,18 @@ WORKER = """
                 return Response(chunks(), headers={"content-type": "text/plain"})
             if path == "/endless":
                 return Response(endless())
+            if path == "/restless":
+                return Response(restless())
+            if path == "/application":
+                return await asgi.fetch(application, request, self.env)
             if path == "/broken":
                 return Response(broken())
+            if path == "/signal":
+                signal = request.js_object.signal
+                signal.addEventListener("abort", lambda event: print("aborted:", event.target.reason))
+                print("listening")
+                await asyncio.sleep(0 if "complete" in request.url else 5)
+                return Response("answered" if "stream" not in request.url else endless())
             if path == "/slow":
                 print("slowly")
                 await asyncio.sleep(0.2)
@@ -73,7 +102,7 @@ WORKER = """
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One process for all tests of this module: none of them leaves anything behind in it."""
     directory = tmp_path_factory.mktemp("http")
-    write_worker(directory, WORKER)
+    write_worker(directory, WORKER, compatibility_flags=["python_workers", "enable_request_signal"])
     running = Running("dev", "-p", "0", cwd=directory)
     try:
         yield running.ready()
@@ -132,12 +161,43 @@ def test_a_client_that_leaves_ends_the_stream(emulator: Running, client: httpx.C
     assert client.get(f"{emulator.url}/ok").text == "ok"
 
 
+@pytest.mark.parametrize(
+    ("path", "told"), [("/restless", "the restless stream was closed"), ("/application", "the application has ended")]
+)
+def test_a_client_that_leaves_ends_a_stream_that_never_waits(
+    emulator: Running, client: httpx.Client, path: str, told: str
+) -> None:
+    with client.stream("GET", f"{emulator.url}{path}") as answer:
+        next(answer.iter_bytes())
+    assert client.get(f"{emulator.url}/method", timeout=5).status_code == 200
+    emulator.wait_for(told)
+
+
 def test_a_client_that_leaves_before_the_answer_is_told_of(emulator: Running) -> None:
     port = httpx.URL(emulator.url).port or 0
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
         emulator.wait_for("slowly")
     emulator.wait_for(r"GET /slow 499")
+
+
+def test_a_handler_whose_client_has_left_sees_its_request_aborted(emulator: Running) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(f"{emulator.url}/signal", timeout=0.3)
+    emulator.wait_for("aborted: The client has disconnected")
+
+
+def test_a_stream_whose_client_has_left_sees_its_request_aborted(emulator: Running, client: httpx.Client) -> None:
+    with client.stream("GET", f"{emulator.url}/signal?complete=1&stream=1") as answer:
+        next(answer.iter_bytes())
+    emulator.wait_for("aborted: The client has disconnected")
+
+
+def test_a_request_that_was_answered_is_not_aborted(emulator: Running, client: httpx.Client) -> None:
+    assert client.get(f"{emulator.url}/signal?complete=1").text == "answered"
+    assert client.get(f"{emulator.url}/ok").text == "ok"
+    emulator.wait_for(r"GET /ok 200")
+    assert "aborted:" not in emulator.output.rpartition("listening")[2]
 
 
 def test_an_answer_that_breaks_off_breaks_the_connection_and_is_told_once(

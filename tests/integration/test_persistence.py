@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -96,6 +97,43 @@ def test_messages_queues_and_settings_survive_a_stop(tmp_path: Path, dev: Dev, c
         "delivery_paused": False,
         "message_retention_period": 345_600,
     }
+
+
+@pytest.mark.parametrize("death", ["os._exit(7)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_message_whose_handler_kills_the_process_ends_in_the_dead_letter_queue(
+    tmp_path: Path, start: Dev, dev: Dev, client: httpx.Client, death: str
+) -> None:
+    code = f"""
+        import os, signal
+        from workers import Response
+
+        async def on_fetch(request, env):
+            await env.JOBS.send(request.url.rsplit("/", 1)[1])
+            return Response("sent")
+
+        def on_queue(batch):
+            print("GOT", [message.body for message in batch.messages], [message.attempts for message in batch.messages])
+            if batch.messages[0].body == "poison":
+                {death}
+    """
+    consumer = {"queue": "jobs", "max_batch_timeout": 0, "max_retries": 2, "dead_letter_queue": "dlq"}
+    write_worker(tmp_path, code, queues={"producers": [{"binding": "JOBS", "queue": "jobs"}], "consumers": [consumer]})
+    running = dev(tmp_path, "--persist-to", "state")
+    assert send(running, client, "poison") == [200]
+    assert running.wait() != 0
+    for _ in range(2):
+        assert start("dev", "-p", "0", "--persist-to", "state", cwd=tmp_path).wait() != 0
+
+    running = dev(tmp_path, "--persist-to", "state")
+    assert send(running, client, "fine") == [200]
+    running.wait_for(r"GOT \['fine'\] \[1\]")
+    assert backlog(running, client, "dlq") == 1
+    warning = (
+        r"Warning: jobs moved 1 message \(\w{8}\) to dlq after 3 attempts: the emulator ended while the handler ran"
+    )
+    assert len(re.findall(warning, running.output)) == 1
+    assert "poison" not in running.output
+    assert running.end() == 0
 
 
 def test_a_consumer_that_rest_has_changed_stays_until_the_configuration_says_otherwise(

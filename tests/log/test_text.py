@@ -12,7 +12,7 @@ from emulator.base.bus import Notice
 from emulator.base.failure import Failure
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.queues.events import MessagesDeadLettered, MessagesDropped
-from emulator.queues.message import Attempt, DeadLetter, Settlement, Verdict
+from emulator.queues.message import Attempt, DeadLetter, QueueMessage, Settlement, Verdict
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 from tests.log.showing import FAILURE, FakeHost, batch, config, message, show
@@ -51,6 +51,21 @@ def test_a_long_path_keeps_its_beginning_and_its_end() -> None:
 def test_batch_line() -> None:
     settlement = Settlement([message(n) for n in range(9)], retried=[(message(9), 0)])
     assert show(batch(settlement, 10)) == "QUEUE my-app-events 9/10 acked, 1 retried (12 ms)\n"
+
+
+def test_below_a_batch_are_the_errors_for_which_its_handler_asked_for_retries() -> None:
+    def failed(number: int, error: str) -> QueueMessage:
+        return message(number, failures=(Attempt(1, 1.0, "retry", error),))
+
+    retried = [(failed(number, f"ValueError: {min(number, 2)}\x1b"), 0) for number in range(1, 4)]
+    settlement = Settlement([], [*retried, (failed(4, ""), 0)], dropped=[failed(5, "ValueError: gone")])
+    assert show(batch(settlement, 5)) == (
+        "QUEUE my-app-events 0/5 acked, 4 retried, 1 dropped (12 ms)\n"
+        "  10000000: ValueError: 1\\x1b\n"
+        "  20000000, 30000000: ValueError: 2\\x1b\n"
+    )
+    many = Settlement([], [(failed(number, f"ValueError: {number}"), 0) for number in range(1, 7)])
+    assert show(batch(many, 6)).endswith("  30000000: ValueError: 3\n  and 3 more errors\n")
 
 
 def test_batch_line_tells_delays_dead_letters_expiry_and_timeouts() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -142,6 +143,61 @@ async def test_a_stream_is_closed_when_the_server_gives_up() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert source.closed
+
+
+async def test_a_source_that_never_waits_lets_everything_else_have_its_turn() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+
+    async def discard(_message: Any) -> None: ...
+
+    task = asyncio.ensure_future(send_response(Response(endless()), discard))
+    await asyncio.sleep(0)  # returns only when the stream gives way
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_source_of_empty_chunks_lets_everything_else_have_its_turn() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b""
+
+    task = asyncio.ensure_future(send_response(Response(endless()), Sent()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_pull_that_enqueues_nothing_lets_everything_else_have_its_turn() -> None:
+    stream = ReadableStream.new({"pull": lambda _controller: None})
+    task = asyncio.ensure_future(send_response(Response(stream), Sent()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_writing_on_to_a_pipe_whose_reader_has_gone_lets_everything_else_have_its_turn() -> None:
+    pipe = Pipe()
+    await pipe.aclose()
+
+    async def write_on() -> None:
+        while True:
+            with suppress(OSError):
+                await pipe.write(b"x")
+
+    task = asyncio.ensure_future(write_on())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_response_whose_body_was_read_cannot_be_sent() -> None:

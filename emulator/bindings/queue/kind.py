@@ -41,7 +41,7 @@ class QueueKind(BindingKind[Producer]):
         return _OpenQueues(resources)
 
     def describe(self, worker: WorkerConfig, settings: Producer) -> str:
-        """The queue, and the producer's own delay."""
+        """The queue."""
         from emulator.bindings.queue.summary import producer_text
 
         return producer_text(settings)

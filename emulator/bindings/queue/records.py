@@ -140,18 +140,22 @@ class Metrics:
 
 @dataclass(frozen=True)
 class RetryBatch:
-    """Whether the handler called `retryAll()`, and the delay in seconds; None means the consumer's delay."""
+    """Whether the handler called `retryAll()`, the delay in seconds (None: the consumer's), and why, in one line, as
+    far as is known."""
 
     retry: bool
     delay_seconds: int | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class RetryMessage:
-    """A message on which the handler called `retry()`, and the delay in seconds; None means the consumer's delay."""
+    """A message on which the handler called `retry()`, the delay in seconds (None: the consumer's), and why, in one
+    line, as far as is known."""
 
     id: str
     delay_seconds: int | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from emulator.hosts.python.logging_isolation import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
 from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger, in_order
-from emulator.queues.message import Outcome, Verdict
+from emulator.queues.message import Cause, Outcome, Verdict
 from emulator.wire.codec import decode
 from emulator_runtime.hosting import (
     BatchMetrics,
@@ -49,6 +49,7 @@ from emulator_runtime.hosting import (
 R = TypeVar("R")
 
 NO_WAIT_FLAG: Final = "queue_consumer_no_wait_for_wait_until"
+SIGNAL_FLAG: Final = "enable_request_signal"
 
 _CANCEL_SECONDS: Final = 1.0
 """How long cancelled code may take to clean up before the host stops waiting for it."""
@@ -183,7 +184,14 @@ class PythonHost:
     def _load(self, config: WorkerConfig, packages: WorkerPackages) -> _Version | Failure:
         """Run the worker's code and find its handlers, or report what is wrong with it."""
         modules = WorkerModules(config.name, config.main, packages, cpu_ms=config.cpu_ms)
-        scope = WorkerScope(self._make_env(config), self._outbound, self._reports.warn, modules, self._bus)
+        scope = WorkerScope(
+            self._make_env(config),
+            self._outbound,
+            self._reports.warn,
+            modules,
+            self._bus,
+            has_request_signal=SIGNAL_FLAG in config.compatibility_flags,
+        )
         invocation = Invocation(scope, None)
         token = current.set(invocation)
         root = config.path.parent
@@ -281,10 +289,11 @@ class PythonHost:
             BatchMetrics(metrics.backlog_count, metrics.backlog_bytes, metrics.oldest_message_timestamp),
             decisions,
         )
-        delivery.so_far = partial(_decided_so_far, decisions)
+        delivery.so_far = partial(self._decided_so_far, decisions)
         failed = await self._run(version, handler, trigger, batch, wait=version.waits_for_wait_until)
-        verdict = _decided(decisions)
+        verdict = self._decided(decisions)
         decisions.acks, decisions.retries = set(), {}  # later decisions of the handler are ignored
+        decisions.causes, decisions.retry_all_cause = {}, None
         if failed is None:
             return verdict
         failure = failed.failure
@@ -395,6 +404,40 @@ class PythonHost:
         """Report that worker code raised an exception. Returns the error to raise."""
         return self._reports.failed(failure_of(error, self.config), trigger, error)
 
+    def _decided(self, decisions: Decisions) -> Verdict:
+        """The decisions of a handler so far."""
+        verdict = Verdict(
+            "ok",
+            decisions.ack_all,
+            decisions.retry_all,
+            decisions.retry_all_delay,
+            decisions.acks,
+            decisions.retries,
+        )
+        if not decisions.causes and decisions.retry_all_cause is None:
+            return verdict
+        described: dict[int, Cause] = {}
+
+        def cause_of(error: BaseException) -> Cause:
+            cause = described.get(id(error))
+            if cause is None:
+                failure = failure_of(error, self.config)
+                cause = described[id(error)] = Cause(failure.summary, failure.text)
+            return cause
+
+        of_all = decisions.retry_all_cause
+        return msgspec.structs.replace(
+            verdict,
+            causes={message_id: cause_of(error) for message_id, error in decisions.causes.items()},
+            retry_all_cause=None if of_all is None else cause_of(of_all),
+        )
+
+    def _decided_so_far(self, decisions: Decisions) -> Verdict:
+        """A copy of the decisions of a handler that still runs, which later calls do not change."""
+        return msgspec.structs.replace(
+            self._decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
+        )
+
     def _not_loaded(self) -> NotLoaded:
         text = "the worker has not been started"
         return NotLoaded(self.failure or Failure("", text, (), text))
@@ -402,22 +445,3 @@ class PythonHost:
     def _missing(self, version: _Version, handler: str) -> HandlerMissing:
         where = f"the class Default, or a function on_{handler}"
         return self._reports.missing(handler, in_order(version.handlers), where)
-
-
-def _decided(decisions: Decisions) -> Verdict:
-    """The decisions of a handler so far."""
-    return Verdict(
-        "ok",
-        decisions.ack_all,
-        decisions.retry_all,
-        decisions.retry_all_delay,
-        decisions.acks,
-        decisions.retries,
-    )
-
-
-def _decided_so_far(decisions: Decisions) -> Verdict:
-    """A copy of the decisions of a handler that still runs, which later calls do not change."""
-    return msgspec.structs.replace(
-        _decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
-    )

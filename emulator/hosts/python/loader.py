@@ -157,8 +157,10 @@ class WorkerScope(Scope):
         on_warning: Callable[[str], None],
         modules: WorkerModules,
         bus: Bus | None = None,
+        *,
+        has_request_signal: bool = False,
     ) -> None:
-        super().__init__(modules.worker, env, outbound, on_warning)
+        super().__init__(modules.worker, env, outbound, on_warning, has_request_signal=has_request_signal)
         self.modules = modules
         self.bus = bus
 

@@ -7,6 +7,8 @@ of a request as it was received, and passes on an answer that arrives in one pie
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -49,6 +51,10 @@ _HOP_BY_HOP: Final = frozenset(
 
 class ConnectionLostError(Exception):
     """The connection to workerd ended before the end of the answer."""
+
+
+class UploadBrokenError(Exception):
+    """The body of a request broke off before its end, because its sender has gone away."""
 
 
 class WorkerdAnswer:
@@ -175,14 +181,16 @@ class WorkerdClient:
     async def send_stream(
         self, head: bytes, source: AsyncIterator[bytes], *, chunked: bool, is_head: bool = False
     ) -> WorkerdAnswer:
-        """Like `send`, with a body that is streamed."""
+        """Like `send`, with a body that is streamed. Raises UploadBrokenError when that breaks off."""
         connection = await self._connect()
-        uploading = asyncio.ensure_future(connection.upload(source, chunked=chunked))
+        uploading = asyncio.ensure_future(connection.upload(head, source, chunked=chunked))
         connection.uploading = uploading
         try:
-            return await connection.exchange(head, is_head)
-        except BaseException:
+            return await connection.exchange(b"", is_head)
+        except BaseException as error:
             uploading.cancel()
+            if isinstance(error, ConnectionLostError) and connection.broken_by is not None:
+                raise UploadBrokenError from connection.broken_by
             raise
 
     def close(self) -> None:
@@ -253,12 +261,13 @@ class _Connection(asyncio.Protocol):
         self.has_read = False
         self.has_written = False
         self.uploading: asyncio.Future[None] | None = None
+        self.broken_by: Exception | None = None
+        """What the source of the body raised."""
         self._client = client
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._answered: asyncio.Future[WorkerdAnswer] | None = None
         self._stream: AnswerStream | None = None
-        self._writable: asyncio.Future[None] | None = None
         self._headers: RawHeaders = []
         self._chunks: list[bytes] = []
         self._is_head = False
@@ -269,7 +278,8 @@ class _Connection(asyncio.Protocol):
         self._paused = False
 
     async def exchange(self, data: bytes, is_head: bool) -> WorkerdAnswer:
-        """Send a request and return its answer. Cancelling this closes the connection."""
+        """Send a request and return its answer. Cancelling this closes the connection. Without `data`, the request is
+        sent by `upload`."""
         assert self._transport is not None
         self.has_read = self.has_written = False
         if self._lost or self._transport.is_closing():
@@ -279,7 +289,8 @@ class _Connection(asyncio.Protocol):
         self._is_head = is_head
         self._has_head = self._complete = self._reusable = False
         self.has_written = True
-        self._transport.write(data)
+        if data:
+            self._transport.write(data)
         try:
             return await answered
         except asyncio.CancelledError:
@@ -287,26 +298,35 @@ class _Connection(asyncio.Protocol):
                 self.abandon()
             raise
 
-    async def upload(self, source: AsyncIterator[bytes], *, chunked: bool) -> None:
-        """Stream a body. An error closes the connection."""
-        transport = self._transport
-        assert transport is not None
+    async def upload(self, head: bytes, source: AsyncIterator[bytes], *, chunked: bool) -> None:
+        """Send a request with a body that is streamed. An exception in its source closes the connection.
+
+        It is written past the transport, which would drop an answer that has come when it can write no more: workerd
+        answers and closes the connection when a worker does not read the body.
+        """
+        assert self._transport is not None
+        send, writing = self.loop.sock_sendall, _second_socket(self._transport)
+        try:
+            with suppress(OSError):
+                await send(writing, head)
+                while (piece := await self._next_piece(source)) is not None:
+                    await send(writing, b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                if chunked and self.broken_by is None:
+                    await send(writing, b"0\r\n\r\n")
+        finally:
+            writing.close()
+            await close_source(source)
+
+    async def _next_piece(self, source: AsyncIterator[bytes]) -> bytes | None:
+        """More of a body; None at its end, or when it has broken off, in which case the exchange is over."""
         try:
             async for chunk in source:
-                if self._writable is not None:
-                    await self._writable
-                if transport.is_closing():
-                    return
                 if chunk:
-                    piece = as_bytes(chunk)
-                    transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-            if chunked and not transport.is_closing():
-                transport.write(b"0\r\n\r\n")
-        except BaseException:
+                    return as_bytes(chunk)
+        except Exception as error:
+            self.broken_by = error
             self.abandon()
-            raise
-        finally:
-            await close_source(source)
+        return None
 
     def abandon(self) -> None:
         """End an exchange whose answer is not needed any more."""
@@ -342,7 +362,6 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         self._lost = True
         self._client.forget(self)
-        self._wake(self._writable)
         if self.uploading is not None:
             self.uploading.cancel()
         answered = self._answered
@@ -351,13 +370,6 @@ class _Connection(asyncio.Protocol):
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.end(lost=not self._complete)
-
-    def pause_writing(self) -> None:
-        self._writable = self.loop.create_future()
-
-    def resume_writing(self) -> None:
-        self._wake(self._writable)
-        self._writable = None
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -414,10 +426,12 @@ class _Connection(asyncio.Protocol):
         else:
             self.close()
 
-    @staticmethod
-    def _wake(waiting: asyncio.Future[None] | None) -> None:
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+
+def _second_socket(transport: asyncio.Transport) -> socket.socket:
+    """Another way to the connection of a transport, which does not know of it."""
+    second = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+    second.setblocking(False)
+    return second
 
 
 def request_head(method: str, url: str, headers: RawHeaders, *extra: tuple[bytes, bytes]) -> bytes:

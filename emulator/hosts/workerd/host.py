@@ -28,7 +28,7 @@ from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
 from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.bundle import read_source
-from emulator.hosts.workerd.client import ConnectionLostError, WorkerdAnswer
+from emulator.hosts.workerd.client import ConnectionLostError, UploadBrokenError, WorkerdAnswer
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import readable, simple_failure, thrown
@@ -39,7 +39,7 @@ from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
-from emulator.queues.message import Verdict
+from emulator.queues.message import Cause, Verdict
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
@@ -328,20 +328,28 @@ class WorkerdHost:
         version.begin(trigger)
         response: FetchResponse | None = None
         try:
-            answer = await send_request(version.fetches, request, version.cf_header)
-            response = await self._answered(version, trigger, answer)
+            response = await self._exchange(version, trigger)
             return response
-        except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, error), trigger) from error
+        except UploadBrokenError:
+            return _nobodys()
         except asyncio.CancelledError:
             if not waiting.was_left:
                 raise
             waiting.task.uncancel()
-            return response_of(WorkerdAnswer(499, [], b""), b"")
+            return _nobodys()
         finally:
             self._disconnects.end(waiting)
             if response is None or not response.is_streaming:
                 version.end(trigger)
+
+    async def _exchange(self, version: Version, trigger: FetchTrigger) -> FetchResponse:
+        """Hand a request to the worker, and return its answer. Raises HandlerError when there is none, and
+        UploadBrokenError."""
+        try:
+            answer = await send_request(version.fetches, trigger.request, version.cf_header)
+            return await self._answered(version, trigger, answer)
+        except ConnectionLostError as error:
+            raise self._failed(await self._lost(version, error), trigger) from error
 
     async def _answered(self, version: Version, trigger: FetchTrigger, answer: WorkerdAnswer) -> FetchResponse:
         """The response for the caller. Raises HandlerError if the answer reports a failure."""
@@ -371,7 +379,7 @@ class WorkerdHost:
         verdict = Verdict("exception")
         try:
             ended = await self._deliver(version, trigger, *batch_request(trigger.delivery))
-            verdict = ended.verdict()
+            verdict = self._with_causes(ended.verdict(), version, ended)
             failure = self._failure_of(version, ended)
         except HandlerError as error:
             failure = error.failure
@@ -452,6 +460,22 @@ class WorkerdHost:
             return simple_failure(f"the handler ended with the outcome {ended.outcome}")
         return thrown(ended.failure, version.source, self._root)
 
+    def _with_causes(self, verdict: Verdict, version: Version, ended: Ended) -> Verdict:
+        """`verdict` with the reasons for retries, as far as the worker has logged them."""
+        if not ended.causes and ended.retry_all_cause is None:
+            return verdict
+
+        def cause_of(described: Mapping[str, Any]) -> Cause:
+            failure = thrown(described, version.source, self._root)
+            return Cause(failure.summary, failure.text)
+
+        of_all = ended.retry_all_cause
+        return msgspec.structs.replace(
+            verdict,
+            causes={message_id: cause_of(described) for message_id, described in ended.causes.items()},
+            retry_all_cause=None if of_all is None else cause_of(of_all),
+        )
+
     def _failed(self, failure: Failure, trigger: Trigger[Any]) -> HandlerError:
         """Report that a handler failed. Returns the error to raise."""
         return self._reports.failed(failure, trigger.text, JavaScriptError(failure.text))
@@ -462,3 +486,8 @@ class WorkerdHost:
 
     def _missing(self, version: Version, handler: str) -> HandlerMissing:
         return self._reports.missing(handler, version.handlers, "the default export")
+
+
+def _nobodys() -> FetchResponse:
+    """The answer to a client that has gone away."""
+    return response_of(WorkerdAnswer(499, [], b""), b"")

@@ -2,7 +2,8 @@
 
 Two of the emulator's modules run inside workerd. `worker.js` wraps the user's module and runs its handlers;
 `delivery.js` receives everything from the emulator that is not a user's request. Both get their names from here when
-they are written.
+they are written. When a handler has raised, or asked for retries, `delivery.js` asks `worker.js` why: what the handler
+called with `key` raised, or null, and what was logged when it asked for the retries of messages, by their ids.
 
 | request | body | answer |
 | --- | --- | --- |
@@ -10,7 +11,7 @@ they are written.
 | `POST /scheduled` | `{"cron", "scheduledTime"}` | an `Ended` |
 | `GET /handlers` | | a list of the handlers that the worker has |
 | `GET /idle` | | 204, once no `waitUntil` work runs any more |
-| `GET /failure?KEY` | (from `delivery.js` to `worker.js`) | what the handler called with KEY raised, or null |
+| `POST /why` | (from `delivery.js` to `worker.js`) `{"key", "retried"}` | `{"failure", "causes", "retryAllCause"}` |
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ QUEUE_PATH: Final = "/queue"
 SCHEDULED_PATH: Final = "/scheduled"
 HANDLERS_PATH: Final = "/handlers"
 IDLE_PATH: Final = "/idle"
-FAILURE_PATH: Final = "/failure"
+WHY_PATH: Final = "/why"
 
 DESCRIPTION_HEADER: Final = "x-description-bytes"
 """A header of a batch: how many bytes of the body are its description."""
@@ -57,7 +58,7 @@ _NAMES: Final = {
         "scheduled": SCHEDULED_PATH,
         "handlers": HANDLERS_PATH,
         "idle": IDLE_PATH,
-        "failure": FAILURE_PATH,
+        "why": WHY_PATH,
     },
     "descriptionHeader": DESCRIPTION_HEADER,
     "failureHeader": FAILURE_HEADER,
@@ -156,7 +157,7 @@ class _Retry(msgspec.Struct, rename="camel", gc=False):
 
 class Ended(msgspec.Struct, rename="camel", gc=False):
     """How an invocation ended, as `delivery.js` reports it: workerd's outcome, a batch handler's decisions, and its
-    exception."""
+    exception. `causes` are errors that were logged when it asked for the retry of a message, by id."""
 
     outcome: str
     ack_all: bool = False
@@ -164,9 +165,11 @@ class Ended(msgspec.Struct, rename="camel", gc=False):
     explicit_acks: list[str] = []
     retry_messages: list[_Retry] = []
     failure: dict[str, Any] | None = None
+    causes: dict[str, dict[str, Any]] = {}
+    retry_all_cause: dict[str, Any] | None = None
 
     def verdict(self) -> Verdict:
-        """The result of the delivery, without a failure."""
+        """The result of the delivery, without a failure and without causes."""
         return Verdict(
             _OUTCOMES.get(self.outcome, "exception"),
             self.ack_all,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from emulator.hosts.workerd.client import WorkerdAnswer, WorkerdClient, request_head
+from emulator.hosts.workerd.client import UploadBrokenError, WorkerdAnswer, WorkerdClient, request_head
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, Request, find_header, read_all
 
 _incoming_cf: Final[dict[str, bytes]] = {}
@@ -26,7 +26,8 @@ def upgrade_head(request: IncomingRequest, cf_header: bytes) -> bytes:
 
 
 async def send_request(client: WorkerdClient, request: Request, cf_header: bytes) -> WorkerdAnswer:
-    """Send `request` to the worker, with `request.cf` in the header `cf_header`. Raises ConnectionLostError."""
+    """Send `request` to the worker, with `request.cf` in the header `cf_header`. Raises ConnectionLostError, and
+    UploadBrokenError when the client goes away before it has sent the whole body."""
     method = request.raw_method
     raw = request.raw_headers
     cf = (cf_header, _cf(request))
@@ -41,7 +42,10 @@ async def send_request(client: WorkerdClient, request: Request, cf_header: bytes
             extra = (cf,) if length is not None else (cf, (b"transfer-encoding", b"chunked"))
             head = request_head(method, request.url, raw, *extra)
             return await client.send_stream(head, body, chunked=length is None, is_head=is_head)
-        body = await read_all(body)
+        try:
+            body = await read_all(body)
+        except OSError as error:
+            raise UploadBrokenError from error
     extra = (cf,) if length is not None else (cf, (b"content-length", b"%d" % len(body)))
     return await client.send(request_head(method, request.url, raw, *extra), body, is_head=is_head)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from emulator.base.clock import Clock, Timer
 from emulator.queues.contract import Arbiter, Recipient
-from emulator.queues.memory.entry import look_at_all
+from emulator.queues.memory.entry import Entry, look_at_all
 from emulator.queues.memory.queue import Lease, MemoryQueue, Pulled, Settled
 from emulator.queues.message import LeasedMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
@@ -16,6 +16,9 @@ from emulator.queues.settings import ConsumerSettings
 Keep = Callable[[str, Settled, Settlement | None, float], None]
 """Records that messages have left a queue or wait again, and at what time, and adds the dead letters of the settlement
 to their queue. The settlement is None if messages left without one."""
+
+Note = Callable[[str, Sequence[Entry], float | None], None]
+"""Records that a delivery of messages of a queue begins at a time; None means that it did not happen after all."""
 
 _NEVER: Final = float("inf")
 
@@ -43,7 +46,8 @@ class MemorySubscription:
 class Driver:
     """A queue, and the subscription that its messages are delivered to; None if nothing consumes it here.
 
-    `arbiter` and `keep` are called when messages are settled. `running` has the deliveries under way, by batch id.
+    `arbiter` and `keep` are told what becomes of messages, and `note`, where messages are to survive the process, that
+    a delivery begins, before it does. `running` has the deliveries under way, by the id of their batch.
     """
 
     __slots__ = (
@@ -51,6 +55,7 @@ class Driver:
         "_awake",
         "_clock",
         "_keep",
+        "_note",
         "_timer",
         "_timer_at",
         "queue",
@@ -59,7 +64,7 @@ class Driver:
         "subscription",
     )
 
-    def __init__(self, queue: MemoryQueue, clock: Clock, arbiter: Arbiter, keep: Keep) -> None:
+    def __init__(self, queue: MemoryQueue, clock: Clock, arbiter: Arbiter, keep: Keep, note: Note | None) -> None:
         self.queue = queue
         self.subscription: MemorySubscription | None = None
         self.running: dict[int, tuple[asyncio.Task[None], Recipient]] = {}
@@ -67,6 +72,7 @@ class Driver:
         self._clock = clock
         self._arbiter = arbiter
         self._keep = keep
+        self._note = note
         self._awake = False
         self._timer: Timer | None = None
         self._timer_at = _NEVER
@@ -97,6 +103,12 @@ class Driver:
             leases = [each.look() for each in expired]
             self.settle_pulled(expired, leases, self._arbiter.lease_expired(self.queue.name, leases), now)
 
+    def give_up(self) -> None:
+        """Take note of the deliveries under way as of ones that did not happen: they were broken off."""
+        if self._note is not None:
+            for lease in self.queue.leases:
+                self._note(self.queue.name, lease.entries, None)
+
     def delete_expired(self, now: float) -> None:
         """Delete the messages that are older than the retention period."""
         expired = self.queue.advance(now)
@@ -125,6 +137,8 @@ class Driver:
         if subscription is not None:
             recipient = subscription.recipient
             while (lease_taken := queue.take_batch(now)) is not None:
+                if self._note is not None:
+                    self._note(queue.name, lease_taken.entries, now)
                 task = asyncio.get_running_loop().create_task(self._deliver(lease_taken, recipient))
                 self.running[lease_taken.batch.id] = (task, recipient)
         self._arm(now)
@@ -147,6 +161,8 @@ class Driver:
             return  # Its lease has expired, its queue was deleted or the engine closed: its decisions are too late.
         if settlement is None:
             self.queue.release(lease)
+            if self._note is not None:
+                self._note(self.queue.name, lease.entries, None)
         else:
             self._settle(lease, recipient, settlement, self._clock.now())
         self.wake()

@@ -21,8 +21,8 @@ LEASED: Final = 3
 
 class Entry(msgspec.Struct, gc=False):
     """A message, as `QueueMessage` describes it. `place` is its place in the queue (GONE to LEASED), `lease_id` the
-    last lease of a client, and `segment` the file of the journal that contains it. It cannot be part of a reference
-    cycle, so the garbage collector ignores it."""
+    last lease of a client, `segment` the file of the journal that contains it, and `begun_at` the time when a delivery
+    began that is in the journal, or 0. It cannot be part of a reference cycle, so the garbage collector ignores it."""
 
     id: str
     body: bytes
@@ -37,6 +37,7 @@ class Entry(msgspec.Struct, gc=False):
     place: int = GONE
     lease_id: str = ""
     segment: int = 0
+    begun_at: float = 0
 
 
 def look(entry: Entry) -> QueueMessage:

@@ -11,7 +11,8 @@ from emulator.wire.codec import ContentType
 
 class MessageRecord(msgspec.Struct, array_like=True, gc=False):
     """A message. `id` has 16 bytes. `enqueued_at` is None if it is the same as the timestamp, and `ready_at` if it is
-    the same as `enqueued_at`."""
+    the same as `enqueued_at`. `begun_at` is the time when a delivery began that is under way and not counted in
+    `attempts`, or 0."""
 
     id: bytes
     body: bytes
@@ -23,10 +24,11 @@ class MessageRecord(msgspec.Struct, array_like=True, gc=False):
     attempts: int = 0
     failures: tuple[Attempt, ...] = ()
     dead_letter: DeadLetter | None = None
+    begun_at: float = 0
 
 
 def record_of(entry: Entry) -> MessageRecord:
-    """The record of a message. A message in flight is recorded as waiting: the attempt does not count."""
+    """The record of a message. A message in flight is recorded as waiting, except for `begun_at`."""
     enqueued_at, ready_at = entry.enqueued_at, entry.ready_at
     return MessageRecord(
         bytes.fromhex(entry.id),
@@ -39,6 +41,7 @@ def record_of(entry: Entry) -> MessageRecord:
         entry.attempts if entry.place != LEASED else entry.attempts - 1,
         entry.failures,
         entry.dead_letter,
+        entry.begun_at,
     )
 
 
@@ -57,4 +60,5 @@ def restored(record: MessageRecord, *, segment: int = 0) -> Entry:
         record.failures,
         record.dead_letter,
         segment=segment,
+        begun_at=record.begun_at,
     )

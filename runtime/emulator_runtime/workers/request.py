@@ -17,6 +17,7 @@ from emulator_runtime.workers.headers import Headers, encode_headers
 if TYPE_CHECKING:
     from http.client import HTTPMessage
 
+    from emulator_runtime.js.abort import AbortSignal
     from emulator_runtime.workers.formdata import FormData
 
 _METHODS: dict[str, Any] = {method.value: method for method in HTTPMethod}
@@ -124,6 +125,14 @@ class Request(Body):
         return False
 
     @property
+    def abort_signal(self) -> AbortSignal:
+        """What `js_object.signal` is: of a request that a worker made, one that is never aborted. Not part of
+        production's interface."""
+        from emulator_runtime.js.abort import AbortSignal  # few workers ask
+
+        return AbortSignal()
+
+    @property
     def js_object(self) -> JsRequest:
         """The same request with JavaScript's interface."""
         return JsRequest.over(self)
@@ -156,7 +165,10 @@ class JsRequest(Request):
     """`js.Request`: a request with JavaScript's interface, created by `new` with options as a dict. Its headers can be
     changed."""
 
-    __slots__ = ()
+    __slots__ = ("original",)
+
+    original: Request
+    """The request that this is a view or a copy of; not set if worker code created this."""
 
     @classmethod
     def new(cls, input: Any, options: Any = None, **keywords: Any) -> Self:
@@ -170,7 +182,9 @@ class JsRequest(Request):
     @classmethod
     def over(cls, other: Request) -> Self:
         """`other` with JavaScript's interface; both share one body and one list of headers."""
-        return cls.made_of(other, other.body, other.raw_headers)
+        request = cls.made_of(other, other.body, other.raw_headers)
+        request.original = other
+        return request
 
     @property
     def method(self) -> str:  # type: ignore[override]
@@ -186,6 +200,17 @@ class JsRequest(Request):
         return self.body_used
 
     @property
+    def signal(self) -> AbortSignal:
+        """Aborted when the client of a request that came in has gone away, with the compatibility flag
+        `enable_request_signal`; otherwise never aborted."""
+        return self.abort_signal
+
+    @property
+    def abort_signal(self) -> AbortSignal:
+        original: Request | None = getattr(self, "original", None)
+        return super().abort_signal if original is None else original.abort_signal
+
+    @property
     def js_object(self) -> Self:
         return self
 
@@ -199,7 +224,9 @@ class JsRequest(Request):
         return await self.form_data()
 
     def clone(self) -> JsRequest:
-        return JsRequest.over(super().clone())
+        clone = JsRequest.over(super().clone())
+        clone.original = self
+        return clone
 
 
 def _handed_over(source: Request) -> bytes | ReadableStream | None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from emulator.hosts.workerd.client import AnswerStream, ConnectionLostError, WorkerdClient, request_head
+from emulator.hosts.workerd.client import (
+    AnswerStream,
+    ConnectionLostError,
+    UploadBrokenError,
+    WorkerdAnswer,
+    WorkerdClient,
+    request_head,
+)
 
 T = TypeVar("T")
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -266,6 +275,73 @@ def test_cancelling_a_request_closes_its_connection(tmp_path: Path) -> None:
         await closed.wait()
         with pytest.raises(asyncio.CancelledError):
             await sending
+
+    with_server(tmp_path, serve, test)
+
+
+def test_an_answer_that_came_before_the_upload_failed_is_given(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+
+        async def source() -> AsyncIterator[bytes]:
+            connection, _ = listener.accept()
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+            connection.close()
+            for _ in range(10):  # with the other end closed, before the client has had a chance to read
+                yield b"x" * 100_000
+
+        async def main() -> WorkerdAnswer:
+            return await WorkerdClient(tmp_path / "socket").send_stream(POST, source(), chunked=True)
+
+        answer = asyncio.run(main())
+    assert (answer.status, answer.body) == (401, b"no")
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_an_upload_arrives_as_it_was_given(tmp_path: Path, chunked: bool) -> None:
+    pieces = [b"one", b"", b"two" * 100_000]
+
+    async def source() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        if chunked:
+            assert await reader.readline() == b"3\r\n"
+            assert await reader.readexactly(5) == b"one\r\n"
+            assert await reader.readline() == b"493e0\r\n"
+            assert await reader.readexactly(300_007) == pieces[2] + b"\r\n0\r\n\r\n"
+        else:
+            assert await reader.readexactly(300_003) == pieces[0] + pieces[2]
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def test(client: WorkerdClient) -> None:
+        assert (await client.send_stream(POST, source(), chunked=chunked)).body == b"ok"
+
+    with_server(tmp_path, serve, test)
+
+
+def test_an_upload_that_breaks_off_is_told_apart_from_a_lost_connection(tmp_path: Path) -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise OSError("the client went away")
+
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        with suppress(ConnectionError):
+            await reader.read()
+        closed.set()
+
+    async def test(client: WorkerdClient) -> None:
+        with pytest.raises(UploadBrokenError) as raised:
+            await client.send_stream(POST, source(), chunked=True)
+        assert str(raised.value.__cause__) == "the client went away"
+        await closed.wait()
 
     with_server(tmp_path, serve, test)
 

@@ -6,17 +6,19 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator.base.coroutines import run_now
+from emulator.bindings.queue.config import Producer
 from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import NewMessage, QueueMessage
+from emulator.queues.settings import QueueSettings
 from emulator.wire.codec import ContentType, decode, encode
 from emulator_runtime.http import request_from_scope, send_response
 from emulator_runtime.workers.request import Request
@@ -35,12 +37,18 @@ async def text(host: WorkerdHost, path: str = "/", **options: Any) -> str:
 
 
 def server_request(
-    path: str = "/", *, method: str = "GET", headers: Any = (), body: bytes = b"", gone: asyncio.Event | None = None
+    path: str = "/",
+    *,
+    method: str = "GET",
+    headers: Any = (),
+    body: bytes = b"",
+    gone: asyncio.Event | None = None,
+    receive: Callable[[], Awaitable[dict[str, Any]]] | None = None,
 ) -> Request:
-    """A request as the server makes it. Its client goes away when `gone` is set."""
+    """A request as the server makes it. Its client goes away when `gone` is set; or `receive` gives all that comes."""
     received = False
 
-    async def receive() -> dict[str, Any]:
+    async def play() -> dict[str, Any]:
         nonlocal received
         if not received:
             received = True
@@ -58,7 +66,7 @@ def server_request(
         "headers": [(b"host", b"localhost:8787"), *headers],
         "http_version": "1.1",
     }
-    return request_from_scope(scope, receive)
+    return request_from_scope(scope, receive or play)
 
 
 async def sent(
@@ -221,6 +229,34 @@ def test_a_client_that_goes_away_cancels_the_handler(workers: Workers) -> None:
         gone.set()
         assert (await fetching).status == 499
         await workers.until_line("aborted")
+        assert host.calls_under_way == 0
+
+    workers.run(test)
+
+
+@pytest.mark.parametrize("length", [10_000, 1_000_000, None])
+def test_a_client_that_breaks_off_its_upload_is_no_failure(workers: Workers, length: int | None) -> None:
+    workers.add("""
+        export default {
+          async fetch(request) {
+            return new Response(String((await request.arrayBuffer()).byteLength));
+          },
+        };
+    """)  # fmt: skip
+    kind = (b"transfer-encoding", b"chunked") if length is None else (b"content-length", b"%d" % length)
+
+    async def receive() -> dict[str, Any]:
+        if not begun:
+            begun.append(True)
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+        return {"type": "http.disconnect"}
+
+    begun: list[bool] = []
+
+    async def test(host: WorkerdHost) -> None:
+        request = server_request(method="POST", headers=[kind], receive=receive)
+        assert (await fetch(host, request)).status == 499
+        assert workers.failed == []
         assert host.calls_under_way == 0
 
     workers.run(test)
@@ -675,9 +711,7 @@ def test_a_v8_message_from_javascript_arrives_in_python_as_the_value(workers: Wo
     workers.run(test)
 
 
-def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None:
-    from emulator.bindings.queue.config import Producer
-
+def test_delays_of_messages_batches_and_queues_hold(workers: Workers) -> None:
     workers.add("""
         export default {
           async fetch(request, env) {
@@ -687,9 +721,10 @@ def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None
             return new Response("ok");
           },
         };
-    """, producers=(Producer("QUEUE", "jobs", 9),))  # fmt: skip
+    """, producers=(Producer("QUEUE", "jobs"),))  # fmt: skip
 
     async def test(host: WorkerdHost) -> None:
+        await workers.session.queues.update_queue("jobs", QueueSettings(delivery_delay=9))
         await text(host)
         delays = {decode(m.body, "json"): round(m.ready_at - m.timestamp) for m in waiting(workers, "jobs")}
         assert delays == {1: 9, 2: 0, 3: 7, 4: 50}
@@ -705,6 +740,18 @@ def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None
         ("sendBatch([{ body: 1 }], { delaySeconds: -1 })", "(10202)"),
         ("sendBatch(Array(101).fill({ body: 1 }))", "(10206)"),
         ("send(undefined)", "TypeError: Message body cannot be undefined"),
+        ("send(() => 1)", "Error: Message body is nothing that JSON can say: a function or a symbol (10208)"),
+        ('send(Symbol("x"))', "(10208)"),
+        ("send({ toJSON() {} })", "(10208)"),
+        ("sendBatch([{ body: 1 }, { body: () => 1 }])", "(10208)"),
+        ("send(1n)", "TypeError: Do not know how to serialize a BigInt"),
+        (
+            "send(1, { delaySeconds: 2 ** 31 })",
+            "TypeError: Value out of range. Must be between -2147483648 and 2147483647",
+        ),
+        ('send(new ArrayBuffer(3), { contentType: "bytes" })', 'TypeError: Content Type "bytes" requires'),
+        ('sendBatch([{ body: "x", contentType: "TEXT" }])', "TypeError: Unsupported queue message content type: TEXT"),
+        ('send("x", { contentType: "TEXT" })', "accepted"),
         ('send(1, { contentType: "text" })', 'TypeError: Content Type "text" requires a value of type string'),
     ],
 )
@@ -718,6 +765,27 @@ def test_what_the_queue_refuses_is_thrown_with_its_code(workers: Workers, call: 
         }};
     """, **consumer())  # fmt: skip
     assert expected in workers.run(text)
+
+
+def test_a_delay_is_converted_to_whole_seconds(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          async fetch(request, env) {
+            for (const delaySeconds of [1.7, "5", " 0x10 ", true, -0.5, NaN, Infinity, "soon"]) {
+              await env.QUEUE.send(String(delaySeconds), { delaySeconds, contentType: "text" });
+            }
+            return new Response("ok");
+          },
+        };
+    """, **consumer(max_batch_timeout=60))  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        await text(host)
+        delays = {m.body: round(m.ready_at - m.timestamp) for m in waiting(workers, "jobs")}
+        positive = {b"1.7": 1, b"5": 5, b" 0x10 ": 16, b"true": 1}
+        assert delays == positive | dict.fromkeys((b"-0.5", b"NaN", b"Infinity", b"soon"), 0)
+
+    workers.run(test)
 
 
 def test_an_older_worker_is_told_the_cause_without_the_code(workers: Workers) -> None:

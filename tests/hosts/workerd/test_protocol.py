@@ -26,7 +26,7 @@ def test_nothing_is_left_to_be_filled_in(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_has_no_names_of_its_own_for_what_is_shared(name: str) -> None:
     source = (protocol._MODULES / name).read_text(encoding="utf-8")
-    for text in ("/queue", "/scheduled", "/handlers", "/idle", "/failure", "x-description", "x-emulator"):
+    for text in ("/queue", "/scheduled", "/handlers", "/idle", "/why", "x-description", "x-emulator"):
         assert not re.search(rf'["`\'/]{re.escape(text)}\b', source), text
 
 
