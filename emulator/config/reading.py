@@ -195,7 +195,7 @@ def _no_such_environment(findings: Findings, environment: str, existing: list[st
     if existing:
         findings.error(
             ("env",),
-            f"there is no environment {found(environment)}; there is {', '.join(existing)}",
+            f"there is no environment {found(environment)}; the environments are: {', '.join(existing)}",
             did_you_mean(environment, existing),
             at_key=True,
         )

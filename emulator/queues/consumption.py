@@ -112,8 +112,8 @@ class Settler:
 
 
 class Consumption:
-    """Delivers the batches of a queue to a worker by `deliver`. They are settled by the settings of the consumer that
-    the queue has by then; `settings` count where it has none any more."""
+    """Delivers the batches of a queue to a worker with `deliver`. They are settled by the settings of the consumer that
+    the queue has at that time, or by `settings` if it has no consumer any more."""
 
     def __init__(self, settler: Settler, queue: str, worker: str, settings: ConsumerSettings, deliver: Deliver) -> None:
         self.worker = worker
@@ -140,7 +140,7 @@ class Consumption:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # A consumer tells its failures in the verdict; this one broke.
+            # A consumer reports failures in its verdict; this one is broken.
             verdict = Verdict("exception", error=f"{type(error).__name__}: {error}")
         finally:
             del self._running[batch.id]

@@ -1,6 +1,6 @@
 """The rules for settling leased messages, which apply to every queue engine.
 
-For each message of a batch the first row that speaks of it decides whether it is acked:
+For each message of a batch, the first row that applies to it decides whether it is acked:
 
     | said by                                          | acked | again | its delay, the first that is given      |
     | ------------------------------------------------ | ----- | ----- | --------------------------------------- |
@@ -11,22 +11,22 @@ For each message of a batch the first row that speaks of it decides whether it i
     | the handler returned                             | yes   |       |                                         |
     | it threw, ran out of time, or the lease expired  |       | yes   | the consumer's                          |
 
-So an ack outlives a throw. Why a message is wanted again is told of the same row: by the call, as far as the host could
-see a reason for it, else by how the handler ended. The error of a handler says nothing about a message that had its own
-`retry()` by then. A message that is wanted again has failed once more, and then the first row that fits says
-where it goes:
+So an ack outlives a throw. The same row gives the reason of a retry: that of the call, if the host could see one, else
+how the handler ended. A handler's error is not the reason for a message that had its own `retry()`. A message that is
+retried has failed once more, and the first row that applies says where it goes:
 
     | it was delivered `1 + max_retries` times, and there is a dead letter queue   | dead: a letter in that queue |
     | it was delivered `1 + max_retries` times                                     | dropped                      |
     | it is older than the retention period                                        | expired: dropped             |
     | otherwise                                                                    | waits again, for its delay   |
 
-A delivery that the end of the process interrupts is never settled, and yet counts. So a message can come up that was
-delivered as often as it may be: it is spent, is not given to the handler again, and goes where the first two rows say.
+A delivery that is interrupted by the end of the process is never settled, but counts. So a message may be due that has
+already been delivered as often as allowed: it is spent, is not delivered to the handler again, and goes where the first
+two rows say.
 
-What was decided about messages of another batch means nothing. The runtime that worker code runs in sees to it that a
-message is not acked and retried at once, nor a batch: workerd does, and `emulator_runtime.workers.queue` by the same
-conditions. The manual (docs/queues.md) has the table of what follows from both; one suite runs it on every host.
+Decisions about messages of another batch have no effect. The runtime of worker code ensures that a message, or a batch,
+is not both acked and retried: workerd does, and `emulator_runtime.workers.queue` follows the same conditions.
+docs/queues.md has a table of the results; one test suite runs it on every host.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 
 
 def acks_all(verdict: Verdict) -> bool:
-    """Whether a whole batch is acked, whatever the terms: as it mostly is."""
+    """Whether a whole batch is acked, whatever the terms, which is the usual case."""
     return verdict.outcome == "ok" and not verdict.retry_all and not verdict.retry_messages
 
 
@@ -80,14 +80,14 @@ def settle(
 def parted(
     messages: Sequence[QueueMessage], consumer: ConsumerSettings
 ) -> tuple[Sequence[QueueMessage], Sequence[QueueMessage]]:
-    """The messages of a batch that the handler is given, and those that are spent: they had all their deliveries."""
+    """The messages of a batch that the handler gets, and those that are spent because they have no deliveries left."""
     most = consumer.max_retries + 1
     spent = [message for message in messages if message.attempts > most]
     return (messages, spent) if not spent else ([message for message in messages if message.attempts <= most], spent)
 
 
 def interrupted(number: int, at: float) -> Attempt:
-    """The attempt with this number, begun at `at`, which the end of the process interrupted."""
+    """The attempt with this number, which began at `at` and was interrupted by the end of the process."""
     return Attempt(number, at, "interrupted", INTERRUPTED)
 
 

@@ -77,9 +77,13 @@ def test_what_is_not_inherited_is_one_warning(tmp_path: Path) -> None:
 
 def test_an_environment_that_does_not_exist_is_an_error_with_those_that_do(tmp_path: Path) -> None:
     text = wrap('▶"env": {"staging": {}, "production": {}}')
-    expected = 'env: there is no environment "stagin"; there is staging, production\nDid you mean `staging`?'
+    expected = (
+        'env: there is no environment "stagin"; the environments are: staging, production\nDid you mean `staging`?'
+    )
     assert_errors(tmp_path, text, [expected], environment="stagin")
-    assert_errors(tmp_path, text, ['env: there is no environment "x"; there is staging, production'], environment="x")
+    assert_errors(
+        tmp_path, text, ['env: there is no environment "x"; the environments are: staging, production'], environment="x"
+    )
 
 
 def test_an_environment_of_a_file_that_has_none_is_an_error(tmp_path: Path) -> None:

@@ -2,16 +2,16 @@
 it at once.
 
 The engine writes before it acts: a message is in the journal when `send` returns, and a change of a queue when the call
-returns. A settlement has happened already and cannot be refused: where its record cannot be written (the disk is full),
-it goes out before the next one that can be, and until then the messages would come back after a crash, as at-least-once
-delivery allows. That a delivery begins is written before its handler runs, so that what was in flight when the process
-ended waits again after it as failed once more: the attempts of a message whose handler kills the process are used up
-like any other's. What clients have pulled is not written down; it waits again, and that attempt does not count.
+returns. A settlement has already happened and cannot be refused: if its record cannot be written (the disk is full), it
+is written before the next record that can be, and until then the messages would come back after a crash, as
+at-least-once delivery allows. The beginning of a delivery is written before its handler runs, so messages that were in
+flight when the process ended wait again with one more failure: a message whose handler kills the process uses up its
+attempts like any other. Pulls by clients are not written; the messages wait again, and that attempt does not count.
 
-The journal is a log of records (see `segments`). It is cleaned from its oldest segment on: what is still live of that
-is appended again, as it is by then, and the segment deleted. Only the oldest one ever goes, so that the record of a
-settlement is never deleted before the message that it settles. Cleaning is done in small steps, paid for by what is
-appended and settled; the log stays within twice the live messages and a little.
+The journal is a log of records (see `segments`). Cleaning begins with its oldest segment: live messages in it are
+appended again, in their present state, and the segment is deleted. Only the oldest segment is ever deleted, so the
+record of a settlement is never deleted before the message that it settles. Cleaning is done in small steps, in
+proportion to what is appended and settled; the log stays slightly below twice the size of the live messages.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ PIECE: Final = 100
 
 _WRITTEN_CREDIT: Final = 4
 _SETTLED_CREDIT: Final = 2
-"""How many bytes may be copied for each one that is appended, and for each one of a message that leaves. A log over its
-bound is at least half dead, so that as much is freed as is copied: with less than that it would grow beyond."""
+"""How many bytes may be copied for each byte that is appended, and for each byte of a message that leaves. A log that
+is too large is at least half dead, so copying frees at least as much as it adds; with less credit the log would grow
+further."""
 
 _ID_BYTES: Final = 16
 
@@ -88,7 +89,7 @@ class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
 
 
 class _Begun(msgspec.Struct, array_like=True, tag=5, gc=False):
-    """A delivery begins at `at`, of messages whose ids are 16 bytes each."""
+    """A delivery of messages begins at `at`. The ids have 16 bytes each."""
 
     queue: str
     ids: bytes
@@ -115,7 +116,8 @@ _decode: Final = msgspec.msgpack.Decoder(_Enqueued | _Settled | _Changed | _Dele
 
 
 class _Contents:
-    """What of a segment still lives: how many messages, and those that were put there, by queue, in pieces."""
+    """The live part of a segment: the number of messages, and lists of the messages that were written there, by
+    queue."""
 
     __slots__ = ("live", "pieces")
 
@@ -125,10 +127,10 @@ class _Contents:
 
 
 class Journal:
-    """The journal in a directory, which it locks. What an earlier run left is in `take_recovered`, and `reports` says
-    what of it was damaged. `on_trouble` is told when settlements cannot be written, and when they can be again.
+    """The journal in a directory, which it locks. `take_recovered` returns what an earlier run left, and `reports` says
+    what was damaged. `on_trouble` is called when settlements cannot be written, and when they can be again.
 
-    Raises EmulatorError when the directory is in use, cannot be used, or holds a journal of a newer emulator.
+    Raises EmulatorError if the directory is in use, cannot be used, or contains a journal from a newer emulator.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -196,8 +198,8 @@ class Journal:
         self._clean()
 
     def begun(self, queue: str, messages: Sequence[Entry], at: float) -> None:
-        """A delivery of messages is about to begin. Never raises: what cannot be written does not keep messages from
-        being delivered, and the attempt does not count should the process end now."""
+        """Write that a delivery of messages begins. Never raises: if it cannot be written, messages are delivered
+        anyway, and the attempt does not count if the process ends now."""
         try:
             self._append([_encode(_Begun(queue, _ids(messages), at))])
         except OSError:
@@ -206,7 +208,7 @@ class Journal:
             each.begun_at = at
 
     def given_back(self, queue: str, messages: Sequence[Entry]) -> None:
-        """A delivery of messages did not happen after all, or was broken off. Never raises."""
+        """Write that a delivery of messages did not happen after all, or was cancelled. Never raises."""
         self._note(_encode(_GivenBack(queue, _ids(messages))))
         for each in messages:
             each.begun_at = 0
@@ -293,7 +295,7 @@ class Journal:
             self.on_trouble(f"Acks and retries are saved in {self.directory} again, including the earlier ones")
 
     def _add(self, queue: str, messages: Sequence[Entry]) -> None:
-        """Count messages as living in the newest segment."""
+        """Count messages as live in the newest segment."""
         number = self._log.head.number
         contents = self._contents[number]
         weight = 0
@@ -317,8 +319,8 @@ class Journal:
         self._credit += _SETTLED_CREDIT * weight
 
     def _clean(self) -> None:
-        """Delete the oldest segments that nothing lives in, and, while the log is too large, copy what lives in the
-        oldest one, for as long as there is credit."""
+        """Delete the oldest segments without live messages and, while the log is too large and credit is left, copy the
+        live messages of the oldest one."""
         log = self._log
         while len(log.segments) > 1 and not self._unwritten_letters:
             contents = self._contents[log.segments[0].number]
@@ -334,7 +336,7 @@ class Journal:
                 else:
                     self._copy(contents)
             except OSError:
-                return  # the next one that is written tells, and this is tried again with it
+                return  # the next write reports the error, and tries this again
 
     def _copy(self, contents: _Contents) -> None:
         queue, messages = contents.pieces[0]
@@ -406,7 +408,7 @@ class _Replay:
                 self.messages.pop(record.queue, None)
 
     def interrupt(self) -> None:
-        """There are no more records: what was in flight has failed."""
+        """End of the records: deliveries that were in flight have failed."""
         for there in self.messages.values():
             for message in there.values():
                 _interrupt(message)
@@ -443,7 +445,7 @@ class _Replay:
 
 
 def _interrupt(message: Entry) -> None:
-    """Let a delivery that has begun, and of which nothing else is known, have failed."""
+    """Count a delivery that has begun and has no other record as failed."""
     if message.begun_at:
         message.attempts += 1
         message.failures += (interrupted(message.attempts, message.begun_at),)

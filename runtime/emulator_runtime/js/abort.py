@@ -1,4 +1,4 @@
-"""`AbortSignal`: how code is told that what it works for is not wanted any more, and the event that tells it."""
+"""`AbortSignal`, which tells code that its work is not needed any more, and the event for its listeners."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class AbortEvent:
 class AbortSignal:
     """Says whether something was aborted, which happens at most once. `reason` is an exception, or None before that.
 
-    Listeners are called in the order in which they were added, once each. A listener may be a coroutine function. What
-    one raises is handed to `on_error`, and the others are called all the same.
+    Listeners are called in the order in which they were added, once each. A listener may be a coroutine function. If
+    one raises an exception, `on_error` is called with it, and the other listeners are still called.
     """
 
     __slots__ = ("_listeners", "_on_error", "onabort", "reason")
@@ -87,5 +87,5 @@ class AbortSignal:
 
 
 def client_gone() -> JsException:
-    """The reason of a request whose client has gone away, as production gives it."""
+    """The reason in production for a request whose client has gone away."""
     return JsException("The client has disconnected", "AbortError")

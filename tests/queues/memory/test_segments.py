@@ -225,7 +225,7 @@ def test_a_deleted_segment_is_reported_with_its_number_and_once(directory: Path,
     five_segments(directory, killed=killed)[number - 1].unlink()
     payloads, reports = read(directory)
     assert len(payloads) == 12
-    assert reports == [f"segment {number} is missing from {directory}, with the messages that only they held"]
+    assert reports == [f"segment {number} is missing from {directory}; messages that were only there are lost"]
     assert read(directory) == (payloads, [])
 
 
@@ -234,7 +234,7 @@ def test_deleted_segments_are_reported_as_a_range(directory: Path) -> None:
     for path in paths[1:4]:
         path.unlink()
     _, reports = read(directory)
-    assert reports == [f"segments 2 to 4 are missing from {directory}, with the messages that only they held"]
+    assert reports == [f"segments 2 to 4 are missing from {directory}; messages that were only there are lost"]
 
 
 def test_all_segments_deleted_are_reported_and_numbering_goes_on(directory: Path) -> None:
@@ -242,7 +242,7 @@ def test_all_segments_deleted_are_reported_and_numbering_goes_on(directory: Path
         path.unlink()
     log = Log(directory)
     log.close()
-    assert log.reports == [f"segments 1 to 5 are missing from {directory}, with the messages that only they held"]
+    assert log.reports == [f"segments 1 to 5 are missing from {directory}; messages that were only there are lost"]
     assert log.head.number == 6
     assert read(directory) == ([], [])
 
