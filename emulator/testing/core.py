@@ -18,7 +18,7 @@ from emulator.base.bus import Bus, Notice
 from emulator.base.coroutines import run_now
 from emulator.base.errors import EmulatorError, WorkerLoadError
 from emulator.base.words import count
-from emulator.bindings.queue.records import (
+from emulator.bindings.queue.kit_values import (
     Delivery,
     Message,
     QueueResult,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count
-from emulator.bindings.queue.records import Delivery, QueueResult, at_time
+from emulator.bindings.queue.kit_values import Delivery, QueueResult, at_time
 from emulator.bindings.registry import KINDS
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from emulator.base.coroutines import run_now
 from emulator.bindings.kit import Accessor, Kit
-from emulator.bindings.queue.records import Delivery, Message, Metrics, at_time
+from emulator.bindings.queue.kit_values import Delivery, Message, Metrics, at_time
 from emulator.queues.message import NewMessage
 from emulator.wire.codec import ContentType, encode
 

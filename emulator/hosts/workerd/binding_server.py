@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.bindings.wiring import Answer, Answered, WireRequest, WireResponse, Wiring
-from emulator.hosts.workerd.connection import Connection, Headers
+from emulator.hosts.workerd.incoming_connection import Headers, IncomingConnection
 
 BINDING_HEADER: Final = "x-emulator-binding"
 """The header that identifies the binding of a request."""
@@ -32,7 +32,7 @@ class BindingServer:
         self._answers: dict[bytes, Answer] = {}
         self._of_worker: dict[str, list[bytes]] = {}
         self._listening: asyncio.Future[asyncio.Server] | None = None
-        self._connections: set[Connection] = set()
+        self._connections: set[IncomingConnection] = set()
         self._answering: set[asyncio.Task[None]] = set()
 
     async def connect(self, worker: str, wirings: Sequence[tuple[str, Wiring]], path: Path) -> None:
@@ -40,7 +40,7 @@ class BindingServer:
         socket `path`."""
         if self._listening is None:
             loop = asyncio.get_running_loop()
-            listen = loop.create_unix_server(lambda: Connection(self._requested, self._connections), str(path))
+            listen = loop.create_unix_server(lambda: IncomingConnection(self._requested, self._connections), str(path))
             self._listening = asyncio.ensure_future(listen)
         self._forget(worker)
         answers = {
@@ -72,7 +72,7 @@ class BindingServer:
         for key in self._of_worker.get(worker, ()):
             del self._answers[key]
 
-    def _requested(self, connection: Connection, url: str, headers: Headers, body: bytes) -> None:
+    def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes) -> None:
         by_name = {name.lower(): value for name, value in headers}
         key = by_name.get(_HEADER, b"")
         answer = self._answers.get(key)
@@ -91,7 +91,7 @@ class BindingServer:
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _finish(self, connection: Connection, key: bytes, response: Awaitable[WireResponse]) -> None:
+    async def _finish(self, connection: IncomingConnection, key: bytes, response: Awaitable[WireResponse]) -> None:
         try:
             answered = await response
         except Exception as error:

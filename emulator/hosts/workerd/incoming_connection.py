@@ -9,19 +9,19 @@ from typing import cast
 import httptools
 
 Headers = list[tuple[bytes, bytes]]
-"""As they came."""
+"""The names and values of headers, unchanged."""
 
-Requested = Callable[["Connection", str, Headers, bytes], None]
+Requested = Callable[["IncomingConnection", str, Headers, bytes], None]
 
 
-class Connection(asyncio.Protocol):
+class IncomingConnection(asyncio.Protocol):
     """Calls `requested` with itself, the URL, the headers and the body of every request; the answer is written to
     `transport`. `connections` contains the open ones. The methods without a docstring are called by asyncio and
     httptools."""
 
     transport: asyncio.Transport
 
-    def __init__(self, requested: Requested, connections: set[Connection]) -> None:
+    def __init__(self, requested: Requested, connections: set[IncomingConnection]) -> None:
         self._requested = requested
         self._connections = connections
         self.parser = httptools.HttpRequestParser(self)
