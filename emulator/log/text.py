@@ -2,18 +2,23 @@
 
 Each method of `TextLines` takes one record and returns its lines, line ends included; `table` says which method belongs
 to which event. Nothing here writes; `terminal` does.
+
+Much of what a record says comes from outside: a cron and a path from whoever sends a request, a name from a file. None
+of it may steer the terminal or look like another line, so each text in a record is `clean` before a line has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.base.bus import Level
 from emulator.base.failure import Failure, Frame
-from emulator.base.words import clean, count, cut_middle, duration, shown_path
+from emulator.base.words import clean, clean_lines, count, cut_middle, duration, shown_path
 from emulator.log.style import Style
 from emulator.log.summary import describe
 
@@ -39,6 +44,16 @@ _OUTCOMES: Final = {
 }
 
 
+_STEERING: Final = re.compile(
+    r"(?P<color>\x1b\[[0-9;:]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+"""Characters that control a terminal: colours, and those that move the cursor, end a line or change the direction of
+text."""
+
+_LONG_TEXTS: Final = frozenset({"text", "failure", "workers"})
+"""The keys of a record whose values are cleaned where they are written."""
+
+
 def one_line(text: str) -> str:
     """`text` with its control characters escaped, in at most `MAX_PATH` characters."""
     return cut_middle(clean(text), MAX_PATH)
@@ -50,6 +65,45 @@ def first_ids(ids: Sequence[str]) -> str:
     if len(ids) > _MAX_IDS:
         shown.append(f"{len(ids) - _MAX_IDS:,} more")
     return ", ".join(shown)
+
+
+def printed(text: str) -> str:
+    """Text that worker code has printed, unchanged except for characters that control the terminal, which are escaped.
+    Colours and lines stay."""
+    if text.isprintable():
+        return text
+    lines = text.replace("\r\n", "\n").removesuffix("\r")
+    shown = _STEERING.sub(lambda match: match["color"] or clean(match[0]), lines)
+    _, color, last = shown.rpartition("\x1b[")
+    return f"{shown}\x1b[0m" if color and not last.startswith(("0m", "m")) else shown
+
+
+def _cleaned(value: Any) -> Any:
+    """`value` of a record with every text in it `clean`."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(each) for each in value]
+    if isinstance(value, dict):
+        return {key: each if key in _LONG_TEXTS else _cleaned(each) for key, each in value.items()}
+    return value
+
+
+def _of_clean_record(write: Callable[[TextLines, Record], str]) -> Callable[[TextLines, Record], str]:
+    """Call `write` with a record that has no characters that control the terminal."""
+
+    @wraps(write)
+    def write_clean(lines: TextLines, record: Record) -> str:
+        target = record.details.get("dead_letter_queue", "")
+        if not target.isprintable():
+            record = record._replace(details={**record.details, "dead_letter_queue": clean(target)})
+        for key, value in record.fields.items():
+            kind = type(value)
+            if kind is list or (kind is str and not value.isprintable() and key not in _LONG_TEXTS):
+                return write(lines, record._replace(fields=_cleaned(record.fields)))
+        return write(lines, record)
+
+    return write_clean
 
 
 class TextLines:
@@ -67,8 +121,9 @@ class TextLines:
 
     def name_workers(self, names: Sequence[str]) -> None:
         """Name the workers that run: if there are several, each line says which worker it is about."""
-        self._suffixes = {name: " " + self._style.dim(name) for name in names} if len(names) > 1 else {}
+        self._suffixes = {name: " " + self._style.dim(clean(name)) for name in names} if len(names) > 1 else {}
 
+    @_of_clean_record
     def ready(self, record: Record) -> str:
         """The workers, if the record has them, and the address, which is always shown."""
         style, url, workers = self._style, record.fields["url"], record.fields["workers"]
@@ -105,6 +160,7 @@ class TextLines:
         made = self._statuses[status] = colors.get(status // 100, str)(f"{status} {phrase}".rstrip())
         return made
 
+    @_of_clean_record
     def batch(self, record: Record) -> str:
         style, fields, details = self._style, record.fields, record.details
         acked, size = fields["acked"], fields["size"]
@@ -125,23 +181,27 @@ class TextLines:
         line = f"QUEUE {fields['queue']} {color(', '.join(parts))} {self._took(fields)}{self._suffix(fields)}\n"
         return line + "".join(f"  {each}\n" for each in reason_lines(record, "retried")) if fields["reasons"] else line
 
+    @_of_clean_record
     def forwarded(self, record: Record) -> str:
         fields = record.fields
         size = len(fields["messages"])
         return f"QUEUE {fields['queue']} {size}/{size} forwarded {self._took(fields)}\n"
 
+    @_of_clean_record
     def sent(self, record: Record) -> str:
         fields = record.fields
         ids = fields["messages"]
         text = f"SENT {count(len(ids), 'message')} to {fields['queue']} by {fields['source']} ({first_ids(ids)})"
         return self._style.dim(text) + "\n"
 
+    @_of_clean_record
     def dead_lettered(self, record: Record) -> str:
         queue, to = record.fields["queue"], record.fields["to"]
         return "".join(
             self._warning(f"{queue} moved {what} to {to}{why}") for what, why in _by_reason(record.fields["messages"])
         )
 
+    @_of_clean_record
     def dropped(self, record: Record) -> str:
         queue, reason, messages = (record.fields[key] for key in ("queue", "reason", "messages"))
         if reason == "purged":
@@ -154,45 +214,51 @@ class TextLines:
             for what, why in _by_reason(messages)
         )
 
+    @_of_clean_record
     def scheduled(self, record: Record) -> str:
         style, fields = self._style, record.fields
-        outcome = style.green("ok") if fields["outcome"] == "ok" else style.red(clean(fields["outcome"]))
-        return f"SCHEDULED {fields['cron']} {outcome} {self._took(fields)}{self._suffix(fields)}\n"
+        outcome = style.green("ok") if fields["outcome"] == "ok" else style.red(fields["outcome"])
+        return f"SCHEDULED {one_line(fields['cron'])} {outcome} {self._took(fields)}{self._suffix(fields)}\n"
 
+    @_of_clean_record
     def failure(self, record: Record) -> str:
         fields = record.fields
         whose = f" ({fields['worker']})" if self._suffixes else ""
         return self._failure(f"Error in {one_line(fields['trigger'])}{whose}:", fields["failure"])
 
+    @_of_clean_record
     def reload(self, record: Record) -> str:
         style, fields = self._style, record.fields
         if fields["failure"] is not None:
             head = f"Error: {fields['worker']} failed to load; its messages are held until it does:"
             return self._failure(head, fields["failure"])
-        names = [clean(file) for file in fields["files"]]
+        names = fields["files"]
         if len(names) > _MAX_FILES:
             names = [*names[: _MAX_FILES - 1], f"{len(names) - _MAX_FILES + 1} more"]
         files = f" {style.dim('(' + ', '.join(names) + ')')}" if names else ""
         return f"{style.cyan('Reloaded')} {fields['worker']} in {duration(fields['duration_ms'] / 1000)}{files}\n"
 
+    @_of_clean_record
     def configuration(self, record: Record) -> str:
-        head = f"{self._style.cyan('Configuration')} {clean(self._name(record.fields['file']))}:"
+        head = f"{self._style.cyan('Configuration')} {self._name(record.fields['file'])}:"
         changes = record.fields["changes"]
         if len(changes) == 1:
             return f"{head} {changes[0]}\n"
         return f"{head}\n" + "".join(f"  {change}\n" for change in changes)
 
+    @_of_clean_record
     def output(self, record: Record) -> str:
         fields = record.fields
         whence = f"{fields['worker']} {one_line(fields['trigger'])}" if fields["trigger"] else fields["worker"]
         prefix = f"{self._style.dim(f'[{whence}]')} "
         if fields["logger"]:
             prefix += f"{self._level(record.level)} {fields['logger']}: "
-        text = fields["text"].replace("\n", "\n  ")
+        text = printed(fields["text"]).replace("\n", "\n  ")
         return f"{prefix}{text}\n"
 
+    @_of_clean_record
     def notice(self, record: Record) -> str:
-        worker, text = record.fields["worker"], record.fields["text"]
+        worker, text = record.fields["worker"], clean_lines(record.fields["text"])
         text = (f"{worker}: {text}" if worker else text).replace("\n", "\n  ")
         return {"warning": self._warning, "error": self._error}.get(record.level, "{}\n".format)(text)
 
@@ -213,19 +279,19 @@ class TextLines:
         return f"{self._style.red('Error:')} {text}\n"
 
     def _name(self, file: str) -> str:
-        return shown_path(file, self._directory)
+        return clean(shown_path(file, self._directory))
 
     def _failure(self, head: str, failure: Failure) -> str:
         """The message, the user's own frames from the innermost outwards, and where in a library it was raised."""
         style = self._style
-        summary = "\n".join(map(clean, failure.summary.splitlines())).replace("\n", "\n    ")
+        summary = clean_lines("\n".join(failure.summary.splitlines())).replace("\n", "\n    ")
         lines = [f"{style.red(head)} {style.bold(summary)}"]
         if failure == self._last_failure:
             lines.append(style.dim(f"  as above, at {self._name(failure.location)}"))
             return "\n".join(lines) + "\n"
         self._last_failure = failure
         if failure.verbatim:
-            said = (f"  {clean(line)}".rstrip() for line in failure.text.splitlines())
+            said = (f"  {clean_lines(line)}".rstrip() for line in failure.text.splitlines())
             return "\n".join([style.red(head), *said]) + "\n"
         own = [frame for frame in reversed(failure.frames) if frame.is_user]
         library = [frame for frame in reversed(failure.frames) if not frame.is_user]
@@ -238,13 +304,13 @@ class TextLines:
             lines.append(style.dim(f"  raised in {self._name(library[0].file)}:{library[0].line}"))
         lines += [style.dim(f"  because of {clean(cause)}") for cause in _causes(failure.text)]
         if self._whole_tracebacks:
-            lines += [style.dim(f"  | {line}") for line in failure.text.splitlines()]
+            lines += [style.dim(f"  | {clean_lines(line)}") for line in failure.text.splitlines()]
         return "\n".join(lines) + "\n"
 
     def _frame(self, frame: Frame) -> list[str]:
         place = self._style.cyan(f"{self._name(frame.file)}:{frame.line}")
-        head = f"  {place} in {frame.function}"
-        return [head, f"    {frame.code}"] if frame.code else [head]
+        head = f"  {place} in {clean(frame.function)}"
+        return [head, f"    {clean(frame.code.expandtabs(4))}"] if frame.code else [head]
 
 
 def _delays(delays: Sequence[int]) -> str:
@@ -266,7 +332,7 @@ def _by_reason(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     for message in messages:
         groups.setdefault((message["attempts"], message["error"]), []).append(message)
     return [
-        (_counted_with_ids(group), f" after {count(attempts, 'attempt')}" + (f": {clean(error)}" if error else ""))
+        (_counted_with_ids(group), f" after {count(attempts, 'attempt')}" + (f": {error}" if error else ""))
         for (attempts, error), group in groups.items()
     ]
 

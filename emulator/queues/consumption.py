@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from emulator.base.bus import Bus
 from emulator.base.clock import Clock
+from emulator.base.failure import Failure
 from emulator.queues.declarations import QueueState
 from emulator.queues.events import (
     BatchDelivered,
@@ -141,7 +142,7 @@ class Consumption:
             if task is not None and task.cancelling():
                 raise
             # A consumer reports failures in its verdict; this one is broken.
-            verdict = Verdict("exception", error=f"{type(error).__name__}: {error}")
+            verdict = Verdict("exception", error=Failure.from_exception(error).summary)
         finally:
             del self._running[batch.id]
         if verdict is None or not self._settler.has_queue(self._queue):

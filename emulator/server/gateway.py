@@ -12,6 +12,7 @@ from emulator.base.bus import Bus
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import FetchTrigger
 from emulator.server.events import RequestFinished
+from emulator.server.hostname import is_within_this_machine
 from emulator_runtime.hosting import FetchResponse, Response, request_from_scope, send_response
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Gateway:
             response: FetchResponse = await self.host.invoke("", FetchTrigger(request))
         except (HandlerError, NotLoaded, HandlerMissing) as error:
             raised = error.__cause__ if isinstance(error, HandlerError) else None
-            response = _explain(request, error)
+            response = _explain(scope, request, error)
         if raised is not None and self._raise_errors:
             raise raised  # here, as raising it where it was caught would change its own cause and context
         status = response.status
@@ -81,11 +82,13 @@ class Gateway:
         self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
 
 
-def _explain(request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
-    """The answer to a request that the worker did not answer."""
+def _explain(scope: Scope, request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
+    """The answer to a request that the worker did not answer. Code is only shown on this machine."""
     if isinstance(error, HandlerMissing):
         return Response(f"{error}\n", status=500)
     heading = "The worker's code failed to load" if isinstance(error, NotLoaded) else "The worker raised an exception"
+    if not is_within_this_machine(scope):
+        return Response(f"{heading}\n\n{error.failure.summary}\n", status=500)
     return _failure_answer(request, error.failure, heading)
 
 

@@ -144,7 +144,7 @@ class Core:
             Gateway(host, self.bus, raise_errors=settings.raise_errors, timer=self.loop.time)
             for host in self.session.hosts
         ]
-        self.app = App(gateways, self._make_control, "localhost")
+        self.app = App(gateways, self._make_control)
 
     @property
     def session(self) -> Session:

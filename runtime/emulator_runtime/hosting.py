@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from emulator_runtime.invocation import Context, Invocation, Scope, current
     from emulator_runtime.raw_headers import RawHeaders, find_header
     from emulator_runtime.streams import ReadableStream, as_bytes, close_source, read_all
+    from emulator_runtime.text import well_formed
     from emulator_runtime.values import AttributeDict, to_attribute_dict
     from emulator_runtime.workers.entrypoints import WorkerEntrypoint
     from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
@@ -54,6 +55,7 @@ __all__ = [
     "send_response",
     "to_attribute_dict",
     "to_int32",
+    "well_formed",
 ]
 
 _HOMES: Final = {
@@ -64,6 +66,7 @@ _HOMES: Final = {
     "invocation": ("Context", "Invocation", "Scope", "current"),
     "raw_headers": ("RawHeaders", "find_header"),
     "streams": ("ReadableStream", "as_bytes", "close_source", "read_all"),
+    "text": ("well_formed",),
     "values": ("AttributeDict", "to_attribute_dict"),
     "workers.entrypoints": ("WorkerEntrypoint",),
     "workers.queue": ("BatchMetrics", "Decisions", "Message", "MessageBatch"),

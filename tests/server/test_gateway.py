@@ -23,7 +23,15 @@ FAILURE = Failure("ValueError", "no", (), "Traceback (most recent call last):\nV
 class Exchange:
     """One request to a worker whose `fetch` handler is given, and what was sent and published for it."""
 
-    def __init__(self, fetch: Fetch, *, accept: str = "*/*", method: str = "GET", raise_errors: bool = False) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        *,
+        accept: str = "*/*",
+        method: str = "GET",
+        client: str = "127.0.0.1",
+        raise_errors: bool = False,
+    ) -> None:
         bus = Bus()
         self.finished: list[RequestFinished] = []
         bus.subscribe(RequestFinished, self.finished.append)
@@ -36,6 +44,7 @@ class Exchange:
         self.gateway = Gateway(cast("Any", host), bus, raise_errors=raise_errors, timer=lambda: 0.0)
         headers = [(b"host", b"localhost"), (b"accept", accept.encode())]
         self.scope = {"type": "http", "method": method, "path": "/a", "query_string": b"", "headers": headers}
+        self.scope["client"] = (client, 50_000)
         self._has_sent_body = False
 
     async def run(self) -> None:
@@ -115,6 +124,12 @@ async def test_a_failure_is_text_for_programs_and_a_page_for_browsers(error: Exc
     await page.run()
     assert (page.status, page.content_type) == (500, b"text/html;charset=UTF-8")
     assert b"ValueError" in page.body
+
+
+async def test_another_machine_gets_the_error_without_code() -> None:
+    exchange = Exchange(raising(HandlerError(FAILURE)), accept="text/html", client="192.0.2.7")
+    await exchange.run()
+    assert (exchange.status, exchange.body) == (500, b"The worker raised an exception\n\nValueError: no\n")
 
 
 async def test_a_test_gets_the_exception_of_its_worker() -> None:

@@ -7,6 +7,11 @@ exception is raised inside the handler. Time in `time.sleep` or at a debugger's 
 On the main thread the exception comes from a signal handler, which Python runs between two instructions of the main
 thread; so it can check that worker code is running, and never interrupts anything else. If the loop runs on another
 thread, Python can only be asked to raise the exception there soon.
+
+Code written in C may hold Python's lock, and then the thread does not run either: `re`, or arithmetic with large
+integers. For that the system sends the same signal for every so much CPU time that the process uses. Such code looks
+for signals now and then, so that the handler asks the loop for a sign of life as well, and reports and raises as the
+thread does. What does not even look for signals can be neither seen nor stopped before it ends.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import threading
 import time
 from _thread import interrupt_main
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -29,8 +35,8 @@ from emulator.hosts.python.loader import WorkerModules, modules_of
 from emulator.hosts.python.output import at_prompt
 
 Report = Callable[[str, str], None]
-"""Called with a sentence and the name of the worker that it is about, on the watchdog's own thread, because the event
-loop is busy at that moment."""
+"""Called with a sentence and the name of the worker that it is about: on the watchdog's own thread, because the event
+loop is busy, or in the middle of the worker code that blocks it."""
 
 _SIGNAL: Final = signal.SIGVTALRM if hasattr(signal, "SIGVTALRM") else signal.SIGINT
 _POLL_SECONDS: Final = 0.02
@@ -52,6 +58,11 @@ class Watchdog:
         self._reported: set[tuple[str, str, int]] = set()
         self._thread: threading.Thread | None = None
         self._watched = 0
+        self._asked_by_signal: tuple[float, float] | None = None
+        """When the signal handler asked the loop for a sign of life and did not get it yet: in real time, and in CPU
+        seconds of the thread."""
+        self._is_over_limit = False
+        self._cpu_seconds: Callable[[], float] = time.process_time
         self._previous_handler: Any = None
         self._uses_signal = False
 
@@ -61,6 +72,9 @@ class Watchdog:
         self._uses_signal = threading.current_thread() is threading.main_thread() and _SIGNAL != signal.SIGINT
         if self._uses_signal:
             self._previous_handler = signal.signal(_SIGNAL, self._interrupted)
+            signal.siginterrupt(_SIGNAL, False)
+            signal.setitimer(signal.ITIMER_VIRTUAL, self._blocked_after / 4, self._blocked_after / 4)
+        self._cpu_seconds = _cpu_clock(self._watched)
         self._stopped.clear()
         self._thread = threading.Thread(target=self._watch, name="emulator-watchdog", daemon=True)
         self._thread.start()
@@ -74,13 +88,14 @@ class Watchdog:
         self._thread.join()
         self._thread = None
         if self._uses_signal:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             signal.signal(_SIGNAL, self._previous_handler)
 
     def _watch(self) -> None:
-        cpu_seconds = _cpu_clock(self._watched)
         while not self._stopped.wait(self._blocked_after / 4):
             self._alive.clear()
-            asked, cpu = time.monotonic(), cpu_seconds()
+            self._is_over_limit = False
+            asked, cpu = time.monotonic(), self._cpu_seconds()
             try:
                 self._loop.call_soon_threadsafe(self._alive.set)
             except RuntimeError:  # the loop is closed
@@ -92,7 +107,7 @@ class Watchdog:
                 frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - the documented name
                 if not has_reported and time.monotonic() - asked >= self._blocked_after:
                     has_reported = self._report_blocked(frame)
-                self._check_limit(frame, cpu_seconds() - cpu)
+                self._check_limit(frame, self._cpu_seconds() - cpu)
                 del frame
 
     def _report_blocked(self, frame: FrameType | None) -> bool:
@@ -119,6 +134,7 @@ class Watchdog:
         if modules is None or cpu_seconds * 1000 < modules.cpu_ms:
             return
         if self._uses_signal:
+            self._is_over_limit = True
             interrupt_main(_SIGNAL)
         else:
             self._raise_soon()
@@ -127,8 +143,23 @@ class Watchdog:
         """The signal handler. If the signal comes at a bad moment, the watchdog sends another while the loop is
         stuck."""
         modules = _interruptible(frame)
-        if modules is not None and not self._alive.is_set():
+        if self._is_over_limit and not self._alive.is_set() and modules is not None:
             raise _limit_exceeded(modules)
+        if self._asked_by_signal is None:
+            self._asked_by_signal = time.monotonic(), self._cpu_seconds()
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._answered_signal)
+            return
+        if modules is None:
+            return
+        asked, cpu = self._asked_by_signal
+        if time.monotonic() - asked >= self._blocked_after:
+            self._report_blocked(frame)
+        if (self._cpu_seconds() - cpu) * 1000 >= modules.cpu_ms:
+            raise _limit_exceeded(modules)
+
+    def _answered_signal(self) -> None:
+        self._asked_by_signal = None
 
     def _raise_soon(self) -> None:
         """Raise in the watched thread at its next instruction, and take it back if worker code has ended meanwhile."""

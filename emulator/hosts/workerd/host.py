@@ -8,7 +8,6 @@ again, with growing pauses if that happens repeatedly; new invocations wait for 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -40,6 +39,7 @@ from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
 from emulator.queues.message import Cause, Verdict
+from emulator.wire.texts import read_json
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ class WorkerdHost:
         """The response for the caller. Raises HandlerError if the answer reports a failure."""
         if answer.status == 500:
             if find_header(answer.headers, _FAILURE_HEADER) == version.token.encode():
-                raise self._failed(thrown(json.loads(await answer.read()), version.source, self._root), trigger)
+                raise self._failed(thrown(read_json(await answer.read()), version.source, self._root), trigger)
             if await is_refusal(answer):
                 failure = self._uncaught(version) or simple_failure("workerd could not run the handler")
                 raise self._failed(failure, trigger)
@@ -419,7 +419,7 @@ class WorkerdHost:
         """Handle a line that the process wrote: from worker code, workerd, or the emulator's main module."""
         text = str(record.get("message", ""))
         if text.startswith(version.token):
-            described = msgspec.json.decode(text.removeprefix(version.token))
+            described = read_json(text.removeprefix(version.token))
             self._bus.publish(
                 HandlerFailed(self.config.name, described["trigger"], thrown(described, version.source, self._root))
             )

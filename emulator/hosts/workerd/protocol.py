@@ -26,6 +26,8 @@ from emulator.hosts.triggers import HANDLERS, ScheduledTrigger
 from emulator.queues.message import Outcome, QueueMessage, Verdict, WorkerDelivery
 from emulator.wire.codec import decode
 from emulator.wire.structured_clone import is_serialized, serialize
+from emulator.wire.texts import read_json
+from emulator_runtime.hosting import well_formed
 
 QUEUE_PATH: Final = "/queue"
 SCHEDULED_PATH: Final = "/scheduled"
@@ -106,7 +108,7 @@ def batch_request(delivery: WorkerDelivery) -> tuple[bytes, bytes]:
 
 def scheduled_request(trigger: ScheduledTrigger) -> tuple[bytes, bytes]:
     """The head and the body of the request that runs the `scheduled` handler."""
-    body = _encode({"cron": trigger.cron, "scheduledTime": trigger.scheduled_time_ms})
+    body = _encode({"cron": well_formed(trigger.cron), "scheduledTime": trigger.scheduled_time_ms})
     return _post_head(SCHEDULED_PATH, len(body)), body
 
 
@@ -180,4 +182,16 @@ class Ended(msgspec.Struct, rename="camel", gc=False):
         )
 
 
-read_ended: Final = msgspec.json.Decoder(Ended).decode
+_read_ended: Final = msgspec.json.Decoder(Ended).decode
+
+
+def read_ended(content: bytes) -> Ended:
+    """How an invocation ended. Decisions are kept even if the exception cannot be read. Raises ValueError if `content`
+    is not a report."""
+    try:
+        return _read_ended(content)
+    except msgspec.DecodeError:
+        told = read_json(content)
+        if isinstance(told, dict) and not isinstance(told.get("failure"), dict):
+            told = {**told, "failure": None}
+        return msgspec.convert(told, Ended)

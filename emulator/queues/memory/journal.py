@@ -34,6 +34,7 @@ from emulator.queues.memory.records import MessageRecord, record_of, restored
 from emulator.queues.memory.segments import Log, Segment
 from emulator.queues.message import Attempt
 from emulator.queues.settlement import interrupted
+from emulator.wire.texts import pack
 
 SEGMENT_BYTES: Final = 4_000_000
 """In bytes. A segment that has grown to this size gets a successor."""
@@ -111,7 +112,6 @@ class _Deleted(msgspec.Struct, array_like=True, tag=4, gc=False):
     queue: str
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Enqueued | _Settled | _Changed | _Deleted | _Begun | _GivenBack).decode
 
 
@@ -174,7 +174,7 @@ class Journal:
 
     def enqueued(self, queue: str, messages: Sequence[Entry]) -> None:
         """Write that messages enter a queue. Raises QueueError, and writes none, if that is not possible."""
-        self._write([_encode(_Enqueued(queue, [*map(record_of, messages)]))])
+        self._write([pack(_Enqueued(queue, [*map(record_of, messages)]))])
         self._add(queue, messages)
         self._clean()
 
@@ -189,7 +189,7 @@ class Journal:
         """Write that messages have left a queue or wait there again, and that the letters of those that left enter
         `target`. Never raises."""
         again = [_Retried(_raw(each), each.ready_at, each.attempts, each.failures[-1:]) for each in retried]
-        self._note(_encode(_Settled(queue, _ids(gone), again, target, [*map(record_of, letters)])), bool(letters))
+        self._note(pack(_Settled(queue, _ids(gone), again, target, [*map(record_of, letters)])), bool(letters))
         for each in retried:
             each.begun_at = 0
         self._remove(gone)
@@ -201,7 +201,7 @@ class Journal:
         """Write that a delivery of messages begins. Never raises: if it cannot be written, messages are delivered
         anyway, and the attempt does not count if the process ends now."""
         try:
-            self._append([_encode(_Begun(queue, _ids(messages), at))])
+            self._append([pack(_Begun(queue, _ids(messages), at))])
         except OSError:
             return
         for each in messages:
@@ -209,7 +209,7 @@ class Journal:
 
     def given_back(self, queue: str, messages: Sequence[Entry]) -> None:
         """Write that a delivery of messages did not happen after all, or was cancelled. Never raises."""
-        self._note(_encode(_GivenBack(queue, _ids(messages))))
+        self._note(pack(_GivenBack(queue, _ids(messages))))
         for each in messages:
             each.begun_at = 0
 
@@ -230,7 +230,7 @@ class Journal:
         """Write that messages move from a queue to others. Raises QueueError if that is not possible."""
         self._write(
             [
-                _encode(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
+                pack(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
                 for target, (old, new) in moves.items()
             ]
         )
@@ -241,13 +241,13 @@ class Journal:
 
     def changed(self, states: Sequence[QueueState]) -> None:
         """Write that queues are created or changed. Raises QueueError if that is not possible."""
-        self._write([_encode(_Changed(state)) for state in states])
+        self._write([pack(_Changed(state)) for state in states])
         self._states.update({state.name: state for state in states})
         self._clean()
 
     def deleted(self, queue: str, messages: Sequence[Entry]) -> None:
         """Write that a queue is deleted with its messages. Raises QueueError if that is not possible."""
-        self._write([_encode(_Deleted(queue))])
+        self._write([pack(_Deleted(queue))])
         self._states.pop(queue, None)
         self._remove(messages)
         self._clean()
@@ -285,7 +285,7 @@ class Journal:
     def _append(self, payloads: Sequence[bytes]) -> None:
         """Write records, after those that could not be written before. Raises OSError, and then has written none."""
         if self._log.head.size >= SEGMENT_BYTES:
-            self._log.rotate([_encode(_Changed(state)) for state in self._states.values()])
+            self._log.rotate([pack(_Changed(state)) for state in self._states.values()])
             self._contents[self._log.head.number] = _Contents()
         self._credit += _WRITTEN_CREDIT * self._log.append([*self._unwritten, *payloads])
         self._unsynced = True
@@ -345,7 +345,7 @@ class Journal:
         if living:
             size = self._log.size
             credit = self._credit
-            self._append([_encode(_Enqueued(queue, [*map(record_of, living)]))])
+            self._append([pack(_Enqueued(queue, [*map(record_of, living)]))])
             self._credit = credit - (self._log.size - size)
             contents.live -= len(living)
             self._live_bytes -= sum(map(_weight, living))

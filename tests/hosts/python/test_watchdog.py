@@ -13,7 +13,7 @@ import uvloop
 
 from emulator.base.bus import Bus
 from emulator.config.model import WorkerConfig
-from emulator.hosts.host import HandlerError
+from emulator.hosts.host import HandlerError, NotLoaded
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.watchdog import Watchdog
 from emulator.queues.message import Backlog, QueueMessage, WorkerDelivery
@@ -30,7 +30,7 @@ LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
 }
 
 WORKER = """\
-import asyncio, time
+import asyncio, re, time
 from workers import Response
 
 def spin(seconds=30.0):
@@ -56,6 +56,10 @@ async def on_fetch(request):
         keeps_trying()
     elif what == "task":
         await asyncio.create_task(in_task())
+    elif what == "re":
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    elif what == "pow":
+        pow(10**7, 10**8)
     elif what == "short":
         for _ in range(10):
             spin(0.02)
@@ -76,7 +80,7 @@ class Watched:
         config = WorkerConfig("sign-up", root / "wrangler.jsonc", root / "entry.py", cpu_ms=cpu_ms)
         self.host = PythonHost(config, make_env=lambda _: None, outbound=_no_way_out, bus=Bus())
         self.reports: list[tuple[str, str]] = []
-        self.seen_while_blocked = False
+        self.holds_lock = False
 
     def run(self, loop: str, *paths: str) -> list[str]:
         """What the answers to requests for `paths` are, one after the other; an error where there is none."""
@@ -105,7 +109,7 @@ class Watched:
             return error.failure.summary
 
     def _report(self, text: str, worker: str) -> None:
-        assert threading.current_thread().name == "emulator-watchdog"
+        assert threading.current_thread().name == "emulator-watchdog" or self.holds_lock
         self.reports.append((worker, text))
 
 
@@ -129,6 +133,29 @@ def test_a_handler_that_spins_past_its_limit_is_stopped_and_the_rest_lives_on(wr
     answers = Watched(write, cpu_ms=100).run(loop, "spin", "x", "queue", "task", "x")
     assert answers == [limit, "ok", "exceeded_cpu 1", limit, "ok"]
     assert signal.getsignal(signal.SIGVTALRM) is before
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(("path", "line"), [("re", "entry.py:28 in on_fetch"), ("pow", "entry.py:30 in on_fetch")])
+def test_code_that_does_not_let_go_of_pythons_lock_is_named_and_stopped(
+    write: WriteFiles, loop: str, path: str, line: str
+) -> None:
+    watched = Watched(write, cpu_ms=300)
+    watched.holds_lock = True
+    limit = "CpuLimitExceeded: the handler used more than 300 ms of CPU time without a pause (limits.cpu_ms)"
+    assert watched.run(loop, path, "x") == [limit, "ok"]
+    [(worker, text)] = watched.reports
+    assert worker == "sign-up"
+    assert line in text
+
+
+def test_an_import_that_spins_is_named_and_stopped(write: WriteFiles) -> None:
+    watched = Watched(write, cpu_ms=300)
+    source = watched.host.config.main
+    source.write_text(source.read_text() + "\nspin()\n")
+    with pytest.raises(NotLoaded, match="CpuLimitExceeded: the handler used more than 300 ms"):
+        watched.run("asyncio", "x")
+    assert any("in spin" in text for _, text in watched.reports)
 
 
 def test_time_that_passes_asleep_or_in_pieces_is_not_cpu_time_in_one_go(write: WriteFiles) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from emulator.base.coroutines import run_now
+from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES
 from emulator.bindings.queue.config import Producer
 from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
@@ -865,6 +866,86 @@ def test_an_acked_message_stays_acked_when_the_handler_throws(workers: Workers) 
         (failed,) = workers.failed
         assert failed.trigger == "QUEUE jobs"
         assert workers.output == []
+
+    workers.run(test)
+
+
+def test_an_ack_stays_where_the_error_has_half_of_a_surrogate_pair(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          queue(batch) {
+            for (const message of batch.messages) {
+              JSON.parse(message.body);
+              message.ack();
+            }
+          },
+        };
+    """, **consumer(retry_delay=60))  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        send(workers, b"1", "\U0001f600 hello".encode(), content_type="text")
+        delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
+        assert [message.body for message in delivered.settlement.acked] == [b"1"]
+        assert [message.body for message, _ in delivered.settlement.retried] == ["\U0001f600 hello".encode()]
+        assert delivered.verdict.error.startswith("SyntaxError: Unexpected token '\ufffd'")
+        assert len(workers.failed) == 1
+
+    workers.run(test)
+
+
+@pytest.mark.parametrize(
+    ("thrown", "error"),
+    [
+        (r"new Error('a \ud83d b')", "Error: a \ufffd b"),
+        (r"'just \udc00 text'", "thrown: just \ufffd text"),
+        ("Object.defineProperty(new Error(), 'stack', { get() { throw 1; } })", "thrown: a value that cannot be"),
+        ("new Error('x'.repeat(200_000))", "Error: xxx"),
+    ],
+)
+def test_an_ack_stays_whatever_is_thrown(workers: Workers, thrown: str, error: str) -> None:
+    workers.add(f"""
+        export default {{
+          fetch() {{ throw {thrown}; }},
+          scheduled() {{ throw {thrown}; }},
+          queue(batch, env, ctx) {{
+            batch.messages[0].ack();
+            ctx.waitUntil(Promise.reject({thrown}));
+            throw {thrown};
+          }},
+        }};
+    """, **consumer(retry_delay=60))  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        send(workers, b"1", b"2")
+        delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
+        assert [message.body for message in delivered.settlement.acked] == [b"1"]
+        assert delivered.verdict.error.startswith(error)
+        assert len(delivered.verdict.error.encode()) <= MAX_ERROR_BYTES
+        assert len(delivered.verdict.traceback.encode()) <= MAX_TRACEBACK_BYTES
+        for invoked in (fetch(host, server_request()), run_scheduled(host, "\ud83d", 1)):
+            with pytest.raises(HandlerError) as caught:
+                await invoked
+            assert caught.value.failure.summary.startswith(error)
+
+    workers.run(test)
+
+
+def test_what_is_printed_and_fails_late_with_half_of_a_surrogate_pair_is_told(workers: Workers) -> None:
+    workers.add(r"""
+        export default {
+          fetch(request, env, ctx) {
+            console.log("printed \ud83d");
+            ctx.waitUntil(Promise.reject(new Error("late \ud83d")));
+            return new Response("ok");
+          },
+        };
+    """)
+
+    async def test(host: WorkerdHost) -> None:
+        assert await text(host) == "ok"
+        await workers.until_line("printed ")
+        failed = await workers.until(lambda: workers.failed[0] if workers.failed else None)
+        assert failed.failure.summary == "Error: late \ufffd"
 
     workers.run(test)
 

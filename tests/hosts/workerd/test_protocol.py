@@ -94,3 +94,11 @@ def test_what_the_handler_of_a_batch_asked_for_is_read() -> None:
     decision = protocol.read_ended(json.dumps(said).encode()).verdict()
     assert (decision.retry_all, decision.retry_all_delay, decision.ack_all) == (True, 5, False)
     assert (decision.explicit_acks, decision.retry_messages) == ({"a"}, {"b": 10, "c": None})
+
+
+@pytest.mark.parametrize("failure", [r'{"message": "Unexpected token \ud83d", "stack": "\udc00"}', r'"\ud83d"', "7"])
+def test_what_was_decided_counts_where_what_was_raised_is_odd(failure: str) -> None:
+    content = f'{{"outcome": "exception", "explicitAcks": ["a"], "failure": {failure}}}'.encode()
+    ended = protocol.read_ended(content)
+    assert ended.verdict().explicit_acks == {"a"}
+    assert ended.failure in (None, {"message": "Unexpected token \ud83d", "stack": "\udc00"})

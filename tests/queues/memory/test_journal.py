@@ -102,6 +102,26 @@ async def test_a_message_that_was_acked_does_not_come_back(journals: Journals) -
     assert await Driven(journal=journals()).bodies() == []
 
 
+async def test_a_settlement_with_half_of_a_surrogate_pair_in_its_error_is_kept(journals: Journals) -> None:
+    def fail(delivery: WorkerDelivery) -> Verdict:
+        verdict = Verdict(explicit_acks={delivery.messages[0].id})
+        return verdict.failed("exception", "Error: \ud83d", "Traceback \ud83d")
+
+    driven = Driven(journal=journals())
+    await consume(driven, Consumer(driven, fail), queue="failing", size=2, retries=1, dlq="dlq", retry_delay=10)
+    await driven.send(b"acked", b"dead", queue="failing")
+    await driven.settle()
+    [again] = await Driven(journal=journals()).queues.waiting("failing")
+    assert (again.body, again.failures[0].error) == (b"dead", "Error: \ufffd")
+
+    driven = Driven(journal=journals(), start=T + 20)
+    await consume(driven, Consumer(driven, throw), queue="failing", retries=1, dlq="dlq")
+    await driven.settle()
+    [letter] = await Driven(journal=journals()).queues.waiting("dlq")
+    assert letter.dead_letter is not None
+    assert [each.error for each in letter.dead_letter.attempts] == ["Error: \ufffd", "ValueError: no"]
+
+
 async def test_every_delivery_that_the_end_of_the_process_interrupted_counts(journals: Journals) -> None:
     runs = []
     for number in (1, 2):

@@ -87,7 +87,16 @@ function handler(name) {
   return typeof owner?.[name] === "function" ? owner[name] : undefined;
 }
 
+/** What is known of what a handler threw, which may be anything. */
 function described(error) {
+  try {
+    return describedInFull(error);
+  } catch {
+    return { type: "", message: "thrown: a value that cannot be described", stack: "", causes: [] };
+  }
+}
+
+function describedInFull(error) {
   if (!(error instanceof Error)) {
     let text;
     try {
