@@ -92,6 +92,13 @@ class WorkerHost(Protocol):
         """Load the code again, with `config`. Running invocations finish on the old code. Sets `failure` if the code
         fails to load."""
 
+    async def try_reload(self, config: WorkerConfig) -> Failure | None:
+        """Load the code again, as `reload` does; but when that fails, leave the old code in service and return why.
+        The caller tries again, or calls `fail` with what it was given."""
+
+    def fail(self, failure: Failure) -> None:
+        """Take the old code out of service, as there is newer code that does not load."""
+
     async def stop(self, grace_seconds: float) -> None:
         """Let running invocations and `waitUntil` work finish for at most `grace_seconds`, then cancel them."""
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.queues.events import (
     BatchDelivered,
     MessagesDeadLettered,
@@ -147,6 +147,11 @@ def failure(event: HandlerFailed) -> Record:
     return Record("failure", "error", {"worker": event.worker, "trigger": event.trigger, "failure": event.failure})
 
 
+def runtime_exited(event: RuntimeExited) -> Record:
+    fields = {"worker": event.worker, "reason": event.reason, "restart_in_ms": _ms(event.restart_seconds)}
+    return Record("runtime_exited", "error", fields)
+
+
 def reload(event: WorkerReloaded) -> Record:
     return Record(
         "reload",
@@ -182,15 +187,18 @@ def notice(event: Notice) -> Record:
 
 
 def _reasons(settlement: Settlement) -> list[dict[str, Any]]:
-    """Messages that their handler wants again because of an error of their own: which it was, in one line."""
+    """Messages that their handler wants again because of an error of their own: which it was, in one line, and where in
+    the worker's code it is from, empty if that is not known."""
     failed = (*(message for message, _ in settlement.retried), *settlement.dead, *settlement.dropped)
     last = ((message.id, message.failures[-1]) for message in failed if message.failures)
-    batch_error = settlement.verdict.error
-    return [
-        {"id": message_id, "error": attempt.error}
-        for message_id, attempt in last
-        if attempt.outcome == "retry" and attempt.error not in ("", batch_error)
-    ]
+    verdict = settlement.verdict
+    reasons = []
+    for message_id, attempt in last:
+        if attempt.outcome == "retry" and attempt.error not in ("", verdict.error):
+            cause = verdict.causes.get(message_id) or verdict.retry_all_cause
+            location = "" if cause is None else cause.location
+            reasons.append({"id": message_id, "error": attempt.error, "location": location})
+    return reasons
 
 
 def _ms(seconds: float) -> float:

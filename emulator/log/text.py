@@ -179,7 +179,21 @@ class TextLines:
         else:
             color = style.yellow
         line = f"QUEUE {fields['queue']} {color(', '.join(parts))} {self._took(fields)}{self._suffix(fields)}\n"
-        return line + "".join(f"  {each}\n" for each in reason_lines(record, "retried")) if fields["reasons"] else line
+        return line + "".join(f"  {each}\n" for each in self.reasons(record, "retried")) if fields["reasons"] else line
+
+    def reasons(self, record: Record, *became: str) -> Iterator[str]:
+        """Why a handler wanted those messages of a batch again of which this `became`: `3f2a91c0: ValueError: no
+        (src/entry.py:6)`, for each of the first few errors. No line ends."""
+        concerned = {message.id for name in became for message in record.details["became"][name]}
+        groups: dict[tuple[str, str], list[str]] = {}
+        for reason in record.fields["reasons"]:
+            if reason["id"] in concerned:
+                groups.setdefault((reason["error"], reason["location"]), []).append(reason["id"])
+        for (error, location), ids in [*groups.items()][:_MAX_REASONS]:
+            place = f" {self._style.dim(f'({clean(self._name(location))})')}" if location else ""
+            yield f"{first_ids(ids)}: {one_line(error)}{place}"
+        if len(groups) > _MAX_REASONS:
+            yield f"and {count(len(groups) - _MAX_REASONS, 'more error')}"
 
     @_of_clean_record
     def forwarded(self, record: Record) -> str:
@@ -225,6 +239,13 @@ class TextLines:
         fields = record.fields
         whose = f" ({fields['worker']})" if self._suffixes else ""
         return self._failure(f"Error in {one_line(fields['trigger'])}{whose}:", fields["failure"])
+
+    @_of_clean_record
+    def runtime_exited(self, record: Record) -> str:
+        fields = record.fields
+        pause = fields["restart_in_ms"] / 1000
+        when = f"in {pause:g} s" if pause else "now"
+        return self._error(f"{fields['worker']}: workerd, which runs it, {fields['reason']}; restarting it {when}")
 
     @_of_clean_record
     def reload(self, record: Record) -> str:
@@ -335,20 +356,6 @@ def _by_reason(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         (_counted_with_ids(group), f" after {count(attempts, 'attempt')}" + (f": {error}" if error else ""))
         for (attempts, error), group in groups.items()
     ]
-
-
-def reason_lines(record: Record, *became: str) -> Iterator[str]:
-    """Why a handler wanted those messages of a batch again of which this `became`: `3f2a91c0: ValueError: no`, for each
-    of the first few errors."""
-    concerned = {message.id for name in became for message in record.details["became"][name]}
-    groups: dict[str, list[str]] = {}
-    for reason in record.fields["reasons"]:
-        if reason["id"] in concerned:
-            groups.setdefault(reason["error"], []).append(reason["id"])
-    for error, ids in [*groups.items()][:_MAX_REASONS]:
-        yield f"{first_ids(ids)}: {one_line(error)}"
-    if len(groups) > _MAX_REASONS:
-        yield f"and {count(len(groups) - _MAX_REASONS, 'more error')}"
 
 
 def _causes(traceback: str) -> list[str]:

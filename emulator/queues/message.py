@@ -105,10 +105,12 @@ class Backlog(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """Why a handler asked for a retry: the error in one line, and the complete text."""
+    """Why a handler asked for a retry: the error in one line, the whole of it, and where in the worker's code it is
+    from (`file:line`). Empty where it is not known."""
 
     error: str
     traceback: str = ""
+    location: str = ""
 
 
 _NO_CAUSES: Final[Mapping[str, Cause]] = {}

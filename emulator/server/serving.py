@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from os import getpid, urandom
 from pathlib import Path
 from time import perf_counter, time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError
@@ -27,8 +27,15 @@ from emulator.session.running import Running, reachable, register
 from emulator.session.session import Session
 from emulator.session.watch import Change, Watcher
 
+if TYPE_CHECKING:
+    from emulator.base.failure import Failure
+
 GRACE_SECONDS: Final = 10.0
 SYNC_SECONDS: Final = 1.0
+
+STILL_SECONDS: Final = 0.15
+"""How long nothing may change before code that does not load counts as saved, and not as half written."""
+
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
 
@@ -236,17 +243,39 @@ async def _syncing(session: Session) -> AsyncIterator[None]:
 
 
 async def _reload_on_change(session: Session, options: ServingOptions, watcher: Watcher) -> None:
-    async for changes in watcher.changes():
-        for change in changes:
-            await _apply(session, options, change)
+    """Reload what changes, until cancelled. A file that is still being written often does not load: the old code stays
+    in service until nothing has changed for a moment, and only then is what is wrong adopted and told."""
+    unfinished: dict[int, _Unfinished] = {}
+    async with aclosing(watcher.changes()) as coming:
+        following = asyncio.ensure_future(anext(coming))
+        try:
+            while True:
+                await asyncio.wait((following,), timeout=STILL_SECONDS if unfinished else None)
+                if following.done():
+                    changes = following.result()
+                    following = asyncio.ensure_future(anext(coming))
+                    for change in changes:
+                        await _apply(session, options, change, unfinished)
+                    continue
+                for index, save in unfinished.items():
+                    if save.failure is None:
+                        await session.reload(index, save.files)
+                    else:
+                        session.fail(index, save.failure, save.files)
+                unfinished.clear()
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError, StopAsyncIteration):
+                await following
 
 
 def _warn(session: Session, text: str) -> None:
     session.bus.publish(Notice("warning", text))
 
 
-async def _apply(session: Session, options: ServingOptions, change: Change) -> None:
-    """Reload what a change on disk concerns. A configuration that cannot be used changes nothing."""
+async def _apply(session: Session, options: ServingOptions, change: Change, unfinished: dict[int, _Unfinished]) -> None:
+    """Reload what a change on disk concerns. A configuration that cannot be used changes nothing. What does not load is
+    put into `unfinished`, by the worker's index; an empty file is not even tried."""
     paths: Sequence[Path] = [config.path for config in session.configs]
     index = paths.index(change.config.path)
     if change.configuration:
@@ -257,7 +286,32 @@ async def _apply(session: Session, options: ServingOptions, change: Change) -> N
             session.bus.publish(Notice("error", text, change.config.name))
             return
     base = change.config.path.parent
-    await session.reload(index, [shown_path(file, base) for file in change.files])
+    files = [shown_path(file, base) for file in change.files]
+    before = unfinished.pop(index, None)
+    if before is not None:
+        files = list(dict.fromkeys([*before.files, *files]))
+    if any(_is_empty(file) for file in change.files):
+        unfinished[index] = _Unfinished(files)
+        return
+    failure = await session.try_reload(index, files)
+    if failure is not None:
+        unfinished[index] = _Unfinished(files, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """Files that have changed, and that may be half written. `failure` is why they did not load; None where that has
+    not been tried."""
+
+    files: Sequence[str]
+    failure: Failure | None = None
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -37,6 +37,7 @@ from emulator.queues.service import Queues
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
+    from emulator.base.failure import Failure
     from emulator.queues.message import Verdict, WorkerDelivery
 
 
@@ -119,11 +120,29 @@ class Session:
 
     async def reload(self, index: int, files: Sequence[str] = ()) -> None:
         """Load the code of a worker again, because `files` changed. If it fails to load, its deliveries wait."""
+        failure = await self.try_reload(index, files)
+        if failure is not None:
+            self.fail(index, failure, files)
+
+    async def try_reload(self, index: int, files: Sequence[str] = ()) -> Failure | None:
+        """Load the code of a worker again, because `files` changed. When it does not load, the old code stays in
+        service, and what is wrong is returned: the caller tries again, or calls `fail` with that."""
         host = self.hosts[index]
         started = perf_counter()
-        await host.reload(self.configs[index])
+        failure = await host.try_reload(self.configs[index])
+        if failure is None:
+            self._tell_of_reload(host, files, perf_counter() - started)
+        return failure
+
+    def fail(self, index: int, failure: Failure, files: Sequence[str] = ()) -> None:
+        """Hold the deliveries of a worker whose new code does not load, because of `failure`, until it does."""
+        host = self.hosts[index]
+        host.fail(failure)
+        self._tell_of_reload(host, files, 0.0)
+
+    def _tell_of_reload(self, host: WorkerHost, files: Sequence[str], duration: float) -> None:
         self.queues.hold(host.config.name, held=host.failure is not None)
-        self.bus.publish(WorkerReloaded(host.config.name, files, perf_counter() - started, host.failure))
+        self.bus.publish(WorkerReloaded(host.config.name, files, duration, host.failure))
 
     async def reconfigure(self, index: int, config: WorkerConfig) -> None:
         """Give a worker a new configuration. Its queues and consumers change at once, and messages stay. Its code sees

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ class Watcher:
         self._ignored = frozenset(path.resolve() for path in ignored)
         self._seen = self._scan()
 
-    async def changes(self) -> AsyncIterator[list[Change]]:
+    async def changes(self) -> AsyncGenerator[list[Change], None]:
         """Yield what changed, one burst at a time, until closed.
 
         If the system cannot watch (too many files are open, say), `on_trouble` is told so once, and the files are

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from emulator.base.words import cut
 from emulator.log.record import Record
 from emulator.log.table import Row
-from emulator.log.text import TextLines, first_ids, one_line, reason_lines
+from emulator.log.text import TextLines, first_ids, one_line
 from emulator.queues.message import QueueMessage
 from emulator.wire.codec import decode
 
@@ -112,7 +112,7 @@ class Story:
         self._told = ""
         to = f" to {fields['worker']}" if self._has_many else ""
         line = f"{fields['queue']}{to}: {'; '.join(parts)}{why}{_after(fields['duration_ms'])}"
-        return "batch", "\n".join([line, *reason_lines(entry.record, "retried", "dropped")])
+        return "batch", "\n".join([line, *self._lines.reasons(entry.record, "retried", "dead_lettered", "dropped")])
 
     def dropped(self, entry: Happened) -> tuple[str, str] | None:
         fields = entry.record.fields

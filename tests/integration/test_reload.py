@@ -131,6 +131,14 @@ def test_code_that_does_not_load_is_shown_and_deliveries_wait_for_the_next_good_
     assert emulator.end() == 0
 
 
+def test_a_file_that_stays_empty_fails_after_a_moment(tmp_path: Path, dev: Dev, client: httpx.Client) -> None:
+    entry = write_worker(tmp_path, VERSION.format(version=1))
+    emulator = dev(tmp_path)
+    entry.write_text("")
+    emulator.wait_for("the module has no entrypoint")
+    assert client.get(emulator.url).status_code == 500
+
+
 def test_what_runs_finishes_on_the_old_code(tmp_path: Path, dev: Dev, client: httpx.Client) -> None:
     code = """
         import asyncio

@@ -6,7 +6,7 @@ from typing import Any
 
 from emulator.log import record
 from emulator.queues.events import MessagesDropped
-from emulator.queues.message import Attempt, DeadLetter, QueueMessage, Settlement, Verdict
+from emulator.queues.message import Attempt, Cause, DeadLetter, QueueMessage, Settlement, Verdict
 from emulator.server.events import RequestFinished
 from tests.log.showing import batch, message
 
@@ -40,12 +40,12 @@ def test_a_batch_tells_why_its_handler_asked_for_retries() -> None:
 
     one, dead = failed(1, "retry", "ValueError: one"), failed(4, "retry", "ValueError: four")
     retried = [one, failed(2, "retry", ""), failed(3, "exception", "KeyError: 3")]
-    settlement = Settlement(
-        [], [(each, 0) for each in retried], [dead], verdict=Verdict("exception", error="KeyError: 3")
-    )
+    causes = {one.id: Cause("ValueError: one", "Traceback", "/app/src/entry.py:7")}
+    verdict = Verdict("exception", error="KeyError: 3", causes=causes)
+    settlement = Settlement([], [(each, 0) for each in retried], [dead], verdict=verdict)
     assert record.batch(batch(settlement, 4)).fields["reasons"] == [
-        {"id": one.id, "error": "ValueError: one"},
-        {"id": dead.id, "error": "ValueError: four"},
+        {"id": one.id, "error": "ValueError: one", "location": "/app/src/entry.py:7"},
+        {"id": dead.id, "error": "ValueError: four", "location": ""},
     ]
 
 

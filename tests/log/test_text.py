@@ -10,7 +10,7 @@ import pytest
 
 from emulator.base.bus import Notice
 from emulator.base.failure import Failure, Frame
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.queues.events import (
     BatchDelivered,
     MessagesDeadLettered,
@@ -18,7 +18,7 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesSent,
 )
-from emulator.queues.message import Attempt, DeadLetter, QueueMessage, Settlement, Verdict
+from emulator.queues.message import Attempt, Cause, DeadLetter, QueueMessage, Settlement, Verdict
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 from tests.log.showing import FAILURE, FakeHost, batch, config, message, records, show
@@ -68,6 +68,7 @@ def everything_from_outside(text: str) -> list[object]:
         ScheduledFinished(text, text, text, 0.0),
         HandlerFailed(text, text, failure),
         HandlerFailed(text, text, verbatim),
+        RuntimeExited(text, text, 0.0),
         WorkerReloaded(text, [text], 0.0, None),
         WorkerReloaded(text, [text], 0.0, failure),
         ConfigurationChanged(text, [text]),
@@ -90,6 +91,12 @@ def test_nothing_from_outside_steers_the_terminal() -> None:
 def test_the_json_log_keeps_what_comes_from_outside_as_it_is() -> None:
     [record] = records(ScheduledFinished("w", EVIL, "ok", 0.0))
     assert record["cron"] == EVIL
+
+
+def test_a_process_that_ended_tells_when_it_is_started_again() -> None:
+    text = "Error: shop: workerd, which runs it, was killed by SIGKILL; restarting it"
+    assert show(RuntimeExited("shop", "was killed by SIGKILL", 0.0)) == f"{text} now\n"
+    assert show(RuntimeExited("shop", "was killed by SIGKILL", 0.5)) == f"{text} in 0.5 s\n"
 
 
 def test_what_a_worker_prints_keeps_its_colours_and_any_script() -> None:
@@ -121,10 +128,16 @@ def test_below_a_batch_are_the_errors_for_which_its_handler_asked_for_retries() 
         return message(number, failures=(Attempt(1, 1.0, "retry", error),))
 
     retried = [(failed(number, f"ValueError: {min(number, 2)}\x1b"), 0) for number in range(1, 4)]
-    settlement = Settlement([], [*retried, (failed(4, ""), 0)], dropped=[failed(5, "ValueError: gone")])
+    here = Cause("ValueError: 1", location=f"{Path.cwd()}/src/entry.py:7")
+    settlement = Settlement(
+        [],
+        [*retried, (failed(4, ""), 0)],
+        dropped=[failed(5, "ValueError: gone")],
+        verdict=Verdict(causes={retried[0][0].id: here}),
+    )
     assert show(batch(settlement, 5)) == (
         "QUEUE my-app-events 0/5 acked, 4 retried, 1 dropped (12 ms)\n"
-        "  10000000: ValueError: 1\\x1b\n"
+        "  10000000: ValueError: 1\\x1b (src/entry.py:7)\n"
         "  20000000, 30000000: ValueError: 2\\x1b\n"
     )
     many = Settlement([], [(failed(number, f"ValueError: {number}"), 0) for number in range(1, 7)])

@@ -81,7 +81,7 @@ async def test_what_is_saved_while_nothing_can_be_watched_is_noticed(tmp_path: P
     entry.write_text("def fetch(): 4444")
     assert [change.files for change in await _next(changes)] == [[entry]]
     assert trouble.watching == 1
-    await changes.aclose()  # type: ignore[attr-defined]
+    await changes.aclose()
 
 
 async def test_a_directory_that_cannot_be_opened_is_not_taken_for_empty(tmp_path: Path, trouble: Trouble) -> None:
@@ -98,4 +98,4 @@ async def test_a_directory_that_cannot_be_opened_is_not_taken_for_empty(tmp_path
     trouble.blinds = trouble.is_on = False
     entry.write_text("def fetch(): 1")
     assert [change.files for change in await coming] == [[entry]]
-    await changes.aclose()  # type: ignore[attr-defined]
+    await changes.aclose()

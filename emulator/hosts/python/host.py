@@ -141,19 +141,32 @@ class PythonHost:
     async def reload(self, config: WorkerConfig) -> None:
         """Load the code again, with `config`. Running invocations finish on the old code. Sets `failure` if the code
         fails to load."""
+        failure = await self.try_reload(config)
+        if failure is not None:
+            self.fail(failure)
+
+    async def try_reload(self, config: WorkerConfig) -> Failure | None:
+        """Load the code again; when that fails, leave the old code in service and return why."""
         if self._packages is not None and self._packages.directory != config.directory:
             self._packages.close()
             self._packages = None
         if self._packages is None:
             self._packages = WorkerPackages(config.name, config.directory)
         self.config = config
-        old, self._version = self._version, None
         loaded = self._load(config, self._packages)
         if isinstance(loaded, Failure):
-            self.failure = loaded
-        else:
-            self.failure = None
-            self._version = loaded
+            return loaded
+        self._replace(loaded, None)
+        return None
+
+    def fail(self, failure: Failure) -> None:
+        """Take the old code out of service, as there is newer code that does not load."""
+        self._replace(None, failure)
+
+    def _replace(self, version: _Version | None, failure: Failure | None) -> None:
+        """Let a version, or a failure, take the place of what is in service."""
+        old, self._version = self._version, version
+        self.failure = failure
         if old is not None:
             self._retire(old)
 
@@ -422,7 +435,7 @@ class PythonHost:
             cause = described.get(id(error))
             if cause is None:
                 failure = failure_of(error, self.config)
-                cause = described[id(error)] = Cause(failure.summary, failure.text)
+                cause = described[id(error)] = Cause(failure.summary, failure.text, failure.location)
             return cause
 
         of_all = decisions.retry_all_cause

@@ -8,7 +8,8 @@ again, with growing pauses if that happens repeatedly; new invocations wait for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -20,8 +21,15 @@ from emulator.base.errors import EmulatorError
 from emulator.base.failure import Failure
 from emulator.bindings.wiring import targets
 from emulator.config.model import WorkerConfig
-from emulator.hosts.events import HandlerFailed, WorkerOutput
-from emulator.hosts.host import HandlerError, HandlerMissing, JavaScriptError, NotLoaded, Tunnel
+from emulator.hosts.events import HandlerFailed, RuntimeExited, WorkerOutput
+from emulator.hosts.host import (
+    CpuLimitExceeded,
+    HandlerError,
+    HandlerMissing,
+    JavaScriptError,
+    NotLoaded,
+    Tunnel,
+)
 from emulator.hosts.outbound import Outbound
 from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
@@ -38,6 +46,7 @@ from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
+from emulator.hosts.workerd.watchdog import ProcessWatchdog
 from emulator.queues.message import Cause, Verdict
 from emulator.wire.texts import read_json
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
@@ -171,6 +180,13 @@ class WorkerdHost:
     async def reload(self, config: WorkerConfig) -> None:
         """Start the code again, with `config`. Running invocations finish in the old process. Sets `failure` if the
         code fails to load."""
+        failure = await self.try_reload(config)
+        if failure is not None:
+            self.fail(failure)
+            await self._let_callers_move()
+
+    async def try_reload(self, config: WorkerConfig) -> Failure | None:
+        """Start the code anew; when that fails, leave the old process in service and return why."""
         await self._stop_restarting()
         self.config = config
         self._sockets.enter(config.name)
@@ -187,11 +203,22 @@ class WorkerdHost:
         try:
             built = await self._build(config, wirings)
             self._deaths = 0
+            if isinstance(built, Failure):
+                return built
             self._adopt(built)
         finally:
             self._settled.set()
-        if config.name in self._sockets.called and self._retiring:
-            # Other workers keep their connections, so they call the old code while its process exists.
+        await self._let_callers_move()
+        return None
+
+    def fail(self, failure: Failure) -> None:
+        """Take the old process out of service, as there is newer code that does not run."""
+        self._adopt(failure)
+
+    async def _let_callers_move(self) -> None:
+        """Wait a moment for the old process, where other workers are connected to it: they keep their connections, and
+        so call the old code for as long as it is there."""
+        if self.config.name in self._sockets.called and self._retiring:
             await asyncio.wait(self._retiring.values(), timeout=_OLD_CODE_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
@@ -253,6 +280,9 @@ class WorkerdHost:
         else:
             self.failure = None
             self._version = built
+            built.watchdog = ProcessWatchdog(
+                built, self.config.cpu_ms, self._reports.warn, partial(self._overspend, built)
+            )
             for entrypoint, path in built.services.items():
                 path.replace(self._sockets.service(self.config.name, entrypoint))
         if old is not None:
@@ -271,8 +301,15 @@ class WorkerdHost:
         finally:
             await version.end_process()
 
+    def _overspend(self, version: Version, suspects: Collection[Trigger[Any]]) -> None:
+        """One of `suspects` has used up the CPU time that the worker may have: end the process, which is the only way
+        to stop it. Those that have only waited for it fail, too."""
+        version.overspent = suspects
+        version.process.end_by_force()
+        self._on_exit(version)  # so that nothing more is given to it
+
     def _on_exit(self, version: Version) -> None:
-        """Handle a process that has ended by itself."""
+        """A process has ended by itself, or is about to."""
         version.forget()
         if version is not self._version:
             return
@@ -280,13 +317,15 @@ class WorkerdHost:
         self._settled.clear()
         loop = asyncio.get_running_loop()
         self._deaths = self._deaths + 1 if loop.time() - version.started_at < _HEALTHY_SECONDS else 1
-        self._restarting = loop.create_task(self._restart(version.process.exit_text()))
+        reason = (
+            f"was ended, because a handler used {self._limit}" if version.overspent else version.process.exit_text()
+        )
+        self._restarting = loop.create_task(self._restart(reason))
 
     async def _restart(self, reason: str) -> None:
         while True:
             pause = _RESTART_PAUSES[min(self._deaths, len(_RESTART_PAUSES)) - 1]
-            when = f"in {pause:g} s" if pause else "now"
-            self._reports.notice("error", f"workerd, which runs the worker, {reason}; restarting it {when}")
+            self._bus.publish(RuntimeExited(self.config.name, reason, pause))
             await asyncio.sleep(pause)
             built = await self._build(self.config, self._open_kinds.wirings(self.config))
             self._adopt(built)
@@ -349,7 +388,7 @@ class WorkerdHost:
             answer = await send_request(version.fetches, trigger.request, version.cf_header)
             return await self._answered(version, trigger, answer)
         except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, error), trigger) from error
+            raise self._failed(await self._lost(version, trigger, error), trigger) from error
 
     async def _answered(self, version: Version, trigger: FetchTrigger, answer: WorkerdAnswer) -> FetchResponse:
         """The response for the caller. Raises HandlerError if the answer reports a failure."""
@@ -383,6 +422,8 @@ class WorkerdHost:
             failure = self._failure_of(version, ended)
         except HandlerError as error:
             failure = error.failure
+            if failure.type == CpuLimitExceeded.__name__:
+                verdict = Verdict("exceeded_cpu")
         else:
             if failure is not None:
                 self._failed(failure, trigger)
@@ -408,7 +449,7 @@ class WorkerdHost:
             answer = await version.control.send(head, body)
             content = await answer.read()
         except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, error), trigger) from error
+            raise self._failed(await self._lost(version, trigger, error), trigger) from error
         finally:
             version.end(trigger)
         if answer.status != 200:
@@ -446,8 +487,13 @@ class WorkerdHost:
         for text in uncaught:
             self._bus.publish(WorkerOutput(self.config.name, "", "error", text))
 
-    async def _lost(self, version: Version, error: ConnectionLostError) -> Failure:
+    async def _lost(self, version: Version, trigger: Trigger[Any], error: ConnectionLostError) -> Failure:
         """Why a connection was lost."""
+        if trigger in version.overspent:
+            text = f"the handler used {self._limit}"
+            return Failure(CpuLimitExceeded.__name__, text, (), text)
+        if version.overspent:
+            return simple_failure(f"workerd was ended while this waited, because another handler used {self._limit}")
         if await version.process.has_ended(_LOST_SECONDS):
             return simple_failure(f"workerd {version.process.exit_text()} while it ran the handler")
         return simple_failure(str(error))
@@ -467,7 +513,7 @@ class WorkerdHost:
 
         def cause_of(described: Mapping[str, Any]) -> Cause:
             failure = thrown(described, version.source, self._root)
-            return Cause(failure.summary, failure.text)
+            return Cause(failure.summary, failure.text, failure.location)
 
         of_all = ended.retry_all_cause
         return msgspec.structs.replace(
@@ -479,6 +525,10 @@ class WorkerdHost:
     def _failed(self, failure: Failure, trigger: Trigger[Any]) -> HandlerError:
         """Report that a handler failed. Returns the error to raise."""
         return self._reports.failed(failure, trigger.text, JavaScriptError(failure.text))
+
+    @property
+    def _limit(self) -> str:
+        return f"more than {self.config.cpu_ms:,} ms of CPU time without a pause (limits.cpu_ms)"
 
     @property
     def _root(self) -> Path:

@@ -182,6 +182,9 @@ class Ended(msgspec.Struct, rename="camel", gc=False):
         )
 
 
+_REASONS: Final = frozenset({"failure", "causes", "retryAllCause"})
+"""What of an `Ended` only explains what was decided."""
+
 _read_ended: Final = msgspec.json.Decoder(Ended).decode
 
 
@@ -192,6 +195,10 @@ def read_ended(content: bytes) -> Ended:
         return _read_ended(content)
     except msgspec.DecodeError:
         told = read_json(content)
-        if isinstance(told, dict) and not isinstance(told.get("failure"), dict):
-            told = {**told, "failure": None}
-        return msgspec.convert(told, Ended)
+        try:
+            return msgspec.convert(told, Ended)
+        except ValueError:  # of its shape, or of a text that stands in a wrong place
+            if not isinstance(told, dict):
+                raise
+            decided = {key: value for key, value in told.items() if key not in _REASONS}
+            return msgspec.convert(decided, Ended)

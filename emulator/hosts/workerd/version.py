@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +25,7 @@ from emulator.hosts.workerd.process import WorkerdProcess, WorkerdStartError
 from emulator.hosts.workerd.protocol import HANDLERS_PATH, IDLE_PATH, get_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
+from emulator.hosts.workerd.watchdog import ProcessWatchdog
 
 Wirings = Sequence[tuple[str, Wiring]]
 """The wirings of a worker's bindings, each with its kind."""
@@ -42,9 +43,10 @@ _newest_dates: Final[dict[Path, str]] = {}
 class Version:
     """A process, the connections to it, and its running invocations.
 
-    `active` contains the triggers of running invocations, and `last` is the one that ended last; they say what a line
-    of output belongs to. `uncaught` are errors that workerd has logged a moment ago, and that may be the reason of a
-    failure that is not known yet.
+    `active` holds what it is invoked for, and `last` what ended last: they tell to what a line of output belongs.
+    `overspent` is what it was invoked for when one of that used up the CPU time that the worker may have, which was the
+    end of the process; empty otherwise.
+    `uncaught` are errors that workerd has logged a moment ago, and that may be the reason of a failure yet to be seen.
     """
 
     __slots__ = (
@@ -56,12 +58,14 @@ class Version:
         "handlers",
         "idle",
         "last",
+        "overspent",
         "process",
         "services",
         "source",
         "started_at",
         "token",
         "uncaught",
+        "watchdog",
     )
 
     def __init__(
@@ -83,6 +87,8 @@ class Version:
         self.active: set[Trigger[Any]] = set()
         self.last: Trigger[Any] | None = None
         self.uncaught: list[str] = []
+        self.overspent: Collection[Trigger[Any]] = ()
+        self.watchdog: ProcessWatchdog | None = None
         self.idle: asyncio.Future[None] | None = None
         self.started_at = 0.0
 
@@ -96,6 +102,9 @@ class Version:
     def begin(self, trigger: Trigger[Any]) -> None:
         """Begin an invocation for `trigger`."""
         self.active.add(trigger)
+        watchdog = self.watchdog
+        if watchdog is not None and not watchdog.is_on:
+            watchdog.start()
 
     def end(self, trigger: Trigger[Any]) -> None:
         """End the invocation. Everything that it wrote has been written by now."""
@@ -129,6 +138,15 @@ class Version:
         with suppress(ConnectionLostError):
             await self.control.send(_GET_IDLE)
 
+    async def ask(self) -> None:
+        """Return when the process has answered a question, or has ended."""
+        with suppress(ConnectionLostError):
+            await self.control.send(_GET_HANDLERS)
+
+    def cpu_seconds(self) -> float:
+        """The CPU time that the process has used."""
+        return self.process.cpu_seconds()
+
     async def _responds(self) -> bool:
         try:
             await asyncio.wait_for(self.control.send(_GET_HANDLERS), STUCK_SECONDS)
@@ -144,6 +162,8 @@ class Version:
 
     def forget(self) -> None:
         """Clean up after the process has ended."""
+        if self.watchdog is not None:
+            self.watchdog.stop()
         self.fetches.close()
         self.control.close()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -747,3 +747,24 @@ def test_a_response_whose_body_was_used_is_an_error(bench: Bench) -> None:
     """
     with pytest.raises(HandlerError, match="Body already used"):
         bench.run(source, lambda host: fetch(host, Request("http://localhost/")))
+
+
+def test_old_code_stays_in_service_while_new_code_is_only_tried(bench: Bench) -> None:
+    good = "from workers import Response\ndef on_fetch(request): return Response('old')"
+
+    async def test(host: PythonHost) -> None:
+        bench.write({"src/entry.py": "def on_fetch("})
+        failure = await host.try_reload(bench.config)
+        assert failure is not None
+        assert failure.type == "SyntaxError"
+        assert host.failure is None
+        assert await (await fetch(host, get())).text() == "old"
+        host.fail(failure)
+        assert host.failure is failure
+        with pytest.raises(NotLoaded):
+            await fetch(host, get())
+        bench.write({"src/entry.py": good.replace("old", "new")})
+        assert await host.try_reload(bench.config) is None
+        assert await (await fetch(host, get())).text() == "new"
+
+    bench.run(good, test)

@@ -16,6 +16,7 @@ from emulator.base.coroutines import run_now
 from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES
 from emulator.bindings.queue.config import Producer
 from emulator.bindings.service.kind import ServiceBinding
+from emulator.hosts.events import RuntimeExited
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import NewMessage, QueueMessage
@@ -967,6 +968,62 @@ def test_scheduled_work_that_throws_is_a_failure(workers: Workers) -> None:
     workers.run(test)
 
 
+# Code that spins
+
+
+@pytest.fixture
+def quick_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.hosts.workerd.watchdog.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("emulator.hosts.workerd.watchdog.BLOCKED_SECONDS", 0.05)
+
+
+SPINNING = """
+    export default {
+      fetch(request) {
+        const { pathname } = new URL(request.url);
+        if (pathname === "/spin") {
+          console.log("began");
+          while (true);
+        }
+        return new Response("ok");
+      },
+      queue(batch) { if (batch.messages[0].attempts === 1) while (true); },
+    };
+"""
+
+
+@pytest.mark.usefixtures("quick_watchdog")
+def test_a_handler_that_spins_is_named_and_ended_at_its_limit(workers: Workers) -> None:
+    workers.add(SPINNING, cpu_ms=300)
+    limit = r"more than 300 ms of CPU time without a pause \(limits.cpu_ms\)"
+
+    async def test(host: WorkerdHost) -> None:
+        spinning = asyncio.ensure_future(text(host, "/spin"))
+        await workers.until_line("began")
+        await workers.until(lambda: [notice for notice in workers.notices if "GET /spin" in notice.text])
+        waiting = asyncio.ensure_future(text(host))
+        with pytest.raises(HandlerError, match=f"CpuLimitExceeded: the handler used {limit}"):
+            await spinning
+        with pytest.raises(HandlerError, match=f"waited, because another handler used {limit}"):
+            await waiting
+        assert await text(host) == "ok"
+
+    workers.run(test)
+    assert any("was ended, because a handler used more than 300 ms" in notice.text for notice in workers.notices)
+
+
+@pytest.mark.usefixtures("quick_watchdog")
+def test_a_batch_that_spins_has_exceeded_its_cpu_time_and_is_retried(workers: Workers) -> None:
+    workers.add(SPINNING, cpu_ms=300, **consumer())
+
+    async def test(_host: WorkerdHost) -> None:
+        send(workers, b"1")
+        await workers.until(lambda: len(workers.delivered) == 2)
+
+    workers.run(test)
+    assert [event.verdict.outcome for event in workers.delivered] == ["exceeded_cpu", "ok"]
+
+
 def test_a_reload_lets_what_runs_finish_on_the_old_code(workers: Workers) -> None:
     source = """
         export default {
@@ -1035,6 +1092,25 @@ def test_old_code_that_waits_for_long_is_left_to_finish(workers: Workers, monkey
     workers.run(test)
 
 
+def test_old_code_stays_in_service_while_new_code_is_only_tried(workers: Workers) -> None:
+    config = workers.add(OK)
+
+    async def test(host: WorkerdHost) -> None:
+        workers.write("export default {")
+        failure = await host.try_reload(config)
+        assert failure is not None
+        assert host.failure is None
+        assert await text(host) == "ok"
+        host.fail(failure)
+        with pytest.raises(NotLoaded):
+            await text(host)
+        workers.write(OK.replace("ok", "new"))
+        assert await host.try_reload(config) is None
+        assert await text(host) == "new"
+
+    workers.run(test)
+
+
 def test_messages_wait_while_the_code_does_not_load(workers: Workers) -> None:
     good = 'export default { queue(batch) { console.log("got", batch.messages[0].attempts); } };'
     workers.add(good, **consumer())
@@ -1099,9 +1175,7 @@ def test_a_workerd_that_dies_is_started_again_and_nothing_is_lost(workers: Worke
         first = workers.delivered[0]
         assert first.verdict.outcome == "exception"
         assert first.verdict.error == "workerd was killed by SIGKILL while it ran the handler"
-        assert [notice.text for notice in workers.notices] == [
-            "workerd, which runs the worker, was killed by SIGKILL; restarting it now"
-        ]
+        assert workers.exits == [RuntimeExited("app", "was killed by SIGKILL", 0.0)]
         assert await text(host) == "ok"
 
     workers.run(test)
@@ -1114,10 +1188,10 @@ def test_requests_wait_for_a_workerd_that_is_started_again(workers: Workers) -> 
         for _ in range(2):
             (pid,) = workerd_of(os.getpid())
             os.kill(pid, signal.SIGKILL)
-            count = len(workers.notices)
-            await workers.until(lambda count=count: len(workers.notices) > count)  # type: ignore[misc]
+            count = len(workers.exits)
+            await workers.until(lambda count=count: len(workers.exits) > count)  # type: ignore[misc]
             assert await text(host) == "ok"
-        assert "restarting it in 0.1 s" in workers.notices[-1].text
+        assert [event.restart_seconds for event in workers.exits] == [0.0, 0.1]
 
     workers.run(test)
 
@@ -1133,7 +1207,7 @@ def test_what_workerd_cannot_be_started_for_is_tried_again_while_messages_wait(
         monkeypatch.setenv("EMULATOR_WORKERD", "/nowhere/workerd")
         (pid,) = workerd_of(os.getpid())
         os.kill(pid, signal.SIGKILL)
-        await workers.until(lambda: [notice for notice in workers.notices if "failed to start" in notice.text])
+        await workers.until(lambda: [event for event in workers.exits if event.reason.startswith("failed to start")])
         assert host.failure is not None
         send(workers, b"1")
         monkeypatch.setenv("EMULATOR_WORKERD", workerd)

@@ -102,3 +102,16 @@ def test_what_was_decided_counts_where_what_was_raised_is_odd(failure: str) -> N
     ended = protocol.read_ended(content)
     assert ended.verdict().explicit_acks == {"a"}
     assert ended.failure in (None, {"message": "Unexpected token \ud83d", "stack": "\udc00"})
+
+
+@pytest.mark.parametrize("reasons", [r'"causes": {"b": {"message": "\ud83d"}}', '"causes": 7', '"retryAllCause": [1]'])
+def test_what_was_decided_counts_where_the_reason_of_a_retry_is_odd(reasons: str) -> None:
+    content = f'{{"outcome": "ok", "explicitAcks": ["a"], "retryMessages": [{{"msgId": "b"}}], {reasons}}}'.encode()
+    decided = protocol.read_ended(content).verdict()
+    assert (decided.explicit_acks, decided.retry_messages) == ({"a"}, {"b": None})
+
+
+def test_what_is_no_end_of_an_invocation_is_a_value_error() -> None:
+    for content in (b"", b"[1]", b"{}", b'"text"'):
+        with pytest.raises(ValueError, match=r".+"):
+            protocol.read_ended(content)
