@@ -17,7 +17,7 @@ from pathlib import Path
 from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.message import Delivery, NewMessage, Verdict
+from emulator.queues.message import NewMessage, Verdict, WorkerDelivery
 from emulator.queues.service import Queues
 from emulator.queues.settings import ConsumerSettings
 
@@ -66,7 +66,7 @@ async def _pass_through(count: int) -> tuple[float, float]:
     return held / count, seconds / count
 
 
-async def _ack(_delivery: Delivery) -> Verdict:
+async def _ack(_delivery: WorkerDelivery) -> Verdict:
     return Verdict()
 
 

@@ -1,9 +1,11 @@
-"""What the project says of itself: the commands and links of the README, and the versions that are pinned."""
+"""What the project says about itself: the commands of the README, pinned versions, and names with one meaning."""
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -18,12 +20,6 @@ def test_the_commands_of_the_readme_are_in_the_makefile() -> None:
         assert f"\n{target}:" in makefile
 
 
-def test_the_links_of_the_readme_lead_somewhere() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for target in re.findall(r"\]\(([^)#]+)\)", readme):
-        assert (ROOT / target).exists(), target
-
-
 def test_every_dependency_is_pinned_once() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
@@ -34,3 +30,15 @@ def test_every_dependency_is_pinned_once() -> None:
     ]
     assert len(pinned) == len(set(pinned))
     assert {re.split(r"[>=;]", name)[0].lower() for name in wanted} <= set(pinned)
+
+
+def test_no_two_classes_have_the_same_name() -> None:
+    names = Counter(
+        node.name
+        for package in ("emulator", "runtime")
+        for file in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    public_in_worker_code_and_in_the_testing_kit = {"Message"}
+    assert {name for name, count in names.items() if count > 1} == public_in_worker_code_and_in_the_testing_kit

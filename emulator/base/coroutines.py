@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, here and now. Raises what it raises, and RuntimeError when it suspends."""
+    """Run a coroutine to its end without an event loop. Raises what it raises, and RuntimeError if it suspends."""
     try:
         coroutine.send(None)
     except StopIteration as done:

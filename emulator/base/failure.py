@@ -48,8 +48,8 @@ def plain_name(text: str) -> str:
 
 
 def limited(text: str, max_bytes: int) -> str:
-    """`text`, well-formed, in at most `max_bytes` of UTF-8 (100 or more); of a longer one its beginning and its end are
-    left, and in between how much is not."""
+    """`text`, well-formed, in at most `max_bytes` of UTF-8 (100 or more). The middle of a longer text is replaced with
+    a note of how much is missing."""
     text = well_formed(text)
     if len(text) * 4 <= max_bytes:
         return text
@@ -156,8 +156,8 @@ class Failure:
 
 
 def with_short_message(text: str, message: str) -> str:
-    """The traceback `text` with `message`, which is in it, cut to its limit: what is cut of a text as a whole would be
-    the frames beside a message that is too long."""
+    """The traceback `text`, with the `message` in it cut to its limit; otherwise a message that is too long would leave
+    no room for the frames."""
     short = limited(message, MAX_ERROR_BYTES)
     return text if short == message else text.replace(message, short)
 

@@ -1,4 +1,4 @@
-"""`env`: what a Python worker reaches by binding name."""
+"""`env` of a Python worker: its bindings by name."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 
 class Env:
-    """The bindings of one worker, as attributes. `hint` ends the error about a name that is not there: what would
-    declare it."""
+    """The bindings of one worker, as attributes. `hint` completes the error about an undeclared name: it says how to
+    declare one."""
 
     def __init__(self, bindings: Mapping[str, Any], config_file: str, hint: str = "") -> None:
         self.__dict__.update(bindings)

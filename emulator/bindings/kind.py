@@ -1,11 +1,11 @@
-"""What a binding kind is: one kind of thing that `env` can hold, with all that belongs to it.
+"""What a binding kind is: one kind of thing that `env` can have, with everything that belongs to it.
 
-A `BindingKind` is a description, made once. Opened in a session it is a `Service`, which is what is alive of it: it
-makes what `env` of a Python worker holds, and says what workerd is told, with what answers workerd's bindings.
+A `BindingKind` is a description that exists once. Each session opens it as an `OpenKind`, which makes the objects in
+`env` of Python workers, and the configuration of workerd with the functions that answer workerd's bindings.
 
-A kind lives in a folder of its own, and `registry` lists it. Everything else that deals with kinds asks them: reading
-the configuration, `env`, workerd's configuration, the start block, JSON `ready`, reloads, the REST API, the testing kit
-and the documentation. What start-up does not need, a kind imports inside its methods.
+A kind has a folder of its own, and `registry` lists it. Everything that depends on kinds comes from them: reading the
+configuration, `env`, workerd's configuration, the start block, JSON `ready`, reloads, the REST API, the testing kit and
+the documentation. A kind imports what start-up does not need inside its methods.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ S = TypeVar("S")
 
 
 class Resources:
-    """What the services of a session share."""
+    """What the open kinds of a session share."""
 
     def __init__(self, queues: Queues, bus: Bus, clock: Clock) -> None:
         self.queues = queues
@@ -37,7 +37,7 @@ class Resources:
         self.clock = clock
 
     def warn(self, worker: str, text: str) -> None:
-        """Tell the user of something that a worker's code should not do."""
+        """Warn the user about something that a worker's code should not do."""
         self.bus.publish(Notice("warning", text, worker))
 
 
@@ -49,56 +49,57 @@ class Overview(NamedTuple):
     text: str
 
 
-class Service(Generic[S]):
-    """What is alive of a kind in a session. `S` is the type of the kind's settings."""
+class OpenKind(Generic[S]):
+    """A kind in one session. `S` is the type of the kind's settings."""
 
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, S]) -> Mapping[str, object]:
-        """What `env` of a Python worker holds, by name. `bindings` are those of this kind, by name."""
+        """The objects in `env` of a Python worker, by name. `bindings` are the worker's bindings of this kind, by
+        name."""
         raise NotImplementedError
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, S]) -> Iterable[Wiring]:
-        """What workerd is told for a JavaScript worker, and what answers it: mostly one wiring for each of `bindings`.
-        Called without any too, so that a kind can wire what needs no binding."""
+        """The wirings of a JavaScript worker, usually one for each of `bindings`. Also called if there are no bindings,
+        for kinds that need a wiring without one."""
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Let go of what it holds. The session's workers have stopped."""
+        """Release resources. The session's workers have stopped."""
 
 
 class BindingKind(Generic[S]):
     """The description of a kind. `S` is the type of its settings."""
 
     name: ClassVar[str]
-    """What it is called in configurations that have been read, in JSON `ready` and on the socket that answers workerd's
-    bindings; lowercase letters and underscores."""
+    """The name of the kind in a WorkerConfig, in JSON `ready` and on the socket that answers workerd's bindings;
+    lowercase letters and underscores."""
 
     keys: Mapping[str, Key] = {}
-    """The keys of the configuration that belong to this kind alone."""
+    """The keys of the configuration that belong to this kind; no other kind has them."""
 
     is_value: bool = False
-    """Whether a binding is nothing but its value, as a var is. These stand last in the start block."""
+    """Whether a binding is only a value, like a var. The start block lists these last."""
 
     declared_as: tuple[str, str] | None = None
-    """What a Python worker's author declares, and where: `("a queue", 'under "queues.producers"')`. Completes the error
-    about a name that `env` does not have."""
+    """What the author of a Python worker declares, and where: `("a queue", 'under "queues.producers"')`. Completes the
+    error about a name that `env` does not have."""
 
     documentation: tuple[str, str, str, str]
-    """Its row in the table of docs/configuration.md, in Markdown: what it is called, where it is declared, and what a
-    Python and a JavaScript worker get."""
+    """The row of this kind in the table of docs/configuration.md, in Markdown: its name, where it is declared, and what
+    a Python and a JavaScript worker get."""
 
     def read(self, section: Section) -> None:
-        """Take what stands in a section under this kind's keys, with `section.claim`, `bind` and `declare`, and report
-        what is wrong to `section.findings`. Whatever a value holds, this does not raise."""
+        """Read a section's values under this kind's keys, with `section.claim`, `bind` and `declare`, and report
+        problems to `section.findings`. Does not raise, whatever the values are."""
 
     def complete(self, draft: Draft) -> None:
-        """Add what does not stand in the file, or look at what only shows when all of it has been read."""
+        """Add what is not in the file, and do the checks that need the whole file."""
 
-    def open(self, resources: Resources) -> Service[S]:
-        """What is alive of this kind, once a session."""
+    def open(self, resources: Resources) -> OpenKind[S]:
+        """Open this kind in a session; called once."""
         raise NotImplementedError
 
     def describe(self, worker: WorkerConfig, settings: S) -> str:
-        """What the start block shows behind the name of a binding: `queue my-app-events`."""
+        """What the start block shows after the name of a binding: `queue my-app-events`."""
         raise NotImplementedError
 
     def overview(self, workers: Sequence[WorkerConfig]) -> Iterable[Overview]:
@@ -106,29 +107,29 @@ class BindingKind(Generic[S]):
         return ()
 
     def binding_record(self, settings: S) -> Mapping[str, object]:
-        """What JSON `ready` tells of a binding beside its name and type."""
+        """The fields of a binding in JSON `ready`, besides its name and type."""
         return {}
 
     def worker_record(self, worker: WorkerConfig) -> Mapping[str, object]:
-        """What JSON `ready` tells of a worker beside its bindings."""
+        """The fields of a worker in JSON `ready`, besides its bindings."""
         return {}
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterable[str]:
-        """In words, what a changed configuration changes of this kind: `var GREETING added`."""
+        """Describe what a new configuration changes for this kind, as in `var GREETING added`."""
         from emulator.config.changes import mapping_changes
 
         return mapping_changes(self.name.replace("_", " "), self.bindings(old), self.bindings(new))
 
     def conflicts(self, workers: Sequence[WorkerConfig]) -> Iterable[Problem]:
-        """What keeps workers from running in one session."""
+        """The reasons why these workers cannot run in one session."""
         return ()
 
     def rest(self) -> Rest | None:
-        """Its part of the REST API."""
+        """This kind's part of the REST API."""
         return None
 
     def accessor(self) -> Accessor | None:
-        """How tests reach what this kind keeps: `emulator.queue("my-app-events")`."""
+        """How tests access what this kind keeps: `emulator.queue("my-app-events")`."""
         return None
 
     def bindings(self, worker: WorkerConfig) -> dict[str, S]:

@@ -1,11 +1,11 @@
-"""What the testing kit and a binding kind have to do with each other: how tests reach what the kind keeps."""
+"""How tests access what a binding kind keeps: the interface between the testing kit and the kinds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from emulator.bindings.kind import Service
+from emulator.bindings.kind import OpenKind
 
 T = TypeVar("T")
 
@@ -18,17 +18,17 @@ class Kit(Protocol):
         """Whether it can no longer be used."""
 
     def check_open(self) -> None:
-        """Raise EmulatorError when it is closed."""
+        """Raise EmulatorError if it is closed."""
 
-    def service(self, kind: str) -> Service[Any]:
-        """What is alive of a kind. Raises EmulatorError when the emulator is closed."""
+    def open_kind(self, kind: str) -> OpenKind[Any]:
+        """A kind in the emulator's session. Raises EmulatorError if the emulator is closed."""
 
     async def on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call `function` on another thread, while no other thread is inside the emulator."""
 
 
 class Accessor(NamedTuple):
-    """A method of Emulator and AsyncEmulator: `emulator.NAME(...)` is `synchronous(kit, ...)`, and for async tests
+    """A method of Emulator and AsyncEmulator: `emulator.NAME(...)` calls `synchronous(kit, ...)`, or in async tests
     `asynchronous(kit, ...)`."""
 
     name: str

@@ -1,4 +1,4 @@
-"""The binding kinds that there are. This is the only list of them: a kind is added by a folder and a line here."""
+"""The only list of the binding kinds. To add a kind, add a folder and a line here."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from emulator.bindings.service.kind import SERVICES
 from emulator.bindings.vars.kind import VARS
 
 KINDS: Final[list[BindingKind[Any]]] = [VARS, SECRETS, QUEUES, SERVICES, NOT_EMULATED]
-"""In this order they read a configuration. Of two bindings with one name, that of the later kind counts."""
+"""The kinds, in the order in which they read a configuration. If two bindings have the same name, the later kind's is
+used."""
 
 if TYPE_CHECKING:
     from emulator.bindings.queue.testing import AsyncQueueAccess, QueueAccess
 
-    class Accessors(QueueAccess):
-        """The types of what the kinds add to `Emulator`, for those who write tests."""
+    class AccessorTypes(QueueAccess):
+        """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
-    class AsyncAccessors(AsyncQueueAccess):
+    class AsyncAccessorTypes(AsyncQueueAccess):
         """The types of what the kinds add to `AsyncEmulator`."""

@@ -1,6 +1,6 @@
-"""The REST API, as far as binding kinds have a part in it: routes, calls, and the errors that calls end in.
+"""The part of the REST API that binding kinds use: routes, calls and errors.
 
-`emulator.server.control.api` serves it: it decodes requests, wraps results, and knows no kind.
+`emulator.server.control.api` serves the routes: it decodes requests and wraps results, whatever the kind.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.datastructures import QueryParams
 from emulator.base.bus import Bus, Notice
 
 if TYPE_CHECKING:
-    from emulator.bindings.services import Services
+    from emulator.bindings.open_kinds import OpenKinds
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ MAX_PER_PAGE: Final = 1_000
 
 
 class ApiErrorCode(IntEnum):
-    """The codes that calls of any kind end in. A kind may have codes of its own."""
+    """Error codes that all kinds use. A kind may have its own codes too."""
 
     INVALID_HEADERS = 6003
     METHOD_NOT_AVAILABLE = 7001
@@ -40,8 +40,8 @@ class ApiErrorCode(IntEnum):
 
 
 class ApiError(Exception):
-    """A call is refused: the HTTP status, a code (ApiErrorCode or one of the kind's), and what is wrong in a
-    sentence."""
+    """A call was refused: the HTTP status, a code (ApiErrorCode or one of the kind's), and a sentence that says what is
+    wrong."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list as a result: `items` are those on `page` (counted from 1) of `total_count` in all."""
+    """One page of a list as a result: the `items` on `page`, counted from 1, out of `total_count`."""
 
     items: Sequence[Any]
     page: int
@@ -61,10 +61,10 @@ class Page:
 
 
 class SessionView(Protocol):
-    """A running session, as calls of any kind see it. A kind may ask for more."""
+    """A running session as calls of every kind see it. A kind may require more."""
 
     bus: Bus
-    services: Services
+    open_kinds: OpenKinds
 
 
 V = TypeVar("V", bound=SessionView)
@@ -72,19 +72,19 @@ V = TypeVar("V", bound=SessionView)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[V]):
-    """A call to `session`. `path` holds the parts of the address that have names."""
+    """A call to `session`. `path` has the variable parts of the address by name."""
 
     session: V
     path: Mapping[str, str]
     query: QueryParams
 
     def page(self, items: list[T]) -> tuple[list[T], Page]:
-        """The items on the page that the query asks for, and that page without them."""
+        """The items on the page that the query asks for."""
         page, per_page = self._number("page", 1, 1_000_000), self._number("per_page", PER_PAGE, MAX_PER_PAGE)
         return items[(page - 1) * per_page : page * per_page], Page((), page, per_page, len(items))
 
     def report(self, text: str) -> None:
-        """Tell, in the terminal among other places, what a client has changed."""
+        """Publish a notice that says what a client has changed."""
         self.session.bus.publish(Notice("info", f"REST API: {text}"))
 
     def _number(self, name: str, default: int, most: int) -> int:
@@ -98,10 +98,10 @@ class Call(Generic[V]):
 
 
 class Route(NamedTuple):
-    """What answers `method` at `path`, an address below the API's with `{name}` for its variable parts.
+    """Answers `method` at `path`, an address relative to the API's, with `{name}` for each variable part.
 
-    `call` is given a Call and the body, decoded as JSON into the type `body`; without that, None. It returns the
-    result, or an awaitable of it, or raises ApiError.
+    `call` gets a Call and the request body, decoded from JSON into the type `body`, or None if that is None. It returns
+    the result or an awaitable of it, or raises ApiError.
     """
 
     method: str
@@ -112,8 +112,8 @@ class Route(NamedTuple):
 
 @dataclass(frozen=True)
 class Rest:
-    """A kind's part of the API. `about` completes "the part about ...", `root` is an address that a reader may try, and
-    `refusals` turn errors that calls raise into those of the API."""
+    """A kind's part of the API. `about` completes "the part about ...", `root` is an address that a reader can try, and
+    `refusals` convert errors that calls raise into errors of the API."""
 
     about: str
     root: str

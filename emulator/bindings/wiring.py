@@ -1,7 +1,8 @@
-"""What workerd is told about the bindings of a JavaScript worker, as data, and what they ask in return.
+"""Describes as data how the bindings of a JavaScript worker are configured in workerd, and the requests that they send
+to the emulator.
 
-A kind says which entry a binding is in workerd's configuration, and where it leads; `emulator.hosts.workerd` makes text
-of it, and carries requests and answers. Neither has to know the other.
+A kind says what entry a binding has in workerd's configuration, and where it leads. `emulator.hosts.workerd` writes the
+configuration, and transports requests and answers. Neither has to know the other.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import NamedTuple, TypeAlias
 
 
 class WireRequest(NamedTuple):
-    """What a binding asks: an HTTP request, with its whole body. `target` is the path with the query, the names of
-    `headers` are in lowercase."""
+    """A request from a binding: an HTTP request with its whole body. `target` is the path with the query; the names in
+    `headers` are lowercase."""
 
     method: bytes
     target: str
@@ -22,7 +23,7 @@ class WireRequest(NamedTuple):
 
 
 class WireResponse(NamedTuple):
-    """What it is answered. `headers` have no Content-Length, and `reason` is one line of ASCII."""
+    """The answer to a WireRequest. `headers` have no Content-Length, and `reason` is one line of ASCII."""
 
     body: bytes = b""
     status: int = 200
@@ -31,7 +32,7 @@ class WireResponse(NamedTuple):
 
 
 Answer: TypeAlias = Callable[[WireRequest], "WireResponse | Awaitable[WireResponse]"]
-"""Answers what a binding asks. What is there at once is returned as it is, which is the shorter way."""
+"""Answers a request from a binding. Returns the answer itself if it is known at once, which is faster."""
 
 
 class Answered(NamedTuple):
@@ -41,14 +42,14 @@ class Answered(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """Stands in a wiring for the name of one of its services."""
+    """A placeholder for the name of one of the services in a wiring."""
 
     service: str = ""
 
 
 class OtherWorker(NamedTuple):
-    """A service that another JavaScript worker of the session answers: its default export (an empty `entrypoint`), or
-    what it exports under a name."""
+    """A service that another JavaScript worker in the session answers: its default export if `entrypoint` is empty,
+    else the export of that name."""
 
     worker: str
     entrypoint: str = ""
@@ -59,9 +60,9 @@ Value: TypeAlias = "str | bool | int | Reference | Mapping[str, Value] | Sequenc
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
-    """A module that workerd gets beside those of the worker, as an extension: `name` is what a `wrapped` binding calls
-    it, `emulator:not-emulated`, and `source` its JavaScript. Worker code cannot import it."""
+class ExtensionModule:
+    """A module that workerd loads as an extension, besides those of the worker. `name` is the name that a `wrapped`
+    binding uses, such as `emulator:not-emulated`, and `source` is its JavaScript. Worker code cannot import it."""
 
     name: str
     source: str
@@ -69,22 +70,23 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """What workerd is told about one binding.
+    """The configuration of one binding in workerd.
 
-    `binding` is its entry in the bindings of the worker, without the name: `{"queue": Reference()}`; empty where `env`
-    holds nothing. `services` are where it leads, under names of its own. `worker` are settings of the worker itself,
-    such as a global outbound; lists of several wirings are put together. `modules` are what `wrapped` bindings run.
+    `binding` is its entry in the worker's bindings, without the name: `{"queue": Reference()}`; empty if `env` has
+    nothing. `services` are the services that it leads to, by names of the wiring's own. `worker` contains settings of
+    the worker itself, such as a global outbound; lists in several wirings are joined. `modules` contain the code of
+    `wrapped` bindings.
     """
 
     name: str
     binding: Mapping[str, Value]
     services: Mapping[str, Answered | OtherWorker] = field(default_factory=dict)
     worker: Mapping[str, Value] = field(default_factory=dict)
-    modules: Sequence[Module] = ()
+    modules: Sequence[ExtensionModule] = ()
 
 
 def targets(wirings: Sequence[tuple[str, Wiring]]) -> list[tuple[str, OtherWorker]]:
-    """The other workers that a worker's bindings lead to, each with the name of the binding."""
+    """The other workers that a worker's bindings lead to, by the name of the binding."""
     return [
         (wiring.name, service)
         for _, wiring in wirings

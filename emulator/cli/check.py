@@ -32,13 +32,13 @@ def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str |
     """
     from emulator.base.bus import Bus
     from emulator.log.terminal import Terminal
-    from emulator.server.serving import Options, run
+    from emulator.server.serving import ServingOptions, run
     from emulator.session.session import Session
 
     bus = Bus()
     terminal = Terminal(bus)
     try:
-        options = Options(config_paths=config_paths, environment=environment)
+        options = ServingOptions(config_paths=config_paths, environment=environment)
         session = Session(options.read_all(), bus)
         terminal.introduce(session.configs, session.hosts)
         broken: list[str] = []

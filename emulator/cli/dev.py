@@ -105,14 +105,14 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     """
     from emulator.base.bus import Bus
     from emulator.log.terminal import Terminal
-    from emulator.server.serving import Options, run, serve
+    from emulator.server.serving import ServingOptions, run, serve
     from emulator.session.session import Session
 
     bus = Bus()
     journal: Journal | None = None
     terminal = Terminal(bus, level=log_level, log_format=log_format)
     try:
-        options = Options(
+        options = ServingOptions(
             config_paths=config_paths,
             environment=environment,
             overrides=variables,

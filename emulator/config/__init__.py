@@ -1,6 +1,6 @@
-"""Configuration: `wrangler.jsonc`, `.json` or `.toml`, secrets and the command line, as typed settings.
+"""Reads `wrangler.jsonc`, `.json` or `.toml`, secrets and command-line variables into typed settings.
 
-Errors name file, line, column and key path, and all errors of a file come at once.
+An error names the file, line, column and key path. All errors of a file are reported together.
 """
 
 from emulator.config.conflicts import check_conflicts

@@ -1,7 +1,7 @@
-"""Reads the keys that say how JavaScript is bundled. Other workers have no use for them, and none of a word about them.
+"""Reads the keys that control how JavaScript is bundled. Python workers ignore them.
 
-An environment takes them from the top level one by one, but for `define`, which it has to repeat, and `alias`, which
-counts at the top level only.
+An environment inherits each of them from the top level, except `define`, which it must repeat. `alias` has an effect
+only at the top level.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _RULE_KEYS: Final[Mapping[str, Check]] = {
 
 
 def read_bundling(findings: Findings, path: KeyPath, keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of `Bundling` that `keys` (a section's, each sound by `BUNDLING_KEYS`) give."""
+    """The fields of `Bundling` that `keys` sets. `keys` are those of a section; each has passed its check in
+    `BUNDLING_KEYS`."""
     given = {key: keys[key] for key in BUNDLING_KEYS if key in keys}
     for key in ("define", "alias"):
         if key in given:
@@ -46,7 +47,7 @@ def read_bundling(findings: Findings, path: KeyPath, keys: Mapping[str, Any]) ->
 
 
 def inherited(top: Mapping[str, Any]) -> dict[str, Any]:
-    """What an environment takes from the top level when it does not say it itself."""
+    """The keys that an environment inherits from the top level unless it sets them itself."""
     return {key: top[key] for key in top if key != "define"}
 
 

@@ -1,4 +1,4 @@
-"""What differs between two readings of a configuration, in words."""
+"""Describes in words how a configuration has changed since it was last read."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _PLAIN: Final = (
 
 
 def describe_changes(old: WorkerConfig, new: WorkerConfig, kinds: Iterable[ConfigKind]) -> list[str]:
-    """One phrase a difference, such as `queue orders: max_batch_size 10 -> 5`, `var GREETING added` or
-    `consumer of orders removed`. Vars and secrets are named, their values never shown."""
+    """One phrase for each difference, such as `queue orders: max_batch_size 10 -> 5`, `var GREETING added` or `consumer
+    of orders removed`. Names vars and secrets, but never shows their values."""
     return list(_changes(old, new, kinds))
 
 
@@ -44,7 +44,7 @@ def _bundling_changes(old: Bundling, new: Bundling) -> Iterator[str]:
 
 
 def difference(what: str, old: object, new: object) -> Iterator[str]:
-    """`queue orders: max_batch_size 10 -> 5`, where the two values differ."""
+    """`queue orders: max_batch_size 10 -> 5` if the two values differ, else nothing."""
     if old != new:
         yield f"{what} {_shown(old)} -> {_shown(new)}"
 
@@ -56,7 +56,7 @@ def set_changes(what: str, old: Collection[str], new: Collection[str]) -> Iterat
 
 
 def mapping_changes(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[str]:
-    """What `set_changes` says, and `var GREETING changed`."""
+    """What `set_changes` yields, and `var GREETING changed`."""
     yield from set_changes(what, old, new)
     for name, value in new.items():
         # 1, 1.0 and True are equal in Python, but they are different vars.

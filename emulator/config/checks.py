@@ -1,4 +1,4 @@
-"""What single values of a configuration may be. Each check says in words what it allows."""
+"""Checks of single values in a configuration. Each check describes what it allows."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FOUND_WIDTH = 60
 
 
 class Check(NamedTuple):
-    """`allowed` completes the sentence "must be ..."; `accepts` tells whether a value is that."""
+    """`allowed` completes the sentence "must be ..."; `accepts` returns whether a value is allowed."""
 
     allowed: str
     accepts: Callable[[object], bool]
 
 
 def found(value: object) -> str:
-    """What a value is, in the words of an error message."""
+    """A value as an error message shows it."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list):
@@ -49,7 +49,7 @@ def one_of(*choices: str) -> Check:
 
 
 def matching(allowed: str, pattern: re.Pattern[str]) -> Check:
-    """A string that matches `pattern` as a whole; `allowed` says in words what that is."""
+    """A string that matches all of `pattern`, which `allowed` describes in words."""
     return Check(allowed, lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None)
 
 
@@ -64,7 +64,7 @@ def _is_date(value: object) -> bool:
 
 
 def is_identifier(name: str) -> bool:
-    """Whether `name` can stand after `env.` in JavaScript, and so (but for `$`) in Python."""
+    """Whether `name` can follow `env.` in JavaScript, and therefore, unless it contains `$`, in Python."""
     return _IDENTIFIER.fullmatch(name) is not None
 
 
@@ -73,7 +73,7 @@ OBJECT: Final = Check("an object", lambda value: isinstance(value, dict))
 ARRAY: Final = Check("an array", lambda value: isinstance(value, list))
 BOOLEAN: Final = Check("true or false", lambda value: isinstance(value, bool))
 STRING: Final = Check("a string", lambda value: isinstance(value, str))
-TEXT: Final = Check("a string that is not empty", lambda value: isinstance(value, str) and value != "")
+TEXT: Final = Check("a non-empty string", lambda value: isinstance(value, str) and value != "")
 WORKER_NAME: Final = matching(
     "a name of 1 to 63 lowercase letters, digits, hyphens and underscores that does not begin with a hyphen",
     _WORKER_NAME,

@@ -1,4 +1,4 @@
-"""What must hold between the workers of one session."""
+"""Checks that several workers can run in one session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_conflicts(workers: Sequence[WorkerConfig], kinds: Iterable[ConfigKind]) -> None:
-    """Raise `ConfigError` when two workers have one name, or when a kind says that they cannot run in one session; each
+    """Raise `ConfigError` if two workers have the same name, or if a binding kind reports a conflict between them. Each
     problem names both places."""
     problems = [*_taken_names(workers), *(problem for kind in kinds for problem in kind.conflicts(workers))]
     if problems:
@@ -27,5 +27,5 @@ def _taken_names(workers: Sequence[WorkerConfig]) -> Iterator[Problem]:
         place = worker.place or Place(str(worker.path), 0, 0, "name")
         if worker.name in names:
             other = names[worker.name]
-            yield problem_at(place, f'another worker has the name "{worker.name}" already, at {other.where}')
+            yield problem_at(place, f'another worker already has the name "{worker.name}", at {other.where}')
         names.setdefault(worker.name, place)

@@ -1,4 +1,4 @@
-"""Which cron expressions production accepts. When a cron is due is not decided here."""
+"""Checks cron expressions as production does. It does not compute when a cron is due."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from emulator.config.checks import found
 
 
 class _CronField(NamedTuple):
-    """One of the five fields: its name, the numbers from `low` to `high`, the names that stand for them from `low`
-    upwards, and what else a value may be."""
+    """One of the five fields: its name, the lowest and highest number, the names that may replace these numbers,
+    starting with `low`, and a pattern of other values that are allowed."""
 
     name: str
     low: int
@@ -19,7 +19,7 @@ class _CronField(NamedTuple):
     special: re.Pattern[str] | None = None
 
     def number(self, text: str) -> int | None:
-        """The number that `text` stands for, or None."""
+        """The number that `text` means, or None."""
         if text.upper() in self.names:
             return self.low + self.names.index(text.upper())
         if not (text.isascii() and text.isdecimal() and len(text) <= 2):
@@ -60,13 +60,13 @@ _CRON_FIELDS: Final = (
 
 
 def cron_problem(expression: str) -> str:
-    """What is wrong with a cron expression, or an empty string. Production's rules: five fields, names of months and of
-    weekdays, `*` `,` `-` `/`, and `L`, `W` and `#` in the fields of days. Sunday is 1."""
+    """What is wrong with a cron expression, or an empty string. Production allows five fields, names of months and
+    weekdays, `*` `,` `-` `/`, and `L`, `W` and `#` in the two fields for days. Sunday is 1."""
     parts = expression.split()
     if len(parts) != len(_CRON_FIELDS):
         return f"must have 5 fields (minute, hour, day of the month, month, day of the week), not {len(parts)}"
     for part, allowed in zip(parts, _CRON_FIELDS, strict=True):
         if not allowed.accepts(part):
             sunday = ", where 1 is Sunday" if allowed.high == len(_WEEKDAYS) else ""
-            return f"{found(part)} is not allowed there: {allowed}{sunday}"
+            return f"{found(part)} is not allowed here: {allowed}{sunday}"
     return ""

@@ -1,7 +1,7 @@
-"""A configuration file as data with positions, and the list of what was found wrong with it.
+"""A configuration file as data with positions, and the problems found in it.
 
-The parsers in `jsonc`, `json5` and `toml` make a `Document`; the checks look values up in it by key path and report to
-`Findings`, which turn the key path into a file, a line and a column.
+The parsers in `jsonc`, `json5` and `toml` return a `Document`. The checks look up values by key path and report to
+`Findings`, which turns the key path into a file, line and column.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EXCERPT_WIDTH = 100
 
 
 class DocumentSyntaxError(Exception):
-    """The text is not what its format allows. `offset` is the index of the character where that shows."""
+    """The text has a syntax error. `offset` is the index of the character where the parser noticed it."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -29,9 +29,10 @@ class DocumentSyntaxError(Exception):
 class Document(NamedTuple):
     """A parsed file.
 
-    `values` and `keys` hold the offset in `text` of every value and of every key, by key path; the path of the whole
-    is `()`. `repeated` lists keys that an object has more than once (the last one counts): path and offset of each
-    repetition. `refused` is what wrangler would refuse first in a file that is read all the same.
+    `values` and `keys` map key paths to the offsets in `text` of every value and every key; the path of the whole
+    document is `()`. `repeated` lists the keys that appear more than once in an object, with path and offset of each
+    repetition; the last one is used. `refused` is the first thing that wrangler would refuse in a file that the
+    emulator accepts.
     """
 
     file: str
@@ -43,12 +44,12 @@ class Document(NamedTuple):
     refused: DocumentSyntaxError | None = None
 
     def has(self, path: KeyPath) -> bool:
-        """Whether there is a value at `path`."""
+        """Whether the document has a value at `path`."""
         return path in self.values
 
     def place(self, path: KeyPath, *, at_key: bool = False) -> Place:
-        """Where the value at `path` begins (`at_key`: where its key does). What is not in the file stands where the
-        nearest thing around it does."""
+        """Where the value at `path` begins, or with `at_key`, its key. For a path that is not in the file, the place of
+        the nearest object or array around it."""
         offset = self.keys.get(path) if at_key else None
         around = path
         while offset is None:
@@ -58,7 +59,7 @@ class Document(NamedTuple):
 
 
 class Findings:
-    """Collects the errors and the warnings of one document, each with its place."""
+    """Collects the errors and warnings about one document, with their places."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -66,11 +67,11 @@ class Findings:
         self.warnings: list[Problem] = []
 
     def error(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = False) -> None:
-        """The configuration cannot be used as it is."""
+        """Add an error: the configuration cannot be used."""
         self.errors.append(problem_at(self.document.place(path, at_key=at_key), message, hint))
 
     def warn(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = True) -> None:
-        """The configuration can be used, but perhaps it does not do what it seems to."""
+        """Add a warning: the configuration can be used, but may not do what the user expects."""
         self.warnings.append(problem_at(self.document.place(path, at_key=at_key), message, hint))
 
 
@@ -80,7 +81,7 @@ def problem_at(place: Place, message: str, hint: str = "") -> Problem:
 
 
 def format_path(path: KeyPath) -> str:
-    """`queues.consumers[0].max_batch_size`; a key with other characters than those of a name is quoted."""
+    """`queues.consumers[0].max_batch_size`; a key is quoted if it has characters that a name cannot have."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -97,7 +98,7 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
 
 
 def excerpt(text: str, offset: int) -> str:
-    """The source line around `offset` with a caret below that character, indented as the hint of a `Problem` is."""
+    """The source line around `offset`, with a caret below that character, indented like the hint of a `Problem`."""
     start = text.rfind("\n", 0, offset) + 1
     end = text.find("\n", offset)
     line = text[start : end if end >= 0 else len(text)].rstrip().replace("\t", " ")

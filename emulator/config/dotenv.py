@@ -1,4 +1,4 @@
-"""The format of `.dev.vars` and `.env` files, as the dotenv library has it."""
+"""The format of `.dev.vars` and `.env` files, as the dotenv library reads it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REFERENCE = re.compile(
 
 
 def parse_env(text: str) -> tuple[dict[str, str], list[int]]:
-    """The values of a file in dotenv format, and the numbers of the lines that are not in it."""
+    """The values of a file in dotenv format, and the numbers of the lines that are not in that format."""
     values: dict[str, str] = {}
     bad_lines: list[int] = []
     at = 0
@@ -47,7 +47,7 @@ def _unquote(value: str) -> str:
 
 
 def expand(values: Mapping[str, str]) -> dict[str, str]:
-    """Replace `$NAME`, `${NAME}` and `${NAME:-default}` by other values of the files; `\\$` stays a dollar sign."""
+    """Replace `$NAME`, `${NAME}` and `${NAME:-default}` with other values of the files; `\\$` becomes a dollar sign."""
     expanded = dict(values)
 
     def replacement(match: re.Match[str]) -> str:
@@ -57,6 +57,6 @@ def expand(values: Mapping[str, str]) -> dict[str, str]:
 
     for key, value in values.items():
         if "$" in value:
-            expanded[key] = ""  # A value that refers to itself refers to nothing.
+            expanded[key] = ""  # A reference of a value to itself is empty.
             expanded[key] = _REFERENCE.sub(replacement, value)
     return expanded

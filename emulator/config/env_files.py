@@ -1,6 +1,6 @@
 """Secrets for local runs, from the files that wrangler reads.
 
-That is `.dev.vars.<env>`, else `.dev.vars`, else `.env` and its relatives. No value ever gets into a message.
+These are `.dev.vars.<env>`, else `.dev.vars`, else `.env` and its variants. No message shows a value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from emulator.base.words import reason
 
 
 class EnvFiles:
-    """What the files say. `origins` names the file of each value; `watched` lists what was, or would be, read."""
+    """The values in the files. `origins` maps each name to its file; `watched` lists the files that were read, and
+    those that would be if they existed."""
 
     def __init__(self, watched: tuple[Path, ...]) -> None:
         self.watched = watched
@@ -24,11 +25,11 @@ class EnvFiles:
 
 
 def read_env_files(directory: Path, environment: str | None, show: Callable[[Path], str]) -> EnvFiles:
-    """Read the secrets that stand in `directory`. `show` gives a path as messages should name it.
+    """Read the secrets in `directory`. `show` returns a path as messages should show it.
 
-    The first of `.dev.vars.<env>` and `.dev.vars` that exists is the only one read. Without either, `.env`,
-    `.env.local`, `.env.<env>` and `.env.<env>.local` are merged, the later winning, and references such as `${OTHER}`
-    are expanded.
+    If `.dev.vars.<env>` or `.dev.vars` exists, only the first of them is read. Otherwise `.env`, `.env.local`,
+    `.env.<env>` and `.env.<env>.local` are merged, with later files taking precedence, and references such as
+    `${OTHER}` are expanded.
     """
     dev_vars = [directory / ".dev.vars"]
     dot_env = [directory / ".env", directory / ".env.local"]
@@ -49,7 +50,7 @@ def read_env_files(directory: Path, environment: str | None, show: Callable[[Pat
 
 
 def _read(path: Path, shown: str, result: EnvFiles) -> bool:
-    """Add the values of one file. False when there is no such file."""
+    """Add the values of one file. Returns False if it does not exist."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""JSON5, for the files that `jsonc` refuses: single quotes, bare keys, hexadecimal numbers and the like.
+"""Reads files that `jsonc` refuses as JSON5: with single quotes, bare keys, hexadecimal numbers and so on.
 
-The library json5 decides what is valid and what the values are. The scanner here only finds where they stand, in text
-that is known to be valid, and keeps the limits of `jsonc`. The library takes 6 to 30 microseconds for a character, and
-9 ms to import; so this module is for files that cannot be read otherwise, and only for short ones.
+The library json5 decides what is valid, and returns the values. The scanner here only finds their positions, in text
+that is known to be valid, and enforces the limits of `jsonc`. The library takes 6 to 30 microseconds per character, and
+9 ms to import; so this module is used only for short files that cannot be read otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json5
 from emulator.config.document import Document, DocumentSyntaxError, KeyPath
 
 MAX_LENGTH: Final = 32_768
-"""In characters. A longer file is not tried; one of this length takes 0.2 s, or 1 s when it is all punctuation."""
+"""In characters. A longer file is not tried. A file of this length takes 0.2 s, or 1 s if it is all punctuation."""
 
 _SPACE = re.compile(r"(?:[\s\ufeff]+|//[^\n\r\u2028\u2029]*|/\*.*?\*/)*", re.DOTALL)
 _STRING = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL)
@@ -25,10 +25,10 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def parse(text: str, file: str, refused: DocumentSyntaxError) -> Document:
-    """Parse `text`, which `jsonc` did not take: `refused` says why, and is noted in the document.
+    """Parse `text`, which `jsonc` has refused with the error `refused`; the document keeps that error.
 
-    Raises `refused` when the text is not JSON5 either, or is longer than `MAX_LENGTH` or nested deeper than the library
-    goes, which is about 90 levels. Raises another `DocumentSyntaxError` for a value that is beyond the limits.
+    Raises `refused` if the text is not JSON5 either, is longer than `MAX_LENGTH`, or is nested deeper than the library
+    can read, about 90 levels. Raises another `DocumentSyntaxError` for a value that exceeds the limits.
     """
     if len(text) > MAX_LENGTH:
         raise refused
@@ -42,11 +42,11 @@ def parse(text: str, file: str, refused: DocumentSyntaxError) -> Document:
 
 
 class _Members(list[tuple[str, Any]]):
-    """What an object has, in order and with its repetitions."""
+    """The members of an object in order, including repeated keys."""
 
 
 class _Scanner:
-    """Walks through valid JSON5 beside its values and notes offsets. `at` is the offset of the next token."""
+    """Walks through valid JSON5 together with its values, and records offsets. `at` is the offset of the next token."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -61,18 +61,18 @@ class _Scanner:
             self.at = match.end()
 
     def token(self) -> None:
-        """Skip a string or a word, and the space after it."""
+        """Skip a string or a word, and the white space after it."""
         self.skip(_STRING if self.text[self.at] in "\"'" else _WORD)
         self.skip(_SPACE)
 
     def mark(self, character: str) -> None:
-        """Skip a punctuation mark, if it is there, and the space after it."""
+        """Skip a punctuation mark, if it comes next, and the white space after it."""
         if self.text.startswith(character, self.at):
             self.at += 1
             self.skip(_SPACE)
 
     def read_value(self, path: KeyPath, value: object) -> object:
-        """The value that begins here, with objects as dicts."""
+        """The value that begins at `at`, with objects as dicts."""
         at = self.values[path] = self.at
         if isinstance(value, _Members):
             return self.read_object(path, value)
@@ -113,7 +113,7 @@ class _Scanner:
 
 
 def _string(value: str, at: int) -> str:
-    """Surrogates that were written as two escapes, joined."""
+    """Join surrogates that were written as two escapes."""
     if not _SURROGATE.search(value):
         return value
     try:

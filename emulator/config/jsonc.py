@@ -1,8 +1,8 @@
 """JSON with comments and trailing commas, parsed with the position of every key and value.
 
-That is what wrangler reads: strict JSON otherwise, so no single quotes, no bare keys, no hexadecimal numbers. The
-standard library's parser gives no positions, and JSON5 allows more than wrangler does. What is refused here for its
-form, and is JSON5, is read by `json5`, with a warning.
+This is the format that wrangler reads. Apart from comments and trailing commas it is strict JSON: no single quotes,
+bare keys or hexadecimal numbers. The standard library's parser gives no positions, and JSON5 allows more than wrangler
+does. A file that is refused here but is valid JSON5 is read by `json5`, with a warning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LITERALS: Final[dict[str, bool | None]] = {"true": True, "false": False, "null"
 
 
 def parse(text: str, file: str = "") -> Document:
-    """Parse `text`. Raises `DocumentSyntaxError` at the first character that does not fit."""
+    """Parse `text`. Raises `DocumentSyntaxError` at the first character that is not allowed."""
     parser = _Parser(text)
     data = parser.parse_value((), parser.skip(1 if text.startswith("\ufeff") else 0))
     if parser.at < len(text):
@@ -33,7 +33,7 @@ def parse(text: str, file: str = "") -> Document:
 
 
 class _Parser:
-    """Recursive descent. `at` is the offset of the next character that is neither white space nor comment."""
+    """A recursive descent parser. `at` is the offset of the next character outside white space and comments."""
 
     def __init__(self, text: str) -> None:
         self.text = text

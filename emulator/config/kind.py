@@ -1,4 +1,4 @@
-"""What reading, comparing and checking configurations needs to know of a binding kind."""
+"""The part of a binding kind that reads, compares and checks configurations."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from emulator.config.section import Draft, Key, Section
 
 
 class ConfigKind(Protocol):
-    """A binding kind. `name` is what its bindings carry in a WorkerConfig, and `keys` belong to it alone."""
+    """A binding kind. `name` is the `kind` of its bindings in a WorkerConfig; no other kind has its `keys`."""
 
     name: ClassVar[str]
     keys: Mapping[str, Key]
 
     def read(self, section: Section) -> None:
-        """Take what stands in a section under this kind's keys. Whatever it holds, this does not raise."""
+        """Read a section's values under this kind's keys. Does not raise, whatever they are."""
 
     def complete(self, draft: Draft) -> None:
-        """Add what does not stand in the file, or look at what only shows when all of it has been read."""
+        """Add what is not in the file, and do the checks that need the whole file."""
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterable[str]:
-        """In words, what is different: `var GREETING added`."""
+        """Describe the differences, as in `var GREETING added`."""
 
     def conflicts(self, workers: Sequence[WorkerConfig]) -> Iterable[Problem]:
-        """What keeps workers from running in one session."""
+        """The reasons why these workers cannot run in one session."""

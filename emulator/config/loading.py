@@ -1,4 +1,4 @@
-"""Finds a configuration file, reads it with its secrets, and makes a `WorkerConfig` of them, or one error with every
+"""Finds a configuration file and reads it, with its secrets, into a `WorkerConfig`, or raises one error with every
 problem of the file."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CONFIG_NAMES: Final = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 def find_config(directory: Path) -> Path:
     """The configuration file in `directory`: `wrangler.jsonc`, else `wrangler.json`, else `wrangler.toml`.
 
-    Raises `EmulatorError` when there is none, or when the directory cannot be read.
+    Raises `EmulatorError` if none of them exists, or the directory cannot be read.
     """
     shown = shown_path(directory)
     try:
@@ -49,7 +49,7 @@ def find_config(directory: Path) -> Path:
     raise EmulatorError(
         f"there is no {CONFIG_NAMES[0]}, {CONFIG_NAMES[1]} or {CONFIG_NAMES[2]} here",
         where=shown,
-        hint="Name one with `-c PATH`, or begin a new worker with `emulator init NAME`.",
+        hint="Name one with `-c PATH`, or create a new worker with `emulator init NAME`.",
     )
 
 
@@ -60,11 +60,11 @@ def load_config(
     environment: str | None = None,
     overrides: Mapping[str, str] | None = None,
 ) -> WorkerConfig:
-    """Read the configuration at `path`; a directory means the file that `find_config` finds in it.
+    """Read the configuration at `path`; if that is a directory, the file that `find_config` finds in it.
 
-    `kinds` read the keys that declare bindings. `environment` chooses `env.<environment>`. `overrides` are vars from
-    the command line, which win over the file's vars and over secrets. Raises `ConfigError` with every problem of the
-    file, in file order.
+    `kinds` read the keys that declare bindings. `environment` selects `env.<environment>`. `overrides` are vars from
+    the command line; they take precedence over the vars in the file and over secrets. Raises `ConfigError` with every
+    problem of the file, in file order.
     """
     if _is(Path.is_dir, path):
         path = find_config(path)
@@ -75,7 +75,7 @@ def load_config(
         findings.warnings.append(Problem(findings.document.file, *place, "", message))
     for repeated, offset in findings.document.repeated:
         place = line_and_column(findings.document.text, offset)
-        message = "is there more than once in this object; the last one counts"
+        message = "appears more than once in this object; the last one is used"
         findings.warnings.append(Problem(findings.document.file, *place, format_path(repeated), message))
     settings = read_settings(findings, environment, kinds)
     if settings is None:
@@ -90,7 +90,7 @@ def load_config(
     elif section.name is not None and not checks.WORKER_NAME.accepts(section.name):
         findings.error(
             section.name_path,
-            f"with the environment it becomes {found(section.name)}, but must be {checks.WORKER_NAME.allowed}",
+            f"becomes {found(section.name)} in this environment, but must be {checks.WORKER_NAME.allowed}",
             f"Give {format_path(('env', environment or ''))} a `name` of its own.",
         )
     if section.compatibility_date is None and not findings.errors:
@@ -122,12 +122,12 @@ def load_config(
 
 
 def _document(path: Path) -> Document:
-    """Read and parse the file. Raises `ConfigError` when it is not a configuration at all."""
+    """Read and parse the file. Raises `ConfigError` if it is not a configuration at all."""
     shown = shown_path(path)
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        hint = "Name a file with `-c PATH`, or begin a new worker with `emulator init NAME`."
+        hint = "Name a file with `-c PATH`, or create a new worker with `emulator init NAME`."
         raise ConfigError([Problem(shown, 0, 0, "", "there is no such file", hint)]) from None
     except OSError as error:
         raise ConfigError([Problem(shown, 0, 0, "", f"cannot be read: {reason(error)}")]) from None
@@ -161,14 +161,14 @@ def _parse(suffix: str, text: str, shown: str) -> Document:
         try:
             return jsonc.parse(text, shown)
         except DocumentSyntaxError as refused:
-            from emulator.config import json5  # The library is slow to import, and most files do without it.
+            from emulator.config import json5  # The library is slow to import, and most files do not need it.
 
             return json5.parse(text, shown, refused)
     raise ConfigError([Problem(shown, 0, 0, "", "must end in .jsonc, .json or .toml")])
 
 
 def _main(findings: Findings, directory: Path, section: WorkerSection) -> Path | None:
-    """The absolute path of the worker's module, or None and an error."""
+    """The absolute path of the worker's module, or None after reporting an error."""
     if section.main is None:
         if not findings.document.has(section.main_path):
             findings.error(section.main_path, "is missing", 'Name the worker\'s module, such as "src/entry.py".')
@@ -181,7 +181,7 @@ def _main(findings: Findings, directory: Path, section: WorkerSection) -> Path |
     elif main.suffix != ".py" and main.suffix not in JAVASCRIPT_SUFFIXES:
         findings.error(
             section.main_path,
-            f"must be a Python file, ending in .py, or one in JavaScript or TypeScript, not {found(section.main)}",
+            f"must be a Python file ending in .py, or a JavaScript or TypeScript file, not {found(section.main)}",
         )
     elif not _is(Path.is_file, main):
         findings.error(
@@ -197,7 +197,7 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
 
 
 def _is(kind: Callable[[Path], bool], path: Path) -> bool:
-    """`Path.is_dir` or `Path.is_file`, where a path that cannot be looked at is neither."""
+    """`Path.is_dir` or `Path.is_file`, but False for a path that cannot be examined."""
     try:
         return kind(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""Typed settings of one worker, as its configuration file, its secrets and the command line say together."""
+"""Typed settings of one worker: the combination of its configuration file, its secrets and the command line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | Non
 DEFAULT_CPU_MS: Final = 30_000
 
 JAVASCRIPT_SUFFIXES: Final = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
-"""What `main` may end in under wrangler for a worker in JavaScript or TypeScript."""
+"""The file name endings that wrangler allows for `main` of a JavaScript or TypeScript worker."""
 
 
 class Place(NamedTuple):
-    """Where a setting stands: the file as the user wrote it, line and column counted from 1, and the key path."""
+    """The place of a setting: the file as the user wrote it, line and column counted from 1, and the key path."""
 
     file: str
     line: int
@@ -27,15 +27,15 @@ class Place(NamedTuple):
 
     @property
     def where(self) -> str:
-        """`wrangler.jsonc:12:9`, or the file alone where there is no line."""
+        """`wrangler.jsonc:12:9`, or the file alone if the line is not known."""
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What `env` holds under `name`: a thing of one kind, with the settings that this kind has read.
+    """What `env` has under `name`: a binding of one kind, with the settings that the kind has read.
 
-    `place` does not count when two are compared: a binding that moved to another line is the same.
+    `place` is ignored in comparisons: a binding that moved to another line is the same binding.
     """
 
     kind: str
@@ -46,9 +46,9 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a configuration says about a kind without a name in `env`, such as that the worker consumes a queue.
+    """A setting of a binding kind that has no name in `env`, such as that the worker consumes a queue.
 
-    `place` does not count when two are compared.
+    `place` is ignored in comparisons.
     """
 
     kind: str
@@ -58,8 +58,8 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class ModuleRule:
-    """What a file becomes that JavaScript imports and that matches one of `globs`: `kind` in wrangler's words, such as
-    `Text`. Without `fallthrough`, later rules of its kind do not count, wrangler's own included."""
+    """How JavaScript imports files that match one of `globs`: as a module of type `kind`, one of wrangler's words such
+    as `Text`. Without `fallthrough`, later rules of the same kind are ignored, including wrangler's own."""
 
     kind: str
     globs: tuple[str, ...]
@@ -68,10 +68,9 @@ class ModuleRule:
 
 @dataclass(frozen=True, slots=True)
 class Bundling:
-    """How JavaScript is bundled, in the words of wrangler's keys. `define` maps expressions to the code that replaces
-    them, `alias` modules to those that are taken instead; `tsconfig` and
-    `base_dir` are relative to the configuration; empty, they are the `tsconfig.json` nearest to the code, and the
-    directory of `main`."""
+    """How JavaScript is bundled; the names are wrangler's keys. `define` maps expressions to the code that replaces
+    them, and `alias` maps modules to the modules that replace them. `tsconfig` and `base_dir` are relative to the
+    configuration; if empty, they mean the `tsconfig.json` nearest to the code, and the directory of `main`."""
 
     rules: tuple[ModuleRule, ...] = ()
     define: Mapping[str, str] = field(default_factory=dict)
@@ -89,10 +88,10 @@ class Bundling:
 class WorkerConfig:
     """One worker's settings.
 
-    Paths are absolute. `bindings` and `declarations` are what the binding kinds have read, in the order in which they
-    stand; only a kind knows what its settings are. `cpu_ms` is CPU time in milliseconds. `watched` lists the files
-    whose change means a new configuration: the configuration itself and every `.dev.vars` and `.env` that was, or would
-    be, read. `place` is where the name stands.
+    Paths are absolute. `bindings` and `declarations` are what the binding kinds have read, in the order of the file;
+    only a kind knows what its settings mean. `cpu_ms` is CPU time in milliseconds. `watched` lists the files whose
+    change means a new configuration: the configuration itself, and every `.dev.vars` and `.env` file that was read or
+    would be if it existed. `place` is the place of the name.
     """
 
     name: str
@@ -104,7 +103,7 @@ class WorkerConfig:
     bindings: tuple[Binding, ...] = ()
     declarations: tuple[Declaration, ...] = ()
     bundling: Bundling = field(default_factory=Bundling)
-    """How its code is bundled; for JavaScript only."""
+    """How the code is bundled; JavaScript only."""
     crons: tuple[str, ...] = ()
     cpu_ms: int = DEFAULT_CPU_MS
     dev_port: int | None = None

@@ -1,7 +1,8 @@
-"""From a parsed configuration file to typed settings: which keys exist, what each may be, and who inherits what.
+"""Turns a parsed configuration file into typed settings: which keys exist, what their values may be, and which keys
+environments inherit.
 
-Each function takes what is sound and reports what is not, so that all problems of a file are found in one pass. Nothing
-here reads files; that is `loading`.
+Each function returns what is valid and reports what is not, so that one pass finds all problems of a file. `loading`
+reads the files.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ SECTION_KEYS: Final[Mapping[str, Check]] = {
     "limits": checks.OBJECT,
     **BUNDLING_KEYS,
 }
-"""The keys of the top level and of environments that belong to no binding kind."""
+"""The keys of the top level and of environments that do not belong to a binding kind."""
 
 TOP_LEVEL_KEYS: Final[Mapping[str, Check]] = {**SECTION_KEYS, "dev": checks.OBJECT, "env": checks.OBJECT}
 TRIGGERS_KEYS: Final[Mapping[str, Check]] = {"crons": checks.ARRAY}
@@ -36,8 +37,8 @@ DEV_KEYS: Final[Mapping[str, Check]] = {"port": checks.PORT_NUMBER, "ip": checks
 
 
 class WorkerSection(Section):
-    """A section with its settings that belong to no binding kind. None, or nothing, is what was not given or was not
-    sound. `name_path` and `main_path` are the key paths of these two."""
+    """A section, with the settings that do not belong to a binding kind. A setting that is missing or invalid is None
+    or empty. `name_path` and `main_path` are the key paths of `name` and `main`."""
 
     def __init__(
         self,
@@ -59,19 +60,19 @@ class WorkerSection(Section):
         self.bundling: dict[str, Any] = {}
 
 
-class Settings(NamedTuple):
-    """What a whole file says for one environment."""
+class FileSettings(NamedTuple):
+    """The settings of a whole file for one environment."""
 
     section: WorkerSection
     dev_port: int | None
     dev_ip: str | None
 
 
-def read_settings(findings: Findings, environment: str | None, kinds: Sequence[ConfigKind]) -> Settings | None:
-    """Read the whole document for `environment` (None: the top level).
+def read_settings(findings: Findings, environment: str | None, kinds: Sequence[ConfigKind]) -> FileSettings | None:
+    """Read the whole document for `environment`, or for the top level if that is None.
 
-    Problems of an environment that was not asked for are warnings: they do not keep this one from running. None when
-    there is no such environment; that is an error like the others.
+    Problems in other environments are warnings, because they do not prevent this one from running. Reports an error and
+    returns None if the environment does not exist.
     """
     return _Reader(findings, kinds).read(environment)
 
@@ -87,7 +88,7 @@ class _Reader:
             name for name, key in self.kind_keys.items() if key.top_level_only
         }
 
-    def read(self, environment: str | None) -> Settings | None:
+    def read(self, environment: str | None) -> FileSettings | None:
         top = self.keys((), self.findings.document.data, TOP_LEVEL_KEYS)
         section = self.section(self.findings, (), top, inherited_only=environment is not None)
         environments = cast("Mapping[str, object]", top.get("env", {}))
@@ -106,7 +107,7 @@ class _Reader:
             return None
         dev = _dev(self.findings, top)
         merged = section if environment is None or chosen is None else self.inherit(section, chosen, environment)
-        return Settings(merged, dev.get("port"), dev.get("ip"))
+        return FileSettings(merged, dev.get("port"), dev.get("ip"))
 
     def environment(self, findings: Findings, path: KeyPath, value: object) -> WorkerSection:
         if not checks.OBJECT.accepts(value):
@@ -114,12 +115,13 @@ class _Reader:
             return WorkerSection(findings)
         misplaced = self.top_level_only & cast("Mapping[str, object]", value).keys()
         for key in sorted(misplaced):
-            findings.warn((*path, key), "counts at the top level only; here it has no effect")
+            findings.warn((*path, key), "has an effect only at the top level, not here")
         given = {key: item for key, item in cast("Mapping[str, Any]", value).items() if key not in misplaced}
         return self.section(findings, path, self.keys(path, given, SECTION_KEYS, findings))
 
     def inherit(self, top: WorkerSection, chosen: WorkerSection, environment: str) -> WorkerSection:
-        """An environment with what it takes from the top level: everything but most bindings, vars and queues."""
+        """An environment with the keys that it inherits from the top level: all except vars, queues and most
+        bindings."""
         if chosen.name is None:
             chosen.name_path = top.name_path
             chosen.name = f"{top.name}-{environment}" if top.name else None
@@ -143,19 +145,19 @@ class _Reader:
             keys = f"{', '.join(missing[:-1])} and {missing[-1]}" if len(missing) > 1 else missing[0]
             self.findings.warn(
                 path,
-                f"{keys} {'stand' if len(missing) > 1 else 'stands'} at the top level but not here, and an environment "
+                f"{keys} {'are' if len(missing) > 1 else 'is'} set at the top level but not here, and an environment "
                 "does not inherit bindings, vars and queues",
                 f"Repeat in {format_path(path)} what this environment needs.",
             )
 
     def is_inherited(self, key: str) -> bool:
-        """Whether an environment takes what stands under `key` from the top level."""
+        """Whether an environment inherits the value of `key` from the top level."""
         return self.kind_keys[key].inherited if key in self.kind_keys else key not in wrangler_keys.NOT_INHERITED
 
     def keys(
         self, path: KeyPath, value: object, known: Mapping[str, Check], findings: Findings | None = None
     ) -> dict[str, Any]:
-        """The keys of the top level or of an environment whose values are sound: those in `known`, those of the binding
+        """The keys of the top level or of an environment that have valid values: those in `known`, those of the binding
         kinds, and those whose absence a worker would notice."""
         accepted = dict(known)
         accepted.update((name, key.check) for name, key in self.kind_keys.items())
@@ -166,8 +168,8 @@ class _Reader:
     def section(
         self, findings: Findings, path: KeyPath, keys: Mapping[str, Any], *, inherited_only: bool = False
     ) -> WorkerSection:
-        """Read what the top level and an environment have in common. `inherited_only` leaves out what is not emulated
-        and not inherited, because an environment was chosen."""
+        """Read the settings that the top level and environments have in common. `inherited_only` skips the keys that
+        are neither emulated nor inherited, because an environment was selected."""
         section = WorkerSection(findings, path, keys, inherited_only=inherited_only)
         if "compatibility_flags" in keys:
             flags_path = (*path, "compatibility_flags")
@@ -193,7 +195,7 @@ def _no_such_environment(findings: Findings, environment: str, existing: list[st
     if existing:
         findings.error(
             ("env",),
-            f"there is no environment {found(environment)}; there is {', '.join(existing)}",
+            f"there is no environment {found(environment)}; the environments are: {', '.join(existing)}",
             did_you_mean(environment, existing),
             at_key=True,
         )

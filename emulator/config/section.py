@@ -1,7 +1,7 @@
-"""What binding kinds read from: the top level of a file, or one environment.
+"""The part of a configuration file that binding kinds read: the top level, or one environment.
 
-A kind has keys of its own. It checks what stands under them, takes what is sound as bindings and declarations, and
-reports what is not, with its place.
+A kind has its own keys. It checks the values under them, adds valid ones as bindings and declarations, and reports
+problems with their places.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from emulator.config.model import Binding, Declaration
 
 
 class Key(NamedTuple):
-    """A key of the top level. Unless it is `inherited`, an environment has to repeat it. A key that is
-    `top_level_only` has no effect in an environment, and what it says at the top level holds there too."""
+    """A key of the top level. Unless it is `inherited`, an environment must repeat it. A `top_level_only` key has no
+    effect in an environment; its value at the top level applies there too."""
 
     check: Check
     inherited: bool = False
@@ -27,11 +27,11 @@ class Key(NamedTuple):
 
 
 class Section:
-    """The top level, or one environment, while it is read.
+    """The top level, or one environment, while it is being read.
 
-    `keys` are those that it has and whose values passed the check of the key; `path` is where they stand. With
-    `inherited_only` the section is the top level and an environment was chosen: of keys that are not inherited only
-    their errors count. `names` holds the key path of every binding by its name.
+    `keys` has the section's keys whose values passed the check of the key; `path` is the section's key path. With
+    `inherited_only` the section is the top level and an environment was selected: keys that are not inherited are
+    checked for errors only. `names` maps the name of every binding to its key path.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Section:
         self.declarations: list[tuple[str, Declaration]] = []
 
     def items(self, key: str) -> Iterator[tuple[KeyPath, Any]]:
-        """The elements of the array under `key`, each with its key path; none where there is no such key."""
+        """The elements of the array under `key`, each with its key path; none if the section does not have that key."""
         for index, item in enumerate(self.keys.get(key, ())):
             yield (*self.path, key, index), item
 
@@ -64,11 +64,11 @@ class Section:
         required: Collection[str] = (),
         quiet: Collection[str] = (),
     ) -> dict[str, Any]:
-        """The keys of an object whose values are sound. Keys in `quiet` need no word."""
+        """The keys of an object that have valid values. Keys in `quiet` are ignored without a warning."""
         return read_object(self.findings, path, value, known, required=required, quiet=quiet)
 
     def claim(self, name: str, path: KeyPath) -> bool:
-        """Take the name of a binding. False, and an error at `path`, when another one has it."""
+        """Reserve the name of a binding. If another binding has it, reports an error at `path` and returns False."""
         if name in self.names:
             other = self.findings.document.place(self.names[name])
             self.findings.error(path, f"{found(name)} is already the name of {other.key} on line {other.line}")
@@ -77,16 +77,16 @@ class Section:
         return True
 
     def bind(self, kind: str, name: str, settings: object, path: KeyPath) -> None:
-        """Let `env` have a binding, whose name has been claimed. `path` is where it stands."""
+        """Add a binding to `env`; its name has been claimed. `path` is its key path."""
         self.bindings.append((self._key(path), Binding(kind, name, settings, self.findings.document.place(path))))
 
     def declare(self, kind: str, settings: object, path: KeyPath) -> None:
-        """Take a declaration without a name in `env`. `path` is where it stands."""
+        """Add a declaration, which has no name in `env`. `path` is its key path."""
         place = self.findings.document.place(path)
         self.declarations.append((self._key(path), Declaration(kind, settings, place)))
 
     def inherit(self, top: Section, inherited: Collection[str]) -> None:
-        """Take from the top level what stands there under keys in `inherited` that this environment does not have."""
+        """Copy from the top level the values of those keys in `inherited` that this environment does not have."""
         keys = {key for key in inherited if key not in self.keys}
         self.bindings[:0] = [
             (key, binding) for key, binding in top.bindings if key in keys and binding.name not in self.names
@@ -98,10 +98,10 @@ class Section:
 
 
 class Draft:
-    """A worker that has been read, before it is complete.
+    """The settings of a worker before they are complete.
 
-    `section` is the environment that was chosen, with what it inherits, or the top level. `variables` are those of the
-    command line, `env_files` what stands in `.dev.vars` and `.env`. `main` is None where there is an error about it.
+    `section` is the selected environment, with what it inherits, or the top level. `variables` come from the command
+    line, `env_files` from `.dev.vars` and `.env`. `main` is None if an error about it was reported.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Draft:
         self.declarations = [declaration for _, declaration in section.declarations]
 
     def put(self, kind: str, name: str, settings: object) -> None:
-        """Let `env` have a binding that stands in no file, in place of one of its kind and name."""
+        """Add a binding that is not in the file to `env`. It replaces one of the same kind and name."""
         binding = Binding(kind, name, settings)
         for index, other in enumerate(self.bindings):
             if (other.kind, other.name) == (kind, name):
@@ -125,7 +125,7 @@ class Draft:
         self.bindings.append(binding)
 
     def foreign_name(self, kind: str, name: str) -> KeyPath | None:
-        """Where a binding of another kind than `kind` has this name; None when there is none."""
+        """The place of a binding of another kind than `kind` that has this name, or None."""
         others = {binding.name for binding in self.bindings if binding.kind == kind}
         return None if name in others else self.section.names.get(name)
 
@@ -140,9 +140,9 @@ def read_object(
     quiet: Collection[str] = (),
     suggested: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Check the keys of one object and return those whose values are sound.
+    """Check the keys of one object, and return those that have valid values.
 
-    Keys in `quiet` need no word. A key that nobody knows is a warning with the nearest name out of `known` and
+    Keys in `quiet` are ignored. An unknown key gives a warning that suggests the nearest name out of `known` and
     `suggested`.
     """
     sound: dict[str, Any] = {}
@@ -165,13 +165,13 @@ def read_object(
 
 
 def must_be(check: Check, value: object) -> str:
-    """That a value is not what it must be."""
+    """Report a value that its check does not accept."""
     return f"must be {check.allowed}, not {found(value)}"
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """A hint with that of `names` which is nearest to `name`; empty where none is near."""
-    from difflib import get_close_matches  # Needed for a mistake only.
+    """A hint that suggests the nearest of `names` to `name`; empty if none is near."""
+    from difflib import get_close_matches  # Imported here because only mistakes need it.
 
     close = get_close_matches(name, names, 1)
     return f"Did you mean `{close[0]}`?" if close else ""

@@ -1,6 +1,6 @@
 """TOML with the position of every key and value.
 
-`tomllib` decides what is valid and what the values are; the scanner here only finds where they stand, in text that is
+`tomllib` decides what is valid, and returns the values. The scanner here only finds their positions, in text that is
 known to be valid, so it can be small.
 """
 
@@ -54,7 +54,7 @@ def _syntax_error(text: str, message: str) -> DocumentSyntaxError:
 
 
 class _Scanner:
-    """Walks through valid TOML and notes offsets. `at` is the offset of the next character to read."""
+    """Walks through valid TOML and records offsets. `at` is the offset of the next character to read."""
 
     def __init__(self, text: str, at: int) -> None:
         self.text = text
@@ -79,7 +79,7 @@ class _Scanner:
             self.skip()
 
     def header(self) -> KeyPath:
-        """`[table]` or `[[array of tables]]`; a step into an array of tables means its last element."""
+        """Read `[table]` or `[[array of tables]]`. In a path, an array of tables means its last element."""
         start = self.at
         is_array = self.text.startswith("[[", start)
         self.at += 2 if is_array else 1

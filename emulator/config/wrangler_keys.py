@@ -1,8 +1,7 @@
-"""The keys of a wrangler configuration that declare no binding and that the emulator does not read, and what becomes of
-each.
+"""The keys of a wrangler configuration that do not declare bindings and that the emulator does not read.
 
-The keys that it does read are in `reading`, beside their checks, or belong to a binding kind. Whatever is in none of
-these is unknown to wrangler too.
+The keys that it reads are listed in `reading`, with their checks, or belong to a binding kind. Any other key is unknown
+to wrangler too.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ NOT_EMULATED: Final = frozenset(
         "site",
     }
 )
-"""Keys whose absence a worker would notice: one warning each."""
+"""Keys whose absence a worker would notice; each gives a warning."""
 
 DEPLOYMENT: Final = frozenset(
     {
@@ -50,7 +49,7 @@ DEPLOYMENT: Final = frozenset(
         "workers_dev",
     }
 )
-"""Keys that only concern deployment: they need no word."""
+"""Keys that only concern deployment; they are ignored without a warning."""
 
 TOP_LEVEL_ONLY: Final = frozenset(
     {
@@ -68,9 +67,9 @@ TOP_LEVEL_ONLY: Final = frozenset(
 """Keys that have no effect inside an environment."""
 
 NOT_INHERITED: Final = frozenset({"cloudchamber", "containers", "define"})
-"""Keys that an environment has to repeat, as it has to repeat those of most binding kinds."""
+"""Keys that an environment must repeat, like the keys of most binding kinds."""
 
 DEV_DEPLOYMENT: Final = frozenset(
     {"container_engine", "enable_containers", "generate_types", "host", "inspector_port", "upstream_protocol"}
 )
-"""Keys of `dev` that need no word."""
+"""Keys of `dev` that are ignored without a warning."""

@@ -1,7 +1,7 @@
-"""What other processes do on behalf of a session's workers.
+"""The work that other processes do on behalf of a session's workers.
 
-Whoever drives the event loop, as the testing kit does with its virtual time, sees what runs in this process, and has to
-ask about the rest.
+The testing kit, which drives the event loop in virtual time, sees what runs in this process; it asks here about other
+processes.
 """
 
 from __future__ import annotations
@@ -10,40 +10,40 @@ from typing import Protocol
 
 
 class OtherProcess(Protocol):
-    """Something that runs worker code in a process of its own."""
+    """Something that runs worker code in another process."""
 
     @property
     def calls_under_way(self) -> int:
-        """How much it is being waited for at the moment: starts, invocations, ends."""
+        """How many operations are under way: starts, invocations and stops."""
 
     def owns(self, descriptor: int) -> bool:
-        """Whether a file descriptor is of a connection with it."""
+        """Whether a file descriptor belongs to a connection with the process."""
 
     async def rest(self) -> None:
-        """Wait until its `waitUntil` work has ended."""
+        """Wait until the process's `waitUntil` work has ended."""
 
 
 class Activity:
-    """All other processes of a session together."""
+    """All other processes of a session."""
 
     def __init__(self) -> None:
         self._processes: list[OtherProcess] = []
 
     def add(self, process: OtherProcess) -> None:
-        """Ask about `process`, too, from here on."""
+        """Include `process` from now on."""
         self._processes.append(process)
 
     @property
     def calls_under_way(self) -> int:
-        """How much is being waited for at the moment."""
+        """How many operations are under way in all processes."""
         return sum(process.calls_under_way for process in self._processes)
 
     def owns(self, descriptor: int) -> bool:
-        """Whether a file descriptor is of a connection with one of them. That it is open says nothing:
-        `calls_under_way` tells whether something is to come from it."""
+        """Whether a file descriptor belongs to a connection with one of the processes. An open connection does not mean
+        that anything will arrive; `calls_under_way` says that."""
         return any(process.owns(descriptor) for process in self._processes)
 
     async def rest(self) -> None:
-        """Wait until the `waitUntil` work of them all has ended."""
+        """Wait until all processes' `waitUntil` work has ended."""
         for process in self._processes:
             await process.rest()

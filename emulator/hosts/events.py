@@ -10,8 +10,8 @@ from emulator.base.failure import Failure
 
 @dataclass(slots=True)
 class HandlerFailed:
-    """Worker code raised. `trigger` says in what: `GET /signup`, `QUEUE my-app-events`, `SCHEDULED * * * * *`,
-    `waitUntil`."""
+    """Worker code raised an exception. `trigger` is what it was invoked for: `GET /signup`, `QUEUE my-app-events`,
+    `SCHEDULED * * * * *`, `waitUntil`."""
 
     worker: str
     trigger: str
@@ -20,8 +20,7 @@ class HandlerFailed:
 
 @dataclass(slots=True)
 class WorkerOutput:
-    """A line that worker code printed or logged, and what it belongs to (`trigger` as in HandlerFailed; empty at
-    import)."""
+    """A line that worker code printed or logged. `trigger` is as in HandlerFailed; empty while the code is imported."""
 
     worker: str
     trigger: str

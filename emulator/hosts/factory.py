@@ -1,4 +1,4 @@
-"""Chooses the host for a worker, by the language that it is written in. Nobody else asks for that."""
+"""Chooses the host for a worker by its language. No other code depends on the language."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import TYPE_CHECKING, Any
 from emulator.base.bus import Bus
 from emulator.config.model import JAVASCRIPT_SUFFIXES, WorkerConfig
 from emulator.hosts.activity import Activity
-from emulator.hosts.host import Host
+from emulator.hosts.host import WorkerHost
 from emulator.hosts.outbound import HttpOutbound, Outbound
 from emulator.hosts.python.host import PythonHost
 
 if TYPE_CHECKING:
-    from emulator.bindings.services import Services
+    from emulator.bindings.open_kinds import OpenKinds
     from emulator.hosts.workerd.binding_server import BindingServer
     from emulator.hosts.workerd.sockets import SocketDirectory
     from emulator.queues.service import Queues
 
 
 def same_host(one: WorkerConfig, other: WorkerConfig) -> bool:
-    """Whether a host that runs the worker of `one` can be reloaded with `other`."""
+    """Whether a host that runs `one` can be reloaded with `other`."""
     return _is_javascript(one) == _is_javascript(other)
 
 
 class HostFactory:
-    """Makes the hosts of one session.
+    """Creates the hosts of a session.
 
-    `make_env` makes the `env` of a Python worker; `services` those of all workers. `outbound` carries out the `fetch()`
-    of both; None is the network. Durations are measured with `timer`, in seconds.
+    `make_env` creates the `env` of a Python worker, and `open_kinds` the wirings of a JavaScript worker. `outbound`
+    carries out the `fetch()` of both; None means the network. `timer` measures durations in seconds.
     """
 
     def __init__(
         self,
         *,
         queues: Queues,
-        services: Services,
+        open_kinds: OpenKinds,
         bus: Bus,
         make_env: Callable[[WorkerConfig], Any],
         outbound: Outbound | None,
         timer: Callable[[], float],
     ) -> None:
         self.activity = Activity()
-        """What runs in other processes for the hosts that were made."""
+        """The work in other processes for the hosts that were created."""
         self._queues = queues
-        self._services = services
+        self._open_kinds = open_kinds
         self._bus = bus
         self._make_env = make_env
         self._outbound = outbound
@@ -54,10 +54,10 @@ class HostFactory:
         self._binding_server: BindingServer | None = None
 
     async def close(self) -> None:
-        """Let go of what the hosts shared, once they have stopped."""
+        """Release what the hosts shared, after they have stopped."""
         await self._network.close()
 
-    def make(self, config: WorkerConfig) -> Host:
+    def make(self, config: WorkerConfig) -> WorkerHost:
         """A host for the worker that `config` describes."""
         if not _is_javascript(config):
             return PythonHost(
@@ -67,7 +67,7 @@ class HostFactory:
                 bus=self._bus,
                 timer=self._timer,
             )
-        # What only JavaScript needs is imported for it alone: start-up time is a feature.
+        # Imported only for JavaScript, because start-up time is a feature.
         from emulator.hosts.workerd.binding_server import BindingServer
         from emulator.hosts.workerd.host import WorkerdHost
         from emulator.hosts.workerd.sockets import SocketDirectory
@@ -77,7 +77,7 @@ class HostFactory:
         host = WorkerdHost(
             config,
             queues=self._queues,
-            services=self._services,
+            open_kinds=self._open_kinds,
             binding_server=self._binding_server,
             sockets=self._sockets,
             bus=self._bus,

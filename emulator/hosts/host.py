@@ -1,4 +1,5 @@
-"""The interface between the emulator and whatever runs a worker's code. Nothing outside `hosts` knows the language."""
+"""The interface between the emulator and the hosts that run workers' code. Code outside `hosts` does not depend on the
+language."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ R = TypeVar("R")
 
 
 class HandlerError(Exception):
-    """Worker code raised while it was invoked; the original is `__cause__`."""
+    """Worker code raised an exception while it was invoked; `__cause__` is the original."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.summary)
@@ -26,15 +27,16 @@ class HandlerError(Exception):
 
 
 class JavaScriptError(Exception):
-    """What JavaScript code threw, as the cause of a HandlerError: its stack, as JavaScript shows it."""
+    """An error that JavaScript code threw, as the cause of a HandlerError. The text is its stack as JavaScript shows
+    it."""
 
 
 class HandlerMissing(Exception):  # noqa: N818 - it states a fact about the worker
-    """The worker has no such entrypoint or handler. The text says what it has instead."""
+    """The worker does not have that entrypoint or handler. The text says what it has instead."""
 
 
 class NotLoaded(Exception):  # noqa: N818 - it states the host's condition
-    """The worker's code is not loaded at the moment; `failure` says why."""
+    """The worker's code is not loaded; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.summary)
@@ -42,8 +44,8 @@ class NotLoaded(Exception):  # noqa: N818 - it states the host's condition
 
 
 class CpuLimitExceeded(BaseException):
-    """Raised inside a handler that has used more CPU time in one go than its worker may. Not an `Exception`, so that a
-    handler's `except Exception` does not swallow it."""
+    """Raised inside a handler that has used more CPU time without a pause than its worker may. It is not an
+    `Exception`, so that a handler's `except Exception` does not catch it."""
 
     def __init__(self, text: str = "the handler used more CPU time without a pause than limits.cpu_ms allows") -> None:
         super().__init__(text)
@@ -51,19 +53,19 @@ class CpuLimitExceeded(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """Where a connection goes on that is to become a WebSocket: to the Unix socket `path`, with `head` as the request.
-    A reload ends it, as a new version does in production."""
+    """The way for a connection that becomes a WebSocket: the server connects it to the Unix socket `path`, and sends
+    `head` as the request. A reload ends it, as a new version does in production."""
 
     path: Path
     head: bytes
 
 
-class Host(Protocol):
+class WorkerHost(Protocol):
     """Runs one worker's code. A host is started once, reloaded any number of times, and stopped once."""
 
     config: WorkerConfig
     failure: Failure | None
-    """Why the newest code failed to load; None while all is well. While it is set, deliveries are held."""
+    """Why the newest code failed to load, or None. While it is set, deliveries are held."""
 
     @property
     def handlers(self) -> Sequence[str]:
@@ -71,21 +73,24 @@ class Host(Protocol):
 
     @property
     def files(self) -> frozenset[Path]:
-        """The files that the code was made of, where those are known; a change of one means to load it again, as does a
-        change in the worker's directory."""
+        """The files of the code, if they are known. The code is loaded again if one of them changes, or a file in the
+        worker's directory."""
 
     @property
     def takes_websockets(self) -> bool:
-        """Whether a request for a WebSocket may be given to `tunnel`. Otherwise it is a request as any other."""
+        """Whether a request for a WebSocket may be passed to `tunnel`. Otherwise it is handled like any other
+        request."""
 
     def tunnel(self, request: IncomingRequest) -> Tunnel | None:
-        """Begin a connection that becomes a WebSocket if the worker says so; None where there is none at the moment."""
+        """Begin a connection that becomes a WebSocket if the worker accepts it. None if that is not possible at the
+        moment."""
 
     async def start(self) -> None:
-        """Load the code. Does not raise when that fails: `failure` is set."""
+        """Load the code. If that fails, sets `failure` and does not raise."""
 
     async def reload(self, config: WorkerConfig) -> None:
-        """Load the code again, with `config`. What runs finishes on the old code. `failure` tells how it went."""
+        """Load the code again, with `config`. Running invocations finish on the old code. Sets `failure` if the code
+        fails to load."""
 
     async def try_reload(self, config: WorkerConfig) -> Failure | None:
         """Load the code again, as `reload` does; but when that fails, leave the old code in service and return why.
@@ -95,13 +100,13 @@ class Host(Protocol):
         """Take the old code out of service, as there is newer code that does not load."""
 
     async def stop(self, grace_seconds: float) -> None:
-        """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then cancel it."""
+        """Let running invocations and `waitUntil` work finish for at most `grace_seconds`, then cancel them."""
 
     def invoke(self, entrypoint: str, trigger: Trigger[R]) -> Coroutine[Any, Any, R]:
-        """Run the handler for `trigger` and give what it gave. `entrypoint` is the name of a named entrypoint, empty
-        for the default export, which is the only one that is served so far.
+        """Run the handler for `trigger` and return its result. `entrypoint` is the name of a named entrypoint; empty
+        means the default export, the only one that handles events so far.
 
-        Raises HandlerError when worker code raises, HandlerMissing when there is no such entrypoint or handler, and
-        NotLoaded while there is no code to run. For a batch, only NotLoaded and a missing entrypoint raise: the rest
-        is its result.
+        Raises HandlerError if worker code raises an exception, HandlerMissing if the worker does not have the
+        entrypoint or handler, and NotLoaded while no code is loaded. For a batch, only NotLoaded and a missing
+        entrypoint raise; everything else is part of the result.
         """

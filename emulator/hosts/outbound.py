@@ -1,4 +1,4 @@
-"""The way out: `fetch()` of worker code, over httpx, which is imported when the first worker calls it."""
+"""Sends the requests of `fetch()` in worker code over httpx, which is imported at the first call."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ if TYPE_CHECKING:
     import httpx
 
 Outbound = Callable[[Request], Awaitable[Response]]
-"""Carries out a `fetch()` of worker code. Raises OSError when there is no answer."""
+"""Carries out a `fetch()` of worker code. Raises OSError if there is no answer."""
 
 _OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-"""What httpx says itself about the request that it sends."""
+"""Headers that httpx sets itself."""
 
 _ENCODING_HEADERS: Final = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"connection"})
-"""What described the encoded form of a body that is decoded as it is read."""
+"""Headers that describe the encoded form of a body, which is decoded while it is read."""
 
 
 class HttpOutbound:
-    """Answers `fetch()` from the network. One connection pool serves all workers of a session."""
+    """Answers `fetch()` from the network. All workers of a session share one connection pool."""
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
 
     async def __call__(self, request: Request) -> Response:
-        """Send `request`; returns when the headers of the answer are there. Raises OSError when there is no answer."""
+        """Send `request`, and return when the headers of the answer have arrived. Raises OSError if there is no
+        answer."""
         import httpx
 
         if self._client is None:
-            # Workers have no time limit on a subrequest; a local service that is stuck should still be noticed.
+            # In production a subrequest has no time limit, but a local service that hangs should be noticed.
             self._client = httpx.AsyncClient(timeout=httpx.Timeout(60.0, read=None), max_redirects=20)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS]
         content: Any = None
@@ -73,7 +74,7 @@ class HttpOutbound:
 
 
 class _Body:
-    """The body of an answer as an async iterator of bytes that frees its connection when it ends or is closed."""
+    """The body of an answer as an async iterator of bytes, which frees its connection when it ends or is closed."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self._answer = answer

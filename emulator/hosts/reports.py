@@ -1,4 +1,4 @@
-"""What a host tells the rest of the emulator about one worker: failures, how invocations ended, and notices."""
+"""Publishes what a host reports about one worker: failures, how invocations ended, and notices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from emulator.hosts.triggers import Trigger, with_article
 
 
 class Reports:
-    """Publishes on `bus` what happens to `worker`. `timer` is what durations are measured with, in seconds."""
+    """Publishes on `bus` what happens to `worker`. `timer` measures durations in seconds."""
 
     def __init__(self, worker: str, bus: Bus, timer: Callable[[], float] = perf_counter) -> None:
         self.worker = worker
@@ -23,7 +23,7 @@ class Reports:
         self._timer = timer
 
     def failed(self, failure: Failure, trigger: str, cause: BaseException) -> HandlerError:
-        """Tell that worker code failed, in an invocation that reads `trigger`; returns the error to raise."""
+        """Report that worker code failed in an invocation whose log text is `trigger`. Returns the error to raise."""
         self.bus.publish(HandlerFailed(self.worker, trigger, failure))
         error = HandlerError(failure)
         error.__cause__ = cause
@@ -31,8 +31,8 @@ class Reports:
 
     @contextmanager
     def finishing(self, trigger: Trigger[Any]) -> Iterator[None]:
-        """Run an invocation within, and tell how it ended. One that never began, since the worker is not loaded or has
-        no such handler, is not told of."""
+        """Run an invocation in this context, and report how it ended. An invocation that did not begin, because the
+        worker is not loaded or does not have the handler, is not reported."""
         started = self._timer()
         outcome = "ok"
         try:
@@ -53,11 +53,11 @@ class Reports:
         self.notice("warning", text)
 
     def notice(self, level: Level, text: str) -> None:
-        """Show a sentence."""
+        """Show a sentence to the user."""
         self.bus.publish(Notice(level, text, self.worker))
 
     def missing(self, handler: str, there: Sequence[str], where: str) -> HandlerMissing:
-        """The error about a handler that the worker does not have; `where` says where to add it."""
+        """The error about a handler that the worker does not have. `where` says where to add it."""
         return HandlerMissing(
             f"worker {self.worker} has no {handler} handler, it has {' and '.join(there)}; "
             f"add {with_article(handler)} method to {where}"

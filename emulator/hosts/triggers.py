@@ -1,8 +1,7 @@
-"""What a worker is invoked for: a request, a batch of messages, a cron that is due.
+"""The reasons for invoking a worker: a request, a batch of messages, a cron that is due.
 
-`TRIGGERS` is the one list of them. A row says which handler takes it, what that is called with, how it reads in the
-log, and (as the parameter of the type) what an invocation gives back. A new kind is a new row, and in each host a line
-that says how it is run.
+`TRIGGERS` is the only list of them. A row says which handler runs, its arguments, the text in the log, and, as the type
+parameter, the result of an invocation. A new kind of trigger needs a new row, and a line in each host.
 """
 
 from __future__ import annotations
@@ -12,30 +11,29 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
 from emulator.hosts.events import ScheduledFinished
-from emulator.queues.message import Delivery, Verdict
+from emulator.queues.message import Verdict, WorkerDelivery
 from emulator_runtime.hosting import FetchResponse, Request
 
 R_co = TypeVar("R_co", covariant=True)
 
 
 class Trigger(Generic[R_co]):
-    """One thing that a worker is invoked for; `R_co` is what comes back. Two are never equal."""
+    """A reason for invoking a worker; `R_co` is the type of the result. Two triggers are never equal."""
 
     __slots__ = ()
 
     handler: ClassVar[str]
-    """What the worker's handler for it is called."""
+    """The name of the worker's handler for it."""
     parameters: ClassVar[str]
-    """What the handler is given, as its documentation has it."""
+    """The arguments of the handler, as the documentation names them."""
 
     @property
     def text(self) -> str:
-        """How it reads in the log: `GET /signup`, `QUEUE my-app-events`."""
+        """Its text in the log: `GET /signup`, `QUEUE my-app-events`."""
         raise NotImplementedError
 
     def finished(self, _worker: str, _outcome: str, _duration: float) -> object | None:
-        """The event that says how an invocation for it ended; None where whoever invokes has one to publish.
-        `duration` is in seconds."""
+        """The event that says how an invocation ended; None if the caller publishes one. `duration` is in seconds."""
         return None
 
 
@@ -57,12 +55,12 @@ class FetchTrigger(Trigger[FetchResponse]):
 
 @dataclass(eq=False, slots=True)
 class QueueTrigger(Trigger[Verdict]):
-    """A batch of messages, answered by what the handler decided. A handler that raises is a result, too."""
+    """A batch of messages, answered by the handler's decisions. An exception in the handler is part of the result."""
 
     handler = "queue"
     parameters = "batch, env, ctx"
 
-    delivery: Delivery
+    delivery: WorkerDelivery
 
     @property
     def text(self) -> str:
@@ -71,7 +69,7 @@ class QueueTrigger(Trigger[Verdict]):
 
 @dataclass(eq=False, slots=True)
 class ScheduledTrigger(Trigger[None]):
-    """A cron that is due; `scheduled_time_ms` is when, in milliseconds since the epoch."""
+    """A cron that is due at `scheduled_time_ms`, in milliseconds since the epoch."""
 
     handler = "scheduled"
     parameters = "controller, env, ctx"
@@ -90,7 +88,7 @@ class ScheduledTrigger(Trigger[None]):
 TRIGGERS: Final[Sequence[type[Trigger[object]]]] = (FetchTrigger, QueueTrigger, ScheduledTrigger)
 
 HANDLERS: Final[Sequence[str]] = tuple(trigger.handler for trigger in TRIGGERS)
-"""Every handler that a worker may have, in the order in which they are listed everywhere."""
+"""Every handler that a worker may have, in the order of all listings."""
 
 
 def in_order(handlers: Collection[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from emulator.log.summary import bindings, sorted_handlers
 from emulator.wire.texts import write_json
 
 if TYPE_CHECKING:
-    from emulator.hosts.host import Host
+    from emulator.hosts.host import WorkerHost
 
 
 def json_line(record: Record) -> str:
@@ -44,11 +44,11 @@ def _failure(failure: Failure) -> dict[str, Any]:
     }
 
 
-def _workers(hosts: Sequence[Host]) -> list[dict[str, Any]]:
+def _workers(hosts: Sequence[WorkerHost]) -> list[dict[str, Any]]:
     return [_worker(host) for host in hosts]
 
 
-def _worker(host: Host) -> dict[str, Any]:
+def _worker(host: WorkerHost) -> dict[str, Any]:
     config = host.config
     record: dict[str, Any] = {
         "name": config.name,

@@ -18,12 +18,12 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesSent,
 )
-from emulator.queues.message import DeadLetter, Message, Settlement
+from emulator.queues.message import DeadLetter, QueueMessage, Settlement
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
-    from emulator.hosts.host import Host
+    from emulator.hosts.host import WorkerHost
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -47,12 +47,12 @@ def ready(event: ServerReady) -> Record:
     return Record("ready", "info", {"url": event.url, "api_token": event.api_token or None, "workers": ()})
 
 
-def with_workers(record: Record, hosts: Sequence[Host]) -> Record:
+def with_workers(record: Record, hosts: Sequence[WorkerHost]) -> Record:
     """`record` with the workers that run."""
     return record._replace(fields={**record.fields, "workers": hosts})
 
 
-def workers(hosts: Sequence[Host]) -> Record:
+def workers(hosts: Sequence[WorkerHost]) -> Record:
     """What `emulator check` shows; not an event."""
     return Record("workers", "info", {"workers": hosts})
 
@@ -205,11 +205,11 @@ def _ms(seconds: float) -> float:
     return round(seconds * 1000, 3)
 
 
-def _ids(messages: Sequence[Message]) -> list[str]:
+def _ids(messages: Sequence[QueueMessage]) -> list[str]:
     return [message.id for message in messages]
 
 
-def _with_errors(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def _with_errors(messages: Sequence[QueueMessage]) -> list[dict[str, Any]]:
     """Messages that are lost: how often each was delivered before it left its queue, and its last error in one line,
     empty if none is known."""
     described = []

@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 
 from emulator.base.words import clean, shown_path
 from emulator.bindings.kind import BindingKind
+from emulator.bindings.open_kinds import in_force
 from emulator.bindings.registry import KINDS
-from emulator.bindings.services import in_force
 from emulator.config.model import WorkerConfig
 from emulator.log.style import Style
 
 if TYPE_CHECKING:
-    from emulator.hosts.host import Host
+    from emulator.hosts.host import WorkerHost
 
 
-def describe(hosts: Sequence[Host], style: Style, url: str = "") -> list[str]:
+def describe(hosts: Sequence[WorkerHost], style: Style, url: str = "") -> list[str]:
     """The lines of the block. With several workers and a `url`, each but the first has its own address."""
     lines: list[str] = []
     for index, host in enumerate(hosts):
@@ -42,12 +42,12 @@ def bindings(config: WorkerConfig) -> Iterator[tuple[BindingKind[Any], str, Any]
         yield from ((kind, name, each) for name, each in settings.items())
 
 
-def sorted_handlers(host: Host) -> list[str]:
+def sorted_handlers(host: WorkerHost) -> list[str]:
     """The worker's entrypoints in the order of the documentation."""
     return list(host.handlers)
 
 
-def _worker(host: Host, style: Style, address: str) -> list[str]:
+def _worker(host: WorkerHost, style: Style, address: str) -> list[str]:
     config = host.config
     state = style.red("failed to load") if host.failure else ", ".join(sorted_handlers(host))
     environment = f" in {clean(config.environment)}" if config.environment else ""

@@ -35,12 +35,12 @@ from emulator.server.events import ServerReady
 from emulator.session.events import WorkerReloaded
 
 if TYPE_CHECKING:
-    from emulator.hosts.host import Host
+    from emulator.hosts.host import WorkerHost
 
 FLUSH_SECONDS: Final = 0.05
 
 PROMPT_SECONDS: Final = 0.2
-"""How long what a worker prints may take to appear on a terminal before its code goes on."""
+"""How long the code of a worker waits for what it prints to appear on a terminal."""
 
 
 class Terminal:
@@ -66,7 +66,7 @@ class Terminal:
         self._lines: list[str] = []
         self._oldest = 0.0
         self._writing = threading.RLock()
-        self._hosts: Sequence[Host] = ()
+        self._hosts: Sequence[WorkerHost] = ()
         style = Style(self._stream is not None and wants_color(self._stream))
         self._text = TextLines(style, Path.cwd(), whole_tracebacks=level == "debug")
         self._is_json = log_format == "json"
@@ -74,7 +74,7 @@ class Terminal:
         self._subscriptions: list[Callable[[], None]] = []
         self._subscribe()
 
-    def introduce(self, configs: Sequence[WorkerConfig], hosts: Sequence[Host]) -> None:
+    def introduce(self, configs: Sequence[WorkerConfig], hosts: Sequence[WorkerHost]) -> None:
         """Name the workers, and print the warnings of `configs`. `hosts` is read when the session is ready."""
         self._hosts = hosts
         self._text.name_workers([config.name for config in configs])
@@ -93,8 +93,7 @@ class Terminal:
                 self._show(WorkerReloaded(host.config.name, (), 0.0, host.failure))
 
     def flush(self, patience_seconds: float = 0.0) -> None:
-        """Write the lines that were collected. With a patience, they are on the terminal when it returns, unless that
-        takes longer."""
+        """Write the lines that were collected. Waits at most `patience_seconds` until they are on the terminal."""
         with self._writing:
             waiting = len(self._lines)
             if waiting:
@@ -103,8 +102,8 @@ class Terminal:
                 self._write(text, patience_seconds)
 
     def close(self) -> None:
-        """Write the lines that were collected, and end the subscriptions. Returns when all is written, or nobody reads
-        it."""
+        """Write the lines that were collected, and end the subscriptions. Returns when everything is written, or the
+        reader has stopped reading."""
         for unsubscribe in self._subscriptions:
             unsubscribe()
         self._subscriptions.clear()
@@ -186,7 +185,7 @@ class Terminal:
             self._stream = None
 
     def _make_writer(self) -> Writer | None:
-        """What writes to the file under the stream; None where there is none, as in a test."""
+        """A writer for the file of the stream; None if the stream has no file, as in tests."""
         stream = self._stream
         if not isinstance(stream, TextIOWrapper):
             return None
@@ -199,7 +198,7 @@ class Terminal:
         return Writer(descriptor, encode, self._tell_lost, partial(_silence, stream))
 
     def _tell_lost(self, lines: int) -> str:
-        """The line that stands in the place of lines that were dropped."""
+        """The line that replaces lines that were dropped."""
         was_not = "was not printed, because nobody read it"
         were_not = "were not printed, because nobody read them"
         what = count(lines, f"line {was_not}", f"lines {were_not}")
@@ -208,7 +207,7 @@ class Terminal:
 
 
 def _encoded(text: str, encoding: str, errors: str) -> bytes:
-    """`text` in an encoding, with an escape for what that cannot say."""
+    """`text` in an encoding, with escapes for characters that it does not have."""
     try:
         return text.encode(encoding, errors)
     except UnicodeEncodeError:

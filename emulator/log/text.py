@@ -47,7 +47,8 @@ _OUTCOMES: Final = {
 _STEERING: Final = re.compile(
     r"(?P<color>\x1b\[[0-9;:]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
-"""What steers a terminal: colours, and what moves the cursor, ends a line or turns the direction of text around."""
+"""Characters that control a terminal: colours, and those that move the cursor, end a line or change the direction of
+text."""
 
 _LONG_TEXTS: Final = frozenset({"text", "failure", "workers"})
 """The keys of a record whose values are cleaned where they are written."""
@@ -67,8 +68,8 @@ def first_ids(ids: Sequence[str]) -> str:
 
 
 def printed(text: str) -> str:
-    """What worker code has printed: as it is, colours included, but for other characters that steer the terminal, which
-    are escaped. Lines stay lines."""
+    """Text that worker code has printed, unchanged except for characters that control the terminal, which are escaped.
+    Colours and lines stay."""
     if text.isprintable():
         return text
     lines = text.replace("\r\n", "\n").removesuffix("\r")
@@ -89,7 +90,7 @@ def _cleaned(value: Any) -> Any:
 
 
 def _of_clean_record(write: Callable[[TextLines, Record], str]) -> Callable[[TextLines, Record], str]:
-    """`write` on a record from which nothing steers the terminal."""
+    """Call `write` with a record that has no characters that control the terminal."""
 
     @wraps(write)
     def write_clean(lines: TextLines, record: Record) -> str:

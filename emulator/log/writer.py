@@ -1,9 +1,8 @@
-"""Writes text to a file descriptor on a thread of its own, so that nobody waits for whoever reads it.
+"""Writes text to a file descriptor on a separate thread, so that the emulator never waits for a slow reader.
 
-A pipe that is not read, a terminal that was stopped with Ctrl-S: writing to these takes as long as the reader likes,
-and on the event loop's thread no request would be answered and no signal heard meanwhile. Here a text is put into a
-buffer. When that is full and stays so for a moment, lines are dropped and counted, and what is written next says how
-many.
+Writing to a pipe that nobody reads, or to a terminal that was stopped with Ctrl-S, may block for any time; on the event
+loop's thread that would stop requests and signals. So text is put into a buffer. If the buffer stays full for a moment,
+lines are dropped and counted, and the next line says how many.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ MAX_WAITING: Final = 4_000_000
 """How many characters may wait to be written."""
 
 PATIENCE_SECONDS: Final = 0.5
-"""How long whoever writes waits for room in a full buffer, once: a reader that is only slow gets that time."""
+"""How long a write waits once for room in a full buffer, to give a slow reader time."""
 
 LAST_PATIENCE_SECONDS: Final = 2.0
-"""How long a reader may take at the end before it reads any more, until it is given up."""
+"""How long to wait at the end for a reader that does not read."""
 
 _PIECE_BYTES: Final = 65_536
 
 
 class Writer:
-    """Writes to `descriptor` what `encode` makes of texts. `tell_lost` makes the line that says how many lines were
-    dropped; it is called on any thread. `on_gone` is called, once, when nothing can be written any more."""
+    """Writes texts, encoded by `encode`, to `descriptor`. `tell_lost` returns the line that says how many lines were
+    dropped; it may be called on any thread. `on_gone` is called once, if nothing can be written any more."""
 
     def __init__(
         self,
@@ -52,8 +51,8 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str, *, patience_seconds: float = 0.0) -> None:
-        """Have `text`, which ends with the end of a line, written. A writer that has nothing else to do is waited for
-        at most `patience_seconds`."""
+        """Write `text`, which ends with a line break. Waits at most `patience_seconds` for it to be written, if nothing
+        else is waiting."""
         with self._changed:
             if self._is_gone:
                 return
@@ -70,7 +69,7 @@ class Writer:
                 self._changed.wait_for(lambda: not self._waiting, patience_seconds)
 
     def close(self) -> None:
-        """Wait until everything is written, for as long as anything is being read."""
+        """Wait until everything is written, while the reader still reads."""
         with self._changed:
             self._is_closing = True
             self._add_lost()

@@ -1,1 +1,1 @@
-"""Queues: what an engine does, what its messages and settings are, and the rules that no engine owns."""
+"""Queues: the contract of an engine, messages and settings, and the rules that apply to every engine."""

@@ -1,4 +1,4 @@
-"""What the service refuses: messages, delays and numbers that are out of bounds."""
+"""Checks of messages, delays and other numbers against the limits of the service."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def check_number(
     allowed: Range,
     code: QueueErrorCode = QueueErrorCode.JSON_REQUEST_BODY_INVALID,
 ) -> None:
-    """Raises QueueError for a `value`, called `name`, that is not in the range `allowed`."""
+    """Raise QueueError if `value`, called `name`, is not in the range `allowed`."""
     if value not in allowed:
         raise QueueError(code, f"{name} of {value!r} is invalid: it must be a whole number, {allowed}")
 
 
 def check_send(messages: Sequence[NewMessage], batch_delay_seconds: int | None) -> None:
-    """Raises QueueError for messages that the service would not accept. There is at least one."""
+    """Raise QueueError if the service would not accept these messages. There must be at least one."""
     count, size = len(messages), 0
     for message in messages:
         length = len(message.body)
@@ -62,8 +62,8 @@ def check_send(messages: Sequence[NewMessage], batch_delay_seconds: int | None) 
 
 
 def check_room(queue: str, backlog_bytes: int, messages: Iterable[NewMessage]) -> None:
-    """Raises QueueError when a queue whose bodies have `backlog_bytes` together has no room for `messages`. For
-    engines: they alone know what is in a queue at the moment when they accept more."""
+    """Raise QueueError if a queue with bodies of `backlog_bytes` in total has no room for `messages`. Engines call
+    this, because only they know what is in a queue when they accept more."""
     if backlog_bytes + MAX_BATCH_BYTES <= MAX_BACKLOG_BYTES:
         return
     if backlog_bytes + sum(len(message.body) for message in messages) > MAX_BACKLOG_BYTES:

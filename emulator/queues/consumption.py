@@ -1,4 +1,4 @@
-"""What an engine delivers to and asks: runs consumers on batches, settles by the rules, and tells of it in events."""
+"""Receives an engine's batches and questions: runs consumers, settles messages by the rules, and publishes events."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesSent,
 )
-from emulator.queues.message import Batch, Delivery, Leased, Message, Settlement, Verdict
+from emulator.queues.message import Batch, LeasedMessage, QueueMessage, Settlement, Verdict, WorkerDelivery
 from emulator.queues.settings import ConsumerSettings
 from emulator.queues.settlement import CLIENT_LATE, Terms, acks_all, parted, settle, settle_leases
 
-Deliver = Callable[[Delivery], Awaitable[Verdict | None]]
-"""Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
+Deliver = Callable[[WorkerDelivery], Awaitable[Verdict | None]]
+"""Runs a consumer on a batch, and returns its decisions; None if the batch could not be delivered."""
 
 
 class Settler:
-    """Settles messages of the queues with these `states`, and tells of it. It is the arbiter of the session's engine.
+    """Settles messages of the queues with these `states`, and publishes that. It is the arbiter of the session's
+    engine.
 
-    A queue that has lost its consumer settles what was leased before by the settings that the consumer had.
+    If a queue has lost its consumer, earlier leases are settled by the settings of that consumer.
     """
 
     def __init__(self, bus: Bus, clock: Clock, states: Mapping[str, QueueState]) -> None:
@@ -37,51 +38,51 @@ class Settler:
         self._pullers: dict[str, ConsumerSettings] = {}
 
     def pulls(self, queue: str, consumer: ConsumerSettings) -> None:
-        """Note that clients pull from a queue under these settings."""
+        """Remember that clients pull from a queue with these settings."""
         self._pullers[queue] = consumer
 
     def has_queue(self, queue: str) -> bool:
-        """Whether there is such a queue: a delivery may end after its own was deleted."""
+        """Whether the queue exists. A delivery may end after its queue was deleted."""
         return queue in self._states
 
     def settle_batch(
         self,
         batch: Batch,
-        delivered: Sequence[Message],
-        spent: Sequence[Message],
+        delivered: Sequence[QueueMessage],
+        spent: Sequence[QueueMessage],
         verdict: Verdict,
         consumer: ConsumerSettings,
     ) -> Settlement:
-        """What becomes of a batch of which those `delivered` went to this consumer, and those `spent` to nobody."""
+        """The settlement of a batch: its messages `delivered` went to this consumer, and those in `spent` to nobody."""
         if not spent and acks_all(verdict):
             return Settlement(delivered, verdict=verdict)
         return settle(delivered, batch.taken_at, verdict, self._terms(batch.queue, consumer), spent)
 
-    def settle_leases(self, queue: str, leases: Sequence[Leased], verdict: Verdict) -> Settlement:
-        """What becomes of messages that clients have pulled."""
+    def settle_leases(self, queue: str, leases: Sequence[LeasedMessage], verdict: Verdict) -> Settlement:
+        """The settlement of messages that clients have pulled."""
         consumer = self._pullers.get(queue) or ConsumerSettings("http_pull")
         return settle_leases(leases, verdict, self._terms(queue, consumer))
 
-    def lease_expired(self, queue: str, leases: Sequence[Leased]) -> Settlement:
+    def lease_expired(self, queue: str, leases: Sequence[LeasedMessage]) -> Settlement:
         return self.settle_leases(queue, leases, Verdict("lease_expired", error=CLIENT_LATE))
 
-    def leases_settled(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
+    def leases_settled(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         taken_at = min(each.taken_at for each in leases)
         messages = [each.message for each in leases]
         self.tell_delivered(queue, self._states[queue].worker, messages, settlement, taken_at)
 
-    def messages_expired(self, queue: str, messages: Sequence[Message]) -> None:
+    def messages_expired(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         self._bus.publish(MessagesDropped(queue, messages, "expired"))
 
-    def tell_sent(self, queue: str, messages: Sequence[Message], source: str) -> None:
-        """Tell that messages entered a queue."""
+    def tell_sent(self, queue: str, messages: Sequence[QueueMessage], source: str) -> None:
+        """Publish that messages entered a queue."""
         if self._bus.wants(MessagesSent):
             self._bus.publish(MessagesSent(queue, messages, source))
 
     def tell_delivered(
-        self, queue: str, worker: str, messages: Sequence[Message], settlement: Settlement, taken_at: float
+        self, queue: str, worker: str, messages: Sequence[QueueMessage], settlement: Settlement, taken_at: float
     ) -> None:
-        """Tell that messages were settled together, and what became of those that were not acked."""
+        """Publish that messages were settled together, and the result for those that were not acked."""
         if self._bus.wants(BatchDelivered):
             duration = self._clock.now() - taken_at
             event = BatchDelivered(queue, worker, messages, settlement.verdict, settlement, taken_at, duration)
@@ -89,7 +90,7 @@ class Settler:
         self._tell_lost(queue, settlement)
 
     def tell_forwarded(self, queue: str, settlement: Settlement, taken_at: float) -> None:
-        """Tell that messages went to another session."""
+        """Publish that messages were forwarded to another session."""
         self._bus.publish(MessagesForwarded(queue, settlement.acked, self._clock.now() - taken_at))
         self._tell_lost(queue, settlement)
 
@@ -112,8 +113,8 @@ class Settler:
 
 
 class Consumption:
-    """Delivers the batches of a queue to a worker by `deliver`. They are settled by the settings of the consumer that
-    the queue has by then; `settings` count where it has none any more."""
+    """Delivers the batches of a queue to a worker with `deliver`. They are settled by the settings of the consumer that
+    the queue has at that time, or by `settings` if it has no consumer any more."""
 
     def __init__(self, settler: Settler, queue: str, worker: str, settings: ConsumerSettings, deliver: Deliver) -> None:
         self.worker = worker
@@ -121,10 +122,10 @@ class Consumption:
         self._settler = settler
         self._queue = queue
         self._deliver = deliver
-        self._running: dict[int, Delivery] = {}
+        self._running: dict[int, WorkerDelivery] = {}
 
     def is_like(self, other: Consumption) -> bool:
-        """Whether the other one does the same."""
+        """Whether the other one does the same as this."""
         same = (self.worker, self.settings, self._deliver) == (other.worker, other.settings, other._deliver)
         return same and type(self) is type(other)
 
@@ -132,7 +133,7 @@ class Consumption:
         delivered, spent = self._parted(batch)
         if not delivered:
             return self._settler.settle_batch(batch, delivered, spent, Verdict(), self.settings)
-        delivery = self._running[batch.id] = Delivery(batch.queue, delivered, batch.backlog)
+        delivery = self._running[batch.id] = WorkerDelivery(batch.queue, delivered, batch.backlog)
         verdict: Verdict | None
         try:
             verdict = await self._deliver(delivery)
@@ -140,7 +141,7 @@ class Consumption:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # A consumer tells its failures in the verdict; this one broke.
+            # A consumer reports failures in its verdict; this one is broken.
             verdict = Verdict("exception", error=Failure.from_exception(error).summary)
         finally:
             del self._running[batch.id]
@@ -158,14 +159,14 @@ class Consumption:
     def settled(self, batch: Batch, settlement: Settlement) -> None:
         self._settler.tell_delivered(self._queue, self.worker, batch.messages, settlement, batch.taken_at)
 
-    def _parted(self, batch: Batch) -> tuple[Sequence[Message], Sequence[Message]]:
+    def _parted(self, batch: Batch) -> tuple[Sequence[QueueMessage], Sequence[QueueMessage]]:
         return parted(batch.messages, self.settings)
 
 
 class Forwarding(Consumption):
-    """Takes the messages of a queue to the session that consumes it."""
+    """Forwards the messages of a queue to the session that consumes it."""
 
-    def _parted(self, batch: Batch) -> tuple[Sequence[Message], Sequence[Message]]:
+    def _parted(self, batch: Batch) -> tuple[Sequence[QueueMessage], Sequence[QueueMessage]]:
         return batch.messages, ()  # that session counts its own deliveries
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:

@@ -1,9 +1,10 @@
-"""What a queue engine does: the manual for whoever writes one, and all that the rest of the emulator knows of it.
+"""The contract of a queue engine: the manual for authors of engines, and everything that the rest of the emulator
+relies on.
 
 An engine keeps queues and their messages, leases messages to deliveries and to clients that pull, and runs deliveries
-in batches. Values go in and come out; no object that lives in an engine leaves it. What it does not know: the service's
-limits and error codes, what becomes of a message by what a handler said, what a dead letter looks like, and events.
-Those are the business of `emulator.queues.service`, which is the only caller of an engine and its `Arbiter`.
+in batches. Arguments and results are values; an engine's own objects never leave it. An engine does not know the
+service's limits and error codes, how a handler's decisions settle messages, what a dead letter looks like, or events.
+These belong to `emulator.queues.service`, which is the only caller of an engine and its `Arbiter`.
 
 Four things hold for every method:
 
@@ -18,11 +19,11 @@ Four things hold for every method:
   there is no room, and 15000 (UNKNOWN_INTERNAL_ERROR) when what it accepts cannot be kept otherwise; nothing has
   changed then. Where nothing else is said, it raises nothing else.
 
-Delivery is at least once: after a crash, or where a settlement takes several steps elsewhere, a message may come again.
-Ids identify messages for those who see them; an engine must not count on their being unique, since a message that was
-forwarded twice is there twice.
+Delivery is at least once: after a crash, or if an engine needs several steps for a settlement, a message may be
+delivered again. Ids identify messages for users; an engine must not rely on unique ids, because a message that was
+forwarded twice exists twice.
 
-All times are in seconds since the epoch, on the clock that the engine was made with.
+All times are in seconds since the epoch, on the engine's clock.
 """
 
 from __future__ import annotations
@@ -31,82 +32,83 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from emulator.queues.declarations import QueueState
-from emulator.queues.message import Backlog, Batch, Leased, Message, NewMessage, Settlement
+from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 
-Route = Callable[[Message], tuple[str, Message] | None]
-"""Where a waiting message moves, and how it is there; None: it stays."""
+Route = Callable[[QueueMessage], tuple[str, QueueMessage] | None]
+"""Returns the queue that a waiting message moves to, and the message as it is there; None if it stays."""
 
 
 class Recipient(Protocol):
-    """What an engine delivers the batches of one queue to."""
+    """Receives the batches of one queue from an engine."""
 
     async def deliver(self, batch: Batch) -> Settlement | None:
-        """Run the consumer, and say what becomes of each message of the batch. None: it was not delivered, and the
-        attempt is given back.
+        """Run the consumer, and return the settlement of each message in the batch. None means that the batch was not
+        delivered and the attempt does not count.
 
-        Raises nothing but CancelledError, when the engine cancels the delivery: because its lease is over, the queue is
+        Raises only CancelledError, if the engine cancels the delivery because its lease has expired, the queue is
         deleted or the engine closes.
         """
 
     def time_out(self, batch: Batch) -> Settlement:
-        """The lease of a batch is over while `deliver` still runs, which is cancelled: say what becomes of it."""
+        """Return the settlement of a batch whose lease has expired while `deliver` still runs; `deliver` is
+        cancelled."""
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
-        """The settlement of a batch is carried out, and kept as far as it can be. Told once for each batch that was not
-        given back."""
+        """Called once for each batch that was delivered, after its settlement has been carried out, and stored if
+        possible."""
 
 
 class Arbiter(Protocol):
-    """What an engine asks, and tells, about messages that it does not deliver."""
+    """Receives an engine's questions and reports about messages that it does not deliver."""
 
-    def lease_expired(self, queue: str, leases: Sequence[Leased]) -> Settlement:
-        """Clients did not settle these messages in time: say what becomes of them."""
+    def lease_expired(self, queue: str, leases: Sequence[LeasedMessage]) -> Settlement:
+        """Return the settlement of messages that clients did not settle in time."""
 
-    def leases_settled(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
-        """The settlement of pulled messages is carried out, whether their leases expired or a client ended them. Told
-        once."""
+    def leases_settled(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
+        """Called once after the settlement of pulled messages has been carried out, whether a client ended their leases
+        or the leases expired."""
 
-    def messages_expired(self, queue: str, messages: Sequence[Message]) -> None:
-        """Messages that waited longer than the retention period are gone. Told once."""
+    def messages_expired(self, queue: str, messages: Sequence[QueueMessage]) -> None:
+        """Called once when messages that waited longer than the retention period have been deleted."""
 
 
 class Subscription(Protocol):
-    """A consumer of a queue, from `QueueEngine.consume` on."""
+    """A consumer of a queue, returned by `QueueEngine.consume`."""
 
     def hold(self, held: bool) -> None:
-        """Begin no batch while `held`: the consumer cannot run at the moment. Batches under way are not concerned."""
+        """Begin no batches while `held`, because the consumer cannot run. Batches under way continue."""
 
     def close(self) -> None:
-        """Begin no batch any more. Batches under way run on, and are settled as if nothing had happened."""
+        """Begin no more batches. Batches under way continue and are settled as usual."""
 
 
 class QueueEngine(Protocol):
     """Queues by name.
 
-    `start` is called once, before everything else. `close` may be called while other methods still run.
+    `start` is called once, before all other methods. `close` may be called while other methods still run.
     """
 
     @property
     def states(self) -> Mapping[str, QueueState]:
-        """What is known of each queue beside its messages, in the order of their creation. Reading it asks nobody: an
-        engine elsewhere keeps a copy that follows. The mapping is a view, always the same one; a state is a value."""
+        """The state of each queue, without its messages, in the order of their creation. Reading it does no I/O: an
+        engine in another process keeps a copy up to date. The mapping is always the same view; a state is a value."""
 
     async def start(self, arbiter: Arbiter) -> None:
-        """Begin, with the queues and messages that an earlier run has left. Nothing is delivered before `consume`."""
+        """Begin, with the queues and messages of an earlier run. Nothing is delivered before `consume`."""
 
     async def close(self, grace_seconds: float) -> None:
-        """Deliver no more, let the deliveries under way end for at most `grace_seconds` of real time, then cancel them.
-        What is cancelled is not settled: it waits again, as far as messages survive. Queues can still be looked at and
-        sent to."""
+        """Stop delivering, let the deliveries under way end for at most `grace_seconds` of real time, then cancel them.
+        Cancelled deliveries are not settled: their messages wait again, if messages survive. Queues can still be read
+        and sent to."""
 
     async def put(self, states: Sequence[QueueState]) -> None:
-        """Let queues, made if need be, be as `states` say: all of them or none. Settings act at once, a pause and a
-        shorter retention period on what waits too. The consumer in a state is kept and delivers nothing: `consume` does
-        that."""
+        """Set the states of queues, creating those that do not exist: all of them or none. Settings take effect at
+        once; a pause and a shorter retention period also affect waiting messages. The consumer in a state is only
+        stored: `consume` starts deliveries."""
 
     async def drop(self, queue: str) -> None:
-        """Forget a queue with all that is in it. Deliveries under way are cancelled; leases mean nothing any more."""
+        """Delete a queue and its messages. Deliveries under way are cancelled, and leases become unknown."""
 
     async def send(
         self,
@@ -118,66 +120,68 @@ class QueueEngine(Protocol):
         delay_seconds: float,
         source: str,
     ) -> Backlog:
-        """Let new messages enter a queue, all or none, and return the backlog with them.
+        """Add new messages to a queue, all or none, and return the backlog with them.
 
-        `ids` are theirs, in the same order; `at` is when they were sent, which is now. One without a delay of its own
-        has `delay_seconds`, and one with a delay of 0 or less is ready at once. They are delivered in this order, as
-        far as they become ready at the same time.
+        `ids` are their ids, in the same order; `at` is the time when they were sent, which is now. A message without
+        its own delay gets `delay_seconds`; with a delay of 0 or less it is ready at once. Messages that become ready at
+        the same time are delivered in this order.
         """
 
-    async def insert(self, queue: str, messages: Sequence[Message]) -> None:
-        """Let messages enter a queue as they are, all or none: with their ids, times and attempts. `enqueued_at` is
-        now. One that is inserted twice may be there twice."""
+    async def insert(self, queue: str, messages: Sequence[QueueMessage]) -> None:
+        """Add messages to a queue unchanged, all or none: with their ids, times and attempts. `enqueued_at` is now. A
+        message that is inserted twice may exist twice."""
 
     async def consume(self, queue: str, settings: ConsumerSettings, recipient: Recipient) -> Subscription:
-        """Deliver the messages of a queue in batches to `recipient` until the subscription is closed.
+        """Deliver the messages of a queue to `recipient`, in batches, until the subscription is closed.
 
-        A batch goes out when `max_batch_size` messages are ready, or when the oldest one has been ready for
-        `max_batch_timeout`; never while the queue is paused or held, and never an empty one. Each message in it counts
-        one attempt more. It is leased for HANDLER_TIMEOUT_SECONDS, then `time_out` settles it.
+        A batch is delivered when `max_batch_size` messages are ready, or when the oldest one has been ready for
+        `max_batch_timeout`, but not while the queue is paused or held. It is never empty. Delivery adds one to the
+        attempts of each message. The batch is leased for HANDLER_TIMEOUT_SECONDS, then `time_out` settles it.
 
-        Deliveries start with one at a time. One that succeeded while a full batch waited allows one more, up to
-        `max_concurrency`; one that failed takes one away. Retries that a handler asked for are no failure. The rest of
-        the settings (`max_retries` and the like) is the recipient's business. There is one subscription to a queue at a
-        time: the one before is to be closed first. Deliveries that it began go on, and count against `max_concurrency`.
+        Concurrency begins at one delivery. A delivery that succeeds while a full batch waits raises it by one, up to
+        `max_concurrency`, and one that fails lowers it by one. Retries that a handler asks for are not failures. The
+        other settings, such as `max_retries`, are the recipient's concern. A queue has one subscription at a time: the
+        earlier one must be closed first. Deliveries that it began continue, and count towards `max_concurrency`.
         """
 
-    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[Leased]:
-        """Lease up to `count` ready messages to a client, each for itself, at once and possibly none. Each counts one
-        attempt more. Subscriptions, concurrency and pauses do not matter here.
+    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[LeasedMessage]:
+        """Lease up to `count` ready messages to a client, each with its own lease. Does not wait; there may be none.
+        This adds one to the attempts of each message. Subscriptions, concurrency and pauses have no effect here.
 
-        A lease that nobody settles in time is settled as the arbiter says, and its message waits again or is gone. Ids
-        of leases are never used again, in another run of the emulator either.
+        The arbiter settles leases that are not settled in time, and the message waits again or is gone. Lease ids are
+        never used again, not even in another run of the emulator.
         """
 
-    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[Leased]:
-        """Those of the leases that still mean something, in the order of `lease_ids`, each once. One that has expired
-        does until its message is leased again or gone."""
+    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[LeasedMessage]:
+        """The leases with these ids that are still known, in the order of `lease_ids`, each once. An expired lease is
+        known until its message is leased again or gone."""
 
-    async def settle(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
-        """End leases of pulled messages, and carry out what becomes of their messages.
+    async def settle(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
+        """End leases of pulled messages, and carry out the settlement of their messages.
 
-        A lease that has ended meanwhile is left out. The letters of a settlement are in their dead letter queue, made
-        if there is none, when it is carried out; an engine that cannot do both at once inserts them first, so that a
-        message may be there twice and is never lost. Never refused: what cannot be written now is written later, and
-        the messages may come again until then. The same holds for the settlements of batches.
+        A lease that has ended meanwhile is ignored. The letters of a settlement enter their dead letter queue, which is
+        created if it does not exist. An engine that cannot do both in one step inserts the letters first, so that a
+        message may exist twice but is never lost. A settlement is never refused: what cannot be written now is written
+        later, and the messages may be delivered again until then. The same applies to the settlements of batches.
         """
 
-    async def peek(self, queue: str, count: int | None = None) -> Sequence[Message]:
-        """The first `count` messages that wait (None: all): the ready ones in the order of their delivery, then the
-        delayed ones by the time when they are due. They stay as they are."""
+    async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
+        """The first `count` waiting messages (None means all): the ready ones in the order of delivery, then the
+        delayed ones by the time when they are due. They do not change."""
 
     async def backlog(self, queue: str) -> Backlog:
-        """How much is in a queue, in flight included, without what has outlived the retention period and waits."""
+        """The backlog of a queue, including messages in flight, but not waiting messages that are older than the
+        retention period."""
 
-    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[Message]:
-        """Delete what waits, delayed messages included, or of that the messages called `ids`. What is in flight stays.
-        Returns what is gone."""
+    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
+        """Delete the waiting messages, including delayed ones, or only those with `ids`. Messages in flight stay.
+        Returns the deleted messages."""
 
-    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[Message]]:
-        """Let what waits leave for other queues, as `route` says of each message, which is asked once. Returns what
-        entered each of these queues. What is in flight stays.
+    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
+        """Move waiting messages to other queues. `route` is called once for each message. Returns the messages that
+        entered each queue. Messages in flight stay.
 
-        All of it or none, where an engine can do that at once; one that cannot inserts first and deletes then, so that
-        a message may be in both queues after a crash and is never lost. `route` names queues that there are.
+        All messages move or none, if an engine can do that in one step. An engine that cannot inserts first and then
+        deletes, so that a message may be in both queues after a crash but is never lost. `route` returns only queues
+        that exist.
         """

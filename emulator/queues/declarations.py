@@ -1,10 +1,10 @@
-"""What is known of queues beside their messages, and what configurations and REST clients make of it.
+"""The states of queues, without their messages, and how configurations and REST clients change them.
 
-Nothing here does anything: each function takes the states that there are, and returns those that are to be put in their
-place. The rule is this. A configuration names queues, which are made for it, and consumers. What clients have made or
-changed stays until a configuration says otherwise: when it is read again, only what differs from the time before is
-applied. What a queue remembers of an earlier run counts as such a change, unless the configuration differs from the one
-of that time.
+Everything here is pure: each function takes the present states, and returns the states that replace them. A
+configuration names queues, which are created, and consumers. What clients have created or changed stays until a
+configuration says otherwise: when a configuration is read again, only the differences from its last version are
+applied. What a queue keeps from an earlier run counts as such a change, unless the configuration has changed since
+then.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from emulator.queues.settings import ConsumerSettings, QueueSettings
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who has a say in a queue: clients of the REST API, or a configuration.
+    """Who created and changed a queue: clients of the REST API, or a configuration.
 
-    What clients have done stays until a configuration says otherwise. `created`, `changed` and `consumer_set` tell that
-    a client made the queue, changed anything of it, or gave it its consumer. `declared` is the consumer that the
-    configuration of the worker `declared_by` asked for when it was last applied; None: no configuration names one.
+    Changes by clients stay until a configuration says otherwise. `created`, `changed` and `consumer_set` say that a
+    client created the queue, changed it, or set its consumer. `declared` is the consumer in the configuration of the
+    worker `declared_by` when it was last applied; None if no configuration names one.
     """
 
     created: bool = False
@@ -33,10 +33,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """A queue beside its messages. Times are in seconds since the epoch; None: never.
+    """A queue without its messages. Times are in seconds since the epoch; None means never.
 
-    `modified_at` is the last change of its settings or its consumer, and `consumer_set_at` when it got the consumer
-    that it has. `worker` is the consumer's name; empty where there is none, or any client pulls.
+    `modified_at` is the time of the last change of its settings or consumer, and `consumer_set_at` when it got its
+    present consumer. `worker` is the consumer's name; empty if there is no consumer, or clients pull.
     """
 
     name: str
@@ -55,8 +55,8 @@ States = Mapping[str, QueueState]
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the configuration of `worker` says about queues: the names of those that it sends to, and the settings of
-    its consumers by queue."""
+    """The queues in the configuration of `worker`: the names of those that it sends to, and the settings of its
+    consumers by queue."""
 
     worker: str
     produces: tuple[str, ...] = ()
@@ -65,14 +65,15 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """How a run begins: the states to `put`, and the queues whose consumer is `lost` with the worker that it was."""
+    """The beginning of a run: the states to `put`, and the queues that have `lost` their consumer, each with the worker
+    that it was."""
 
     put: Sequence[QueueState]
     lost: Mapping[str, str]
 
 
 def begin(states: States, configurations: Iterable[Declared], now: float) -> Beginning:
-    """What a run begins with, in which the queues of `states` are there from before."""
+    """The beginning of a run, with the queues of `states` recovered from an earlier one."""
     configurations = list(configurations)
     draft = _Draft(states, now)
     recovered = frozenset(states)
@@ -93,7 +94,7 @@ def begin(states: States, configurations: Iterable[Declared], now: float) -> Beg
 
 
 def change(states: States, old: Declared, new: Declared, now: float) -> Sequence[QueueState]:
-    """The states to put when the configuration of a worker has become another."""
+    """The states to put when the configuration of a worker has changed."""
     draft = _Draft(states, now)
     for queue in old.consumes:
         if queue not in new.consumes and queue in draft:
@@ -103,7 +104,8 @@ def change(states: States, old: Declared, new: Declared, now: float) -> Sequence
 
 
 def unnamed(states: States, configurations: Iterable[Declared]) -> Sequence[str]:
-    """The queues that nothing names any more, and that no client has made or changed: they go when they are empty."""
+    """The queues that no configuration names any more and no client has created or changed. They are deleted when they
+    are empty."""
     named = {state.consumer.dead_letter_queue for state in states.values() if state.consumer is not None}
     for declared in configurations:
         named.update(declared.produces, declared.consumes)
@@ -111,8 +113,8 @@ def unnamed(states: States, configurations: Iterable[Declared]) -> Sequence[str]
 
 
 def create(states: States, name: str, settings: QueueSettings, now: float) -> Sequence[QueueState]:
-    """A client makes a queue. None to put when a client has made it before: a queue that is there because a
-    configuration names it can be made once, since in production somebody has to."""
+    """A client creates a queue. None if a client created it before. A queue that exists because a configuration names
+    it can be created once, because in production somebody has to create it."""
     state = states.get(name) or QueueState(name, now, now)
     if state.origin.created:
         return ()
@@ -121,15 +123,15 @@ def create(states: States, name: str, settings: QueueSettings, now: float) -> Se
 
 
 def update(state: QueueState, settings: QueueSettings, now: float) -> Sequence[QueueState]:
-    """A client gives a queue settings."""
+    """A client changes the settings of a queue."""
     return [replace(state, settings=settings, modified_at=now, origin=replace(state.origin, changed=True))]
 
 
 def set_consumer(
     states: States, name: str, settings: ConsumerSettings, worker: str, now: float
 ) -> Sequence[QueueState]:
-    """A client gives the queue `name` a consumer, or changes the one it has. It is the client's when there was none
-    before; the dead letter queue is made when there is none."""
+    """A client sets the consumer of the queue `name`, or changes it. The consumer is the client's if the queue had
+    none. The dead letter queue is created if it does not exist."""
     draft = _Draft(states, now)
     origin = draft[name].origin
     set_now = origin.consumer_set or draft[name].consumer is None
@@ -138,14 +140,14 @@ def set_consumer(
 
 
 def remove_consumer(state: QueueState, now: float) -> Sequence[QueueState]:
-    """A client leaves a queue without a consumer."""
+    """A client removes the consumer of a queue."""
     draft = _Draft({state.name: state}, now)
     draft.release(state.name, replace(state.origin, changed=True, consumer_set=False))
     return draft.changed()
 
 
 class _Draft:
-    """States that are being changed at the time `now`."""
+    """Collects changes of states at the time `now`."""
 
     def __init__(self, states: States, now: float) -> None:
         self._states = dict(states)
@@ -159,11 +161,11 @@ class _Draft:
         return name in self._states
 
     def changed(self) -> Sequence[QueueState]:
-        """The states that differ from those that there were, in the order of their change."""
+        """The states that have changed, in the order of their change."""
         return list(self._changed.values())
 
     def make(self, name: str) -> None:
-        """Let there be a queue of that name."""
+        """Create a queue unless it exists."""
         if name not in self._states:
             self._put(QueueState(name, self._now, self._now))
 
@@ -196,8 +198,8 @@ class _Draft:
 
 
 def _declare(draft: _Draft, new: Declared, old: Declared, recovered: Collection[str]) -> None:
-    """Make the queues that a configuration names, and set its consumers, where they differ from the `old` one. A
-    recovered queue has its consumer already when the configuration of that time asked for the same."""
+    """Create the queues that a configuration names, and set its consumers, if they differ from the `old` one. A
+    recovered queue keeps its consumer if the configuration of that time had the same."""
     for queue in new.produces:
         if queue not in old.produces:
             draft.make(queue)
@@ -212,7 +214,7 @@ def _declare(draft: _Draft, new: Declared, old: Declared, recovered: Collection[
 
 
 def _forget(draft: _Draft, queue: str) -> None:
-    """No configuration asks for the consumer of a queue any more: without it, unless a client has set it."""
+    """No configuration declares the consumer of a queue any more: remove it, unless a client has set it."""
     origin = replace(draft[queue].origin, declared=None, declared_by="")
     if origin.consumer_set:
         draft.set_origin(queue, origin)

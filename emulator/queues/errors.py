@@ -6,9 +6,9 @@ from enum import IntEnum
 
 
 class QueueErrorCode(IntEnum):
-    """The codes that the service puts at the end of a message, and into the answers of the REST API.
+    """The codes at the end of the service's messages, and in answers of the REST API.
 
-    The service documents no number for the two about pulling: these are the emulator's.
+    The service does not document codes for the two errors about pulling, so these are the emulator's own.
     """
 
     QUEUE_NOT_FOUND = 10104
@@ -28,7 +28,7 @@ class QueueErrorCode(IntEnum):
 
 
 class QueueError(Exception):
-    """The service refused. `str()` is the cause with the code at its end, as worker code sees it."""
+    """The service refused a request. `str()` is the cause followed by the code, as worker code sees it."""
 
     def __init__(self, code: QueueErrorCode, cause: str) -> None:
         super().__init__(f"{cause} ({int(code)})")
@@ -37,5 +37,5 @@ class QueueError(Exception):
 
 
 def unknown_queue(name: str) -> QueueError:
-    """The error for a queue that there is not."""
+    """The error for a queue that does not exist."""
     return QueueError(QueueErrorCode.QUEUE_NOT_FOUND, f"Queue not found: {name}")

@@ -6,30 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from emulator.queues.message import Message, Settlement, Verdict
+from emulator.queues.message import QueueMessage, Settlement, Verdict
 
 
 @dataclass(slots=True)
 class MessagesSent:
-    """Messages entered a queue, by whatever road (`source`: a binding's worker name, `dead letter`, `redrive`,
-    `forwarded` or `api`)."""
+    """Messages entered a queue. `source` is the name of the worker that sent them, `dead letter`, `redrive`,
+    `forwarded` or `api`."""
 
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     source: str
 
 
 @dataclass(slots=True)
 class BatchDelivered:
-    """A batch was settled: `messages` as they were delivered, and in `settlement` as they are afterwards.
+    """A batch was settled. `messages` are as they were delivered, and in `settlement` as they are afterwards.
 
-    `worker` is the consumer's name; it may be empty where clients pull. `taken_at` is in seconds since the epoch, and
+    `worker` is the consumer's name; it may be empty if clients pull. `taken_at` is in seconds since the epoch, and
     `duration` in seconds.
     """
 
     queue: str
     worker: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     verdict: Verdict
     settlement: Settlement
     taken_at: float
@@ -38,33 +38,33 @@ class BatchDelivered:
 
 @dataclass(slots=True)
 class MessagesDeadLettered:
-    """Messages moved from `queue` to the dead letter queue `to`, where they are as `messages` says."""
+    """Messages moved from `queue` to the dead letter queue `to`. `messages` are as they are there."""
 
     queue: str
     to: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
 
 
 @dataclass(slots=True)
 class MessagesDropped:
-    """Messages of `queue` are gone without an ack: `retries` used up, `expired`, or `purged`."""
+    """Messages of `queue` were deleted without an ack: out of `retries`, `expired`, or `purged`."""
 
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     reason: Literal["retries", "expired", "purged"]
 
 
 @dataclass(slots=True)
 class MessagesForwarded:
-    """Messages of a queue went to the session that consumes it. `duration` is in seconds."""
+    """Messages of a queue were sent to the session that consumes it. `duration` is in seconds."""
 
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     duration: float
 
 
 @dataclass(slots=True)
 class ConsumerChanged:
-    """A queue has got another consumer, none any more, or other settings."""
+    """The consumer of a queue was set, changed or removed."""
 
     queue: str

@@ -1,7 +1,7 @@
-"""The values that queues deal in: messages, batches of them, what a handler decided about one, and what became of it.
+"""The values that queues work with: messages, batches, a handler's decisions about a batch, and its settlement.
 
-Nobody changes a value once it is made, so that it may be kept, shown later or handed to many. The one exception is
-`Delivery`, on which a worker host notes where the handler's decisions can be read while it runs.
+Values never change, so they can be kept, shown later and shared. The one exception is `WorkerDelivery`, on which a
+worker host sets a function that returns the handler's decisions while it runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NO_RETRIES: Final[Mapping[str, int | None]] = {}
 
 
 class NewMessage(msgspec.Struct, frozen=True, gc=False):
-    """A message on its way into a queue. `delay_seconds` None leaves it to the batch and the queue."""
+    """A message that is being sent to a queue. If `delay_seconds` is None, the batch or the queue decides."""
 
     body: bytes
     content_type: ContentType
@@ -28,7 +28,7 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One delivery of a message that did not end in an ack.
+    """A delivery of a message that did not end in an ack.
 
     `at` is when it was delivered, in seconds since the epoch. `outcome` is `retry` where the handler asked for it,
     `interrupted` where the emulator ended before the handler did, else why the delivery failed. `error` is the
@@ -44,7 +44,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, gc=False):
-    """Why a message is in a dead letter queue: where it came from, and all that happened to it there."""
+    """Why a message is in a dead letter queue: the queue that it came from, and its attempts there."""
 
     queue: str
     died_at: float
@@ -52,20 +52,20 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def last_error(self) -> str:
-        """The last error in one line, or that the handler asked for a retry once too often."""
+        """The last error in one line, or a text that says that the handler asked for a retry."""
         for attempt in reversed(self.attempts):
             if attempt.error:
                 return attempt.error
         return "the handler called retry()" if self.attempts else ""
 
 
-class Message(msgspec.Struct, frozen=True, gc=False):
-    """A message of a queue, as it was at some moment. The garbage collector need not look at it: no cycle goes
-    through it.
+class QueueMessage(msgspec.Struct, frozen=True, gc=False):
+    """A message of a queue, as it was at some moment. It cannot be part of a reference cycle, so the garbage collector
+    ignores it.
 
     `id` is 32 hex digits. `timestamp` is when it was sent and `enqueued_at` when it entered this queue, in seconds
     since the epoch; they differ for a dead letter. `ready_at` is when it became, or becomes, deliverable. `attempts`
-    counts the deliveries so far, the running one included. `source` says who sent it (as in MessagesSent).
+    counts the deliveries so far, including the running one. `source` says who sent it, as in MessagesSent.
     """
 
     id: str
@@ -80,24 +80,23 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     source: str = ""
 
 
-class Leased(msgspec.Struct, frozen=True, gc=False):
+class LeasedMessage(msgspec.Struct, frozen=True, gc=False):
     """A message that a client has pulled, with the id of its lease. Times are in seconds since the epoch.
 
-    `has_expired` tells that the message was given back to its queue when the time was up; only an ack is still good
-    then.
+    `has_expired` says that the lease expired and the message went back to its queue; only an ack still has an effect.
     """
 
     lease_id: str
-    message: Message
+    message: QueueMessage
     taken_at: float
     expires_at: float
     has_expired: bool = False
 
 
 class Backlog(msgspec.Struct, frozen=True, gc=False):
-    """The backlog of a queue: messages that are not acked yet, in flight included.
+    """The backlog of a queue: its messages that are not acked yet, including those in flight.
 
-    `oldest_message_timestamp` is in seconds since the epoch; None when there is no message.
+    `oldest_message_timestamp` is in seconds since the epoch, or None if there are no messages.
     """
 
     backlog_count: int
@@ -144,58 +143,59 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """Messages that an engine has leased for one delivery, and the backlog of their queue at that time.
+    """Messages that an engine has leased for a delivery, and the backlog of their queue at that time.
 
-    `id` is unique among the batches of the queue that are under way. Times are in seconds since the epoch; at
-    `expires_at` the lease is over, whatever the handler does.
+    `id` is unique among the batches of the queue that are under way. Times are in seconds since the epoch; the lease
+    ends at `expires_at`, whatever the handler does.
     """
 
     id: int
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     backlog: Backlog
     taken_at: float
     expires_at: float
 
 
 @dataclass(slots=True)
-class Delivery:
+class WorkerDelivery:
     """A batch on its way to a worker: messages of `queue`, and the backlog when they were taken.
 
-    `so_far` tells what the handler has decided by now. Whoever runs the handler sets it, so that an ack holds even when
-    the handler never ends.
+    `so_far` returns the handler's decisions so far. The host that runs the handler sets it, so that an ack is kept even
+    if the handler never ends.
     """
 
     queue: str
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
     metrics: Backlog
     so_far: Callable[[], Verdict] = Verdict
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """What becomes of leased messages, each as it is afterwards and in exactly one of five places, by a `verdict`.
+    """The result of applying a `verdict` to leased messages. Each message is in exactly one of the first five fields,
+    as it is afterwards.
 
     `retried` has each message with its delay in seconds. `dead` go to `dead_letter_queue`, where they are the
     `letters`, in the same order. `dropped` are out of retries with no dead letter queue; `expired` are older than the
     retention period.
     """
 
-    acked: Sequence[Message]
-    retried: Sequence[tuple[Message, int]] = ()
-    dead: Sequence[Message] = ()
-    dropped: Sequence[Message] = ()
-    expired: Sequence[Message] = ()
+    acked: Sequence[QueueMessage]
+    retried: Sequence[tuple[QueueMessage, int]] = ()
+    dead: Sequence[QueueMessage] = ()
+    dropped: Sequence[QueueMessage] = ()
+    expired: Sequence[QueueMessage] = ()
     dead_letter_queue: str = ""
-    letters: Sequence[Message] = ()
+    letters: Sequence[QueueMessage] = ()
     verdict: Verdict = Verdict()
 
 
 @dataclass(frozen=True, slots=True)
 class Redrive:
-    """What became of the messages that waited in a queue when it was redriven.
+    """The result of redriving a queue.
 
-    `moved` has the number of messages by the queue that they are in now. The others stayed: `no_dead_letters` came from
-    no other queue, and `orphans` are dead letters by the queue that they came from, which is no more.
+    `moved` counts the moved messages by the queue that they are in now. The others stayed: `no_dead_letters` are not
+    dead letters, and `orphans` counts dead letters by the queue that they came from, which no longer exists.
     """
 
     moved: Mapping[str, int]
@@ -205,10 +205,10 @@ class Redrive:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What became of the leases that a client answered for: `acked` and `retried` have ended.
+    """The result of a client's acks and retries, by lease id. The leases in `acked` and `retried` have ended.
 
-    `unknown` are lease ids that mean nothing here, or nothing any more. `expired` are those of retries that came after
-    the lease had expired, when the message had been given back already. Neither changed anything.
+    `unknown` are lease ids that do not exist, or no longer. `expired` are retries after the lease had expired and the
+    message had gone back to its queue. Neither changed anything.
     """
 
     acked: Sequence[str]

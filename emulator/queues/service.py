@@ -1,7 +1,8 @@
-"""The queue service of a session: the one door to its queues, for bindings, REST, configurations and the testing kit.
+"""The queue service of a session. Bindings, the REST API, configurations and the testing kit all use its queues through
+it.
 
-It adds to an engine what no engine knows: ids, the service's checks and error codes, what becomes of messages by what
-was said of them, who consumes which queue, and events. Everything that it hands out is a value.
+It adds what engines do not do: ids, the service's checks and error codes, settlement, the consumers of queues, and
+events. Everything that it returns is a value.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from emulator.queues.contract import QueueEngine, Subscription
 from emulator.queues.declarations import Declared, QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
 from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesSent
-from emulator.queues.message import Acknowledgement, Backlog, Leased, Message, NewMessage, Redrive
+from emulator.queues.message import Acknowledgement, Backlog, LeasedMessage, NewMessage, QueueMessage, Redrive
 from emulator.queues.settings import (
     DEFAULT_PULL_BATCH_SIZE,
     DELAY_SECONDS,
@@ -36,18 +37,17 @@ from emulator.queues.settings import (
 from emulator.queues.settlement import answer, moved
 
 FORWARDING: Final = ConsumerSettings(max_batch_size=MAX_BATCH_COUNT, max_batch_timeout=0, max_concurrency=1)
-"""How messages are taken that go to another session: at once, and one batch after the other, so that they stay in
-order."""
+"""How batches for another session are formed: at once, and one after the other, so that messages stay in order."""
 
 _ID_BYTES: Final = 16
 
 
 class Queues:
-    """The queues of `engine`. `random` gives message ids; a test passes a seeded one.
+    """The queues of `engine`. `random` creates message ids; a test passes a seeded one.
 
-    Methods are called on the event loop's thread. They raise QueueError: 10104 for a queue that there is not, and what
-    else the service refuses. Those that change queues or messages may raise 10251 and 15000 when that cannot be kept;
-    nothing has changed then.
+    Methods are called on the event loop's thread. They raise QueueError: 10104 for a queue that does not exist, and
+    other codes for what the service refuses. Methods that change queues or messages may raise 10251 and 15000, and
+    change nothing, if the change cannot be kept.
     """
 
     def __init__(self, engine: QueueEngine, bus: Bus, clock: Clock | None = None, random: Random | None = None) -> None:
@@ -62,43 +62,43 @@ class Queues:
         self._consumptions: dict[str, tuple[Consumption, Subscription]] = {}
         self._settler = Settler(bus, self._clock, engine.states)
         self._changing = asyncio.Lock()
-        """Held from the reading of states to the putting of others in their place."""
+        """Held while states are read and then replaced."""
 
     @property
     def states(self) -> Mapping[str, QueueState]:
-        """What is known of each queue beside its messages, in the order of their creation."""
+        """The state of each queue, without its messages, in the order of their creation."""
         return self._states
 
     def state_of(self, name: str) -> QueueState:
-        """What is known of a queue beside its messages."""
+        """The state of a queue, without its messages."""
         state = self._states.get(name)
         if state is None:
             raise unknown_queue(name)
         return state
 
     async def start(self) -> None:
-        """Begin, with the queues and messages that an earlier run has left."""
+        """Begin, with the queues and messages of an earlier run."""
         await self._engine.start(self._settler)
 
     async def close(self, grace_seconds: float) -> None:
-        """Deliver no more, let the deliveries under way end for at most `grace_seconds` of real time, then cancel
+        """Stop delivering, let the deliveries under way end for at most `grace_seconds` of real time, then cancel
         them."""
         await self._engine.close(grace_seconds)
 
     def attach(self, worker: str, deliver: Deliver) -> None:
-        """Let `deliver` carry batches to the worker of that name, where queues come to be consumed by it."""
+        """Let `deliver` deliver batches to the worker of that name, if it consumes queues."""
         self._workers[worker] = deliver
 
     def hold(self, worker: str, *, held: bool) -> None:
-        """Let the deliveries to a worker wait while its code does not load, and go on when it does."""
+        """Let deliveries to a worker wait while its code fails to load, and continue when it has loaded."""
         (self._held.add if held else self._held.discard)(worker)
         for consumption, subscription in self._consumptions.values():
             if consumption.worker == worker:
                 subscription.hold(held)
 
     async def begin(self, configurations: Sequence[Declared]) -> Mapping[str, str]:
-        """Make the queues that the configurations of the workers name, and let all queues deliver to their consumers.
-        Returns the queues that have lost theirs since an earlier run, with the worker that it was."""
+        """Create the queues that the workers' configurations name, and let all queues deliver to their consumers.
+        Returns the queues that have lost their consumer since an earlier run, each with the worker that it was."""
         async with self._changing:
             beginning = declarations.begin(self.states, configurations, self._clock.now())
             await self._put(beginning.put)
@@ -108,16 +108,17 @@ class Queues:
         return beginning.lost
 
     async def change(self, old: Declared, new: Declared, configurations: Sequence[Declared]) -> None:
-        """The configuration of a worker has become another; `configurations` are those of all workers now. Messages
-        stay, and so does a queue that nothing names any more, for as long as it has messages."""
+        """Apply a changed configuration of a worker; `configurations` are the new ones of all workers. Messages stay,
+        and a queue that no configuration names any more stays while it has messages."""
         async with self._changing:
             await self._put(declarations.change(self.states, old, new, self._clock.now()))
             await self._drop_unnamed(configurations)
 
     async def create_queue(self, name: str, settings: QueueSettings | None = None) -> bool:
-        """Make a queue for a client. False, and nothing changed, when it was made this way before.
+        """Create a queue for a client. Returns False, and changes nothing, if a client created it before.
 
-        A queue that is there because a configuration names it can be made once: in production somebody has to.
+        A queue that exists because a configuration names it can be created once, because in production somebody has to
+        create it.
         """
         async with self._changing:
             states = declarations.create(self.states, name, settings or QueueSettings(), self._clock.now())
@@ -125,38 +126,38 @@ class Queues:
         return bool(states)
 
     async def update_queue(self, name: str, settings: QueueSettings) -> None:
-        """Give a queue settings; they act at once."""
+        """Change the settings of a queue, with immediate effect."""
         async with self._changing:
             await self._put(declarations.update(self.state_of(name), settings, self._clock.now()))
 
     async def pause(self, name: str) -> None:
-        """Stop deliveries of a queue. It still accepts messages."""
+        """Stop the deliveries of a queue. It still accepts messages."""
         await self._set_paused(name, True)
 
     async def resume(self, name: str) -> None:
-        """Deliver again."""
+        """Resume the deliveries of a queue."""
         await self._set_paused(name, False)
 
     async def delete_queue(self, name: str) -> None:
-        """Forget a queue, its messages and its consumer."""
+        """Delete a queue, its messages and its consumer."""
         async with self._changing:
             await self._drop(name)
 
     async def set_consumer(self, name: str, settings: ConsumerSettings, worker: str) -> None:
-        """Let a worker (for type `http_pull`, any client: `worker` is empty) consume a queue, or change how it does.
-        The dead letter queue is made too. What is in flight is settled by the new settings."""
+        """Set the consumer of a queue, or change its settings. `worker` is empty for type `http_pull`, where any client
+        can pull. The dead letter queue is created too. Messages in flight are settled by the new settings."""
         self.state_of(name)
         async with self._changing:
             await self._put(declarations.set_consumer(self.states, name, settings, worker, self._clock.now()))
 
     async def remove_consumer(self, name: str) -> None:
-        """Leave a queue without a consumer: it keeps its messages. What is in flight runs on."""
+        """Remove the consumer of a queue, which keeps its messages. Deliveries under way continue."""
         async with self._changing:
             await self._put(declarations.remove_consumer(self.state_of(name), self._clock.now()))
 
     async def forward(self, name: str, deliver: Deliver | None, to: str = "") -> None:
-        """While a queue has no consumer here, let `deliver` take its messages to where it has one, described by `to`;
-        None: they wait. Nothing happens where there is no such queue (any more)."""
+        """While a queue has no consumer here, let `deliver` forward its messages to the session described by `to`; None
+        means that they wait. Does nothing if the queue does not exist."""
         if name not in self._states:
             return
         if deliver is None:
@@ -167,12 +168,12 @@ class Queues:
             await self._connect(name)
 
     def forwarded_to(self, name: str) -> str:
-        """Where the messages of a queue go that has no consumer here; empty where they wait."""
+        """The session that the messages of a queue without a consumer are forwarded to; empty if they wait."""
         consumer, forward = self.state_of(name).consumer, self._forwards.get(name)
         return "" if forward is None or consumer is not None else forward[1]
 
-    async def accept(self, name: str, messages: Sequence[Message]) -> None:
-        """Take over messages that another session has forwarded: at once, with the same ids, attempts fresh."""
+    async def accept(self, name: str, messages: Sequence[QueueMessage]) -> None:
+        """Accept messages that another session has forwarded, with the same ids and no attempts."""
         now = self._clock.now()
         accepted = [
             msgspec.structs.replace(each, enqueued_at=now, ready_at=now, attempts=0, failures=()) for each in messages
@@ -209,7 +210,7 @@ class Queues:
         return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source)
 
     async def _send_and_tell(
-        self, sending: Coroutine[Any, Any, Backlog], name: str, messages: Sequence[Message], source: str
+        self, sending: Coroutine[Any, Any, Backlog], name: str, messages: Sequence[QueueMessage], source: str
     ) -> Backlog:
         backlog = await sending
         self._settler.tell_sent(name, messages, source)
@@ -217,11 +218,11 @@ class Queues:
 
     async def pull(
         self, name: str, batch_size: int = DEFAULT_PULL_BATCH_SIZE, visibility_timeout_ms: int | None = None
-    ) -> Sequence[Leased]:
-        """Lease up to `batch_size` (1 to 100) ready messages to a client, at once and possibly none.
+    ) -> Sequence[LeasedMessage]:
+        """Lease up to `batch_size` (1 to 100) ready messages to a client. Does not wait; there may be none.
 
-        A lease holds for `visibility_timeout_ms`, without one for as long as the consumer's settings say. Refused when
-        the queue has no `http_pull` consumer, is paused, or a number is out of range.
+        A lease lasts for `visibility_timeout_ms`; the default is the consumer's setting. Refused if the queue does not
+        have an `http_pull` consumer, is paused, or a number is out of range.
         """
         state = self.state_of(name)
         consumer = state.consumer
@@ -244,8 +245,9 @@ class Queues:
     async def acknowledge(
         self, name: str, acks: Iterable[str], retries: Iterable[tuple[str, int | None]] = ()
     ) -> Acknowledgement:
-        """End leases of pulled messages, by lease id: `acks` are done, `retries` come back after their delay in seconds
-        (None: the consumer's). Refused, with nothing changed, when a delay is out of range."""
+        """End leases of pulled messages, by lease id. The messages of `acks` are done; those of `retries` come back
+        after a delay in seconds (None means the consumer's). Refused, with nothing changed, if a delay is out of
+        range."""
         self.state_of(name)
         acks, retries = list(acks), list(retries)
         for _, delay_seconds in retries:
@@ -264,13 +266,13 @@ class Queues:
             said.expired,
         )
 
-    async def peek(self, name: str, count: int) -> Sequence[Message]:
-        """The first `count` (1 to 100) messages that wait in a queue, delayed ones last. They stay as they are."""
+    async def peek(self, name: str, count: int) -> Sequence[QueueMessage]:
+        """The first `count` (1 to 100) waiting messages of a queue, delayed ones last. They do not change."""
         check_number("batch_size", count, PULL_BATCH_SIZE)
         return await self._engine.peek(name, count)
 
-    async def waiting(self, name: str) -> Sequence[Message]:
-        """Everything that waits in a queue, in the same order."""
+    async def waiting(self, name: str) -> Sequence[QueueMessage]:
+        """All waiting messages of a queue, in the same order."""
         return await self._engine.peek(name)
 
     async def backlog(self, name: str) -> Backlog:
@@ -278,20 +280,20 @@ class Queues:
         return await self._engine.backlog(name)
 
     async def purge(self, name: str) -> int:
-        """Delete what waits in a queue, delayed messages included. Returns how many there were."""
+        """Delete the waiting messages of a queue, including delayed ones. Returns how many there were."""
         async with self._changing:
             await self._put([replace(self.state_of(name), purged_at=self._clock.now())])
         return len(self._purged(name, await self._engine.purge(name)))
 
-    async def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[Message]:
-        """Delete the messages called `ids` where they wait in a queue. Returns those that did."""
+    async def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[QueueMessage]:
+        """Delete the waiting messages with these `ids`. Returns the messages that were deleted."""
         return self._purged(name, await self._engine.purge(name, ids))
 
     async def redrive(self, name: str, to: str | None = None) -> Redrive:
-        """Move the dead letters that wait in a queue back to the queues that they came from, or everything that waits
-        in it to the queue `to`: at once, with the same ids, attempts fresh.
+        """Move the dead letters in a queue back to the queues that they came from, or all its waiting messages to the
+        queue `to`, with the same ids and no attempts.
 
-        What is in flight stays. Refused, with nothing moved, when `to` is the queue itself.
+        Messages in flight stay. Refused, with nothing moved, if `to` is the queue itself.
         """
         self.state_of(name)
         if to is not None and self.state_of(to).name == name:
@@ -301,7 +303,7 @@ class Queues:
         orphans: dict[str, int] = {}
         no_dead_letters = 0
 
-        def route(message: Message) -> tuple[str, Message] | None:
+        def route(message: QueueMessage) -> tuple[str, QueueMessage] | None:
             nonlocal no_dead_letters
             letter = message.dead_letter
             target = to or (letter.queue if letter is not None else None)
@@ -326,7 +328,7 @@ class Queues:
             await self._put(declarations.update(state, settings, self._clock.now()))
 
     async def _put(self, states: Sequence[QueueState]) -> None:
-        """Let queues be as `states` say, deliver accordingly, and tell whose consumer has changed."""
+        """Apply `states`, deliver accordingly, and publish which consumers have changed."""
         if not states:
             return
         before = {state.name: self.states.get(state.name) for state in states}
@@ -338,7 +340,7 @@ class Queues:
                 self._bus.publish(ConsumerChanged(state.name))
 
     async def _connect(self, name: str) -> None:
-        """Let a queue deliver to the consumer that it has, or to the session that has one, or to nobody."""
+        """Let a queue deliver to its consumer, or to the session that consumes it, or not at all."""
         wanted = self._wanted(name)
         there = self._consumptions.get(name)
         if there is not None:
@@ -373,16 +375,18 @@ class Queues:
             if not (await self._engine.backlog(name)).backlog_count:
                 await self._drop(name)
 
-    def _purged(self, name: str, messages: Sequence[Message]) -> Sequence[Message]:
+    def _purged(self, name: str, messages: Sequence[QueueMessage]) -> Sequence[QueueMessage]:
         if messages:
             self._bus.publish(MessagesDropped(name, messages, "purged"))
         return messages
 
 
-def _sent(messages: Sequence[NewMessage], ids: Sequence[str], now: float, delay: float, source: str) -> list[Message]:
-    """New messages as they are in their queue."""
+def _sent(
+    messages: Sequence[NewMessage], ids: Sequence[str], now: float, delay: float, source: str
+) -> list[QueueMessage]:
+    """New messages as they enter their queue."""
     return [
-        Message(
+        QueueMessage(
             message_id,
             message.body,
             message.content_type,

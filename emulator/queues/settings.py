@@ -1,5 +1,5 @@
-"""The settings of queues and consumers, with the defaults and ranges of Cloudflare Queues: the one place for these
-facts."""
+"""The settings of queues and consumers, with the defaults and ranges of Cloudflare Queues. No other module has these
+numbers."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ class QueueSettings:
 class ConsumerSettings:
     """Settings of a queue's one consumer.
 
-    `max_batch_timeout` and `retry_delay` are in seconds; the former has fractions where the REST API, which takes
-    milliseconds, set it. `max_concurrency` None means that deliveries scale up to 250 at once. `visibility_timeout_ms`
-    concerns `http_pull` consumers only: how long a pulled message is leased when the pull does not say.
+    `max_batch_timeout` and `retry_delay` are in seconds; the former may have fractions if it was set through the REST
+    API, which uses milliseconds. `max_concurrency` None means that deliveries scale up to 250 at once.
+    `visibility_timeout_ms` is for `http_pull` consumers only: how long a pulled message is leased if the pull does not
+    say.
     """
 
     type: ConsumerType = "worker"

@@ -1,6 +1,6 @@
-"""What becomes of leased messages: the rules that every queue engine obeys, without an engine.
+"""The rules for settling leased messages, which apply to every queue engine.
 
-For each message of a batch the first row that speaks of it decides whether it is acked:
+For each message of a batch, the first row that applies to it decides whether it is acked:
 
     | said by                                          | acked | again | its delay, the first that is given      |
     | ------------------------------------------------ | ----- | ----- | --------------------------------------- |
@@ -11,22 +11,22 @@ For each message of a batch the first row that speaks of it decides whether it i
     | the handler returned                             | yes   |       |                                         |
     | it threw, ran out of time, or the lease expired  |       | yes   | the consumer's                          |
 
-So an ack outlives a throw. Why a message is wanted again is told of the same row: by the call, as far as the host could
-see a reason for it, else by how the handler ended. The error of a handler says nothing about a message that had its own
-`retry()` by then. A message that is wanted again has failed once more, and then the first row that fits says
-where it goes:
+So an ack outlives a throw. The same row gives the reason of a retry: that of the call, if the host could see one, else
+how the handler ended. A handler's error is not the reason for a message that had its own `retry()`. A message that is
+retried has failed once more, and the first row that applies says where it goes:
 
     | it was delivered `1 + max_retries` times, and there is a dead letter queue   | dead: a letter in that queue |
     | it was delivered `1 + max_retries` times                                     | dropped                      |
     | it is older than the retention period                                        | expired: dropped             |
     | otherwise                                                                    | waits again, for its delay   |
 
-A delivery that the end of the process interrupts is never settled, and yet counts. So a message can come up that was
-delivered as often as it may be: it is spent, is not given to the handler again, and goes where the first two rows say.
+A delivery that is interrupted by the end of the process is never settled, but counts. So a message may be due that has
+already been delivered as often as allowed: it is spent, is not delivered to the handler again, and goes where the first
+two rows say.
 
-What was decided about messages of another batch means nothing. The runtime that worker code runs in sees to it that a
-message is not acked and retried at once, nor a batch: workerd does, and `emulator_runtime.workers.queue` by the same
-conditions. The manual (docs/queues.md) has the table of what follows from both; one suite runs it on every host.
+Decisions about messages of another batch have no effect. The runtime of worker code ensures that a message, or a batch,
+is not both acked and retried: workerd does, and `emulator_runtime.workers.queue` follows the same conditions.
+docs/queues.md has a table of the results; one test suite runs it on every host.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.queues.message import Attempt, Cause, DeadLetter, Leased, Message, Settlement, Verdict
+from emulator.queues.message import Attempt, Cause, DeadLetter, LeasedMessage, QueueMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings
 
 CLIENT_RETRY: Final = "the client that pulled it asked for a retry"
@@ -48,8 +48,8 @@ _NO_CAUSE: Final = Cause("")
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
-    """What a settlement depends on beside the verdict. `queue` is where the messages are; `now` is in seconds since the
-    epoch, the rest in seconds. `letter_delay` is the delivery delay of the dead letter queue."""
+    """What a settlement depends on, besides the verdict. `queue` is the queue of the messages. `now` is in seconds
+    since the epoch, the other times in seconds. `letter_delay` is the delivery delay of the dead letter queue."""
 
     queue: str
     consumer: ConsumerSettings
@@ -59,56 +59,64 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 
 
 def acks_all(verdict: Verdict) -> bool:
-    """Whether a whole batch is acked, whatever the terms: as it mostly is."""
+    """Whether a whole batch is acked, whatever the terms, which is the usual case."""
     return verdict.outcome == "ok" and not verdict.retry_all and not verdict.retry_messages
 
 
 def settle(
-    messages: Sequence[Message], taken_at: float, verdict: Verdict, terms: Terms, spent: Sequence[Message] = ()
+    messages: Sequence[QueueMessage],
+    taken_at: float,
+    verdict: Verdict,
+    terms: Terms,
+    spent: Sequence[QueueMessage] = (),
 ) -> Settlement:
-    """What becomes of a batch that was leased at `taken_at` (in seconds since the epoch). `spent` messages came with it
-    and were not given to the handler."""
+    """The settlement of a batch that was leased at `taken_at`, in seconds since the epoch. `spent` messages came with
+    it and were not given to the handler."""
     if not spent and acks_all(verdict):
         return Settlement(messages, verdict=verdict)
     return _settle_each(((message, taken_at) for message in messages), verdict, terms, spent)
 
 
-def parted(messages: Sequence[Message], consumer: ConsumerSettings) -> tuple[Sequence[Message], Sequence[Message]]:
-    """The messages of a batch that the handler is given, and those that are spent: they had all their deliveries."""
+def parted(
+    messages: Sequence[QueueMessage], consumer: ConsumerSettings
+) -> tuple[Sequence[QueueMessage], Sequence[QueueMessage]]:
+    """The messages of a batch that the handler gets, and those that are spent because they have no deliveries left."""
     most = consumer.max_retries + 1
     spent = [message for message in messages if message.attempts > most]
     return (messages, spent) if not spent else ([message for message in messages if message.attempts <= most], spent)
 
 
 def interrupted(number: int, at: float) -> Attempt:
-    """The attempt with this number, begun at `at`, which the end of the process interrupted."""
+    """The attempt with this number, which began at `at` and was interrupted by the end of the process."""
     return Attempt(number, at, "interrupted", INTERRUPTED)
 
 
-def settle_leases(leases: Sequence[Leased], verdict: Verdict, terms: Terms) -> Settlement:
-    """What becomes of messages that a client pulled, each with the time of its own lease."""
+def settle_leases(leases: Sequence[LeasedMessage], verdict: Verdict, terms: Terms) -> Settlement:
+    """The settlement of messages that a client pulled, each with the time of its lease."""
     return _settle_each(((each.message, each.taken_at) for each in leases), verdict, terms)
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What a client said of leases: those that end by it, the `verdict` on their messages, and the lease ids that
-    change nothing, as in Acknowledgement."""
+class ClientSettlement(msgspec.Struct, frozen=True, gc=False):
+    """The effect of a client's acks and retries: the leases that end, the `verdict` on their messages, and the lease
+    ids that change nothing, as in Acknowledgement."""
 
-    ended: Sequence[Leased]
+    ended: Sequence[LeasedMessage]
     verdict: Verdict
     unknown: Sequence[str]
     expired: Sequence[str]
 
 
-def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tuple[str, int | None]]) -> Answer:
-    """What a client says of the leases that there are: `acks` first, then `retries`, each with its delay in seconds
-    (None: the consumer's).
+def answer(
+    leases: Iterable[LeasedMessage], acks: Iterable[str], retries: Iterable[tuple[str, int | None]]
+) -> ClientSettlement:
+    """The effect of a client's acks and retries on the known leases: first `acks`, then `retries`, each with its delay
+    in seconds (None means the consumer's).
 
-    An ack is good for as long as the message is there and nobody else got it, also when its lease has expired. A retry
-    needs a lease that holds: an expired one has given the message back already. A lease ends once.
+    An ack has an effect while the message exists and nobody else got it, even if its lease has expired. A retry needs a
+    lease that has not expired, because an expired lease has already given the message back. A lease ends once.
     """
     known = {each.lease_id: each for each in leases}
-    ended: list[Leased] = []
+    ended: list[LeasedMessage] = []
     unknown: list[str] = []
     expired: list[str] = []
     again: dict[str, int | None] = {}
@@ -130,11 +138,11 @@ def answer(leases: Iterable[Leased], acks: Iterable[str], retries: Iterable[tupl
             again[each.message.id] = delay_seconds
     causes = dict.fromkeys(again, Cause(CLIENT_RETRY))
     verdict = Verdict(retry_messages=again, error=CLIENT_RETRY if again else "", causes=causes)
-    return Answer(ended, verdict, unknown, expired)
+    return ClientSettlement(ended, verdict, unknown, expired)
 
 
 def _settle_each(
-    leased: Iterable[tuple[Message, float]], verdict: Verdict, terms: Terms, spent: Sequence[Message] = ()
+    leased: Iterable[tuple[QueueMessage, float]], verdict: Verdict, terms: Terms, spent: Sequence[QueueMessage] = ()
 ) -> Settlement:
     consumer, now = terms.consumer, terms.now
     acked_rest = verdict.ack_all or (verdict.outcome == "ok" and not verdict.retry_all)
@@ -142,9 +150,9 @@ def _settle_each(
     if verdict.retry_all and verdict.retry_all_delay is not None:
         default_delay = verdict.retry_all_delay
     rest_cause = verdict.retry_all_cause or Cause(verdict.error, verdict.traceback)
-    acked: list[Message] = []
-    retried: list[tuple[Message, int]] = []
-    expired: list[Message] = []
+    acked: list[QueueMessage] = []
+    retried: list[tuple[QueueMessage, int]] = []
+    expired: list[QueueMessage] = []
     gone = [msgspec.structs.replace(message, attempts=message.attempts - 1) for message in spent]
     dead, dropped = (gone, []) if consumer.dead_letter_queue else ([], gone)
     for message, taken_at in leased:
@@ -169,14 +177,14 @@ def _settle_each(
     return Settlement(acked, retried, dead, dropped, expired, target, letters, verdict)
 
 
-def is_expired(message: Message, retention_period: float, now: float) -> bool:
+def is_expired(message: QueueMessage, retention_period: float, now: float) -> bool:
     """Whether a message is older than the retention period of its queue."""
     return message.enqueued_at + retention_period <= now
 
 
-def letter(message: Message, terms: Terms) -> Message:
-    """A message as it enters the dead letter queue: with the same id, no attempts yet, and why it died."""
-    return Message(
+def letter(message: QueueMessage, terms: Terms) -> QueueMessage:
+    """A message as it enters the dead letter queue: with the same id, no attempts, and why it died."""
+    return QueueMessage(
         message.id,
         message.body,
         message.content_type,
@@ -188,9 +196,9 @@ def letter(message: Message, terms: Terms) -> Message:
     )
 
 
-def moved(message: Message, now: float, delay_seconds: float) -> Message:
-    """A message as it enters another queue, as if it had just been sent: with the same id, attempts fresh."""
-    return Message(
+def moved(message: QueueMessage, now: float, delay_seconds: float) -> QueueMessage:
+    """A message as it enters another queue, as if it had just been sent: with the same id and no attempts."""
+    return QueueMessage(
         message.id,
         message.body,
         message.content_type,

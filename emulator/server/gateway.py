@@ -1,4 +1,5 @@
-"""The door for user traffic: HTTP in, the worker's `fetch`, HTTP out, and an error that can be read when it fails."""
+"""Serves user traffic: passes HTTP requests to the worker's `fetch`, and sends its response, or a readable error if it
+fails."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from emulator.base.bus import Bus
-from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
+from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import FetchTrigger
 from emulator.server.events import RequestFinished
 from emulator.server.hostname import is_within_this_machine
@@ -22,20 +23,20 @@ if TYPE_CHECKING:
 CLIENT_CLOSED_REQUEST: Final = 499
 
 SLOW_SECONDS: Final = 0.05
-"""How long a handler takes that is worth asking whether the client still waits for its answer."""
+"""After this time it is worth checking whether the client still waits for the answer."""
 
 
 class AnswerBrokenError(Exception):
-    """Worker code raised while its answer was being streamed. The failure has been told; the server only has to break
-    the connection, which is the one way to let the client know."""
+    """Worker code raised an exception while its answer was being streamed. The failure has been reported; the server
+    only has to break the connection, which is the only way to tell the client."""
 
 
 class Gateway:
-    """Serves one worker as an ASGI application. With `raise_errors`, what worker code raises goes through to a test.
-    `timer` is what durations are measured with, in seconds."""
+    """Serves one worker as an ASGI application. With `raise_errors`, exceptions of worker code are raised in the test
+    that sent the request. `timer` measures durations in seconds."""
 
     def __init__(
-        self, host: Host, bus: Bus, *, raise_errors: bool = False, timer: Callable[[], float] = perf_counter
+        self, host: WorkerHost, bus: Bus, *, raise_errors: bool = False, timer: Callable[[], float] = perf_counter
     ) -> None:
         self.host = host
         self._bus = bus
@@ -73,7 +74,7 @@ class Gateway:
             raise broken if self._raise_errors else AnswerBrokenError
 
     def report(self, scope: Scope, status: int, duration: float) -> None:
-        """Tell of a request that was answered, `duration` seconds after it came."""
+        """Report a request that was answered `duration` seconds after it arrived."""
         path: str = scope["path"]
         query: bytes = scope["query_string"]
         if query:
@@ -82,7 +83,7 @@ class Gateway:
 
 
 def _explain(scope: Scope, request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
-    """The answer to a request that the worker did not answer. Only whoever sits at this machine gets to see code."""
+    """The answer to a request that the worker did not answer. Code is only shown on this machine."""
     if isinstance(error, HandlerMissing):
         return Response(f"{error}\n", status=500)
     heading = "The worker's code failed to load" if isinstance(error, NotLoaded) else "The worker raised an exception"

@@ -41,7 +41,7 @@ DEFAULT_PORT: Final = 8787
 
 
 @dataclass(frozen=True)
-class Options:
+class ServingOptions:
     """What to run, as given on the command line.
 
     Without `config_paths`, the configuration of the working directory is used. If `host` or `port` is None, the first
@@ -64,7 +64,7 @@ class Options:
         return [self.read(path) for path in self.config_paths or (find_config(Path.cwd()),)]
 
 
-async def serve(session: Session, options: Options) -> None:
+async def serve(session: Session, options: ServingOptions) -> None:
     """Load a session, serve it over HTTP and reload it on changes, until SIGINT or SIGTERM.
 
     The first signal waits at most ten seconds for running handlers; the second stops at once. Publishes ServerReady
@@ -242,7 +242,7 @@ async def _syncing(session: Session) -> AsyncIterator[None]:
         syncing.cancel()
 
 
-async def _reload_on_change(session: Session, options: Options, watcher: Watcher) -> None:
+async def _reload_on_change(session: Session, options: ServingOptions, watcher: Watcher) -> None:
     """Reload what changes, until cancelled. A file that is still being written often does not load: the old code stays
     in service until nothing has changed for a moment, and only then is what is wrong adopted and told."""
     unfinished: dict[int, _Unfinished] = {}
@@ -273,7 +273,7 @@ def _warn(session: Session, text: str) -> None:
     session.bus.publish(Notice("warning", text))
 
 
-async def _apply(session: Session, options: Options, change: Change, unfinished: dict[int, _Unfinished]) -> None:
+async def _apply(session: Session, options: ServingOptions, change: Change, unfinished: dict[int, _Unfinished]) -> None:
     """Reload what a change on disk concerns. A configuration that cannot be used changes nothing. What does not load is
     put into `unfinished`, by the worker's index; an empty file is not even tried."""
     paths: Sequence[Path] = [config.path for config in session.configs]

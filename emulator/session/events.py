@@ -21,7 +21,7 @@ class WorkerReloaded:
 
 @dataclass(slots=True)
 class ConfigurationChanged:
-    """A configuration was read again. `changes` says in words what is different."""
+    """A configuration was read again. `changes` describes the differences."""
 
     file: str
     changes: Sequence[str]

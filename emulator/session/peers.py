@@ -1,10 +1,11 @@
-"""Sessions that run beside each other: a queue is consumed in one of them, and the others send it their messages.
+"""Forwards messages between sessions on one machine: from a session where a queue has no consumer to the one that
+consumes it.
 
-A session whose queue has no consumer looks in the registry for the one that consumes it. While there is one, the queue
-delivers to it: in batches over loopback, by the same engine that delivers to workers. A message is settled here
-once the other session has accepted it. When that is gone, or does not answer, messages wait here until it is back, or
-somebody else consumes the queue. A message may arrive twice where the other session ends between accepting a batch and
-saying so: at least once, as every delivery.
+A session whose queue has no consumer looks in the registry for a session that consumes it. While there is one, the
+queue delivers to it: in batches over loopback, by the same engine that delivers to workers. A message is settled here
+once the other session has accepted it. If that session ends or does not answer, messages wait here until it is back or
+another session consumes the queue. A message arrives twice if the other session ends after accepting a batch and before
+its answer: at least once, like every delivery.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import msgspec
 
 from emulator.base.bus import Notice
 from emulator.queues.events import ConsumerChanged
-from emulator.queues.message import Delivery, Message, Verdict
+from emulator.queues.message import QueueMessage, Verdict, WorkerDelivery
 from emulator.session.events import ConfigurationChanged
 from emulator.session.running import Running, home, register, running_sessions
 from emulator.session.session import Session
@@ -32,23 +33,24 @@ if TYPE_CHECKING:
     import httpx
 
 FORWARD_PATH: Final = "/cdn-cgi/emulator/forward/"
-"""Where a session takes messages from others: `POST` with the name of the queue at the end."""
+"""The address at which a session accepts messages from others: `POST`, with the name of the queue at the end."""
 
 CONTENT_TYPE: Final = "application/msgpack"
-"""Of what is posted: a list of Message. No web page can send that without asking first."""
+"""The content type of the posted batch, a list of QueueMessage. A web page cannot send this type without a preflight
+request."""
 
 LOOK_MS: Final = 1_000
-"""How often to look who runs, beside when the registry changes: a process that was killed changes nothing there."""
+"""How often to read the registry, besides when it changes: a process that was killed does not change it."""
 
 RETRY_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 10.0
 
-decode_messages: Final = msgspec.msgpack.Decoder(list[Message]).decode
+decode_messages: Final = msgspec.msgpack.Decoder(list[QueueMessage]).decode
 
 
 @dataclass(frozen=True)
 class _Owner:
-    """The session that consumes a queue, and by which worker; empty where clients pull."""
+    """The session that consumes a queue, and the worker that does; empty if clients pull."""
 
     session: Running
     worker: str
@@ -59,8 +61,8 @@ class _Owner:
 
 
 class Peers:
-    """Connects the queues of `session` with other sessions, from `start` to `stop`. `running` is how it is registered
-    itself, or None where it could not be."""
+    """Connects the queues of `session` with other sessions, from `start` to `stop`. `running` is its own entry in the
+    registry, or None if it could not be registered."""
 
     def __init__(self, session: Session, running: Running | None) -> None:
         self._session = session
@@ -78,12 +80,12 @@ class Peers:
         ]
 
     def start(self) -> None:
-        """Look for others from now on."""
+        """Begin to look for other sessions."""
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._look_when_woken())]
         self._look_again.set()
 
     async def stop(self) -> None:
-        """Begin no other batch."""
+        """Stop forwarding more batches."""
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         for task in self._tasks:
@@ -93,7 +95,7 @@ class Peers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:
-        """Let go of connections, once the batches that were under way have been settled."""
+        """Close the connections, after the batches under way have been settled."""
         if self._client is not None:
             await self._client.aclose()
 
@@ -101,11 +103,11 @@ class Peers:
         self._look_again.set()
 
     async def _watch(self) -> None:
-        """Wake the other task when the registry changes, and every now and then."""
+        """Wake the other task when the registry changes, and at regular intervals."""
         await asyncio.sleep(DEFER_SECONDS)
         from watchfiles import awatch
 
-        with suppress(OSError):  # where the registry cannot be written, nobody is found but those that are there now
+        with suppress(OSError):  # if the registry cannot be created, there are no other sessions to find
             directory = home()
             directory.mkdir(mode=0o700, exist_ok=True)
             async for _ in awatch(
@@ -120,12 +122,12 @@ class Peers:
             await self._look()
 
     async def _look(self) -> None:
-        """See who consumes what, and let each queue deliver accordingly."""
+        """Find out which session consumes each queue, and deliver accordingly."""
         self._tell_what_is_consumed()
         own_pid = None if self._running is None else self._running.pid
         others = [each for each in running_sessions() if each.pid != own_pid]
         found: dict[str, _Owner] = {}
-        for each in reversed(others):  # of two that consume a queue, the one that was there first
+        for each in reversed(others):  # of two sessions that consume a queue, the older one
             found.update({queue: _Owner(each, worker) for queue, worker in each.consumes.items()})
         for name, state in list(self._queues.states.items()):
             owner = found.get(name)
@@ -161,8 +163,9 @@ class Peers:
             )
             self._session.bus.publish(Notice("warning", text))
 
-    async def _deliver(self, owner: Running, delivery: Delivery) -> Verdict | None:
-        """Hand a batch over. None when it was not taken: it waits then, and another look comes soon."""
+    async def _deliver(self, owner: Running, delivery: WorkerDelivery) -> Verdict | None:
+        """Forward a batch. Returns None if it was not accepted: its messages wait, and the registry is read again
+        soon."""
         why = await self._post(owner, delivery)
         if not why:
             self._unreachable.discard(delivery.queue)
@@ -174,8 +177,8 @@ class Peers:
             self._say(f"queue {delivery.queue}: {owner.url} is not accepting messages ({why}); they wait here")
         return None
 
-    async def _post(self, owner: Running, delivery: Delivery) -> str:
-        """Post a batch to the session that is to have it. Returns why that went wrong; empty when it did not."""
+    async def _post(self, owner: Running, delivery: WorkerDelivery) -> str:
+        """Post a batch to the session that consumes it. Returns what went wrong, or an empty string."""
         import httpx
 
         if self._client is None:
@@ -192,7 +195,7 @@ class Peers:
         return "" if answer.status_code == 204 else f"it answered {answer.status_code}: {answer.text[:200].strip()}"
 
     def _tell_what_is_consumed(self) -> None:
-        """Let the registry say what this session consumes now."""
+        """Update the registry with the queues that this session consumes now."""
         if self._running is None:
             return
         consumes = consumed_by(self._session)
@@ -206,7 +209,7 @@ class Peers:
 
 
 def consumed_by(session: Session) -> Mapping[str, str]:
-    """The queues that a session consumes, each with the worker's name; empty where clients pull."""
+    """The queues that a session consumes, each with the worker's name; empty if clients pull."""
     return {
         state.name: state.worker if state.consumer.type == "worker" else ""
         for state in session.queues.states.values()

@@ -1,7 +1,7 @@
-"""A session: some workers, the queues that they share, and their bindings, wired together.
+"""A session: one or more workers, the queues that they share, and their bindings, wired together.
 
-It serves no port and watches no file: `emulator.server.serving` does that for `emulator dev`, and the testing kit
-drives a session by itself.
+A session does not listen on a port or watch files: `emulator.server.serving` does that for `emulator dev`, and the
+testing kit drives a session itself.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from emulator.base.clock import Clock, WallClock
 from emulator.base.words import count, shown_path
 from emulator.bindings.env import Env
 from emulator.bindings.kind import Resources
+from emulator.bindings.open_kinds import OpenKinds
 from emulator.bindings.queue.config import consumers_of, producers_of
 from emulator.bindings.registry import KINDS
-from emulator.bindings.services import Services
 from emulator.config import check_conflicts
 from emulator.config.model import WorkerConfig
 from emulator.hosts.factory import HostFactory, same_host
-from emulator.hosts.host import Host, NotLoaded
+from emulator.hosts.host import NotLoaded, WorkerHost
 from emulator.hosts.outbound import Outbound
 from emulator.hosts.triggers import QueueTrigger
 from emulator.queues.consumption import Deliver
@@ -38,18 +38,19 @@ from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
-    from emulator.queues.message import Delivery, Verdict
+    from emulator.queues.message import Verdict, WorkerDelivery
 
 
 class Session:
-    """Workers on one set of queues. `configs` and `hosts` are in the order given; the first is the primary worker.
+    """Workers that share one set of queues. `configs` and `hosts` are in the given order; the first is the primary
+    worker.
 
-    Raises ConfigError for configurations that do not go together. Events go to `bus`. `clock` and `outbound` (what
-    carries out the workers' `fetch()`) stand for the machine's clock and its network when they are given, and `timer`
-    for what durations of invocations are measured with, in seconds; `bindings` are put into every worker's `env`, over
-    what is configured; `around_delivery` wraps what delivers a batch to a worker. With a `journal` the session goes on
-    with the queues and messages that an earlier one left in it; whoever opened it closes it, once the session has
-    stopped. `engine` keeps the queues; without one that is a memory engine, on the journal where there is one.
+    Raises ConfigError for configurations that conflict. Events are published on `bus`. `clock` replaces the machine's
+    clock, `outbound` replaces the network for the workers' `fetch()`, and `timer` measures durations of invocations in
+    seconds. `bindings` replace configured bindings in every worker's `env`; `around_delivery` wraps the function that
+    delivers a batch to a worker. With a `journal` the session continues with the queues and messages that an earlier
+    one left in it; its opener closes it, after the session has stopped. `engine` keeps the queues; the default is a
+    memory engine that uses the journal, if there is one.
     """
 
     def __init__(
@@ -74,22 +75,27 @@ class Session:
         self.configs = list(configs)
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
-        self.services = Services(KINDS, Resources(self.queues, bus, clock))
-        """What is alive of the binding kinds."""
+        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock))
+        """The open binding kinds."""
         self._doubles = bindings or {}
         self._around_delivery = around_delivery
         self._factory = HostFactory(
-            queues=self.queues, services=self.services, bus=bus, make_env=self._make_env, outbound=outbound, timer=timer
+            queues=self.queues,
+            open_kinds=self.open_kinds,
+            bus=bus,
+            make_env=self._make_env,
+            outbound=outbound,
+            timer=timer,
         )
-        self.hosts: list[Host] = [self._factory.make(config) for config in self.configs]
+        self.hosts: list[WorkerHost] = [self._factory.make(config) for config in self.configs]
         self.activity = self._factory.activity
-        """What runs in other processes on behalf of the workers."""
+        """The work in other processes on behalf of the workers."""
         for host in self.hosts:
             self.queues.attach(host.config.name, self._deliver_to(host))
 
     async def load(self) -> None:
-        """Load the workers and connect their queues. A worker whose code does not load is held, and its `failure` says
-        why."""
+        """Load the workers and connect their queues. If a worker's code fails to load, its messages are held, and its
+        `failure` says why."""
         if self.journal is not None:
             self._introduce(self.journal)
         await self.queues.start()
@@ -106,14 +112,14 @@ class Session:
         for host in self.hosts:
             await host.stop(max(0.0, deadline - perf_counter()))
         await self._factory.close()
-        await self.services.close()
+        await self.open_kinds.close()
 
     def files_of(self, config: WorkerConfig) -> frozenset[Path]:
-        """The files that a worker's code was made of, where those are known."""
+        """The files of a worker's code, if they are known."""
         return self._hosts_by_name()[config.name].files
 
     async def reload(self, index: int, files: Sequence[str] = ()) -> None:
-        """Load the code of a worker again, because `files` changed. Its deliveries wait while it does not load."""
+        """Load the code of a worker again, because `files` changed. If it fails to load, its deliveries wait."""
         failure = await self.try_reload(index, files)
         if failure is not None:
             self.fail(index, failure, files)
@@ -134,21 +140,21 @@ class Session:
         host.fail(failure)
         self._tell_of_reload(host, files, 0.0)
 
-    def _tell_of_reload(self, host: Host, files: Sequence[str], duration: float) -> None:
+    def _tell_of_reload(self, host: WorkerHost, files: Sequence[str], duration: float) -> None:
         self.queues.hold(host.config.name, held=host.failure is not None)
         self.bus.publish(WorkerReloaded(host.config.name, files, duration, host.failure))
 
     async def reconfigure(self, index: int, config: WorkerConfig) -> None:
-        """Give a worker a new configuration: its queues and consumers change here and now, messages stay. What its code
-        sees (vars, secrets, bindings) follows with the next `reload`. Raises ConfigError when it does not go together
-        with those of the other workers, and changes nothing then."""
-        from emulator.config.changes import describe_changes  # no start needs it
+        """Give a worker a new configuration. Its queues and consumers change at once, and messages stay. Its code sees
+        new vars, secrets and bindings after the next `reload`. Raises ConfigError, and changes nothing, if it conflicts
+        with the other workers' configurations."""
+        from emulator.config.changes import describe_changes  # start-up does not need it
 
         old = self.configs[index]
         check_conflicts([*self.configs[:index], config, *self.configs[index + 1 :]], KINDS)
         changes = describe_changes(old, config, KINDS)
         if config.name != old.name:
-            # Its name is in addresses and events; it stays for as long as the session runs.
+            # Its name is part of addresses and events, so it stays the same while the session runs.
             config = replace(config, name=old.name)
             changes.append("a changed name takes effect at the next start")
         if not same_host(old, config):
@@ -165,21 +171,21 @@ class Session:
         await self.queues.change(_declared(old), _declared(config), self._declared())
 
     def producers_of(self, queue: str) -> list[str]:
-        """The names of the workers with a binding that sends to a queue."""
+        """The names of the workers that have a binding to a queue."""
         return [
             config.name for config in self.configs if any(producer.queue == queue for producer in producers_of(config))
         ]
 
     def _make_env(self, config: WorkerConfig) -> Env:
-        env = self.envs[config.name] = self.services.env(config, self._doubles)
+        env = self.envs[config.name] = self.open_kinds.env(config, self._doubles)
         return env
 
-    async def _start(self, host: Host) -> None:
+    async def _start(self, host: WorkerHost) -> None:
         await host.start()
         self.queues.hold(host.config.name, held=host.failure is not None)
 
     def _introduce(self, journal: Journal) -> None:
-        """Say where messages are kept, what was there, and what of it was damaged."""
+        """Publish where messages are kept, how many were recovered, and what was damaged."""
 
         def warn(text: str) -> None:
             self.bus.publish(Notice("warning", text))
@@ -188,27 +194,27 @@ class Session:
         for report in journal.reports:
             warn(report)
         recovered = self._recovered_count
-        there = f"; {count(recovered, 'message is', 'messages are')} there from before" if recovered else ""
+        there = f"; {count(recovered, 'message was', 'messages were')} recovered" if recovered else ""
         self.bus.publish(Notice("info", f"Messages are kept in {shown_path(journal.directory)}{there}"))
 
     def _declared(self) -> list[Declared]:
         return [_declared(config) for config in self.configs]
 
-    def _hosts_by_name(self) -> dict[str, Host]:
+    def _hosts_by_name(self) -> dict[str, WorkerHost]:
         return {host.config.name: host for host in self.hosts}
 
-    def _deliver_to(self, host: Host) -> Deliver:
+    def _deliver_to(self, host: WorkerHost) -> Deliver:
         deliver: Deliver = partial(_deliver, host)
         return deliver if self._around_delivery is None else self._around_delivery(deliver)
 
 
 def _declared(config: WorkerConfig) -> Declared:
-    """What a configuration says about queues."""
+    """The queues that a configuration declares."""
     produces = tuple(producer.queue for producer in producers_of(config))
     return Declared(config.name, produces, {consumer.queue: consumer.settings for consumer in consumers_of(config)})
 
 
-async def _deliver(host: Host, delivery: Delivery) -> Verdict | None:
+async def _deliver(host: WorkerHost, delivery: WorkerDelivery) -> Verdict | None:
     try:
         return await host.invoke("", QueueTrigger(delivery))
     except NotLoaded:

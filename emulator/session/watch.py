@@ -175,8 +175,8 @@ def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Col
 
 @contextmanager
 def _suppress_missing() -> Iterator[None]:
-    """Pass over a directory that has gone, or that may not be looked into. Want of file descriptors is an error: what
-    cannot be opened now has not gone."""
+    """Skip a directory that is gone or may not be read. Running out of file descriptors or memory is still an error,
+    because the directory may exist."""
     try:
         yield
     except OSError as error:

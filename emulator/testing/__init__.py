@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emulator.bindings.queue.records import (
+    from emulator.bindings.queue.kit_values import (
         Delivery,
         Message,
         Metrics,
@@ -39,7 +39,7 @@ __all__ = [
     "message",
 ]
 
-_RECORDS = "emulator.bindings.queue.records"
+_VALUES = "emulator.bindings.queue.kit_values"
 _MODULES = {
     "AsyncEmulator": f"{__name__}.emulators",
     "Chaos": f"{__name__}.chaos",
@@ -56,4 +56,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_MODULES.get(name, _RECORDS)), name)
+    return getattr(import_module(_MODULES.get(name, _VALUES)), name)

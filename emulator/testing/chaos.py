@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from emulator.queues.consumption import Deliver
-from emulator.queues.message import Delivery, Message, Verdict
+from emulator.queues.message import QueueMessage, Verdict, WorkerDelivery
 
 LATEST_SECONDS: Final = 30.0
 LOST_ACK: Final = "chaos: the ack was lost after the handler ran"
@@ -47,8 +47,8 @@ class _Plan:
     """What happens to a delivery: the messages that are delivered, those that are delivered `again` afterwards, how
     many seconds it is `late`, whether its ack is `lost`, and all of that in words."""
 
-    messages: list[Message]
-    again: list[Message]
+    messages: list[QueueMessage]
+    again: list[QueueMessage]
     late: float = 0.0
     lost: bool = False
     told: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Disturber:
         """`deliver`, disturbed."""
         return partial(self._deliver, deliver)
 
-    async def _deliver(self, deliver: Deliver, delivery: Delivery) -> Verdict | None:
+    async def _deliver(self, deliver: Deliver, delivery: WorkerDelivery) -> Verdict | None:
         plan = self._plan(delivery)
         if plan.told:
             self._report(f"CHAOS {delivery.queue}: {', '.join(plan.told)}")
@@ -83,7 +83,7 @@ class Disturber:
             return Verdict("exception", error=LOST_ACK)
         return result
 
-    def _plan(self, delivery: Delivery) -> _Plan:
+    def _plan(self, delivery: WorkerDelivery) -> _Plan:
         """Decide what happens to a delivery. Everything is decided at once, and every random number is drawn whether it
         is needed or not, so that the result does not depend on what else is running."""
         chaos, random = self._chaos, self._random
@@ -107,13 +107,15 @@ class Disturber:
             plan.told.append("ack lost")
         return plan
 
-    async def _hand_over(self, deliver: Deliver, delivery: Delivery, messages: list[Message]) -> Verdict | None:
-        handed = Delivery(delivery.queue, messages, delivery.metrics)
+    async def _hand_over(
+        self, deliver: Deliver, delivery: WorkerDelivery, messages: list[QueueMessage]
+    ) -> Verdict | None:
+        handed = WorkerDelivery(delivery.queue, messages, delivery.metrics)
         delivery.so_far = lambda: handed.so_far()  # noqa: PLW0108 - it is set later
         return await deliver(handed)
 
 
-def _both(first: Verdict, second: Verdict, ids: list[str], again: list[Message]) -> Verdict:
+def _both(first: Verdict, second: Verdict, ids: list[str], again: list[QueueMessage]) -> Verdict:
     """What two deliveries decided together: a message is settled if no delivery that contained it wants it again."""
     refused = [message.id for message in again if _accepts(first, message.id) and not _accepts(second, message.id)]
     if not refused:

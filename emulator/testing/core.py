@@ -18,7 +18,7 @@ from emulator.base.bus import Bus, Notice
 from emulator.base.coroutines import run_now
 from emulator.base.errors import EmulatorError, WorkerLoadError
 from emulator.base.words import count
-from emulator.bindings.queue.records import (
+from emulator.bindings.queue.kit_values import (
     Delivery,
     Message,
     QueueResult,
@@ -29,7 +29,7 @@ from emulator.bindings.queue.records import (
     to_dispatch,
 )
 from emulator.config.model import WorkerConfig
-from emulator.hosts.host import HandlerError, HandlerMissing, Host, JavaScriptError
+from emulator.hosts.host import HandlerError, HandlerMissing, JavaScriptError, WorkerHost
 from emulator.hosts.python.loader import OwnSource
 from emulator.hosts.python.output import attach as attach_output
 from emulator.hosts.python.output import redirected
@@ -39,9 +39,7 @@ from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.message import Backlog, Cause, Verdict
-from emulator.queues.message import Delivery as WorkerDelivery
-from emulator.queues.message import Message as QueueMessage
+from emulator.queues.message import Backlog, Cause, QueueMessage, Verdict, WorkerDelivery
 from emulator.queues.service import Queues
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
@@ -51,10 +49,10 @@ from emulator.testing.loop import EPOCH, EndlessError, LoopClock, RealLoop, Stuc
 from emulator.testing.outbound import Outbound, UnmatchedFetchError
 from emulator.testing.timeline import Timeline
 from emulator.wire.codec import ContentType
-from emulator_runtime.hosting import to_record
+from emulator_runtime.hosting import to_attribute_dict
 
 if TYPE_CHECKING:
-    from emulator.bindings.kind import Service
+    from emulator.bindings.kind import OpenKind
     from emulator_runtime.hosting import Request, Response
 
 T = TypeVar("T")
@@ -154,11 +152,11 @@ class Core:
         assert self._session is not None
         return self._session
 
-    def service(self, kind: str) -> Service[Any]:
-        """What is alive of a binding kind."""
+    def open_kind(self, kind: str) -> OpenKind[Any]:
+        """A binding kind in the session."""
         __tracebackhide__ = True
         self.check_open()
-        return self.session.services[kind]
+        return self.session.open_kinds[kind]
 
     def _is_busy_outside(self) -> object:
         """Whether the network, or another process that runs worker code, is being waited for."""
@@ -491,7 +489,7 @@ class Core:
         __tracebackhide__ = True
         self.run(self._scheduled(self._host(worker), cron, at))
 
-    async def _scheduled(self, host: Host, cron: str, at: float) -> None:
+    async def _scheduled(self, host: WorkerHost, cron: str, at: float) -> None:
         self.timeline.note("scheduled", f"{cron or 'no cron'} at {at_time(at):%Y-%m-%d %H:%M:%S}, by the test")
         raised: BaseException | None = None
         try:
@@ -512,7 +510,7 @@ class Core:
             raise EmulatorError(f"queue {name!r} has no consumer that can be run")
         return state.worker
 
-    def _host(self, worker: str | None) -> Host:
+    def _host(self, worker: str | None) -> WorkerHost:
         hosts = self.session.hosts
         if worker is None:
             return hosts[0]
@@ -534,7 +532,7 @@ class Core:
                 hint="Give vars=, secrets= and queues= when the emulator is created, and answer fetch() with outbound.",
             )
         for name in names:
-            vars(self.session.envs[name]).update({key: to_record(value) for key, value in bindings.items()})
+            vars(self.session.envs[name]).update({key: to_attribute_dict(value) for key, value in bindings.items()})
 
 
 def random_seed() -> int:

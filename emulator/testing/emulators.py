@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count
-from emulator.bindings.queue.records import Delivery, QueueResult, at_time
+from emulator.bindings.queue.kit_values import Delivery, QueueResult, at_time
 from emulator.bindings.registry import KINDS
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     import httpx
 
     from emulator.bindings.kit import Accessor
-    from emulator.bindings.registry import Accessors, AsyncAccessors
+    from emulator.bindings.registry import AccessorTypes, AsyncAccessorTypes
     from emulator.config.model import JSON
 else:
-    Accessors = AsyncAccessors = object
+    AccessorTypes = AsyncAccessorTypes = object
 
 
 class _Base:
@@ -187,7 +187,7 @@ def _accessors() -> dict[str, Accessor]:
     return {accessor.name: accessor for kind in KINDS if (accessor := kind.accessor()) is not None}
 
 
-class Emulator(_Base, Accessors):
+class Emulator(_Base, AccessorTypes):
     """Workers under test, in this process and in virtual time. Use it in a `with` block; the fixture `emulator` is one.
 
     Time stands still unless it is moved: by `advance` and `run_until_idle`, or because a request waits for it.
@@ -306,7 +306,7 @@ class Emulator(_Base, Accessors):
         self._core.dispatch_scheduled(cron, (time or self.now).timestamp(), worker)
 
 
-class AsyncEmulator(_Base, AsyncAccessors):
+class AsyncEmulator(_Base, AsyncAccessorTypes):
     """Workers under test, for async tests, under asyncio or anything else that anyio supports. Use it in an `async
     with` block; the fixture `async_emulator` is one.
 

@@ -10,7 +10,7 @@ from emulator.base.words import cut
 from emulator.log.record import Record
 from emulator.log.table import Row
 from emulator.log.text import TextLines, first_ids, one_line
-from emulator.queues.message import Message
+from emulator.queues.message import QueueMessage
 from emulator.wire.codec import decode
 
 MOST_BODIES: Final = 5
@@ -26,7 +26,7 @@ class Happened(NamedTuple):
     at: float
     row: Row
     record: Record
-    messages: Sequence[Message]
+    messages: Sequence[QueueMessage]
 
 
 class Noted(NamedTuple):
@@ -165,7 +165,7 @@ def _delays(delays: Sequence[int]) -> str:
     return f" in {high:,} s" if low == high else f" in {low:,} to {high:,} s"
 
 
-def _delay(message: Message, at: float) -> str:
+def _delay(message: QueueMessage, at: float) -> str:
     seconds = message.ready_at - at
     return f", delayed {seconds:g} s" if seconds >= 0.001 else ""
 
@@ -174,7 +174,7 @@ def _ids(ids: Sequence[str]) -> str:
     return first_ids(ids) if len(ids) == 1 else f"{len(ids)} ({first_ids(ids)})"
 
 
-def _body(message: Message) -> str:
+def _body(message: QueueMessage) -> str:
     try:
         text = repr(decode(message.body, message.content_type))
     except ValueError:

@@ -1,1 +1,1 @@
-"""Bytes and values: how message bodies are encoded. Knows no engine and no host."""
+"""Encodes message bodies as bytes and decodes them, independently of queue engines and worker hosts."""

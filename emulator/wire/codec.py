@@ -2,15 +2,16 @@
 
 | content type | values | carrier |
 | --- | --- | --- |
-| `json` | what JSON can say | UTF-8 JSON, compact as `JSON.stringify` writes it, so that sizes are production's |
+| `json` | what JSON can represent | UTF-8 JSON, compact as `JSON.stringify` writes it, so that sizes are production's |
 | `text` | str | UTF-8 |
-| `bytes` | bytes, bytearray, memoryview | as it is |
-| `v8` | also dates, times, sets, tuples, bytes and large integers, nested too | MessagePack with extension types |
+| `bytes` | bytes, bytearray, memoryview | unchanged |
+| `v8` | also dates, times, sets, tuples, bytes and large integers, also nested | MessagePack with extension types |
 
-A `v8` body that a JavaScript worker sent is in V8's own format, and is kept and delivered as it is.
+A `v8` body from a JavaScript worker is in V8's own format, and is kept and delivered unchanged.
 
-A value that does not fit raises TypeError in the sender. JSON follows `JSON.stringify` where that keeps the meaning (a
-datetime becomes its ISO string, a NaN null); it does not where production would silently store `{}` (a set, bytes).
+A value that cannot be encoded raises TypeError in the sender. JSON follows `JSON.stringify` where that keeps the
+meaning (a datetime becomes its ISO string, a NaN null), but not where production would silently store `{}` (a set,
+bytes).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from emulator_runtime.hosting import Record, to_record
+from emulator_runtime.hosting import AttributeDict, to_attribute_dict
 
 ContentType = Literal["json", "text", "bytes", "v8"]
 
@@ -48,7 +49,7 @@ _read_json: Final = msgspec.json.Decoder().decode  # as fast as orjson's, and it
 
 
 def encode(body: object, content_type: ContentType) -> bytes:
-    """The bytes of `body`. Raises TypeError when it is not a value of `content_type`."""
+    """`body` as bytes. Raises TypeError if it is not a value of `content_type`."""
     if content_type == "json":
         return _encode_json(body)
     if content_type == "text":
@@ -63,15 +64,15 @@ def encode(body: object, content_type: ContentType) -> bytes:
 
 
 def decode(body: bytes, content_type: str) -> Any:
-    """The value of a body. Dicts come back with their keys as attributes too. Raises ValueError for damaged bytes."""
+    """The value of a body. The keys of dicts are also attributes. Raises ValueError for damaged bytes."""
     if content_type == "json":
         try:
-            return to_record(_read_json(body))
+            return to_attribute_dict(_read_json(body))
         except msgspec.DecodeError:
-            # msgspec refuses an escaped lone surrogate, which JavaScript and the standard library take.
+            # msgspec refuses an escaped lone surrogate, which JavaScript and the standard library accept.
             import json
 
-            return to_record(json.loads(body))
+            return to_attribute_dict(json.loads(body))
     if content_type == "text":
         return body.decode("utf-8", "surrogatepass")
     if content_type == "bytes":
@@ -84,7 +85,7 @@ def decode(body: bytes, content_type: str) -> Any:
 
 
 def _json() -> Any:
-    """orjson, imported when the first message needs it: start-up does not."""
+    """orjson, imported when the first message needs it, because start-up does not."""
     global _orjson  # noqa: PLW0603
     if _orjson is None:
         import orjson
@@ -100,7 +101,7 @@ def _encode_json(body: object) -> bytes:
         return orjson.dumps(body, None, options)  # type: ignore[no-any-return]
     except TypeError:
         pass
-    # Whatever orjson does not take as it is: keys that are no strings, dates, large integers, lone surrogates.
+    # What orjson does not accept: keys that are not strings, dates, large integers, lone surrogates.
     import json
 
     plain = _jsonable(body, "body", 0)
@@ -112,7 +113,7 @@ def _encode_json(body: object) -> bytes:
 
 
 def _jsonable(value: object, path: str, depth: int) -> object:
-    """`value` in the terms of `json.dumps`, or TypeError with the path to what JSON cannot say."""
+    """`value` as `json.dumps` accepts it. Raises TypeError with the path to a value that JSON cannot represent."""
     if depth > _MAX_DEPTH:
         raise TypeError(f"{path} is nested more than {_MAX_DEPTH} levels deep, or refers to itself")
     if value is None or isinstance(value, (str, bool)):
@@ -127,13 +128,14 @@ def _jsonable(value: object, path: str, depth: int) -> object:
         return [_jsonable(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-    # orjson writes these by itself, so they must be no less welcome beside a date.
+    # orjson writes these by itself, so they must be accepted together with a date too.
     if isinstance(value, Enum):
         return _jsonable(value.value, path, depth + 1)
     if type(value).__name__ == "UUID":
         return str(value)
     raise TypeError(
-        f'{path} is of type {_type_name(value)}, which JSON cannot say; send it with contentType="v8", or convert it'
+        f"{path} is of type {_type_name(value)}, which JSON cannot represent; "
+        'send it with contentType="v8", or convert it'
     )
 
 
@@ -153,7 +155,8 @@ def _encode_v8(body: object) -> bytes:
 
 
 def _check_depth(body: object) -> None:
-    """Refuse what is nested so deep, or refers to itself, that packing it would overflow the stack."""
+    """Raise TypeError for a value that is nested so deep that packing it would overflow the stack, or refers to
+    itself."""
     remaining: list[tuple[object, int]] = [(body, 0)]
     while remaining:
         value, depth = remaining.pop()
@@ -176,7 +179,8 @@ def _pack(value: object) -> bytes:
 
 
 def _to_packable(value: Any) -> Any:
-    """What MessagePack has no word for: as an extension type, or, a collection, as a list that begins with one."""
+    """Convert a value that MessagePack does not have: to an extension type, or for a collection, to a list that begins
+    with one."""
     import msgpack
 
     kind = type(value)
@@ -187,7 +191,7 @@ def _to_packable(value: Any) -> Any:
         return [msgpack.ExtType(_COLLECTIONS[kind], b""), *value]
     if kind is int:
         return msgpack.ExtType(_EXT_INT, str(value).encode())
-    # Subclasses (an enum member, a Record) travel as what they are made of.
+    # Instances of subclasses (an enum member, an AttributeDict) are sent as instances of the base class.
     for base, plain in _PLAIN:
         if isinstance(value, base):
             return plain(value)
@@ -212,11 +216,11 @@ def _decode_v8(body: bytes) -> Any:
 
 
 class _Pairs(list[tuple[Any, Any]]):
-    """A map whose keys are not revived yet."""
+    """A map whose keys and values have not been converted yet."""
 
 
 class _Kind:
-    """The first item of a list that stands for a collection of that kind."""
+    """The first item of a list that represents a collection of that kind."""
 
     def __init__(self, make: Callable[[list[Any]], Any]) -> None:
         self.make = make
@@ -239,13 +243,13 @@ def _from_extension(code: int, data: bytes) -> Any:
 
 def _revive(value: Any) -> Any:
     if type(value) is _Pairs:
-        return Record((_revive(key), _revive(item)) for key, item in value)
+        return AttributeDict((_revive(key), _revive(item)) for key, item in value)
     if type(value) is list:
         if value and type(value[0]) is _Kind:
             return value[0].make([_revive(item) for item in value[1:]])
         return [_revive(item) for item in value]
     if type(value) is _Kind:
-        raise ValueError("the body is damaged: it has the mark of a collection that is not there")
+        raise ValueError("the body is damaged: it has the mark of a collection without the collection")
     return value
 
 

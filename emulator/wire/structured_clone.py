@@ -1,12 +1,12 @@
 """Values in the format of V8's `structuredClone`, which JavaScript workers send as content type `v8`.
 
-Only the carrier is V8's; what a Python worker is given are Python values. `undefined` and holes of arrays are None, a
-Date is a datetime in UTC, a BigInt an int, a Map a dict, a Set a set (a list where it holds what cannot be hashed),
-bytes of any kind are bytes, and arrays of other numbers lists. The other way, what Python tells apart and JavaScript
-does not (a tuple and a list, a date and a datetime) becomes what comes closest.
+Only the format is V8's; a Python worker gets Python values. `undefined` and holes in arrays become None, a Date a
+datetime in UTC, a BigInt an int, a Map a dict, a Set a set (a list if it has items that cannot be hashed), bytes of any
+kind bytes, and arrays of other numbers lists. In the other direction, types that JavaScript does not distinguish (a
+tuple and a list, a date and a datetime) become the nearest type.
 
-A value is a tag and what belongs to it. Numbers that count are varints, integers are zigzag varints, doubles are
-little-endian. Every object is numbered in the order in which it begins, and may be referred to by its number.
+A value is a tag followed by its content. Counts are varints, integers are zigzag varints, doubles are little-endian.
+Objects are numbered in the order in which they begin, and later values may refer to them by number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
-from emulator_runtime.hosting import Record
+from emulator_runtime.hosting import AttributeDict
 
 MAX_DEPTH: Final = 200
 _MAX_VARINT_BITS: Final = 64
@@ -48,12 +48,12 @@ _UNSUPPORTED: Final = {"\\": "an object of the runtime", "r": "an Error", "u": "
 
 
 def is_serialized(body: bytes) -> bool:
-    """Whether a body of content type `v8` came from JavaScript: it begins with V8's mark and a version."""
+    """Whether a body of content type `v8` came from JavaScript: it then begins with V8's mark and a version."""
     return len(body) > 2 and body[0] == _VERSION_TAG and body[1] in _KNOWN_VERSIONS
 
 
 def serialize(value: object) -> bytes:
-    """`value` in V8's format. Raises TypeError for a value that JavaScript has no word for."""
+    """`value` in V8's format. Raises TypeError for a value that JavaScript does not have."""
     out = bytearray(_HEADER)
     _write(out, value, 0)
     return bytes(out)
@@ -162,27 +162,27 @@ def _write_collection(out: bytearray, value: Any, depth: int) -> None:
 
 
 def deserialize(body: bytes) -> Any:
-    """The value of a body for which `is_serialized` holds. Raises ValueError when it is damaged, or has something in it
-    that only JavaScript can hold."""
+    """The value of a body for which `is_serialized` is true. Raises ValueError if it is damaged, or contains a value
+    that only JavaScript has."""
     if not is_serialized(body):
-        raise ValueError("the body is in a version of V8's format that is not known")
+        raise ValueError("the body is in an unknown version of V8's format")
     reader = _Reader(body)
     try:
         return reader.read(0)
     except (IndexError, struct.error, UnicodeDecodeError, TypeError, OverflowError) as error:
         raise ValueError(f"the body is damaged: {error}") from None
     except RecursionError:
-        raise ValueError("the body is nested too deep to be read from here") from None
+        raise ValueError("the body is nested too deep to be read") from None
 
 
 class _Reader:
-    """Reads one serialized value from front to back. What it makes takes no more than a fixed multiple of the memory of
-    `data`, and its depth is bounded: a body may come from anywhere."""
+    """Reads one serialized value from front to back. Memory is limited to a fixed multiple of the size of `data`, and
+    depth is limited too, because a body may come from anywhere."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._missing_items = len(data)
-        """How many items of arrays that are not in the data there may yet be."""
+        """How many more array items without data are allowed."""
         self._at = 2
         self._objects: list[Any] = []
 
@@ -197,7 +197,7 @@ class _Reader:
         if collection is not None:
             return collection(self, depth + 1)
         what = _UNSUPPORTED.get(tag, f"a value with the tag {tag!r}")
-        raise ValueError(f"the body has {what} in it, which only JavaScript can read")
+        raise ValueError(f"the body contains {what}, which only JavaScript can read")
 
     def _tag(self) -> str:
         while self._data[self._at] == 0:  # padding
@@ -242,7 +242,7 @@ class _Reader:
         return value
 
     def number(self) -> int | float:
-        """A double as Python would have it: whole where it is whole, since JavaScript has one kind of number."""
+        """A double as a Python number: an int if it is whole, because JavaScript has one type of number."""
         value = self.double()
         return int(value) if value.is_integer() and abs(value) <= _SAFE_INTEGER else value
 
@@ -274,7 +274,7 @@ class _Reader:
         return str(self._new(self._text()))
 
     def _text(self) -> str:
-        """A string where nothing else can stand."""
+        """Read a string; nothing else is allowed here."""
         read = _TEXTS.get(self._tag())
         if read is None:
             raise IndexError("a string is missing")
@@ -296,7 +296,7 @@ class _Reader:
         return self._viewed(self._bytes(size))
 
     def _viewed(self, content: bytes) -> Any:
-        """A buffer, or the view of it that follows."""
+        """The buffer, or the view of it if one follows."""
         index = len(self._objects)
         self._new(content)
         if self._at >= len(self._data) or self._peek() != "V":
@@ -309,12 +309,12 @@ class _Reader:
         if item is not None:
             viewed = list(struct.unpack(f"<{size // struct.calcsize(item)}{item}", viewed))
         elif kind not in _VIEWS:
-            raise ValueError(f"the body has a view of the unknown kind {kind!r} in it")
+            raise ValueError(f"the body contains a view of the unknown kind {kind!r}")
         self._objects[index:] = [content, viewed]
         return viewed
 
     def object(self, depth: int) -> Any:
-        value: Record = self._new(Record())
+        value: AttributeDict = self._new(AttributeDict())
         while self._peek() != "{":
             key = self.read(depth)
             if not isinstance(key, (str, int, float)):
@@ -332,7 +332,7 @@ class _Reader:
                 value.append(None)
             else:
                 value.append(self.read(depth))
-        while self._peek() != "$":  # properties beside the items, which a list has not
+        while self._peek() != "$":  # properties besides the items, which a list cannot have
             self.read(depth)
             self.read(depth)
         self._tag()
@@ -344,7 +344,7 @@ class _Reader:
         size = self._varint()
         self._missing_items -= size
         if self._missing_items < 0:
-            raise ValueError(f"the body has an array of {size:,} items in it that are mostly missing")
+            raise ValueError(f"the body contains an array of {size:,} items, most of which are missing")
         value: list[Any] = self._new([None] * size)
         while self._peek() != "@":
             key, item = self.read(depth), self.read(depth)

@@ -1,7 +1,7 @@
-"""Texts that worker code made, in JSON and MessagePack: they may hold half of a surrogate pair, which UTF-8 cannot
-carry and msgspec refuses. JSON keeps it as an escape; MessagePack has no such thing, and gets U+FFFD in its place.
+"""Reads and writes texts from worker code in JSON and MessagePack. They may contain lone surrogates, which UTF-8 cannot
+represent and msgspec refuses. JSON keeps them as escapes; in MessagePack, which has no escapes, they become U+FFFD.
 
-Whatever has no such text, which is nearly everything, is read and written by msgspec as it is.
+Values without such texts, which are nearly all, are read and written by msgspec directly.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _pack: Final = msgspec.msgpack.Encoder().encode
 
 
 def read_json(content: bytes | str) -> Any:
-    """The value of JSON. Raises ValueError when it is not JSON."""
+    """The value of `content`. Raises ValueError if it is not JSON."""
     try:
         return _read(content)
     except msgspec.DecodeError:
@@ -28,7 +28,7 @@ def read_json(content: bytes | str) -> Any:
 
 
 def write_json(value: object) -> bytes:
-    """`value`, which may hold structs and datetimes, as JSON."""
+    """`value`, which may contain structs and datetimes, as JSON."""
     try:
         return _write(value)
     except UnicodeEncodeError:
@@ -38,7 +38,7 @@ def write_json(value: object) -> bytes:
 
 
 def pack(value: object) -> bytes:
-    """`value`, which may hold structs, as MessagePack."""
+    """`value`, which may contain structs, as MessagePack."""
     try:
         return _pack(value)
     except UnicodeEncodeError:
@@ -46,7 +46,7 @@ def pack(value: object) -> bytes:
 
 
 def _mended(value: Any) -> Any:
-    """Plain `value` with every text well-formed."""
+    """`value`, made of built-in types, with every text well-formed."""
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, (list, tuple)):

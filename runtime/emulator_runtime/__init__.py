@@ -1,5 +1,5 @@
-"""What worker code sees. Standard library only, and no knowledge of the rest of `emulator`.
+"""The modules that worker code sees. They use only the standard library, and nothing of the package `emulator`.
 
-Worker code imports `workers`, `js`, `pyodide` and `asgi`; the host's loader gives it the modules of the same name below
-this package, so that nothing of the user's own environment is shadowed.
+If worker code imports `workers`, `js`, `pyodide` or `asgi`, the loader returns the module of that name in this package,
+so that nothing in the user's environment is shadowed.
 """

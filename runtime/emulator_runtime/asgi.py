@@ -1,4 +1,4 @@
-"""The module `asgi` of worker code: another name of `workers.asgi`."""
+"""The module `asgi` of worker code: another name for `workers.asgi`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Bodies of requests and responses: what may be one, and the methods that read one.
+"""Bodies of requests and responses: the types that they may have, and the methods that read them.
 
-A body is kept as bytes where it can be, as a `ReadableStream` otherwise, and as None when there is none. It can be read
-once.
+A body is stored as bytes if possible, else as a `ReadableStream`; None means no body. It can be read once.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _FORM_TYPE = b"application/x-www-form-urlencoded;charset=UTF-8"
 
 
 class Body:
-    """What `Request` and `Response` have in common: a body that can be read once, and headers that describe it."""
+    """The base of `Request` and `Response`: a body that can be read once, and headers that describe it."""
 
     __slots__ = ("_body", "_raw", "_used")
 
@@ -35,7 +34,7 @@ class Body:
 
     @property
     def raw_body(self) -> bytes | ReadableStream | None:
-        """The body as it is kept; for hosts and servers. Not part of production's interface."""
+        """The body as it is stored; for hosts and servers. Not part of production's interface."""
         return self._body
 
     @property
@@ -45,7 +44,7 @@ class Body:
 
     @property
     def body(self) -> ReadableStream | None:
-        """The body as a stream of bytes, or None when there is none. The stream and the reading methods share it."""
+        """The body as a stream of bytes, or None. The stream and the reading methods share the content."""
         content = self.raw_body
         if isinstance(content, bytes):
             stream = ReadableStream(content)
@@ -56,13 +55,13 @@ class Body:
 
     @property
     def body_used(self) -> bool:
-        """Whether the body has been read, or begun to be read."""
-        content = self._body  # one that has not been made yet is not used
+        """Whether reading the body has begun."""
+        content = self._body  # a stream that has not been created yet is not used
         return content.disturbed if isinstance(content, ReadableStream) else self._used
 
     def take_body(self) -> bytes | AsyncIterator[bytes]:
-        """The body, for someone who consumes all of it; from here on it counts as used. `OSError` when it was used
-        before. Not part of production's interface."""
+        """The body, for a consumer of all of it; from now on it counts as used. Raises `OSError` if it was used before.
+        Not part of production's interface."""
         content = self.raw_body
         if content is None:
             return b""
@@ -85,8 +84,8 @@ class Body:
         return content
 
     async def discard_body(self) -> None:
-        """Drop a body that nobody is going to read, and close its source; for hosts and servers. Not part of
-        production's interface."""
+        """Discard a body that will not be read, and close its source; for hosts and servers. Not part of production's
+        interface."""
         content = self.raw_body
         self._used = True
         if isinstance(content, ReadableStream):
@@ -104,16 +103,16 @@ class Body:
         return ArrayBuffer(await self.bytes())
 
     async def text(self) -> str:
-        """The whole body as text. It is UTF-8; what is not is replaced by U+FFFD."""
+        """The whole body as text, decoded as UTF-8; invalid bytes are replaced with U+FFFD."""
         content = await self.bytes()
         return content.decode("utf-8", "replace").removeprefix("\ufeff")
 
     async def json(self, **options: Any) -> Any:
-        """The body parsed as JSON. `options` are those of `json.loads`, whose `JSONDecodeError` it raises."""
+        """The body parsed as JSON. `options` are those of `json.loads`. Raises `JSONDecodeError`."""
         return json.loads(await self.text(), **options)
 
     async def form_data(self) -> FormData:
-        """The entries of a form, urlencoded or multipart. `TypeError` when the body is neither."""
+        """The entries of a form, urlencoded or multipart. Raises `TypeError` if the body is neither."""
         from emulator_runtime.workers.formdata import FormData
 
         content_type = find_header(self._raw, b"content-type")
@@ -128,8 +127,8 @@ class Body:
 
 
 def encode_body(body: Any, where: str) -> tuple[bytes | ReadableStream | None, bytes | None]:
-    """What is kept of a body that worker code gave, and the content type that it implies. `where` is for the text of
-    the `TypeError` about anything that is not a body."""
+    """A body from worker code as it is stored, and the content type that it implies. Raises `TypeError`, which names
+    `where`, for a value that cannot be a body."""
     if body is None:
         return None, None
     if isinstance(body, str):

@@ -1,7 +1,7 @@
 """Errors that the runtime raises into worker code.
 
-Where production raises a plain Python type, so does the runtime; the classes here are those that have a name of their
-own there, and the one that says where the emulator ends.
+Where production raises a built-in exception, so does the runtime. The classes here are those that production defines
+itself, and the one for what the emulator does not have.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Self
 
 
 class NotEmulatedError(RuntimeError):
-    """Worker code used something that production has and the emulator does not have yet. The text names it."""
+    """Worker code used something that production has and the emulator does not have yet. The message names it."""
 
     @classmethod
     def of(cls, name: str, hint: str = "") -> Self:
-        """The error about `name`; `hint` says what can be done instead."""
+        """The error about `name`. `hint` says what to use instead."""
         return cls(f"{name} is not emulated yet{f'; {hint}' if hint else ''}")
 
 
 class BodyUsedError(OSError):
-    """The body of this request or response was read before; a body can be read once. `clone()` makes a second copy."""
+    """The body of this request or response was read before, and can be read only once. `clone()` makes a copy."""
 
     def __init__(self) -> None:
         super().__init__("Body already used")
@@ -37,18 +37,19 @@ class HttpStatusError(OSError):
 
 
 class AbortError(OSError):
-    """A fetch was aborted. Nothing here raises it yet: it exists so that code which catches it can be imported."""
+    """A fetch was aborted. Nothing raises it yet; it exists so that code that catches it can be imported."""
 
 
 class InvalidURLError(TypeError, ValueError):
-    """A URL that cannot be parsed, or is not absolute where it has to be.
+    """A URL cannot be parsed, or is relative where it must be absolute.
 
-    Production raises `TypeError` in some places and `ValueError` in others for this, so that code may catch either."""
+    Production raises `TypeError` in some places and `ValueError` in others, so code may catch either.
+    """
 
 
 class NotEmulated:
-    """Stands for a name that production has and the emulator does not: it can be imported, and raises once it is
-    used."""
+    """Replaces something that production has and the emulator does not: it can be imported, and raises an error when it
+    is used."""
 
     __slots__ = ("_hint", "_name")
 

@@ -1,4 +1,5 @@
-"""The type of `request.headers` and `response.headers`. A module of its own, since `http.client` is slow to import."""
+"""The type of `request.headers` and `response.headers`, in a separate module because `http.client` is slow to
+import."""
 
 from __future__ import annotations
 
@@ -7,4 +8,4 @@ from http.client import HTTPMessage
 
 
 class HeaderMessage(HTTPMessage, Mapping):  # type: ignore[type-arg,misc]
-    """`http.client.HTTPMessage` that is a `Mapping` too, as in production. Names compare without regard to case."""
+    """An `http.client.HTTPMessage` that is also a `Mapping`, as in production. Names are case-insensitive."""

@@ -1,8 +1,8 @@
-"""The door of the runtime for everything that is not worker code: hosts, bindings, servers, the testing kit.
+"""The interface of the runtime for everything except worker code: hosts, bindings, servers and the testing kit.
 
-Nobody outside of the runtime imports another module of it; what worker code may import is a table in the host's loader.
-Each name is imported when it is first asked for, so that a command that reads one value of a queue does not load all of
-what a worker sees.
+No code outside the runtime imports its other modules, except worker code, whose loader has a table of what it may
+import. Each name is imported when it is first used, so that a command that reads one value from a queue does not load
+everything that a worker sees.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from emulator_runtime.raw_headers import RawHeaders, find_header
     from emulator_runtime.streams import ReadableStream, as_bytes, close_source, read_all
     from emulator_runtime.text import well_formed
-    from emulator_runtime.values import Record, to_record
+    from emulator_runtime.values import AttributeDict, to_attribute_dict
     from emulator_runtime.workers.entrypoints import WorkerEntrypoint
     from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
     from emulator_runtime.workers.request import Request
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NULL_BODY_STATUSES",
+    "AttributeDict",
     "BatchMetrics",
     "BodyUsedError",
     "Context",
@@ -40,7 +41,6 @@ __all__ = [
     "NotEmulated",
     "RawHeaders",
     "ReadableStream",
-    "Record",
     "Request",
     "Response",
     "ScheduledController",
@@ -53,8 +53,8 @@ __all__ = [
     "read_all",
     "request_from_scope",
     "send_response",
+    "to_attribute_dict",
     "to_int32",
-    "to_record",
     "well_formed",
 ]
 
@@ -67,7 +67,7 @@ _HOMES: Final = {
     "raw_headers": ("RawHeaders", "find_header"),
     "streams": ("ReadableStream", "as_bytes", "close_source", "read_all"),
     "text": ("well_formed",),
-    "values": ("Record", "to_record"),
+    "values": ("AttributeDict", "to_attribute_dict"),
     "workers.entrypoints": ("WorkerEntrypoint",),
     "workers.queue": ("BatchMetrics", "Decisions", "Message", "MessageBatch"),
     "workers.request": ("Request",),

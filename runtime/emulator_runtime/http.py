@@ -1,6 +1,6 @@
-"""Between ASGI and the objects that worker code sees: a scope becomes a `Request`, a `Response` is sent.
+"""Connects ASGI with the objects that worker code sees: turns a scope into a `Request`, and sends a `Response`.
 
-Both are on the path of every request.
+Both run for every request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from emulator_runtime.raw_headers import find_header
 from emulator_runtime.streams import ReadableStream, as_bytes, close_source
 from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse
 
-Message = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
 
 TURN_SECONDS: Final = 0.01
 """How long a stream whose source and reader never wait may go on before everything else has its turn, in real time."""
@@ -26,13 +26,13 @@ request_from_scope = IncomingRequest
 
 
 async def send_response(
-    response: FetchResponse, send: Callable[[Message], Awaitable[None]], *, head: bool = False
+    response: FetchResponse, send: Callable[[AsgiMessage], Awaitable[None]], *, head: bool = False
 ) -> None:
-    """Send `response` over ASGI; with `head`, as the answer to a HEAD request: the headers alone.
+    """Send `response` over ASGI. With `head` it answers a HEAD request, so only the headers are sent.
 
-    A body in memory goes out in one message, with its length. A stream goes out chunk by chunk; when it fails midway,
-    the error is raised after the start has been sent, so that the server can abort the connection. `OSError` when the
-    body was read before.
+    A body in memory is sent in one message, with its length, and a stream chunk by chunk. If a stream fails, the error
+    is raised after the start has been sent, so that the server can abort the connection. Raises `OSError` if the body
+    was read before.
     """
     raw, body = response.to_send()
     if isinstance(body, ReadableStream):
@@ -52,7 +52,7 @@ async def send_response(
 
 
 async def _send_stream(
-    response: FetchResponse, stream: ReadableStream, send: Callable[[Message], Awaitable[None]], head: bool
+    response: FetchResponse, stream: ReadableStream, send: Callable[[AsgiMessage], Awaitable[None]], head: bool
 ) -> None:
     raw = response.raw_headers
     size = stream.size
@@ -88,5 +88,5 @@ async def _send_stream(
                 turn_began = monotonic()
         await send({"type": "http.response.body", "body": b""})
     finally:
-        # At the end of the source this does nothing; after an error, or when the client has gone, it frees what is open
+        # After an error, or if the client has gone away, this frees what is open. After the end it does nothing.
         await close_source(source)

@@ -1,6 +1,5 @@
-"""A request that came in over HTTP. It keeps the ASGI scope that it came with: its URL, headers and body are made when
-they are asked for.
-"""
+"""A request that arrived over HTTP. It keeps its ASGI scope, and creates the URL, headers and body when they are
+used."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from emulator_runtime.invocation import current
 from emulator_runtime.raw_headers import RawHeaders, find_header
 from emulator_runtime.streams import ReadableStream
-from emulator_runtime.values import Record
+from emulator_runtime.values import AttributeDict
 from emulator_runtime.workers.request import Request
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _UNREAD: Any = object()
 _READ_AHEAD = 65_536
 
-# What `wrangler dev` and production give, in a value that no one can mistake for a visitor's.
+# The fields that `wrangler dev` and production set, with values that nobody can mistake for a visitor's.
 _CF: dict[str, Any] = {
     "asOrganization": "",
     "asn": 395747,
@@ -49,8 +48,8 @@ _CF: dict[str, Any] = {
 
 
 class IncomingRequest(Request):
-    """The request of an ASGI connection of type `http`. Nothing is read or parsed before it is asked for; the body is
-    received chunk by chunk as it is read."""
+    """The request of an ASGI connection of type `http`. Everything is read and parsed when it is used; the body is
+    received chunk by chunk while it is read."""
 
     __slots__ = ("_leaving", "_receive", "_scope", "_signal", "_upload")
 
@@ -84,20 +83,21 @@ class IncomingRequest(Request):
 
     @property
     def http_version(self) -> str:
-        """`1.1`, say; for hosts. Not part of production's interface."""
+        """The HTTP version, such as `1.1`; for hosts. Not part of production's interface."""
         return str(self._scope.get("http_version", "1.1"))
 
     @property
-    def cf(self) -> Record | None:
-        """What Cloudflare knows of the request, with the fields as attributes: plausible constants here."""
+    def cf(self) -> AttributeDict | None:
+        """What Cloudflare knows about the request, with the fields as attributes. In the emulator they are plausible
+        constants."""
         if self._cf is _UNREAD:
-            self._cf = Record(_CF)
+            self._cf = AttributeDict(_CF)
             self._cf["httpProtocol"] = f"HTTP/{self.http_version}"
         return self._cf  # type: ignore[no-any-return]
 
     @property
     def raw_body(self) -> bytes | ReadableStream | None:
-        """The body as it is kept; for hosts and servers. Not part of production's interface."""
+        """The body as it is stored; for hosts and servers. Not part of production's interface."""
         if self._body is _UNREAD:
             if self._has_upload():
                 self._upload = _Upload(self._receive)
@@ -107,8 +107,8 @@ class IncomingRequest(Request):
         return self._body  # type: ignore[no-any-return]
 
     async def client_gone(self) -> None:
-        """Return once the client has gone away, without taking anything of the body from its reader; for servers. Not
-        part of production's interface."""
+        """Return once the client has gone away, leaving the body to its reader; for servers. Not part of production's
+        interface."""
         _ = self.raw_body
         if self._upload is not None:
             await self._upload.client_gone()
@@ -184,10 +184,10 @@ def _url_of(scope: AsgiScope, raw: RawHeaders) -> str:
 
 
 class _Upload:
-    """The body of an incoming request, read from the server one chunk at a time, when it is asked for.
+    """The body of an incoming request, read from the server one chunk at a time, as needed.
 
-    The server has one `receive` for the body and for the news that the client has gone, so that whoever waits for that
-    news reads ahead here, a little, and what it finds is kept for the reader.
+    The server has one `receive` for the body and for the message that the client has gone away. So waiting for that
+    message reads ahead a little, and what it reads is kept for the reader of the body.
     """
 
     __slots__ = ("_ahead", "_done", "_gone", "_lock", "_receive", "_taken")
@@ -209,7 +209,7 @@ class _Upload:
                 self._taken.set()
                 return self._ahead.popleft()
             if self._gone:
-                raise OSError("the client went away before it had sent the whole request body")
+                raise OSError("the client went away before it sent the whole request body")
             if self._done:
                 raise StopAsyncIteration
             async with self._lock:
@@ -241,6 +241,6 @@ class _Upload:
 
 
 async def until_disconnect(receive: Receive) -> None:
-    """Return once the client of an ASGI connection has gone away; what it still sends is dropped."""
+    """Return once the client of an ASGI connection has gone away. Discards what it still sends."""
     while (await receive())["type"] != "http.disconnect":
         pass

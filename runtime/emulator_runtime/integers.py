@@ -1,4 +1,4 @@
-"""Whole numbers as the JavaScript world takes them from any value."""
+"""Converts values to integers as JavaScript does."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _BASED: Final = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 
 
 def to_int32(value: Any) -> int:
-    """`value` as a runtime of Workers converts it to an integer of 32 bits: 1.7 is 1, `"5"` is 5, and what is no finite
-    number is 0. TypeError beyond 32 bits."""
+    """`value` as a 32-bit integer, converted as Workers runtimes do: 1.7 is 1, `"5"` is 5, and anything but a finite
+    number is 0. Raises TypeError if it does not fit."""
     number = value if isinstance(value, (int, float)) else _to_number(str(value))
     if isinstance(number, float) and not isfinite(number):
         return 0
@@ -26,7 +26,7 @@ def to_int32(value: Any) -> int:
 
 
 def _to_number(text: str) -> int | float:
-    """What `Number(text)` is in JavaScript."""
+    """The result of `Number(text)` in JavaScript."""
     text = text.strip(_SPACE)
     if not text:
         return 0

@@ -1,5 +1,5 @@
-"""The invocation: one call of an entrypoint, and what its code can reach by name (`workers.env`, `workers.wait_until`,
-`workers.fetch`). A host sets `current` for the time that worker code runs; everything here follows the contextvar."""
+"""The invocation: one call of an entrypoint, on which `workers.env`, `workers.wait_until` and `workers.fetch` depend. A
+host sets the context variable `current` while worker code runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 async def _without_exit(awaitable: Awaitable[Any]) -> Any:
-    """asyncio ends the whole loop when a task raises SystemExit; in a worker it is an error like any other."""
+    """Turn SystemExit into another error: asyncio ends the whole loop if a task raises it."""
     try:
         return await awaitable
     except SystemExit as error:
@@ -19,11 +19,11 @@ async def _without_exit(awaitable: Awaitable[Any]) -> Any:
 
 
 class Scope:
-    """What every invocation of one version of a worker shares: its name, its `env`, and its way out: `outbound` takes
-    the `Request` of a `fetch()` and gives the `Response`.
+    """What all invocations of one version of a worker share: its name, its `env`, and `outbound`, which takes the
+    `Request` of a `fetch()` and returns the `Response`.
 
-    `on_warning` takes a sentence that the runtime wants shown (a call that has no effect, say). `has_request_signal`
-    says whether a request's signal tells of a client that has gone away.
+    `on_warning` is called with a sentence to show to the user, about a call without effect for example.
+    `has_request_signal` says whether a request's signal tells of a client that has gone away.
     """
 
     __slots__ = ("env", "has_request_signal", "name", "on_warning", "outbound")
@@ -45,7 +45,7 @@ class Scope:
 
 
 class Context:
-    """The `ctx` of a handler. `props` is empty until service bindings pass some."""
+    """The `ctx` of a handler. `props` is always empty for now."""
 
     __slots__ = ("_tasks", "props")
 
@@ -54,7 +54,8 @@ class Context:
         self._tasks: list[asyncio.Future[Any]] | None = None
 
     def waitUntil(self, awaitable: Awaitable[Any]) -> None:
-        """Let `awaitable` finish after the handler has returned. Its failure fails a queue batch, and is logged."""
+        """Let `awaitable` finish after the handler has returned. If it fails, a queue batch fails, and the error is
+        logged."""
         task = asyncio.ensure_future(_without_exit(awaitable) if iscoroutine(awaitable) else awaitable)
         if self._tasks is None:
             self._tasks = []
@@ -63,16 +64,16 @@ class Context:
     wait_until = waitUntil
 
     def passThroughOnException(self) -> None:
-        """Accepted and without effect: there is no origin behind a local worker to pass through to."""
+        """Has no effect: there is no origin behind a local worker."""
 
     def take_tasks(self) -> list[asyncio.Future[Any]]:
-        """The `waitUntil` work collected since the last call; for the host."""
+        """The `waitUntil` work that was added since the last call; for the host."""
         tasks, self._tasks = self._tasks, None
         return tasks or []
 
 
 class Invocation:
-    """One call of an entrypoint. `trigger` is what the host was asked to run it for; None while code is loaded."""
+    """One call of an entrypoint. `trigger` is what the host invokes it for; None while code is being loaded."""
 
     __slots__ = ("context", "scope", "trigger")
 
@@ -86,8 +87,8 @@ current: ContextVar[Invocation] = ContextVar("emulator_invocation")
 
 
 def require_current(name: str) -> Invocation:
-    """The running invocation, or a RuntimeError that says that `name` needs one."""
+    """The running invocation. Raises a RuntimeError that says that `name` needs one."""
     try:
         return current.get()
     except LookupError:
-        raise RuntimeError(f"{name} can be used only while a worker runs") from None
+        raise RuntimeError(f"{name} can only be used while a worker runs") from None

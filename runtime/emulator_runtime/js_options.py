@@ -1,4 +1,4 @@
-"""Options as the JavaScript world gives them: a dict, or what is made like one, and keywords beside it."""
+"""Options in JavaScript's style: a dict or something similar, and keyword arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emulator_runtime.workers.headers import Headers
 
 
 def given_options(options: Any, keywords: dict[str, Any]) -> dict[str, Any]:
-    """The options of a call, keywords over the others. `TypeError` for options that are not a dict."""
+    """The options of a call; keyword arguments take precedence. Raises `TypeError` if `options` is not a dict."""
     if options is None:
         return dict(keywords)
     if isinstance(options, Body):
@@ -21,7 +21,7 @@ def given_options(options: Any, keywords: dict[str, Any]) -> dict[str, Any]:
 
 
 def given_headers(headers: Any) -> Any:
-    """The option `headers` as `Headers` takes it: pairs of any kind become a list."""
+    """The option `headers` as `Headers` accepts it: any iterable of pairs becomes a list."""
     if headers is None or isinstance(headers, (dict, list, Headers)):
         return headers
     return list(headers)

@@ -1,5 +1,5 @@
-"""`multipart/form-data` and `application/x-www-form-urlencoded`: bodies to form entries and back. Works on whole bodies
-in memory, as production does."""
+"""Converts `multipart/form-data` and `application/x-www-form-urlencoded` bodies to form entries and back. Works on
+whole bodies in memory, as production does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Part:
 
 
 def parse(body: bytes, content_type: str | None) -> list[Part]:
-    """The entries of a form body in their order; `TypeError` when it is not one."""
+    """The entries of a form body in order. Raises `TypeError` if it is not a form."""
     essence = (content_type or "").partition(";")[0].strip().lower()
     if essence == "application/x-www-form-urlencoded":
         pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
@@ -48,7 +48,7 @@ def parse(body: bytes, content_type: str | None) -> list[Part]:
 
 
 def _parse_multipart(body: bytes, boundary: bytes) -> list[Part]:
-    # Each delimiter begins with the line break before it, so the first one, which has none, is given one.
+    # A delimiter begins with the line break before it, so one is added before the first delimiter.
     sections = (b"\r\n" + body).split(b"\r\n--" + boundary)
     parts: list[Part] = []
     for section in sections[1:]:
@@ -104,7 +104,7 @@ def _escape(name: str) -> str:
 
 
 def encode(parts: Iterable[Part]) -> tuple[bytes, str]:
-    """The body of a form with these entries, and its content type, boundary included."""
+    """The body of a form with these entries, and its content type with the boundary."""
     boundary = f"----formdata-{secrets.token_hex(16)}"
     chunks: list[bytes] = []
     for part in parts:

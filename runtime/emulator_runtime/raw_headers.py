@@ -1,5 +1,5 @@
-"""Header lists as ASGI has them, `[(b"name", b"value"), ...]` with names in lower case: the form in which requests and
-responses keep their headers, and the ways into and out of it."""
+"""Header lists in ASGI's format, `[(b"name", b"value"), ...]` with names in lower case, and conversions. Requests and
+responses store their headers in this format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMES_KEPT = 512
 
 
 def encode_name(name: Any) -> bytes:
-    """A header name in lower case; `TypeError` when it is not a token of HTTP."""
+    """A header name in lower case. Raises `TypeError` if it is not an HTTP token."""
     known = _NAMES.get(name)
     if known is not None:
         return known
@@ -32,13 +32,14 @@ def encode_name(name: Any) -> bytes:
 
 
 def encode_value(name: str, value: Any) -> bytes:
-    """A header value as Latin-1, as UTF-8 where that cannot say it; `TypeError` when it would break out of its line."""
+    """A header value as Latin-1, or as UTF-8 if Latin-1 cannot represent it. Raises `TypeError` if it has a line break
+    or a NUL."""
     if not isinstance(value, str):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(f"the value of header {name!r} must be a string, not {type(value).__name__}")
         value = str(value)
     if _FORBIDDEN.search(value):
-        raise TypeError(f"Invalid header value of {name!r}: it has a line break or a NUL in it")
+        raise TypeError(f"Invalid header value of {name!r}: it contains a line break or a NUL")
     text: str = value.strip(" \t")
     try:
         return text.encode("latin-1")
@@ -47,7 +48,7 @@ def encode_value(name: str, value: Any) -> bytes:
 
 
 def decode_value(value: bytes) -> str:
-    """A header value as text: UTF-8, or Latin-1 where it is not that."""
+    """A header value as text, decoded as UTF-8, or if that fails as Latin-1."""
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -55,7 +56,7 @@ def decode_value(value: bytes) -> str:
 
 
 def encode_pairs(pairs: Iterable[Any]) -> RawHeaders:
-    """Pairs of names and values, duplicates kept."""
+    """Encode pairs of names and values. Keeps duplicates."""
     raw: RawHeaders = []
     for pair in pairs:
         if isinstance(pair, str) or len(pair) != 2:
@@ -66,7 +67,7 @@ def encode_pairs(pairs: Iterable[Any]) -> RawHeaders:
 
 
 def find_header(raw: RawHeaders, name: bytes) -> bytes | None:
-    """The first value of a header, `name` in lower case."""
+    """The first value of a header, or None. `name` is in lower case."""
     for each, value in raw:
         if each == name:
             return value
@@ -74,8 +75,8 @@ def find_header(raw: RawHeaders, name: bytes) -> bytes | None:
 
 
 def combined(raw: RawHeaders) -> list[tuple[str, str]]:
-    """Names and values in the order that `Headers` of the web platform has: sorted by name, what occurs more than once
-    joined with a comma, and each `set-cookie` on its own."""
+    """Names and values in the order of the web platform's `Headers`: sorted by name, with the values of one name joined
+    with commas, except `set-cookie`."""
     joined: dict[str, str] = {}
     cookies: list[tuple[str, str]] = []
     for name_bytes, value_bytes in raw:
@@ -98,8 +99,8 @@ def _by_name(pair: tuple[str, str]) -> str:
 
 
 def to_message(raw: RawHeaders) -> HTTPMessage:
-    """The headers as `http.client.HTTPMessage`, a copy: changing it changes neither the request nor the response."""
-    # http.client takes some 20 ms to import, and many workers never read a header.
+    """A copy of the headers as an `http.client.HTTPMessage`. Changing it does not change the request or response."""
+    # http.client takes about 20 ms to import, and many workers never read a header.
     from emulator_runtime.header_message import HeaderMessage
 
     message = HeaderMessage()

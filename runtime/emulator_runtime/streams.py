@@ -1,7 +1,7 @@
-"""Streams of bytes: what `request.body` and `response.body` are, and the pipe behind `TransformStream`.
+"""Streams of bytes: the type of `request.body` and `response.body`, and the pipe that `TransformStream` uses.
 
 A `ReadableStream` wraps an async iterator of bytes and can be consumed once, by one consumer: `async for`, a reader, or
-the body methods (`text()` and its like). Nothing is read ahead, so that a slow consumer slows its source down.
+a body method such as `text()`. Nothing is read ahead, so a slow consumer slows its source down.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LOCKED = "This ReadableStream is currently locked to a reader."
 
 
 class ArrayBuffer(bytes):
-    """Bytes with the methods that code for production calls on a buffer of the JavaScript world."""
+    """Bytes with the methods that code for production calls on JavaScript buffers."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class ArrayBuffer(bytes):
 
 
 class Uint8Array(ArrayBuffer):
-    """A chunk of a stream. It is `bytes`, and has the `to_bytes()` that production's chunks need."""
+    """A chunk of a stream: `bytes` with `to_bytes()`, which production's chunks have."""
 
     __slots__ = ()
 
@@ -55,7 +55,7 @@ class Uint8Array(ArrayBuffer):
 
 
 class ReadResult:
-    """What a reader's `read()` gives: `value` is a chunk, or None when `done` is true."""
+    """The result of a reader's `read()`: `value` is a chunk, or None if `done` is true."""
 
     __slots__ = ("done", "value")
 
@@ -70,7 +70,7 @@ class ReadResult:
 class ReadableStream:
     """A stream of bytes that can be consumed once.
 
-    `source` is bytes, or an async iterable of bytes. When the source has an `aclose()`, cancelling the stream calls it.
+    `source` is bytes, or an async iterable of bytes. If the source has an `aclose()`, cancelling the stream calls it.
     """
 
     __slots__ = ("_bytes", "_disturbed", "_iterator", "_locked")
@@ -87,13 +87,13 @@ class ReadableStream:
 
     @classmethod
     def new(cls, source: Any = None, *_strategy: Any, **callbacks: Any) -> ReadableStream:
-        """`ReadableStream.new({"start": ..., "pull": ..., "cancel": ...})`: the callbacks get a controller with
+        """Call `ReadableStream.new({"start": ..., "pull": ..., "cancel": ...})`. The callbacks get a controller with
         `enqueue(chunk)`, `close()` and `error(exception)`, and may be coroutine functions."""
         return cls(_Callbacks({**(source or {}), **callbacks}))
 
     @property
     def locked(self) -> bool:
-        """Whether a reader holds the stream."""
+        """Whether the stream is locked to a reader."""
         return self._locked
 
     @property
@@ -103,19 +103,20 @@ class ReadableStream:
 
     @property
     def size(self) -> int | None:
-        """The number of bytes of a stream that nobody has read yet and that is in memory as a whole, else None."""
+        """The number of bytes, if the whole stream is in memory and has not been read from; else None."""
         return None if self._bytes is None or self._disturbed else len(self._bytes)
 
     def getReader(self, *_options: Any, **_keywords: Any) -> ReadableStreamReader:
-        """The only consumer from now on. `TypeError` when there is one already."""
+        """The only consumer from now on. Raises `TypeError` if the stream is already locked to a reader."""
         return ReadableStreamReader(self)
 
     def __aiter__(self) -> AsyncIterator[Uint8Array]:
         return _Chunks(self.getReader())
 
     def take(self) -> bytes | AsyncIterator[bytes]:
-        """The content, for whoever consumes all of it: bytes when it is in memory, else the source to iterate and, when
-        it has an `aclose()`, to close. The stream counts as used from here on. `TypeError` when a reader holds it."""
+        """The content, for a consumer of all of it: bytes if it is in memory, else the source, which the consumer
+        iterates and, if it has an `aclose()`, closes. The stream counts as used from now on. Raises `TypeError` if it
+        is locked to a reader."""
         if self._locked:
             raise TypeError(_LOCKED)
         self._locked = self._disturbed = True
@@ -125,7 +126,7 @@ class ReadableStream:
         return self._iterator
 
     async def next(self) -> bytes | None:
-        """The next chunk that is not empty, or None at the end; for the reader, which holds the lock."""
+        """The next non-empty chunk, or None at the end; for the reader, which has the lock."""
         self._disturbed = True
         if self._bytes is not None:
             content, self._bytes = self._bytes, b""
@@ -139,20 +140,20 @@ class ReadableStream:
         return None
 
     async def cancel(self, _reason: Any = None) -> None:
-        """Stop: the rest is not wanted. The source is closed, when it can be."""
+        """Stop reading: the rest is not needed. Closes the source if it has an `aclose()`."""
         if self._locked:
             raise TypeError(_LOCKED)
         await self.discard()
 
     async def discard(self) -> None:
-        """`cancel()` without the check for a reader: for the reader itself, and for who drops an unwanted body."""
+        """`cancel()` without the check for a reader; for the reader itself, and for discarding an unwanted body."""
         self._disturbed = True
         self._bytes = b""
         iterator, self._iterator = self._iterator, None
         await close_source(iterator)
 
     def tee(self) -> tuple[ReadableStream, ReadableStream]:
-        """Two streams with the same content. What one has read and the other has not is held in memory."""
+        """Two streams with the same content. What one has read and the other has not is kept in memory."""
         source = self.take()
         if isinstance(source, bytes):
             return ReadableStream(source), ReadableStream(source)
@@ -160,7 +161,7 @@ class ReadableStream:
         return ReadableStream(shared.branches[0]), ReadableStream(shared.branches[1])
 
     def unlock(self) -> None:
-        """Let another consumer take over; a reader's `releaseLock()`."""
+        """Release the lock, so that there can be another consumer."""
         self._locked = False
 
     def lock(self) -> None:
@@ -170,7 +171,7 @@ class ReadableStream:
 
 
 class ReadableStreamReader:
-    """Reads a stream chunk by chunk; what `getReader()` gives."""
+    """Reads a stream chunk by chunk; the result of `getReader()`."""
 
     __slots__ = ("_stream",)
 
@@ -218,7 +219,7 @@ class _Chunks:
 
 
 def as_bytes(chunk: Any) -> bytes:
-    """A chunk of a stream as bytes; `TypeError` when it is something else, text above all."""
+    """A chunk of a stream as bytes. Raises `TypeError` for any other type, such as str."""
     if isinstance(chunk, bytes):
         return chunk
     if isinstance(chunk, (bytearray, memoryview)):
@@ -227,14 +228,14 @@ def as_bytes(chunk: Any) -> bytes:
 
 
 async def close_source(source: object) -> None:
-    """Call the `aclose()` of a stream's source, when it has one."""
+    """Call the `aclose()` of a stream's source, if it has one."""
     close = getattr(source, "aclose", None)
     if close is not None:
         await close()
 
 
 async def read_all(source: bytes | AsyncIterator[bytes]) -> bytes:
-    """Everything that `ReadableStream.take()` gave, in one piece."""
+    """The whole content that `ReadableStream.take()` returned, as one bytes object."""
     if isinstance(source, bytes):
         return source
     return b"".join([as_bytes(chunk) async for chunk in source])
@@ -251,10 +252,10 @@ class _Tee:
         self.branches = (_Branch(self), _Branch(self))
 
     async def advance(self, branch: _Branch) -> None:
-        """Read on until `branch` has something to give."""
+        """Read until `branch` has something to return."""
         async with self._lock:
             if branch.pending:
-                return  # the other branch has read on meanwhile
+                return  # the other branch has read more meanwhile
             end: Exception | None = None
             chunk = b""
             try:
@@ -290,7 +291,7 @@ class _Branch:
             await self._tee.advance(self)
         item = self.pending[0]
         if isinstance(item, StopAsyncIteration):
-            raise StopAsyncIteration  # stays in front: the end is the end, however often one asks
+            raise StopAsyncIteration  # stays in the queue, so that later reads find the end again
         if isinstance(item, Exception):
             raise item
         self.pending.popleft()
@@ -335,7 +336,7 @@ class Pipe:
                 wakeup.set_result(None)
 
     async def write(self, chunk: bytes) -> None:
-        """Hand over a chunk. `OSError` when the reader has gone away, `TypeError` after `close()`."""
+        """Pass a chunk to the reader. Raises `OSError` if the reader has gone away, `TypeError` after `close()`."""
         if self._ended:
             raise TypeError("This WritableStream has been closed.")
         if chunk:
@@ -348,12 +349,12 @@ class Pipe:
             raise OSError("the reader of this stream has gone away")
 
     def close(self) -> None:
-        """The reader finds the end after what has been written."""
+        """End the stream after the chunks that have been written."""
         self._ended = True
         self._wake()
 
     def fail(self, failure: BaseException) -> None:
-        """The reader finds `failure` after what has been written."""
+        """Let the reader raise `failure` after the chunks that have been written."""
         self._failure = failure
         self.close()
 
@@ -380,7 +381,7 @@ class Pipe:
 
 
 class _Callbacks:
-    """The source of `ReadableStream.new(...)`, and the controller that its callbacks are given."""
+    """The source of `ReadableStream.new(...)`, and the controller that its callbacks get."""
 
     __slots__ = ("_callbacks", "_chunks", "_ended", "_failure", "_started")
 
@@ -440,20 +441,20 @@ class WritableStreamWriter:
         self._pipe = pipe
 
     async def write(self, chunk: Any) -> None:
-        """Hand a chunk of bytes to the reader; returns once the reader has taken it."""
+        """Pass a chunk of bytes to the reader. Returns once the reader has taken it."""
         await self._pipe.write(as_bytes(chunk))
 
     async def close(self) -> None:
         self._pipe.close()
 
     async def abort(self, reason: Any = None) -> None:
-        """End the stream with an error: the reader sees `reason`."""
+        """End the stream with an error: the reader raises `reason`."""
         self._pipe.fail(
             reason if isinstance(reason, BaseException) else OSError(str(reason or "the stream was aborted"))
         )
 
     def releaseLock(self) -> None:
-        """Accepted: a writer holds nothing here that another one would wait for."""
+        """Has no effect: a writer has no lock here."""
 
 
 class WritableStream:
@@ -472,7 +473,8 @@ class WritableStream:
 
 
 class TransformStream:
-    """An identity transform: what is written to `writable` is read from `readable`. How a Python worker streams."""
+    """An identity transform: what is written to `writable` can be read from `readable`. Python workers use it to
+    stream."""
 
     __slots__ = ("readable", "writable")
 

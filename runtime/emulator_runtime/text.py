@@ -1,18 +1,17 @@
-"""Strings as the web platform takes them: well-formed Unicode."""
+"""Makes strings well-formed Unicode, as the web platform requires."""
 
 from __future__ import annotations
 
 
 def well_formed(text: str) -> str:
-    """`text` with U+FFFD in place of each half of a surrogate pair that stands alone, as `toWellFormed()` of JavaScript
-    gives it."""
+    """`text` with each lone surrogate replaced with U+FFFD, like `toWellFormed()` in JavaScript."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def to_utf8(text: str) -> bytes:
-    """`text` in UTF-8, made well-formed where it is not."""
+    """`text` as UTF-8, made well-formed if necessary."""
     try:
         return text.encode()
     except UnicodeEncodeError:

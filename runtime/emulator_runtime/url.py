@@ -1,5 +1,5 @@
-"""`URL` and `URLSearchParams` of the web platform: parsing, normalising and taking URLs apart. Only what URLs of HTTP
-need; it does not know the special cases of `file:` and `blob:`."""
+"""`URL` and `URLSearchParams` of the web platform: parses and normalises URLs. Supports HTTP URLs; the special cases of
+`file:` and `blob:` are missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _FRAGMENT_SAFE = _QUERY_SAFE + "#"
 
 
 class URL:
-    """A parsed URL. `TypeError` (and `ValueError`) when it is not absolute and there is no `base`."""
+    """A parsed URL. Raises an error that is a `TypeError` and a `ValueError` if it is not absolute and there is no
+    `base`."""
 
     __slots__ = ("_parts", "_search_params")
 
@@ -98,13 +99,13 @@ class URL:
     def hash(self) -> str:
         return f"#{self._parts.fragment}" if self._parts.fragment else ""
 
-    @hash.setter  # noqa: A003 - the name of the property above, not the builtin
+    @hash.setter  # noqa: A003 - the name of the property above, not the built-in
     def hash(self, fragment: str) -> None:
         self._parts = self._parts._replace(fragment=quote(well_formed(fragment.removeprefix("#")), safe=_FRAGMENT_SAFE))
 
     @property
     def searchParams(self) -> URLSearchParams:
-        """The query as names and values. Changing it changes the URL."""
+        """The query as names and values. Changes to it change the URL."""
         if self._search_params is None:
             self._search_params = URLSearchParams(self._parts.query, self._set_query)
         return self._search_params
@@ -166,9 +167,9 @@ def _without_dots(path: str) -> str:
 
 
 class URLSearchParams:
-    """Names and values of a query, duplicates and order kept.
+    """Names and values of a query, in order and with duplicates.
 
-    `init` is a query, a dict, or pairs; `on_change` is called with the new query after each change.
+    `init` is a query, a dict or pairs. `on_change` is called with the new query after each change.
     """
 
     __slots__ = ("_on_change", "_pairs")
@@ -208,7 +209,7 @@ class URLSearchParams:
         self._change([*self._pairs, (name, str(value))])
 
     def set(self, name: str, value: str) -> None:
-        """Replace the first value of `name` and drop its others; append it when there is none."""
+        """Replace the first value of `name` and remove the others, or append the value if there is none."""
         if not self.has(name):
             self.append(name, value)
             return

@@ -1,4 +1,4 @@
-"""Values that come from outside of a worker: a dict whose keys are attributes too, as objects are in production."""
+"""Values that come from outside a worker: dicts whose keys are also attributes, like objects in production."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 _LEAVES = frozenset({str, int, float, bool, type(None), bytes})
 
 
-class Record(dict[str, Any]):
+class AttributeDict(dict[str, Any]):
     """A dict whose keys can be read, set and deleted as attributes: `body["type"]` is `body.type`.
 
-    A key that is also the name of a dict method (`items`, `keys`, `get`, ...) is reached by index only.
+    A key that is also the name of a dict method (`items`, `keys`, `get`, ...) can only be used with an index.
     """
 
     __slots__ = ()
@@ -32,41 +32,40 @@ class Record(dict[str, Any]):
 
     def _missing(self, name: str) -> str:
         keys = ", ".join(map(str, self)) if self else "none, it is empty"
-        return f"no key {name!r}; the keys there are: {keys}"
+        return f"no key {name!r}; the keys are: {keys}"
 
     def to_py(self, **_options: Any) -> dict[str, Any]:
-        """A plain dict all the way down. Code that expects an object of the JavaScript world calls this."""
+        """A plain dict, also at deeper levels. Code that expects a JavaScript object calls this."""
         return {key: _plain(value) for key, value in self.items()}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
+    if isinstance(value, AttributeDict):
         return value.to_py()
     if type(value) is list:
         return [_plain(item) for item in value]
     return value
 
 
-def to_record(value: Any) -> Any:
-    """`value` with every dict in it, also those inside lists and tuples, made a `Record`; `value` itself is not
-    changed.
+def to_attribute_dict(value: Any) -> Any:
+    """A copy of `value` in which every dict, also inside lists and tuples, is a `AttributeDict`.
 
-    Lists stay lists. What holds no dict is returned as it is.
+    Lists stay lists. A value without dicts is returned unchanged.
     """
     kind = type(value)
     if kind in _LEAVES:
         return value
     if kind is dict:
-        record = Record(value)
+        record = AttributeDict(value)
         for key, item in value.items():
             if type(item) not in _LEAVES:
-                record[key] = to_record(item)
+                record[key] = to_attribute_dict(item)
         return record
     if kind is list:
         for item in value:
             if type(item) not in _LEAVES:
-                return [to_record(item) for item in value]
+                return [to_attribute_dict(item) for item in value]
         return value
     if kind is tuple:
-        return tuple([to_record(item) for item in value])
+        return tuple([to_attribute_dict(item) for item in value])
     return value

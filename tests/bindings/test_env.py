@@ -14,10 +14,10 @@ from emulator.base.clock import VirtualClock
 from emulator.base.coroutines import run_now
 from emulator.bindings.env import Env
 from emulator.bindings.kind import Resources
+from emulator.bindings.open_kinds import OpenKinds
 from emulator.bindings.queue.config import Producer
 from emulator.bindings.queue.python import QueueBinding
 from emulator.bindings.registry import KINDS
-from emulator.bindings.services import Services
 from emulator.queues.errors import QueueError
 from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.service import Queues
@@ -36,7 +36,7 @@ def make(warnings: list[str] | None = None, **settings: Any) -> tuple[Any, Queue
     if warnings is not None:
         bus.subscribe(Notice, lambda notice: warnings.append(f"{notice.worker}: {notice.text}"))
     config = make_config("shop", Path("/project/wrangler.jsonc"), Path("/project/src/entry.py"), **settings)
-    return Services(KINDS, Resources(queues, bus, clock)).env(config, {}), queues
+    return OpenKinds(KINDS, Resources(queues, bus, clock)).env(config, {}), queues
 
 
 def test_vars_keep_their_types() -> None:

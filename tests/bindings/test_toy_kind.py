@@ -95,7 +95,7 @@ def test_its_keys_are_suggested_and_not_inherited(tmp_path: Path) -> None:
         [
             "counter: is not a key that wrangler knows\nDid you mean `counters`?",
             (
-                "env.staging: `counters` stands at the top level but not here, and an environment does not inherit "
+                "env.staging: `counters` is set at the top level but not here, and an environment does not inherit "
                 "bindings, vars and queues\nRepeat in env.staging what this environment needs."
             ),
         ],
@@ -212,7 +212,7 @@ async def show(path: Path, log_format: Any) -> str:
     await session.load()
     bus.publish(ServerReady("http://127.0.0.1:8787"))
     terminal.close()
-    counters = session.services[COUNTERS.name]
+    counters = session.open_kinds[COUNTERS.name]
     await session.stop(0.0)
     assert isinstance(counters, Counters)
     assert counters.is_closed

@@ -70,7 +70,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> type[FakeSession]:
         made: list[FakeSession] = []  # noqa: RUF012 - one list for each test
         read: list[dict[str, Any]] = []  # noqa: RUF012
 
-    class Options(dict[str, Any]):
+    class ServingOptions(dict[str, Any]):
         """Notes what it is given."""
 
         def read_all(self) -> list[WorkerConfig]:
@@ -81,7 +81,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> type[FakeSession]:
 
     for name, contents in (
         ("emulator.session.session", {"Session": Fake}),
-        ("emulator.server.serving", {"Options": Options, "serve": serve, "run": run}),
+        ("emulator.server.serving", {"ServingOptions": ServingOptions, "serve": serve, "run": run}),
     ):
         module = ModuleType(name)
         module.__dict__.update(contents)

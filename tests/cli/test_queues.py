@@ -21,7 +21,7 @@ from emulator.base.bus import Bus
 from emulator.base.clock import VirtualClock
 from emulator.base.coroutines import run_now
 from emulator.cli import cli
-from emulator.queues.message import Message, NewMessage
+from emulator.queues.message import NewMessage, QueueMessage
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.app import App
 from emulator.server.control.app import make_control
@@ -93,7 +93,7 @@ class Local:
         assert len(self.waiting("jobs-dlq")) == len(bodies)
         run_now(self.queues.pause("jobs"))
 
-    def waiting(self, queue: str) -> Sequence[Message]:
+    def waiting(self, queue: str) -> Sequence[QueueMessage]:
         return run_now(self.queues.waiting(queue))
 
     def close(self) -> None:

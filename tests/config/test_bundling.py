@@ -75,7 +75,7 @@ def test_an_environment_inherits_them_but_for_define(tmp_path: Path) -> None:
     )
     assert config.bundling == Bundling(alias={"a": "b"}, minify=True, tsconfig="staging.json")
     assert [warning.key for warning in config.warnings] == ["env.staging"]
-    assert "`define` stands at the top level but not here" in config.warnings[0].message
+    assert "`define` is set at the top level but not here" in config.warnings[0].message
 
 
 def test_alias_counts_at_the_top_level_only(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_alias_counts_at_the_top_level_only(tmp_path: Path) -> None:
         ({"rules": [{"type": "text", "globs": []}]}, 'rules[0].type: must be "ESModule" or '),
         (
             {"rules": [{"type": "Text", "globs": ["a", 1]}]},
-            "rules[0].globs[1]: must be a string that is not empty, not 1",
+            "rules[0].globs[1]: must be a non-empty string, not 1",
         ),
         (
             {"rules": [{"type": "Text", "globs": [], "fallthrough": "yes"}]},
@@ -103,7 +103,7 @@ def test_alias_counts_at_the_top_level_only(tmp_path: Path) -> None:
         ({"define": {"A": 1}}, "define.A: must be a string, not 1"),
         ({"alias": {"a": None}}, "alias.a: must be a string, not null"),
         ({"minify": 1}, "minify: must be true or false, not 1"),
-        ({"tsconfig": ""}, 'tsconfig: must be a string that is not empty, not ""'),
+        ({"tsconfig": ""}, 'tsconfig: must be a non-empty string, not ""'),
     ],
 )
 def test_what_they_may_be(tmp_path: Path, settings: dict[str, Any], expected: str) -> None:

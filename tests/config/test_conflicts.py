@@ -28,7 +28,7 @@ def test_two_workers_of_one_name_or_one_queue_are_errors_that_name_both_places(t
     with pytest.raises(ConfigError) as caught:
         check_conflicts([load_config(first), load_config(second)], KINDS)
     assert list(map(str, caught.value.problems)) == [
-        f'{second}:2:11: name: another worker has the name "demo" already, at {first}:2:11',
+        f'{second}:2:11: name: another worker already has the name "demo", at {first}:2:11',
         f"{second}:5:56: queues.consumers[1].queue: {taken}; a queue has one at most",
     ]
 

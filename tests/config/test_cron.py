@@ -54,4 +54,4 @@ def test_crons_that_production_accepts(tmp_path: Path, cron: str) -> None:
 )
 def test_a_cron_field_that_production_refuses(tmp_path: Path, cron: str, part: str, allowed: str) -> None:
     text = wrap(f'"triggers": {{"crons": [▶"{cron}"]}}')
-    assert_errors(tmp_path, text, [f'triggers.crons[0]: "{part}" is not allowed there: {allowed}'])
+    assert_errors(tmp_path, text, [f'triggers.crons[0]: "{part}" is not allowed here: {allowed}'])

@@ -98,7 +98,7 @@ def test_a_directory_without_a_configuration_is_an_error_that_names_all_three(tm
         load_config(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: there is no wrangler.jsonc, wrangler.json or wrangler.toml here\n"
-        "  Name one with `-c PATH`, or begin a new worker with `emulator init NAME`."
+        "  Name one with `-c PATH`, or create a new worker with `emulator init NAME`."
     )
 
 

@@ -65,7 +65,7 @@ ONE_ERROR = {
         '// first\n▶{"name": "demo"}',
         'main: is missing\nName the worker\'s module, such as "src/entry.py".',
     ),
-    "main empty": ('{"name": "demo", "main": ▶""}', 'main: must be a string that is not empty, not ""'),
+    "main empty": ('{"name": "demo", "main": ▶""}', 'main: must be a non-empty string, not ""'),
     "main is a directory": (
         '{"name": "demo", "main": ▶"src"}',
         'main: "src" is a directory; it must be a Python or JavaScript file',
@@ -76,7 +76,7 @@ ONE_ERROR = {
     ),
     "main with another ending": (
         '{"name": "demo", "main": ▶"src/entry.rs"}',
-        'main: must be a Python file, ending in .py, or one in JavaScript or TypeScript, not "src/entry.rs"',
+        'main: must be a Python file ending in .py, or a JavaScript or TypeScript file, not "src/entry.rs"',
     ),
     "compatibility_date": (
         '{"name": "demo", "main": "src/entry.py", "compatibility_date": ▶"2026-02-30"}',
@@ -92,7 +92,7 @@ ONE_ERROR = {
     ),
     "one of the flags": (
         wrap('"compatibility_flags": ["python_workers", ▶7]'),
-        "compatibility_flags[1]: must be a string that is not empty, not 7",
+        "compatibility_flags[1]: must be a non-empty string, not 7",
     ),
     "vars": (wrap('"vars": ▶["A"]'), "vars: must be an object, not an array"),
     "queues": (wrap('"queues": ▶null'), "queues: must be an object, not null"),
@@ -143,7 +143,7 @@ ONE_ERROR = {
         "limits.cpu_ms: must be a whole number from 1 to 300,000, not 0",
     ),
     "dev.port": (wrap('"dev": {"port": ▶65536}'), "dev.port: must be a whole number from 0 to 65,535, not 65536"),
-    "dev.ip": (wrap('"dev": {"ip": ▶1}'), "dev.ip: must be a string that is not empty, not 1"),
+    "dev.ip": (wrap('"dev": {"ip": ▶1}'), "dev.ip: must be a non-empty string, not 1"),
     "triggers": (wrap('"triggers": ▶["* * * * *"]'), "triggers: must be an object, not an array"),
     "cron": (wrap('"triggers": {"crons": [▶5]}'), "triggers.crons[0]: must be a string, not 5"),
     "cron with six fields": (
@@ -178,7 +178,7 @@ def test_all_problems_of_a_file_come_at_once_in_file_order(tmp_path: Path) -> No
         text,
         [
             "triggers.crons[0]: must have 5 fields (minute, hour, day of the month, month, day of the week), not 1",
-            'triggers.crons[1]: "61" is not allowed there: minute 0 to 59',
+            'triggers.crons[1]: "61" is not allowed here: minute 0 to 59',
             f"name: must be {WORKER_NAME}, not 7",
             "queues.consumers[0].max_batch_size: must be a whole number from 1 to 100, not 500",
             'queues.consumers[0].max_retries: must be a whole number from 0 to 100, not "3"',
@@ -226,9 +226,9 @@ max_retries = 3
         text,
         [
             'compatibility_date: must be a date in quotes, such as "2026-01-31", not the date 2026-01-31',
-            f"vars.WHEN: a var is JSON, which has no dates and times; found the date 2026-01-31 10:00:00{in_quotes}",
-            f"vars.NESTED.list[1]: a var is JSON, which has no dates and times; found the time 10:30:00{in_quotes}",
-            "vars.NESTED.list[2]: a var is JSON, which has no such number; found Infinity",
+            f"vars.WHEN: a var must be JSON, which has no dates or times, not the date 2026-01-31 10:00:00{in_quotes}",
+            f"vars.NESTED.list[1]: a var must be JSON, which has no dates or times, not the time 10:30:00{in_quotes}",
+            "vars.NESTED.list[2]: a var must be JSON, which does not have the number Infinity",
             'queues.producers[1].binding: "A" is already the name of queues.producers[0].binding on line 10',
             f"queues.consumers[0].queue: is missing; it must be {QUEUE_NAME}",
         ],

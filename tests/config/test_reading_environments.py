@@ -66,20 +66,24 @@ def test_an_environment_has_its_own_bindings_vars_and_queues(tmp_path: Path) -> 
 def test_what_is_not_inherited_is_one_warning(tmp_path: Path) -> None:
     text = wrap('"vars": {"A": 1}, "queues": {}, "kv_namespaces": [{"binding": "B"}],\n"env": {▶"staging": {}}')
     expected = (
-        "env.staging: `vars`, `queues` and `kv_namespaces` stand at the top level but not here, and an environment "
+        "env.staging: `vars`, `queues` and `kv_namespaces` are set at the top level but not here, and an environment "
         "does not inherit bindings, vars and queues\nRepeat in env.staging what this environment needs."
     )
     assert_warnings(tmp_path, text, [expected], environment="staging")
     text = wrap('"vars": {"A": 1}, "env": {▶"staging": {}}')
-    expected = expected.replace("`vars`, `queues` and `kv_namespaces` stand", "`vars` stands")
+    expected = expected.replace("`vars`, `queues` and `kv_namespaces` are", "`vars` is")
     assert_warnings(tmp_path, text, [expected], environment="staging")
 
 
 def test_an_environment_that_does_not_exist_is_an_error_with_those_that_do(tmp_path: Path) -> None:
     text = wrap('▶"env": {"staging": {}, "production": {}}')
-    expected = 'env: there is no environment "stagin"; there is staging, production\nDid you mean `staging`?'
+    expected = (
+        'env: there is no environment "stagin"; the environments are: staging, production\nDid you mean `staging`?'
+    )
     assert_errors(tmp_path, text, [expected], environment="stagin")
-    assert_errors(tmp_path, text, ['env: there is no environment "x"; there is staging, production'], environment="x")
+    assert_errors(
+        tmp_path, text, ['env: there is no environment "x"; the environments are: staging, production'], environment="x"
+    )
 
 
 def test_an_environment_of_a_file_that_has_none_is_an_error(tmp_path: Path) -> None:
@@ -95,7 +99,7 @@ def test_an_environment_must_be_an_object(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["dev", "keep_vars", "site", "env"])
 def test_a_key_of_the_top_level_has_no_effect_in_an_environment(tmp_path: Path, key: str) -> None:
     text = wrap(f'"env": {{"staging": {{▶"{key}": {{"port": 1}}}}}}')
-    expected = f"env.staging.{key}: counts at the top level only; here it has no effect"
+    expected = f"env.staging.{key}: has an effect only at the top level, not here"
     config = assert_warnings(tmp_path, text, [expected], environment="staging")
     assert config.dev_port is None
 
@@ -123,7 +127,7 @@ def test_errors_of_another_environment_are_warnings(tmp_path: Path) -> None:
 def test_a_name_that_the_environment_makes_unfit_is_an_error(tmp_path: Path) -> None:
     text = '{"name": ▶"demo", "main": "src/entry.py", "env": {"Staging": {}}}'
     expected = (
-        'name: with the environment it becomes "demo-Staging", but must be a name of 1 to 63 lowercase letters, '
+        'name: becomes "demo-Staging" in this environment, but must be a name of 1 to 63 lowercase letters, '
         "digits, hyphens and underscores that does not begin with a hyphen\nGive env.Staging a `name` of its own."
     )
     assert_errors(tmp_path, text, [expected], environment="Staging")

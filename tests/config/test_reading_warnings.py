@@ -72,7 +72,7 @@ def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest_name(tmp_path: Pa
             "queues.consumers[0].max_concurrency: has no effect on an http_pull consumer",
         ),
         ('"vars": {▶"my-var": 1}', "vars.my-var: is not a JavaScript identifier, so it cannot be written as env.NAME"),
-        ('"vars": {"A": 1, ▶"A": 2}', "vars.A: is there more than once in this object; the last one counts"),
+        ('"vars": {"A": 1, ▶"A": 2}', "vars.A: appears more than once in this object; the last one is used"),
     ],
 )
 def test_a_setting_that_does_not_do_what_it_says_is_a_warning(tmp_path: Path, text: str, expected: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 from emulator.base.bus import Bus
 from emulator.base.clock import WallClock
 from emulator.bindings.kind import Resources
-from emulator.bindings.services import Services
+from emulator.bindings.open_kinds import OpenKinds
 from emulator.config.model import WorkerConfig
-from emulator.hosts.host import HandlerMissing, Host
+from emulator.hosts.host import HandlerMissing, WorkerHost
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.triggers import (
     HANDLERS,
@@ -28,7 +28,7 @@ from emulator.hosts.triggers import (
 from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.hosts.workerd.sockets import SocketDirectory
-from emulator.queues.message import Backlog, Delivery
+from emulator.queues.message import Backlog, WorkerDelivery
 from emulator_runtime.hosting import Request
 
 
@@ -37,7 +37,7 @@ from emulator_runtime.hosting import Request
     [
         (FetchTrigger(Request("http://localhost/a?b", method="POST")), "POST /a?b"),
         (FetchTrigger(Request("http://localhost")), "GET /"),
-        (QueueTrigger(Delivery("my-app-events", [], Backlog(0, 0, None))), "QUEUE my-app-events"),
+        (QueueTrigger(WorkerDelivery("my-app-events", [], Backlog(0, 0, None))), "QUEUE my-app-events"),
         (ScheduledTrigger("* * * * *", 0), "SCHEDULED * * * * *"),
     ],
 )
@@ -64,7 +64,7 @@ async def _no_way_out(_request: Request) -> Any:
     raise AssertionError
 
 
-def hosts(directory: Path) -> list[Host]:
+def hosts(directory: Path) -> list[WorkerHost]:
     python = WorkerConfig("python", directory / "wrangler.jsonc", directory / "entry.py")
     javascript = WorkerConfig("javascript", directory / "wrangler.jsonc", directory / "index.js")
     bus = Bus()
@@ -74,7 +74,7 @@ def hosts(directory: Path) -> list[Host]:
         WorkerdHost(
             javascript,
             queues=queues,
-            services=Services([], Resources(queues, bus, WallClock())),
+            open_kinds=OpenKinds([], Resources(queues, bus, WallClock())),
             binding_server=BindingServer(),
             sockets=SocketDirectory(),
             bus=bus,

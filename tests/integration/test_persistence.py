@@ -88,7 +88,7 @@ def test_messages_queues_and_settings_survive_a_stop(tmp_path: Path, dev: Dev, c
 
     running = dev(tmp_path, "--persist-to", "state")
 
-    assert "Messages are kept in state; 3 messages are there from before" in running.output
+    assert "Messages are kept in state; 3 messages were recovered" in running.output
     assert backlog(running, client) == 3
     after = queues(running, client)
     assert after == before
@@ -248,8 +248,8 @@ def test_a_torn_end_is_reported_and_the_rest_is_there(tmp_path: Path, dev: Dev, 
 
     running = dev(tmp_path, "--persist-to", "state")
 
-    assert "ends with a record that is not whole at byte" in running.output
-    assert "2 messages are there from before" in running.output
+    assert "ends with an incomplete record at byte" in running.output
+    assert "2 messages were recovered" in running.output
     assert backlog(running, client) == 2
     assert len([*(tmp_path / "state").glob("damaged-*")]) == 1
 

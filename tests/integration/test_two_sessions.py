@@ -18,7 +18,7 @@ import httpx
 import msgspec
 import pytest
 
-from emulator.queues.message import Message
+from emulator.queues.message import QueueMessage
 from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH
 from tests.integration.conftest import Running, write_worker
 
@@ -201,7 +201,7 @@ def test_what_is_no_batch_for_this_session_is_refused(
 def test_a_message_is_taken_over_as_it_is(consumer: Path, dev: Dev, client: httpx.Client) -> None:
     jobs = dev(consumer)
     sent = 1_700_000_000.5
-    message = Message(bytes(range(16)).hex(), b'"body"', "json", sent, sent, sent, source="web")
+    message = QueueMessage(bytes(range(16)).hex(), b'"body"', "json", sent, sent, sent, source="web")
     url = jobs.url + FORWARD_PATH + "jobs"
     client.post(url, headers={"content-type": CONTENT_TYPE}, content=msgspec.msgpack.encode([message]))
     jobs.wait_for(re.escape("GOT ['body'] of jobs 1"))

@@ -14,7 +14,7 @@ from emulator.config.model import WorkerConfig
 from emulator.hosts.triggers import in_order
 from emulator.log.terminal import Terminal
 from emulator.queues.events import BatchDelivered
-from emulator.queues.message import Message, Settlement, Verdict
+from emulator.queues.message import QueueMessage, Settlement, Verdict
 from tests.support.configs import make_config
 
 FAILURE = Failure(
@@ -38,13 +38,13 @@ class FakeHost:
         self.failure = failure
 
 
-def message(number: int = 1, **fields: Any) -> Message:
-    return Message(f"{number:032x}"[::-1], b"{}", "json", 0.0, 0.0, **{"ready_at": 0.0, **fields})
+def message(number: int = 1, **fields: Any) -> QueueMessage:
+    return QueueMessage(f"{number:032x}"[::-1], b"{}", "json", 0.0, 0.0, **{"ready_at": 0.0, **fields})
 
 
 def batch(
     settlement: Settlement,
-    messages: int | Sequence[Message],
+    messages: int | Sequence[QueueMessage],
     verdict: Verdict | None = None,
     seconds: float = 0.012,
 ) -> BatchDelivered:

@@ -6,7 +6,7 @@ from typing import Any
 
 from emulator.log import record
 from emulator.queues.events import MessagesDropped
-from emulator.queues.message import Attempt, Cause, DeadLetter, Message, Settlement, Verdict
+from emulator.queues.message import Attempt, Cause, DeadLetter, QueueMessage, Settlement, Verdict
 from emulator.server.events import RequestFinished
 from tests.log.showing import batch, message
 
@@ -35,7 +35,7 @@ def test_a_batch_counts_what_became_of_its_messages() -> None:
 
 
 def test_a_batch_tells_why_its_handler_asked_for_retries() -> None:
-    def failed(number: int, outcome: Any, error: str) -> Message:
+    def failed(number: int, outcome: Any, error: str) -> QueueMessage:
         return message(number, failures=(Attempt(1, 1.0, outcome, error),))
 
     one, dead = failed(1, "retry", "ValueError: one"), failed(4, "retry", "ValueError: four")

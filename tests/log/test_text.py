@@ -18,7 +18,7 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesSent,
 )
-from emulator.queues.message import Attempt, Cause, DeadLetter, Message, Settlement, Verdict
+from emulator.queues.message import Attempt, Cause, DeadLetter, QueueMessage, Settlement, Verdict
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 from tests.log.showing import FAILURE, FakeHost, batch, config, message, records, show
@@ -124,7 +124,7 @@ def test_batch_line() -> None:
 
 
 def test_below_a_batch_are_the_errors_for_which_its_handler_asked_for_retries() -> None:
-    def failed(number: int, error: str) -> Message:
+    def failed(number: int, error: str) -> QueueMessage:
         return message(number, failures=(Attempt(1, 1.0, "retry", error),))
 
     retried = [(failed(number, f"ValueError: {min(number, 2)}\x1b"), 0) for number in range(1, 4)]

@@ -14,7 +14,7 @@ from emulator.queues.consumption import Deliver
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesDropped, MessagesSent
 from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Delivery, NewMessage, Verdict
+from emulator.queues.message import NewMessage, Verdict, WorkerDelivery
 from emulator.queues.service import Queues
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 
@@ -93,7 +93,7 @@ class Consumer:
     def __init__(
         self,
         driven: Driven,
-        answer: Callable[[Delivery], Verdict | None] = lambda _delivery: Verdict(),
+        answer: Callable[[WorkerDelivery], Verdict | None] = lambda _delivery: Verdict(),
         gate: asyncio.Event | None = None,
     ) -> None:
         self.driven = driven
@@ -102,12 +102,12 @@ class Consumer:
         self.batches: list[list[bytes]] = []
         self.attempts: list[list[int]] = []
         self.times: list[float] = []
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[WorkerDelivery] = []
         self.running = 0
         self.most_running = 0
         self.cancelled = 0
 
-    async def __call__(self, delivery: Delivery) -> Verdict | None:
+    async def __call__(self, delivery: WorkerDelivery) -> Verdict | None:
         self.deliveries.append(delivery)
         self.batches.append([each.body for each in delivery.messages])
         self.attempts.append([each.attempts for each in delivery.messages])
@@ -167,6 +167,6 @@ async def let_pull(
     await driven.queues.set_consumer(queue, settings, "")
 
 
-def throw(_delivery: Delivery) -> Verdict:
+def throw(_delivery: WorkerDelivery) -> Verdict:
     """The answer of a handler that raised."""
     return Verdict("exception", error="ValueError: no", traceback="Traceback ...\nValueError: no")

@@ -17,7 +17,7 @@ from emulator.base.clock import Clock
 from emulator.queues.contract import Arbiter, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
-from emulator.queues.message import Backlog, Batch, Leased, Message, NewMessage, Settlement
+from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings
 
 POLL_SECONDS = 0.25
@@ -30,9 +30,9 @@ replace = msgspec.structs.replace
 class _Item:
     """A message; who has it, if anybody; and the last lease that a client had on it."""
 
-    message: Message
+    message: QueueMessage
     in_flight: bool = False
-    lease: Leased | None = None
+    lease: LeasedMessage | None = None
 
 
 @dataclass(eq=False)
@@ -133,11 +133,11 @@ class SimpleEngine:
         there = await self._queue(queue)
         for message_id, each in zip(ids, messages, strict=True):
             ready_at = at + (delay_seconds if each.delay_seconds is None else each.delay_seconds)
-            message = Message(message_id, each.body, each.content_type, at, at, ready_at, source=source)
+            message = QueueMessage(message_id, each.body, each.content_type, at, at, ready_at, source=source)
             there.items.append(_Item(message))
         return there.backlog()
 
-    async def insert(self, queue: str, messages: Sequence[Message]) -> None:
+    async def insert(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         (await self._queue(queue)).items.extend(map(_Item, messages))
 
     async def consume(self, queue: str, settings: ConsumerSettings, recipient: Recipient) -> _Subscription:
@@ -145,22 +145,22 @@ class SimpleEngine:
         there.subscription = _Subscription(settings, recipient)
         return there.subscription
 
-    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[Leased]:
+    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[LeasedMessage]:
         there = await self._queue(queue)
         now = self._clock.now()
         self._expire(there, now)
         leases = []
         for item in there.ready(now)[:count]:
             self._take(item)
-            item.lease = Leased(f"lease-{next(self._numbers)}", item.message, now, now + visibility_seconds)
+            item.lease = LeasedMessage(f"lease-{next(self._numbers)}", item.message, now, now + visibility_seconds)
             leases.append(item.lease)
         return leases
 
-    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[Leased]:
+    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[LeasedMessage]:
         there = {item.lease.lease_id: item.lease for item in (await self._queue(queue)).items if item.lease is not None}
         return [there[each] for each in dict.fromkeys(lease_ids) if each in there]
 
-    async def settle(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
+    async def settle(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         there = await self._queue(queue)
         wanted = {lease.lease_id for lease in leases}
         items = [item for item in there.items if item.lease is not None and item.lease.lease_id in wanted]
@@ -169,7 +169,7 @@ class SimpleEngine:
         self._carry_out(there, items, settlement)
         self._arbiter.leases_settled(queue, leases, settlement)
 
-    async def peek(self, queue: str, count: int | None = None) -> Sequence[Message]:
+    async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
         there = await self._queue(queue)
         self._expire(there, self._clock.now())
         return [item.message for item in there.waiting(self._clock.now())[:count]]
@@ -179,15 +179,15 @@ class SimpleEngine:
         self._expire(there, self._clock.now())
         return there.backlog()
 
-    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[Message]:
+    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
         there = await self._queue(queue)
         gone = [item for item in there.waiting(self._clock.now()) if ids is None or item.message.id in ids]
         there.items = [item for item in there.items if item not in gone]
         return [item.message for item in gone]
 
-    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[Message]]:
+    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
         there = await self._queue(queue)
-        moved: dict[str, list[Message]] = {}
+        moved: dict[str, list[QueueMessage]] = {}
         for item in there.waiting(self._clock.now()):
             target = route(item.message)
             if target is not None:

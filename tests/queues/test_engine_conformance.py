@@ -18,7 +18,7 @@ from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Backlog, Batch, Leased, Message, NewMessage, Settlement, Verdict
+from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.queues.settlement import Terms, interrupted, moved, settle, settle_leases
 from tests.queues.simple_engine import POLL_SECONDS, SimpleEngine
@@ -131,23 +131,23 @@ class Bench:
         self.engine = make(self.clock)
         self.slack = slack
         self.puller = ConsumerSettings("http_pull")
-        self.expired_leases: list[Leased] = []
-        self.settled_leases: list[Leased] = []
-        self.expired: list[Message] = []
+        self.expired_leases: list[LeasedMessage] = []
+        self.settled_leases: list[LeasedMessage] = []
+        self.expired: list[QueueMessage] = []
         self._numbers = count(1)
 
     def terms(self, queue: str, consumer: ConsumerSettings) -> Terms:
         retention = self.engine.states[queue].settings.message_retention_period
         return Terms(queue, consumer, self.clock.now(), retention)
 
-    def lease_expired(self, queue: str, leases: Sequence[Leased]) -> Settlement:
+    def lease_expired(self, queue: str, leases: Sequence[LeasedMessage]) -> Settlement:
         self.expired_leases.extend(leases)
         return settle_leases(leases, Verdict("lease_expired"), self.terms(queue, self.puller))
 
-    def leases_settled(self, _queue: str, leases: Sequence[Leased], _settlement: Settlement) -> None:
+    def leases_settled(self, _queue: str, leases: Sequence[LeasedMessage], _settlement: Settlement) -> None:
         self.settled_leases.extend(leases)
 
-    def messages_expired(self, _queue: str, messages: Sequence[Message]) -> None:
+    def messages_expired(self, _queue: str, messages: Sequence[QueueMessage]) -> None:
         self.expired.extend(messages)
 
     async def begin(self) -> None:
@@ -245,7 +245,7 @@ async def test_a_sent_message_waits_as_it_was_sent(begun: Bench) -> None:
         "orders", [NewMessage(b"{}", "json")], ["0" * 32], at=T, delay_seconds=0, source="shop"
     )
     assert backlog == Backlog(1, 2, T)
-    assert list(await begun.engine.peek("orders")) == [Message("0" * 32, b"{}", "json", T, T, T, source="shop")]
+    assert list(await begun.engine.peek("orders")) == [QueueMessage("0" * 32, b"{}", "json", T, T, T, source="shop")]
     assert await begun.engine.backlog("orders") == backlog
 
 
@@ -553,7 +553,7 @@ async def test_a_move_takes_what_waits_to_where_it_belongs(begun: Bench) -> None
     await begun.engine.pull("orders", 1, 60.0)
     asked: list[bytes] = []
 
-    def route(message: Message) -> tuple[str, Message] | None:
+    def route(message: QueueMessage) -> tuple[str, QueueMessage] | None:
         asked.append(message.body)
         return ("mails", moved(message, T, 30)) if b"mail" in message.body else None
 
@@ -569,7 +569,7 @@ async def test_a_move_takes_what_waits_to_where_it_belongs(begun: Bench) -> None
 
 async def test_an_inserted_message_is_as_it_was_made_also_when_it_comes_twice(begun: Bench) -> None:
     worker = Worker(begun)
-    message = Message("d" * 32, b"one", "text", T - 100, T, T, 2, source="elsewhere")
+    message = QueueMessage("d" * 32, b"one", "text", T - 100, T, T, 2, source="elsewhere")
     await begun.engine.insert("orders", [message])
     await begun.engine.insert("orders", [message])
     assert list(await begun.engine.peek("orders")) == [message, message]
@@ -581,7 +581,7 @@ async def test_an_inserted_message_is_as_it_was_made_also_when_it_comes_twice(be
 
 async def test_a_message_that_is_there_twice_is_retried_twice(begun: Bench) -> None:
     worker = Worker(begun, replace(AT_ONCE, retry_delay=60), throw)
-    message = Message("d" * 32, b"one", "text", T, T, T)
+    message = QueueMessage("d" * 32, b"one", "text", T, T, T)
     await begun.engine.insert("orders", [message, message])
     await begun.consume(worker)
     await begun.rest()

@@ -9,7 +9,7 @@ import pytest
 
 from emulator.queues import consumption
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesSent
-from emulator.queues.message import Delivery, Verdict
+from emulator.queues.message import Verdict, WorkerDelivery
 from tests.queues.driving import Consumer, Driven, consume, throw
 
 
@@ -25,7 +25,7 @@ async def test_a_settled_batch_is_told_with_its_settlement_and_duration() -> Non
     driven = Driven()
     gate = asyncio.Event()
 
-    def answer(delivery: Delivery) -> Verdict:
+    def answer(delivery: WorkerDelivery) -> Verdict:
         return Verdict(retry_messages={delivery.messages[0].id: 60})
 
     await consume(driven, Consumer(driven, answer, gate))

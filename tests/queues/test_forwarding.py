@@ -6,7 +6,7 @@ import pytest
 
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered, MessagesForwarded, MessagesSent
-from emulator.queues.message import Attempt, DeadLetter, Message
+from emulator.queues.message import Attempt, DeadLetter, QueueMessage
 from tests.queues.driving import Consumer, Driven, T, consume, make_queue
 
 
@@ -73,10 +73,10 @@ async def test_a_message_from_another_session_keeps_its_id_and_history_and_start
     await make_queue(driven)
     letter = DeadLetter("mails", T - 50, (Attempt(1, T - 60, "exception"),))
     failed = Attempt(1, T - 10, "retry")
-    there = Message("a" * 32, b"one", "text", T - 100, T - 40, T + 900, 3, (failed,), letter, "shop")
+    there = QueueMessage("a" * 32, b"one", "text", T - 100, T - 40, T + 900, 3, (failed,), letter, "shop")
     await driven.queues.accept("orders", [there])
     assert list(await driven.queues.waiting("orders")) == [
-        Message("a" * 32, b"one", "text", T - 100, T, T, 0, (), letter, "shop")
+        QueueMessage("a" * 32, b"one", "text", T - 100, T, T, 0, (), letter, "shop")
     ]
     (sent,) = driven.published(MessagesSent)
     assert (sent.source, list(sent.messages)) == ("forwarded", list(await driven.queues.waiting("orders")))

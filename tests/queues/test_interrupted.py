@@ -11,7 +11,7 @@ import pytest
 
 from emulator.queues.events import MessagesDeadLettered, MessagesDropped
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Delivery, Message, Verdict
+from emulator.queues.message import QueueMessage, Verdict, WorkerDelivery
 from emulator.queues.settings import ConsumerSettings
 from emulator.queues.settlement import INTERRUPTED, parted
 from tests.queues.driving import Consumer, Driven, T, consume, make_queue
@@ -126,7 +126,7 @@ async def test_a_spent_message_that_is_given_back_stays_spent(run: Runs) -> None
     driven = run()
     answers = iter((None, Verdict()))
 
-    async def deliver(delivery: Delivery) -> Verdict | None:
+    async def deliver(delivery: WorkerDelivery) -> Verdict | None:
         seen.append([message.body for message in delivery.messages])
         return next(answers)
 
@@ -151,6 +151,6 @@ async def test_a_spent_message_is_forwarded_all_the_same(run: Runs) -> None:
 
 def test_a_batch_is_parted_only_where_there_is_something_spent() -> None:
     settings = ConsumerSettings(max_retries=1)
-    messages = [Message(f"{number:032x}", b"", "text", T, T, T, attempts=number) for number in (1, 2, 3)]
+    messages = [QueueMessage(f"{number:032x}", b"", "text", T, T, T, attempts=number) for number in (1, 2, 3)]
     assert parted(messages, settings) == (messages[:2], messages[2:])
     assert parted(messages[:2], settings)[1] == []

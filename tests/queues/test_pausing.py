@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.queues.events import BatchDelivered
-from emulator.queues.message import Delivery, Verdict
+from emulator.queues.message import Verdict, WorkerDelivery
 from tests.queues.driving import Consumer, Driven, consume
 
 
@@ -38,7 +38,7 @@ async def test_deliveries_to_a_held_worker_wait_and_use_no_attempt() -> None:
 async def test_a_batch_that_could_not_be_delivered_uses_no_attempt() -> None:
     driven = Driven()
 
-    def answer(_delivery: Delivery) -> Verdict | None:
+    def answer(_delivery: WorkerDelivery) -> Verdict | None:
         if len(consumer.deliveries) == 1:
             driven.queues.hold("mailer", held=True)
             return None

@@ -11,7 +11,7 @@ import pytest
 
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.events import BatchDelivered
-from emulator.queues.message import Delivery, Verdict
+from emulator.queues.message import Verdict, WorkerDelivery
 from emulator.queues.settings import QueueSettings
 from tests.queues.driving import Consumer, Driven, T, consume, let_pull, throw
 
@@ -97,7 +97,7 @@ async def test_what_a_handler_decides_after_its_queue_was_deleted_counts_for_not
     problems: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: problems.append(context))
 
-    async def stubborn(_delivery: Delivery) -> Verdict:
+    async def stubborn(_delivery: WorkerDelivery) -> Verdict:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -127,9 +127,9 @@ async def test_a_deleted_queue_delivers_nothing_that_was_just_sent() -> None:
 
 async def test_a_delivery_that_never_starts_does_not_call_its_consumer() -> None:
     driven = Driven()
-    calls: list[Delivery] = []
+    calls: list[WorkerDelivery] = []
 
-    def deliver(delivery: Delivery) -> Coroutine[Any, Any, Verdict | None]:
+    def deliver(delivery: WorkerDelivery) -> Coroutine[Any, Any, Verdict | None]:
         calls.append(delivery)
         return Consumer(driven)(delivery)
 

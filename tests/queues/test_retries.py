@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from emulator.queues.events import BatchDelivered
-from emulator.queues.message import Delivery, Verdict
+from emulator.queues.message import Verdict, WorkerDelivery
 from tests.queues.driving import Consumer, Driven, consume, throw
 
 
@@ -22,7 +22,7 @@ async def test_a_failed_batch_is_delivered_again_after_the_retry_delay() -> None
 async def test_a_message_asks_for_its_own_delay() -> None:
     driven = Driven()
 
-    def answer(delivery: Delivery) -> Verdict:
+    def answer(delivery: WorkerDelivery) -> Verdict:
         first = delivery.messages[0]
         return Verdict(retry_messages={first.id: 90} if first.attempts == 1 else {})
 
@@ -36,7 +36,7 @@ async def test_a_message_asks_for_its_own_delay() -> None:
 async def test_a_consumer_that_raises_fails_its_batch() -> None:
     driven = Driven()
 
-    def answer(delivery: Delivery) -> Verdict:
+    def answer(delivery: WorkerDelivery) -> Verdict:
         raise KeyError("broken host")
 
     await consume(driven, Consumer(driven, answer), retries=0, dlq="orders-dlq")
@@ -50,7 +50,7 @@ async def test_a_consumer_that_raises_fails_its_batch() -> None:
 async def test_a_consumer_that_ends_cancelled_fails_its_batch() -> None:
     driven = Driven()
 
-    def answer(delivery: Delivery) -> Verdict:
+    def answer(delivery: WorkerDelivery) -> Verdict:
         raise asyncio.CancelledError  # what awaiting a cancelled task of one's own does
 
     await consume(driven, Consumer(driven, answer), retries=0, dlq="orders-dlq")
@@ -88,7 +88,7 @@ async def test_what_a_handler_acked_before_its_time_is_up_is_not_delivered_again
     driven = Driven()
     consumer = Consumer(driven, gate=asyncio.Event())
 
-    async def deliver(delivery: Delivery) -> Verdict | None:
+    async def deliver(delivery: WorkerDelivery) -> Verdict | None:
         delivery.so_far = lambda: Verdict(explicit_acks={delivery.messages[0].id})
         return await consumer(delivery)
 
@@ -104,7 +104,7 @@ async def test_what_a_handler_decides_after_its_time_is_up_counts_for_nothing() 
     problems: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: problems.append(context))
 
-    async def stubborn(delivery: Delivery) -> Verdict:
+    async def stubborn(delivery: WorkerDelivery) -> Verdict:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:

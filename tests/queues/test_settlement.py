@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.queues.message import Attempt, Cause, Leased, Message, Verdict
+from emulator.queues.message import Attempt, Cause, LeasedMessage, QueueMessage, Verdict
 from emulator.queues.settings import ConsumerSettings
 from emulator.queues.settlement import CLIENT_RETRY, Terms, answer, moved, settle, settle_leases
 
@@ -14,8 +14,8 @@ T = 1_800_000_000.0
 ME, OTHER = "1" * 32, "2" * 32
 
 
-def message(message_id: str = ME, attempts: int = 1, **fields: Any) -> Message:
-    return Message(message_id, b"{}", "json", T - 9, T - 5, T - 5, attempts, source="shop", **fields)
+def message(message_id: str = ME, attempts: int = 1, **fields: Any) -> QueueMessage:
+    return QueueMessage(message_id, b"{}", "json", T - 9, T - 5, T - 5, attempts, source="shop", **fields)
 
 
 def terms(*, letter_delay: int = 0, retention: float = 3_600, **consumer: Any) -> Terms:
@@ -153,8 +153,8 @@ def test_a_moved_message_is_as_if_it_had_just_been_sent() -> None:
     assert (again.attempts, again.failures, again.dead_letter, again.source) == (0, (), None, "shop")
 
 
-def lease(number: int, *, expired: bool = False, taken_at: float = T - 1) -> Leased:
-    return Leased(f"lease-{number}", message(f"{number:032x}"), taken_at, T + 30, expired)
+def lease(number: int, *, expired: bool = False, taken_at: float = T - 1) -> LeasedMessage:
+    return LeasedMessage(f"lease-{number}", message(f"{number:032x}"), taken_at, T + 30, expired)
 
 
 def test_each_pulled_message_keeps_the_time_of_its_own_lease() -> None:

@@ -122,7 +122,7 @@ async def test_an_exception_after_a_good_answer_is_logged(caplog: pytest.LogCapt
 
     with caplog.at_level(logging.ERROR, "asgi"):
         assert (await answer(incoming(method="GET"), app))[2] == "good"
-    assert "raised after its answer" in caplog.text
+    assert "raised an exception after its answer" in caplog.text
 
 
 async def test_a_cancelled_fetch_cancels_the_application() -> None:

@@ -48,7 +48,7 @@ def test_an_unknown_name_is_an_ordinary_error() -> None:
 
 def test_a_value_is_had_without_what_a_worker_sees() -> None:
     code = (
-        "import sys\nfrom emulator_runtime.hosting import Record\n"
+        "import sys\nfrom emulator_runtime.hosting import AttributeDict\n"
         "print(sorted(name for name in sys.modules if name.startswith('emulator_runtime.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -116,7 +116,7 @@ def test_random_values_and_ids() -> None:
     assert any(array)
     assert len(js.crypto.getRandomValues(js.Uint8Array.new(16))) == 16
     subtle: Any = js.crypto.subtle
-    with pytest.raises(NotEmulatedError, match=r"crypto.subtle is not emulated yet; hashlib"):
+    with pytest.raises(NotEmulatedError, match=r"crypto.subtle is not emulated yet; Python's hashlib"):
         subtle.digest("SHA-256", b"")
 
 

@@ -1,4 +1,5 @@
-"""What becomes of a save: loaded at once when it is good, and waited for when it may be half written."""
+"""The configurations that `emulator dev` runs, and when it loads a save: at once if it is good, later if it may be half
+written."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from emulator.base.errors import ConfigError, EmulatorError
 from emulator.base.failure import Failure
+from emulator.bindings.vars.kind import VARS
 from emulator.config.model import WorkerConfig
 from emulator.server import serving
-from emulator.server.serving import Options
+from emulator.server.serving import ServingOptions
 from emulator.session.watch import Change
 
 BROKEN = Failure("SyntaxError", "unexpected end", (), "SyntaxError: unexpected end")
@@ -66,7 +69,7 @@ class Saves:
     async def acted_on(self) -> AsyncIterator[None]:
         """Act on saves meanwhile."""
         session: Any = self
-        acting = asyncio.ensure_future(serving._reload_on_change(session, Options(), session))
+        acting = asyncio.ensure_future(serving._reload_on_change(session, ServingOptions(), session))
         try:
             yield
         finally:
@@ -127,3 +130,45 @@ async def test_an_empty_file_that_is_filled_is_loaded_once(saves: Saves, monkeyp
         await asyncio.sleep(0)
         saves.save("good")
         assert await saves.until(1) == [("loaded", ["entry.py"])]
+
+
+def project(directory: Path, name: str, extra: str = "") -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "entry.py").write_text("")
+    path = directory / "wrangler.jsonc"
+    date = '"compatibility_date": "2026-01-31"'
+    path.write_text(f'{{"name": "{name}", "main": "entry.py", {date}{extra}}}')
+    return path
+
+
+def test_without_a_path_the_configuration_of_the_working_directory_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path, "here")
+    monkeypatch.chdir(tmp_path)
+    assert [config.name for config in ServingOptions().read_all()] == ["here"]
+
+
+def test_without_a_path_and_a_configuration_there_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EmulatorError, match=r"there is no wrangler\.jsonc"):
+        ServingOptions().read_all()
+
+
+def test_several_configurations_are_read_in_order(tmp_path: Path) -> None:
+    paths = (project(tmp_path / "b", "b"), project(tmp_path / "a", "a"))
+    assert [config.name for config in ServingOptions(paths).read_all()] == ["b", "a"]
+
+
+def test_environment_and_variables_apply_to_every_configuration(tmp_path: Path) -> None:
+    environment = ', "env": {"staging": {"vars": {"COLOR": "red", "SIZE": 1}}}'
+    paths = tuple(project(tmp_path / name, name, environment) for name in ("a", "b"))
+    configs = ServingOptions(paths, "staging", {"COLOR": "blue"}).read_all()
+    assert [config.name for config in configs] == ["a-staging", "b-staging"]
+    assert [VARS.bindings(config) for config in configs] == [{"COLOR": "blue", "SIZE": 1}] * 2
+
+
+def test_a_mistake_in_any_configuration_is_an_error(tmp_path: Path) -> None:
+    paths = (project(tmp_path / "a", "a"), project(tmp_path / "b", "b", ', "limits": {"cpu_ms": 0}'))
+    with pytest.raises(ConfigError, match=r"b/wrangler\.jsonc.*limits\.cpu_ms"):
+        ServingOptions(paths).read_all()

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 
 from emulator.wire.codec import CONTENT_TYPES, decode, encode
-from emulator_runtime.values import Record
+from emulator_runtime.values import AttributeDict
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
@@ -108,7 +108,7 @@ def test_json_is_what_any_json_parser_reads(value: Any) -> None:
         ),
         (2**53 + 1, b"9007199254740993"),
         (10**30, b"1000000000000000000000000000000"),
-        (Record(a=Record(b=1)), b'{"a":{"b":1}}'),
+        (AttributeDict(a=AttributeDict(b=1)), b'{"a":{"b":1}}'),
         (OrderedDict(b=1, a=2), b'{"b":1,"a":2}'),
         (Point(1, 2), b"[1,2]"),
         ([Size.SMALL, Colour.RED], b'[1,"red"]'),
@@ -210,7 +210,7 @@ def test_bytes_of_another_type_are_a_type_error(value: object) -> None:
 
 
 def same(left: object, right: object) -> bool:
-    """Equal, and of the same types all the way down; a dict may have become a Record."""
+    """Equal, and of the same types all the way down; a dict may have become an AttributeDict."""
     if isinstance(left, dict) and isinstance(right, dict):
         if left != right:
             return False
@@ -249,7 +249,7 @@ def test_a_clone_of_not_a_number_is_not_a_number() -> None:
 @pytest.mark.parametrize(
     ("value", "clone"),
     [
-        (Record(a=Record(b=1)), {"a": {"b": 1}}),
+        (AttributeDict(a=AttributeDict(b=1)), {"a": {"b": 1}}),
         (OrderedDict(a=1), {"a": 1}),
         (Point(1, 2), [1, 2]),
         (Size.SMALL, 1),
@@ -263,7 +263,7 @@ def test_a_clone_of_not_a_number_is_not_a_number() -> None:
 def test_a_subclass_is_cloned_as_what_it_is_made_of(value: object, clone: object) -> None:
     decoded = decode(encode(value, "v8"), "v8")
     assert decoded == clone
-    assert type(decoded) in (Record, list, int, str, bytes)
+    assert type(decoded) in (AttributeDict, list, int, str, bytes)
 
 
 def test_a_clone_keeps_a_lone_surrogate() -> None:

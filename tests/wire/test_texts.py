@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.queues.message import Attempt, DeadLetter, Message
+from emulator.queues.message import Attempt, DeadLetter, QueueMessage
 from emulator.wire.texts import pack, read_json, write_json
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -45,8 +45,8 @@ def test_a_time_is_written_alike_beside_any_text() -> None:
 @given(any_text)
 def test_a_message_with_any_error_can_be_packed(text: str) -> None:
     attempts = (Attempt(1, 0.5, "exception", text, f"Traceback\n{text}"),)
-    message = Message("a" * 32, b"\xff", "bytes", 0.0, 0.0, 0.0, 1, attempts, DeadLetter("jobs", 1.0, attempts))
-    read = msgspec.msgpack.decode(pack(message), type=Message)
+    message = QueueMessage("a" * 32, b"\xff", "bytes", 0.0, 0.0, 0.0, 1, attempts, DeadLetter("jobs", 1.0, attempts))
+    read = msgspec.msgpack.decode(pack(message), type=QueueMessage)
     clean = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
     assert read.failures[0].error == clean
     assert read.dead_letter is not None

@@ -1,7 +1,7 @@
 """The bindings that wrangler knows and the emulator does not emulate yet, as one binding kind.
 
-They are declared, so that a worker loads and its other parts can be used, and raise an error that names them where they
-are used. A setting is the key of the configuration.
+They can be declared, so that the worker loads and its other parts work; using one raises an error that names it. The
+setting of such a binding is its key in the configuration.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.config import checks
 from emulator.config.document import KeyPath
 from emulator.config.model import WorkerConfig
@@ -57,27 +57,27 @@ _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "worker_loaders": ("", "binding"),
     "workflows": ("", "binding"),
 }
-"""For each key the one below it that holds the bindings, where they are not the value itself, and the field of one that
-names it. Without such a field the bindings are the keys of an object."""
+"""For each key, the key below it that contains the bindings (empty if the value itself does), and the field with the
+name of a binding (empty if the bindings are the keys of an object)."""
 
 _INHERITED: Final = frozenset({"assets", "data_blobs", "logfwdr", "text_blobs", "wasm_modules"})
 _TOP_LEVEL_ONLY: Final = frozenset({"data_blobs", "text_blobs", "wasm_modules"})
 
 
 class NotEmulatedKind(BindingKind[str]):
-    """Every key that declares bindings and that no other kind has."""
+    """Every key that declares bindings and does not belong to another kind."""
 
     name = "not_emulated"
     keys = {key: Key(checks.ANYTHING, key in _INHERITED, key in _TOP_LEVEL_ONLY) for key in _PLACES}
     documentation = (
         "not emulated yet",
         ", ".join(f"`{key}`" for key in _PLACES),
-        "raises an error where it is used",
-        "raises an error where it is used",
+        "using it raises an error",
+        "using it raises an error",
     )
 
     def read(self, section: Section) -> None:
-        """Take the names of the bindings, with one warning for each key."""
+        """Read the names of the bindings, with one warning for each key."""
         for key, value in section.keys.items():
             if key not in _PLACES or not value or (section.inherited_only and not self.keys[key].inherited):
                 continue
@@ -93,12 +93,12 @@ class NotEmulatedKind(BindingKind[str]):
             else:
                 section.findings.warn(path, "is not emulated yet and has no effect here")
 
-    def open(self, resources: Resources) -> Service[str]:
+    def open(self, resources: Resources) -> OpenKind[str]:
         """Nothing is alive of them."""
-        return _Missing()
+        return _OpenNotEmulated()
 
     def describe(self, worker: WorkerConfig, settings: str) -> str:
-        """That it is missing, and the key that declares it."""
+        """That it is not emulated yet, and the key that declares it."""
         return f"not emulated yet ({settings})"
 
     def binding_record(self, settings: str) -> Mapping[str, object]:
@@ -106,13 +106,13 @@ class NotEmulatedKind(BindingKind[str]):
         return {"key": settings}
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
-        """Bindings that came or went."""
+        """Bindings that were added or removed."""
         from emulator.config.changes import set_changes
 
         return set_changes("binding", self.bindings(old), self.bindings(new))
 
 
-class _Missing(Service[str]):
+class _OpenNotEmulated(OpenKind[str]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
         from emulator_runtime.hosting import NotEmulated
 
@@ -121,9 +121,9 @@ class _Missing(Service[str]):
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Iterator[Wiring]:
         if not bindings:
             return
-        from emulator.bindings.wiring import Module, Wiring
+        from emulator.bindings.wiring import ExtensionModule, Wiring
 
-        module = Module(_MODULE_NAME, (Path(__file__).parent / "stand_in.js").read_text(encoding="utf-8"))
+        module = ExtensionModule(_MODULE_NAME, (Path(__file__).parent / "stand_in.js").read_text(encoding="utf-8"))
         for name, key in bindings.items():
             inner = [{"name": "what", "text": _what(worker, name, key)}]
             yield Wiring(name, {"wrapped": {"moduleName": _MODULE_NAME, "innerBindings": inner}}, modules=(module,))

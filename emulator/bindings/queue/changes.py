@@ -1,4 +1,4 @@
-"""What a changed configuration changes of queues, in words."""
+"""Describes what a new configuration changes about queues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emulator.queues.settings import ConsumerSettings
 
 
 def queue_changes(old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
-    """What is different: `producer A: queue a -> b`, `queue orders: max_batch_size 10 -> 5`."""
+    """The differences, such as `producer A: queue a -> b` and `queue orders: max_batch_size 10 -> 5`."""
     old_producers = {producer.binding: producer for producer in producers_of(old)}
     new_producers = {producer.binding: producer for producer in producers_of(new)}
     yield from set_changes("producer", old_producers, new_producers)

@@ -1,4 +1,4 @@
-"""What a configuration says about queues: producers, which are bindings, and consumers, which are not."""
+"""Reads queues from a configuration: producers, which are bindings, and consumers, which are not."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Producer(NamedTuple):
 
 
 class Consumer(NamedTuple):
-    """A queue that delivers to this worker (or, with type `http_pull`, to whoever pulls)."""
+    """A queue that delivers to this worker or, with type `http_pull`, to clients that pull."""
 
     queue: str
     settings: ConsumerSettings = ConsumerSettings()
@@ -71,12 +71,12 @@ def producers_of(worker: WorkerConfig) -> list[Producer]:
 
 
 def consumers_of(worker: WorkerConfig) -> list[Consumer]:
-    """The queues that the worker's configuration wants to consume."""
+    """The queues that the worker consumes according to its configuration."""
     return [declaration.settings for declaration in _consumers(worker)]
 
 
 def read_queues(section: Section) -> None:
-    """Take the producers and the consumers that are sound."""
+    """Read the valid producers and consumers."""
     if "queues" not in section.keys:
         return
     path = (*section.path, "queues")
@@ -89,7 +89,7 @@ def read_queues(section: Section) -> None:
 
 
 def consumer_conflicts(workers: Sequence[WorkerConfig]) -> Iterator[Problem]:
-    """Queues that more than one worker of a session wants to consume."""
+    """The queues that more than one worker in a session consumes."""
     consumers: dict[str, tuple[str, Place]] = {}
     for worker in workers:
         for declaration in _consumers(worker):

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from emulator.base.errors import Problem
-from emulator.bindings.kind import BindingKind, Overview, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Overview, Resources
 from emulator.bindings.queue import config
 from emulator.bindings.queue.config import Producer
 from emulator.config.model import WorkerConfig
@@ -33,12 +33,12 @@ class QueueKind(BindingKind[Producer]):
     )
 
     def read(self, section: Section) -> None:
-        """Take the producers and the consumers that are sound."""
+        """Read the valid producers and consumers."""
         config.read_queues(section)
 
-    def open(self, resources: Resources) -> Service[Producer]:
-        """What the bindings of a session send to."""
-        return _Sending(resources)
+    def open(self, resources: Resources) -> OpenKind[Producer]:
+        """Let bindings send to the session's queues."""
+        return _OpenQueues(resources)
 
     def describe(self, worker: WorkerConfig, settings: Producer) -> str:
         """The queue."""
@@ -47,7 +47,7 @@ class QueueKind(BindingKind[Producer]):
         return producer_text(settings)
 
     def overview(self, workers: Sequence[WorkerConfig]) -> Iterator[Overview]:
-        """Every queue that some worker sends to, consumes or gives its dead letters to."""
+        """Every queue that a worker sends to or consumes, or that gets its dead letters."""
         from emulator.bindings.queue.summary import queue_lines
 
         return queue_lines(workers)
@@ -58,17 +58,17 @@ class QueueKind(BindingKind[Producer]):
         return {"consumers": [{"queue": consumer.queue, **asdict(consumer.settings)} for consumer in consumers]}
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterable[str]:
-        """What is different of producers and consumers."""
+        """The differences of producers and consumers."""
         from emulator.bindings.queue.changes import queue_changes
 
         return queue_changes(old, new)
 
     def conflicts(self, workers: Sequence[WorkerConfig]) -> Iterable[Problem]:
-        """Queues that more than one worker wants to consume."""
+        """The queues that more than one worker consumes."""
         return config.consumer_conflicts(workers)
 
     def rest(self) -> Rest:
-        """Everything about queues, their consumers and their messages."""
+        """The calls about queues, their consumers and their messages."""
         from emulator.bindings.queue.api import REST
 
         return REST
@@ -80,7 +80,7 @@ class QueueKind(BindingKind[Producer]):
         return ACCESSOR
 
 
-class _Sending(Service[Producer]):
+class _OpenQueues(OpenKind[Producer]):
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 

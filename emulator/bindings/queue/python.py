@@ -14,7 +14,7 @@ from emulator.queues.errors import QueueError
 from emulator.queues.message import Backlog, NewMessage
 from emulator.queues.service import Queues
 from emulator.wire.codec import CONTENT_TYPES, ContentType, encode
-from emulator_runtime.hosting import Record, to_int32
+from emulator_runtime.hosting import AttributeDict, to_int32
 
 JSON_MESSAGES_SINCE: Final = "2024-03-18"
 ERROR_CODES_SINCE: Final = "2026-03-12"
@@ -26,7 +26,7 @@ _NONE: Final[Mapping[str, Any]] = {}
 def make_bindings(
     resources: Resources, worker: WorkerConfig, producers: Mapping[str, Producer]
 ) -> dict[str, QueueBinding]:
-    """What `env` of a Python worker holds for its producers, by name."""
+    """The producer bindings in `env` of a Python worker, by name."""
     content_type: ContentType = "json" if _enabled(worker, "queues_json_messages", JSON_MESSAGES_SINCE) else "v8"
     return {
         name: QueueBinding(
@@ -42,7 +42,7 @@ def make_bindings(
 
 
 class QueueBinding:
-    """Sends to one queue, as `env.<binding>` of one worker.
+    """Sends to one queue; `env.<binding>` of one worker.
 
     `content_type` is what `send` assumes (`json`, or `v8` before compatibility date 2024-03-18). With
     `expose_error_codes`, errors of the service end with their code.
@@ -67,7 +67,9 @@ class QueueBinding:
         self._expose = expose_error_codes
         self._warn = on_warning
 
-    async def send(self, body: Any = _MISSING, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> Record:
+    async def send(
+        self, body: Any = _MISSING, options: Mapping[str, Any] | None = None, /, **keywords: Any
+    ) -> AttributeDict:
         """Send one message: `send(body, contentType="json", delaySeconds=0)`, or the options as a dict.
 
         When it returns, the message is accepted. Raises TypeError for a body that does not fit its content type and for
@@ -86,14 +88,14 @@ class QueueBinding:
             backlog = await self._queues.send(self._queue, (outgoing,), source=self._worker)
         except QueueError as error:
             raise self._shown(error, "send") from None
-        return Record(metadata=Record(metrics=_metrics(backlog)))
+        return AttributeDict(metadata=AttributeDict(metrics=_metrics(backlog)))
 
     async def sendBatch(  # noqa: N802 - production's name
         self, messages: Iterable[Mapping[str, Any]], options: Mapping[str, Any] | None = None, /, **keywords: Any
-    ) -> Record:
+    ) -> AttributeDict:
         """Send 1 to 100 messages, `{"body": ..., "contentType": ..., "delaySeconds": ...}` each, all or none.
 
-        `delaySeconds` given beside them is the delay of those that have none. Raises as `send` does.
+        `delaySeconds` is the delay of those that have none. Raises the same errors as `send`.
         """
         given = {**(options or _NONE), **keywords}
         batch_delay = _seconds(given.pop("delaySeconds", None))
@@ -110,9 +112,9 @@ class QueueBinding:
             )
         except QueueError as error:
             raise self._shown(error, "sendBatch") from None
-        return Record(metadata=Record(metrics=_metrics(backlog)))
+        return AttributeDict(metadata=AttributeDict(metrics=_metrics(backlog)))
 
-    async def metrics(self) -> Record:
+    async def metrics(self) -> AttributeDict:
         """The backlog of the queue: `backlogCount`, `backlogBytes`, `oldestMessageTimestamp`."""
         try:
             return _metrics(await self._queues.backlog(self._queue))
@@ -150,7 +152,7 @@ class QueueBinding:
 
     def _unknown(self, given: Mapping[str, Any], call: str, known: str) -> None:
         for name in given:
-            self._warn(f"{call} ignores the option {name!r}; it knows {known}")
+            self._warn(f"{call} ignores the option {name!r}; it takes {known}")
 
 
 def _present(body: Any) -> Any:
@@ -163,9 +165,9 @@ def _seconds(delay: Any) -> int | None:
     return None if delay is None else to_int32(delay)
 
 
-def _metrics(metrics: Backlog) -> Record:
+def _metrics(metrics: Backlog) -> AttributeDict:
     oldest = metrics.oldest_message_timestamp
-    return Record(
+    return AttributeDict(
         backlogCount=metrics.backlog_count,
         backlogBytes=metrics.backlog_bytes,
         oldestMessageTimestamp=None if oldest is None else datetime.fromtimestamp(oldest, UTC),
@@ -173,8 +175,8 @@ def _metrics(metrics: Backlog) -> Record:
 
 
 def _enabled(worker: WorkerConfig, flag: str, since: str) -> bool:
-    """Whether a compatibility flag holds: by its name, else by date. No date in the configuration means today's
-    rules."""
+    """Whether a compatibility flag is set: by its name, else by date. Without a date in the configuration, today's
+    rules apply."""
     if f"no_{flag}" in worker.compatibility_flags:
         return False
     return flag in worker.compatibility_flags or not worker.compatibility_date or worker.compatibility_date >= since

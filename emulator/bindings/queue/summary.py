@@ -1,4 +1,4 @@
-"""What the start block shows of queues."""
+"""The lines about queues in the start block."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def producer_text(producer: Producer) -> str:
 
 
 def queue_lines(workers: Sequence[WorkerConfig]) -> Iterator[Overview]:
-    """A line for each queue that some worker sends to, consumes or gives its dead letters to."""
+    """A line for each queue that a worker sends to or consumes, or that gets its dead letters."""
     texts: dict[str, str] = {}
     named: dict[str, None] = {}
     for worker in workers:

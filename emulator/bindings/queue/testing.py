@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from emulator.base.coroutines import run_now
 from emulator.bindings.kit import Accessor, Kit
-from emulator.bindings.queue.records import Delivery, Message, Metrics, at_time
+from emulator.bindings.queue.kit_values import Delivery, Message, Metrics, at_time
 from emulator.queues.message import NewMessage
 from emulator.wire.codec import ContentType, encode
 
@@ -50,7 +50,7 @@ class QueueKit(Kit, Protocol):
 
 
 class _BaseQueue:
-    """What can be looked at in a queue without running anything."""
+    """What a test can look at in a queue without running anything."""
 
     def __init__(self, kit: QueueKit, name: str) -> None:
         __tracebackhide__ = True
@@ -60,12 +60,12 @@ class _BaseQueue:
 
     @property
     def messages(self) -> list[Message]:
-        """What waits: the ready messages in order, then the delayed ones by the time they are due."""
+        """The waiting messages: the ready ones in order, then the delayed ones by the time when they are due."""
         return self._kit.messages(self.name)
 
     @property
     def in_flight(self) -> list[Message]:
-        """What a handler has at the moment."""
+        """The messages that a handler has at the moment."""
         return self._kit.in_flight(self.name)
 
     @property
@@ -128,7 +128,7 @@ class _BaseQueue:
 
 
 class Queue(_BaseQueue):
-    """A queue, from the test's side."""
+    """A queue as a test uses it."""
 
     def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
         """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
@@ -153,13 +153,13 @@ class Queue(_BaseQueue):
         self._resume()
 
     def purge(self) -> int:
-        """Delete what waits. Returns how many messages that were."""
+        """Delete the waiting messages. Returns how many there were."""
         __tracebackhide__ = True
         return self._purge()
 
 
 class AsyncQueue(_BaseQueue):
-    """A queue, from the side of an async test. What changes something is awaited."""
+    """A queue as an async test uses it. Methods that change something are awaited."""
 
     async def send(self, body: Any, *, content_type: ContentType = "json", delay_seconds: int | None = None) -> None:
         """Send one message, as a producer would. Raises TypeError or QueueError as a producer would see them."""
@@ -184,7 +184,7 @@ class AsyncQueue(_BaseQueue):
         await self._kit.on_thread(self._resume)
 
     async def purge(self) -> int:
-        """Delete what waits. Returns how many messages that were."""
+        """Delete the waiting messages. Returns how many there were."""
         __tracebackhide__ = True
         return await self._kit.on_thread(self._purge)
 

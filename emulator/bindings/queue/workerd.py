@@ -1,5 +1,4 @@
-"""What the queue bindings of JavaScript workers ask, and what they are answered: workerd's requests in, the queues'
-answers out."""
+"""Answers the queue bindings of JavaScript workers: takes workerd's requests, and returns the queues' answers."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ def wire(queues: Queues, worker: str, producers: Mapping[str, Producer]) -> Iter
 
 
 async def answer(queues: Queues, worker: str, producer: Producer, request: WireRequest) -> WireResponse:
-    """The answer to a request of the binding `producer` of `worker`. What the service refuses is told with its code."""
+    """The answer to a request of the binding `producer` of `worker`. A refusal by the service has its code."""
     try:
         headers = request.headers
         if request.target == "/metrics":
@@ -97,8 +96,8 @@ def _metrics(metrics: Backlog) -> bytes:
 
 
 def _refusal(error: QueueError) -> WireResponse:
-    """An answer whose cause and code workerd puts into the error that it throws; its status line says the cause too,
-    which is what workers without error codes are shown."""
+    """An answer with the cause and code for the error that workerd throws. The status line has the cause too, for
+    workers without error codes."""
     cause = " ".join(error.cause.split()).encode("ascii", "replace")
     headers = ((b"CF-Queues-Error-Code", b"%d" % error.code), (b"CF-Queues-Error-Cause", cause))
     return WireResponse(status=400, reason=cause, headers=headers)

@@ -1,1 +1,1 @@
-"""Secrets: strings out of `.dev.vars` and `.env`, which no message ever shows."""
+"""Secrets: strings from `.dev.vars` and `.env`, which no message shows."""

@@ -1,11 +1,11 @@
-"""Secrets, as a binding kind. A setting is the secret itself: nothing here shows it."""
+"""Secrets, as a binding kind. The setting is the secret itself, so nothing here shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.bindings.vars.kind import VARS
 from emulator.config import checks
 from emulator.config.checks import found
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class SecretKind(BindingKind[str]):
-    """What stands in `.dev.vars`, else in `.env`. A secret wins over a var of its name, but not over one of the command
-    line. `secrets.required` names those that the worker cannot do without."""
+    """The values in `.dev.vars`, else in `.env`. A secret takes precedence over a var of the same name in the file, but
+    not over one from the command line. `secrets.required` lists the secrets that the worker needs."""
 
     name = "secret"
     keys = {"secrets": Key(checks.OBJECT)}
@@ -28,7 +28,7 @@ class SecretKind(BindingKind[str]):
     documentation = ("secret", "`.dev.vars`, `.env`; `secrets.required`", "a string", "a string")
 
     def read(self, section: Section) -> None:
-        """Note which secrets are required."""
+        """Declare the required secrets."""
         path = (*section.path, "secrets")
         sound = section.read_object(path, section.keys.get("secrets", {}), {"required": checks.ARRAY})
         for index, name in enumerate(sound.get("required", ())):
@@ -38,8 +38,8 @@ class SecretKind(BindingKind[str]):
                 section.findings.error((*path, "required", index), must_be(checks.TEXT, name))
 
     def complete(self, draft: Draft) -> None:
-        """Take the secrets, and warn about required ones that are missing. They may not hide a binding other than a
-        var."""
+        """Add the secrets, and warn about required ones that are missing. They may replace vars, but not other
+        bindings."""
         files = draft.env_files
         for name, secret in files.values.items():
             if name in draft.variables:
@@ -53,16 +53,16 @@ class SecretKind(BindingKind[str]):
                 hint = f"Add a line {each.settings}=... to .dev.vars."
                 draft.findings.warnings.append(problem_at(each.place, text, hint))
 
-    def open(self, resources: Resources) -> Service[str]:
+    def open(self, resources: Resources) -> OpenKind[str]:
         """Nothing but the strings."""
-        return _Strings()
+        return _OpenSecrets()
 
     def describe(self, worker: WorkerConfig, settings: str) -> str:
-        """That it is one."""
+        """Says only that it is a secret."""
         return "(secret)"
 
 
-class _Strings(Service[str]):
+class _OpenSecrets(OpenKind[str]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
         return bindings
 

@@ -1,11 +1,11 @@
-"""Service bindings: `env.<binding>` of a JavaScript worker calls another worker of the session."""
+"""Service bindings: `env.<binding>` of a JavaScript worker calls another worker in the session."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.config import checks
 from emulator.config.checks import Check
 from emulator.config.model import JAVASCRIPT_SUFFIXES, WorkerConfig
@@ -22,7 +22,8 @@ SERVICE_KEYS: Final[Mapping[str, Check]] = {
 
 
 class ServiceBinding(NamedTuple):
-    """A binding to another worker: to its default export, or to what it exports as `entrypoint`."""
+    """A binding to another worker: to its default export, or if `entrypoint` is not empty, to the export of that
+    name."""
 
     binding: str
     service: str
@@ -34,10 +35,10 @@ class ServiceKind(BindingKind[ServiceBinding]):
 
     name = "service"
     keys = {"services": Key(checks.ARRAY)}
-    documentation = ("service", "`services[]`", "not yet: raises an error where it is used", "the other worker")
+    documentation = ("service", "`services[]`", "not emulated yet: using it raises an error", "the other worker")
 
     def read(self, section: Section) -> None:
-        """Take every service that is sound."""
+        """Read every valid service."""
         for path, item in section.items("services"):
             sound = section.read_object(
                 path, item, SERVICE_KEYS, required=("binding", "service"), quiet=("environment", "props", "remote")
@@ -52,24 +53,24 @@ class ServiceKind(BindingKind[ServiceBinding]):
                     section.bind(self.name, sound["binding"], ServiceBinding(**sound), name_path)
 
     def complete(self, draft: Draft) -> None:
-        """Warn a Python worker, which has no use for them yet."""
+        """Warn that Python workers cannot use them yet."""
         names = [f"env.{binding.name}" for binding in draft.bindings if binding.kind == self.name]
         if names and draft.main is not None and draft.main.suffix not in JAVASCRIPT_SUFFIXES:
             text = f"is not emulated yet for Python workers: using {', '.join(names)} raises an error"
             draft.findings.warn((*draft.section.path, "services"), text)
 
-    def open(self, resources: Resources) -> Service[ServiceBinding]:
+    def open(self, resources: Resources) -> OpenKind[ServiceBinding]:
         """The ways from worker to worker."""
-        return _Ways()
+        return _OpenServices()
 
     def describe(self, worker: WorkerConfig, settings: ServiceBinding) -> str:
-        """Where it leads."""
+        """The worker and entrypoint that it calls."""
         entrypoint = f", {settings.entrypoint}" if settings.entrypoint else ""
         missing = "" if worker.main.suffix in JAVASCRIPT_SUFFIXES else " (not emulated yet for Python workers)"
         return f"worker {settings.service}{entrypoint}{missing}"
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
-        """Services that came, went, or lead elsewhere."""
+        """Services that were added, removed, or lead to another worker."""
         from emulator.config.changes import set_changes
 
         before, after = self.bindings(old), self.bindings(new)
@@ -79,7 +80,7 @@ class ServiceKind(BindingKind[ServiceBinding]):
                 yield f"service {name} changed"
 
 
-class _Ways(Service[ServiceBinding]):
+class _OpenServices(OpenKind[ServiceBinding]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, ServiceBinding]) -> Mapping[str, object]:
         from emulator_runtime.hosting import NotEmulated
 

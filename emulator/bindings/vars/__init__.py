@@ -1,1 +1,1 @@
-"""Variables: JSON values that the configuration, or the command line, gives a name in `env`."""
+"""Variables: JSON values from the configuration or the command line, by name in `env`."""

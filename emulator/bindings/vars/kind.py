@@ -1,4 +1,4 @@
-"""Variables, as a binding kind. A setting is the value, which is JSON."""
+"""Variables, as a binding kind. The setting is the value, which is JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, time
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.kind import BindingKind, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.config import checks
 from emulator.config.checks import found
 from emulator.config.document import Findings, KeyPath
@@ -22,7 +22,7 @@ _SHOWN_WIDTH: Final = 48
 
 
 class VarKind(BindingKind[JSON]):
-    """`vars`, and `--var` on the command line, which wins."""
+    """`vars`, and `--var` on the command line, which takes precedence."""
 
     name = "var"
     keys = {"vars": Key(checks.OBJECT)}
@@ -31,7 +31,7 @@ class VarKind(BindingKind[JSON]):
     documentation = ("variable", "`vars`, `--var`", "its value; an object's keys are attributes", "its value")
 
     def read(self, section: Section) -> None:
-        """Take every variable that is JSON."""
+        """Read every variable that is JSON."""
         for name, value in section.keys.get("vars", {}).items():
             path = (*section.path, "vars", name)
             if not checks.is_identifier(name):
@@ -41,27 +41,27 @@ class VarKind(BindingKind[JSON]):
                 section.bind(self.name, name, value, path)
 
     def complete(self, draft: Draft) -> None:
-        """Put the command line's variables in place of the file's. They may not hide another binding."""
+        """Add the command line's variables. They may replace vars of the file, but not other bindings."""
         for name, value in draft.variables.items():
             if path := draft.foreign_name(self.name, name):
                 draft.findings.error(path, f"{found(name)} is also a var given on the command line")
             draft.put(self.name, name, value)
 
-    def open(self, resources: Resources) -> Service[JSON]:
+    def open(self, resources: Resources) -> OpenKind[JSON]:
         """Nothing but the values."""
-        return _Values()
+        return _OpenVars()
 
     def describe(self, worker: WorkerConfig, settings: JSON) -> str:
-        """The value as JSON, cut where it is long."""
+        """The value as JSON, shortened if it is long."""
         text = json.dumps(settings, ensure_ascii=False, default=str)
         return text if len(text) <= _SHOWN_WIDTH else f"{text[: _SHOWN_WIDTH - 3]}..."
 
 
-class _Values(Service[JSON]):
+class _OpenVars(OpenKind[JSON]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, JSON]) -> Mapping[str, object]:
-        from emulator_runtime.hosting import to_record
+        from emulator_runtime.hosting import to_attribute_dict
 
-        return {name: to_record(value) for name, value in bindings.items()}
+        return {name: to_attribute_dict(value) for name, value in bindings.items()}
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, JSON]) -> Iterator[Wiring]:
         from emulator.bindings.wiring import Wiring
@@ -71,7 +71,7 @@ class _Values(Service[JSON]):
 
 
 def _is_json(findings: Findings, path: KeyPath, value: object) -> bool:
-    """Whether `value` can be a var. TOML has dates and infinite numbers; JSON has not."""
+    """Whether `value` can be a var. TOML has dates and infinite numbers, which JSON does not have."""
     if isinstance(value, dict):
         inner = [_is_json(findings, (*path, key), item) for key, item in value.items()]
         return all(inner)
@@ -79,10 +79,12 @@ def _is_json(findings: Findings, path: KeyPath, value: object) -> bool:
         inner = [_is_json(findings, (*path, index), item) for index, item in enumerate(value)]
         return all(inner)
     if isinstance(value, date | time):
-        findings.error(path, f"a var is JSON, which has no dates and times; found {found(value)}", "Put it in quotes.")
+        findings.error(
+            path, f"a var must be JSON, which has no dates or times, not {found(value)}", "Put it in quotes."
+        )
         return False
     if isinstance(value, float) and not math.isfinite(value):
-        findings.error(path, f"a var is JSON, which has no such number; found {found(value)}")
+        findings.error(path, f"a var must be JSON, which does not have the number {found(value)}")
         return False
     return True
 

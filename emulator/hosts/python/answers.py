@@ -1,4 +1,5 @@
-"""What a `fetch` handler gave: a stream whose code still belongs to the invocation, or what is not a response."""
+"""The results of `fetch` handlers: streams whose code still belongs to the invocation, and errors about results that
+are not responses."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ class InvocationStream:
             current.reset(token)
 
     async def aclose(self) -> None:
-        """Nobody reads on, which worker code sees as the end of its generator."""
+        """Stop reading; worker code sees that its generator is closed."""
         token = current.set(self._invocation)
         try:
             await close_source(self._source)
@@ -62,7 +63,7 @@ class InvocationStream:
 
 
 def not_a_response(value: Any, handler: Handler, config: WorkerConfig) -> DescribedError:
-    """The error of a `fetch` handler that returned something else, at the place where the handler is."""
+    """The error about a `fetch` handler that returned something else, with the place of the handler."""
     hint = ""
     if value is None:
         hint = "; is a return missing?"

@@ -1,8 +1,8 @@
-"""Finds the entrypoints of a loaded module, and decides once how each of them is called.
+"""Finds the entrypoints of a loaded module, and determines once how each of them is called.
 
-Three forms are known: methods of `class Default(WorkerEntrypoint)`, functions `on_fetch` and its like, and functions
-`fetch` and its like that the module itself defines (an imported `fetch` is the client). The class wins over functions.
-A handler is given as many of its three arguments as it declares.
+There are three forms: methods of `class Default(WorkerEntrypoint)`, functions such as `on_fetch`, and functions such as
+`fetch` that the module itself defines (an imported `fetch` is the client). The class takes precedence over functions. A
+handler gets as many of its three arguments as it declares.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _SIMILAR: Final = frozenset({"default", "defaults", "worker", *HANDLERS, *(f"on{
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """An entrypoint. `call(trigger, ctx)` calls it, and gives what it returns, which may have to be awaited.
+    """An entrypoint. `call(trigger, ctx)` calls it and returns its result, which may be an awaitable.
 
-    `name` is how the user wrote it (`Default.fetch`, `on_fetch`); `file` and `line` are where.
+    `name` is the name in the user's code (`Default.fetch`, `on_fetch`); `file` and `line` are its place.
     """
 
     call: Call
@@ -42,7 +42,7 @@ class Handler:
 def find_handlers(module: ModuleType, env: Any, root: Path) -> dict[str, Handler]:
     """The handlers of `module`, at least one. Paths in errors are shown relative to `root`.
 
-    Raises WorkerLoadError when there is none, or when one of them cannot be called with what it is given.
+    Raises WorkerLoadError if there is none, or if one of them cannot be called with its arguments.
     """
     default = getattr(module, "Default", None)
     handlers: dict[str, Handler] = {}
@@ -136,7 +136,7 @@ def _count(function: Callable[..., Any], event: str, name: str, has_self: bool, 
     """How many of the three arguments the handler takes."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # a callable that does not tell, such as one written in C
+    except (TypeError, ValueError):  # a callable without a known signature, such as one written in C
         return _MOST
     parameters = list(signature.parameters.values())
     if has_self:
@@ -153,7 +153,8 @@ def _count(function: Callable[..., Any], event: str, name: str, has_self: bool, 
             return _MOST
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY and required:
             raise WorkerLoadError(
-                f"{name}{signature} needs the keyword argument {parameter.name!r}, and handlers are called without any",
+                f"{name}{signature} needs the keyword argument {parameter.name!r}, "
+                "but handlers are called without keyword arguments",
                 where=where,
                 hint=_expected(event, name),
             )
@@ -197,7 +198,7 @@ def _no_entrypoint(module: ModuleType, root: Path) -> WorkerLoadError:
 
 
 def _near_misses(module: ModuleType, root: Path) -> Iterator[str]:
-    """What the module has that looks as if an entrypoint was meant, in words."""
+    """Describe what the module has that may be meant as an entrypoint."""
     for name, value in vars(module).items():
         own = getattr(value, "__module__", None) == module.__name__
         line = f"line {_place(value, value)[1]}"
@@ -205,11 +206,11 @@ def _near_misses(module: ModuleType, root: Path) -> Iterator[str]:
             if name == "Default":
                 yield f"class Default ({_where(value, root)}) has no method {any_of(HANDLERS)}"
             elif own:
-                yield f"class {name} ({line}) is a named entrypoint; the one that is served must be called Default"
+                yield f"class {name} ({line}) is a named entrypoint; only a class called Default handles events"
         elif not own:
             continue
         elif isinstance(value, type) and name == "Default":
             yield f"class Default ({line}) must be a subclass of WorkerEntrypoint"
         elif callable(value) and name.lower().replace("_", "") in _SIMILAR:
             kind = "class" if isinstance(value, type) else "function"
-            yield f"{kind} {name} ({line}) is not one of the names that are looked for"
+            yield f"{kind} {name} ({line}) does not have the name of an entrypoint"

@@ -1,4 +1,4 @@
-"""What worker code raised, as a `Failure`."""
+"""Converts exceptions of worker code into a `Failure`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emulator.config.model import WorkerConfig
 
 
 class DescribedError(TypeError):
-    """An error that is not where it was raised: `failure` says where it is to be mended."""
+    """An error whose place is not where it was raised: `failure` says where to fix it."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -18,8 +18,8 @@ class DescribedError(TypeError):
 
 
 def is_the_workers(error: BaseException) -> bool:
-    """Whether what came out of worker code is its failure, as nearly everything is, `sys.exit()` included, and not
-    something that only goes through it: an interrupt, or the cancellation of the task that it runs in."""
+    """Whether an exception from worker code is a failure of that code. Nearly all are, including `sys.exit()`, except
+    those that only pass through it: an interrupt, and the cancellation of its task."""
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is None or bool(not task.cancelling())
@@ -27,12 +27,12 @@ def is_the_workers(error: BaseException) -> bool:
 
 
 def failure_of(error: BaseException, config: WorkerConfig) -> Failure:
-    """The failure that an invocation ended with."""
+    """The failure of an invocation that ended with this exception."""
     return error.failure if isinstance(error, DescribedError) else Failure.from_exception(error, config.directory)
 
 
 def load_failure(error: BaseException, config: WorkerConfig) -> Failure:
-    """The failure that the worker's code ended with while it was imported."""
+    """The failure of worker code that raised this exception while it was imported."""
     failure = failure_of(error, config)
     if isinstance(error, SystemExit):
         failure = replace(failure, message=f"{error.code}: the module called sys.exit() while it was imported")

@@ -1,8 +1,8 @@
 """Runs a worker written in Python in this process, on the event loop's thread.
 
-A host holds one `_Version` of its worker at a time, and lets older ones finish what they run. An invocation begins with
-`current` set to it, so that `workers.env`, `print` and lazy imports know whose they are, and has ended when the handler
-has returned, its `waitUntil` work is done and its answer has been streamed.
+A host has one `_Version` of its worker at a time, and lets older ones finish what they run. `current` is set to the
+invocation while its code runs, so that `workers.env`, `print` and lazy imports belong to it. An invocation ends when
+the handler has returned, its `waitUntil` work is done and its answer has been streamed.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ NO_WAIT_FLAG: Final = "queue_consumer_no_wait_for_wait_until"
 SIGNAL_FLAG: Final = "enable_request_signal"
 
 _CANCEL_SECONDS: Final = 1.0
-"""How long what was cancelled may take to clean up before it is left behind."""
+"""How long cancelled code may take to clean up before the host stops waiting for it."""
 
 
 class _Version:
-    """One version of a worker's code, and what runs on it.
+    """One version of a worker's code, with its running invocations.
 
-    `loop` is what it runs on. `running` holds its invocations whose handler or `waitUntil` work has not ended, each
-    with the task that runs it; `streams` counts the answers that it still produces.
+    `loop` is its event loop. `running` maps the invocations whose handler or `waitUntil` work has not ended to the
+    tasks that run them; `streams` counts the answers that are still being streamed.
     """
 
     __slots__ = ("handlers", "loop", "modules", "retired", "running", "scope", "streams", "waits_for_wait_until")
@@ -85,9 +85,9 @@ class _Version:
 class PythonHost:
     """A host for a worker whose `main` is a Python module.
 
-    `make_env` makes the worker's `env`, anew for each version of its code; `outbound` carries out the `fetch()` of
-    worker code. Failures and warnings are published on `bus`; `timer` is what durations are measured with, in seconds.
-    Used on the event loop's thread only.
+    `make_env` creates the worker's `env` for each version of its code; `outbound` carries out the `fetch()` of worker
+    code. Failures and warnings are published on `bus`; `timer` measures durations in seconds. Only used on the event
+    loop's thread.
     """
 
     def __init__(
@@ -135,11 +135,12 @@ class PythonHost:
         return None
 
     async def start(self) -> None:
-        """Load the code. Does not raise when that fails: `failure` is set."""
+        """Load the code. If that fails, sets `failure` and does not raise."""
         await self.reload(self.config)
 
     async def reload(self, config: WorkerConfig) -> None:
-        """Load the code again, with `config`. What runs finishes on the old code. `failure` tells how it went."""
+        """Load the code again, with `config`. Running invocations finish on the old code. Sets `failure` if the code
+        fails to load."""
         failure = await self.try_reload(config)
         if failure is not None:
             self.fail(failure)
@@ -170,7 +171,7 @@ class PythonHost:
             self._retire(old)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then cancel it."""
+        """Let running invocations and `waitUntil` work finish for at most `grace_seconds`, then cancel them."""
         if self._version is not None:
             self._retire(self._version)
             self._version = None
@@ -194,7 +195,7 @@ class PythonHost:
             self._packages = None
 
     def _load(self, config: WorkerConfig, packages: WorkerPackages) -> _Version | Failure:
-        """Run the worker's code and find its handlers, or tell what is wrong with it."""
+        """Run the worker's code and find its handlers, or report what is wrong with it."""
         modules = WorkerModules(config.name, config.main, packages, cpu_ms=config.cpu_ms)
         scope = WorkerScope(
             self._make_env(config),
@@ -233,7 +234,7 @@ class PythonHost:
         return version
 
     def _retire(self, version: _Version) -> None:
-        """Let a version finish what it runs, and be gone with the last of it."""
+        """Let a version finish its invocations, and close it after the last one."""
         version.retired = True
         self._retired.add(version)
         self._close_if_idle(version)
@@ -252,7 +253,7 @@ class PythonHost:
         self._retired.discard(version)
 
     def invoke(self, entrypoint: str, trigger: Trigger[R]) -> Coroutine[Any, Any, R]:
-        """Run the handler for `trigger` and give what it gave; see `Host.invoke`."""
+        """Run the handler for `trigger` and return its result; see `WorkerHost.invoke`."""
         if entrypoint:
             raise self._reports.no_entrypoint(entrypoint)
         return self._ways[trigger.handler](trigger)
@@ -304,7 +305,7 @@ class PythonHost:
         delivery.so_far = partial(self._decided_so_far, decisions)
         failed = await self._run(version, handler, trigger, batch, wait=version.waits_for_wait_until)
         verdict = self._decided(decisions)
-        decisions.acks, decisions.retries = set(), {}  # what the handler says from now on comes too late
+        decisions.acks, decisions.retries = set(), {}  # later decisions of the handler are ignored
         decisions.causes, decisions.retry_all_cause = {}, None
         if failed is None:
             return verdict
@@ -316,7 +317,7 @@ class PythonHost:
         await self._notify(trigger, ScheduledController(trigger.cron, trigger.scheduled_time_ms))
 
     async def _notify(self, trigger: Trigger[None], given: Any) -> None:
-        """Call the handler for `trigger` with what it is `given`, where nobody waits for an answer."""
+        """Call the handler for `trigger` with the arguments `given`; its result is not used."""
         with self._reports.finishing(trigger):
             version = self._version
             if version is None:
@@ -331,7 +332,8 @@ class PythonHost:
     async def _run(
         self, version: _Version, handler: Handler, trigger: Trigger[Any], given: Any, *, wait: bool
     ) -> HandlerError | None:
-        """Call a handler that answers nobody, and wait for its `waitUntil` work if so wished. The first failure."""
+        """Call a handler whose result is not used, and wait for its `waitUntil` work if asked to. Returns the first
+        failure."""
         invocation = Invocation(version.scope, trigger)
         token = current.set(invocation)
         version.running[invocation] = asyncio.current_task(version.loop)
@@ -354,7 +356,7 @@ class PythonHost:
             self._end(version, invocation)
 
     def _end(self, version: _Version, invocation: Invocation) -> None:
-        """The handler has ended: what it has left for `waitUntil` goes on, and a version that was waited for closes."""
+        """The handler has ended: let its `waitUntil` work continue, and close a version that nothing else uses."""
         if partial_lines:
             flush_partial_lines(invocation)
         tasks = invocation.context.take_tasks()
@@ -375,7 +377,7 @@ class PythonHost:
         version.running[invocation] = asyncio.create_task(finish())
 
     async def _wait_until(self, invocation: Invocation, tasks: Sequence[asyncio.Future[Any]]) -> list[HandlerError]:
-        """Wait for `waitUntil` work, and for what that adds to it. Cancels it when it is cancelled itself."""
+        """Wait for `waitUntil` work, including work that it adds. Cancels the work if it is cancelled itself."""
         failures: list[HandlerError] = []
         while tasks:
             try:
@@ -394,7 +396,7 @@ class PythonHost:
         return failures
 
     def _streamed(self, version: _Version, invocation: Invocation, response: Response) -> Response:
-        """`response` with a body whose code runs as part of `invocation`, and keeps its version open."""
+        """`response` with a body whose code runs as part of `invocation` and keeps its version open."""
         body = response.body
         if body is None or body.locked or body.disturbed:
             return response
@@ -412,11 +414,11 @@ class PythonHost:
         return response.replace_body(InvocationStream(source, invocation, ended))
 
     def _failed(self, error: BaseException, trigger: str) -> HandlerError:
-        """Tell that worker code raised; returns the error to raise."""
+        """Report that worker code raised an exception. Returns the error to raise."""
         return self._reports.failed(failure_of(error, self.config), trigger, error)
 
     def _decided(self, decisions: Decisions) -> Verdict:
-        """What a handler has asked for by now."""
+        """The decisions of a handler so far."""
         verdict = Verdict(
             "ok",
             decisions.ack_all,
@@ -444,7 +446,7 @@ class PythonHost:
         )
 
     def _decided_so_far(self, decisions: Decisions) -> Verdict:
-        """The same of a handler that still runs, whatever it goes on to say."""
+        """A copy of the decisions of a handler that still runs, which later calls do not change."""
         return msgspec.structs.replace(
             self._decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
         )

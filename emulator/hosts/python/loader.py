@@ -1,19 +1,19 @@
-"""Loads the modules of workers so that no two workers, and no two versions of one, ever share a module.
+"""Loads the modules of workers, so that two workers, or two versions of a worker, never share a module.
 
-A worker's own module `utils` is kept in `sys.modules` as `utils@sign-up#3`: the name, the worker, and a number that is
-never used twice in this process. The suffix is on the top-level name only, so that `package@sign-up#3.module` has its
-parent where the standard import machinery looks for it, and relative imports, circular imports, `pickle`,
-`typing.get_type_hints` and `inspect` work without knowing of any of this.
+A worker's own module `utils` is stored in `sys.modules` as `utils@sign-up#3`: the name, the worker, and a number that
+is never used twice in this process. Only the top-level name has the suffix, so that `package@sign-up#3.module` has its
+parent where the standard import machinery looks for it. So relative imports, circular imports, `pickle`,
+`typing.get_type_hints` and `inspect` work as usual.
 
-What makes the plain name work is an `__import__` of the worker's own: a function looks `import` up in the builtins of
-the module that it was defined in, so the modules of a version are given a copy of the builtins with another
-`__import__` in it, which also holds for the lazy imports inside handlers. A name is, in this order, one of the
-runtime's (`workers`, `js`, ...), a built-in module, a module beside `main`, one in `python_modules/` beside `main`, or
-what it is for everybody else. Nothing changes for code outside the workers, except that `importlib.import_module` finds
-a worker's modules while that worker runs: frameworks import what a setting names with it.
+Each version has its own `__import__`, so that the plain name works. A function uses the builtins of the module in which
+it was defined, so the modules of a version get a copy of the builtins with another `__import__`; this covers lazy
+imports in handlers too. A name means, in this order, one of the runtime's modules (`workers`, `js`, ...), a built-in
+module, a module beside `main`, one in `python_modules/` beside `main`, or the module that any other code would get.
+Nothing changes for code outside the workers, except that `importlib.import_module` finds a worker's modules while that
+worker runs, because frameworks use it to import what a setting names.
 
-What is in `python_modules/` is third-party code. It is isolated between workers and kept over reloads, in a space of
-its own; a space is a suffix, some directories, and what their names mean.
+`python_modules/` contains third-party code. It is isolated between workers and kept over reloads, in a space of its
+own; a space is a suffix, some directories, and the meaning of names in them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ RUNTIME_MODULES: Final[Mapping[str, str]] = {
     "pyodide": "emulator_runtime.pyodide",
     "workers": "emulator_runtime.workers",
 }
-"""What worker code calls them -> what they are. They win over everything else, also over an installed SDK."""
+"""The names in worker code, and the modules that they mean. They take precedence over everything else, including an
+installed SDK."""
 
 PYTHON_MODULES: Final = "python_modules"
 
@@ -63,11 +64,11 @@ _spaces: dict[str, _Space] = {}
 
 
 class WorkerModules:
-    """One version of one worker's modules. `main` is the file to load, anywhere and of any name; `packages` are the
+    """One version of a worker's modules. `main` is the file to load, with any path and name; `packages` are the
     worker's third-party modules, which outlive the version.
 
-    `cpu_ms` is the worker's CPU limit in milliseconds, for who finds the version by one of its frames. Close it when
-    its last invocation has ended.
+    `cpu_ms` is the worker's CPU limit in milliseconds, for code that finds the version by one of its frames. Close it
+    when its last invocation has ended.
     """
 
     def __init__(self, worker: str, main: Path, packages: WorkerPackages, *, cpu_ms: int = 30_000) -> None:
@@ -80,12 +81,12 @@ class WorkerModules:
 
     @property
     def suffix(self) -> str:
-        """What the top-level names of this version's modules end with, such as `@sign-up#3`."""
+        """The end of the top-level names of this version's modules, such as `@sign-up#3`."""
         return self.space.suffix
 
     @property
     def files(self) -> frozenset[Path]:
-        """The worker's own files that have been loaded so far; a lazy import adds to them."""
+        """The worker's own files that have been loaded so far; lazy imports add to them."""
         return frozenset(map(Path, self._sources))
 
     @property
@@ -96,7 +97,8 @@ class WorkerModules:
     def load(self) -> ModuleType:
         """Import `main` and return it.
 
-        Raises WorkerLoadError when there is no such file, and whatever the worker's code raises while it is imported.
+        Raises WorkerLoadError if the file does not exist, and any exception that the worker's code raises while it is
+        imported.
         """
         if not self.main.is_file():
             raise WorkerLoadError("the file does not exist", where=str(self.main), hint='"main" names the file to load')
@@ -115,12 +117,12 @@ class WorkerModules:
         return sys.modules[self._main_name]
 
     def resolve(self, name: str) -> str:
-        """What the module that worker code calls `name` is called in `sys.modules`."""
+        """The name in `sys.modules` of the module that worker code calls `name`."""
         return self.space.resolve(name)
 
     def close(self) -> None:
-        """Take the version's modules out of `sys.modules`. Code that still runs keeps what it has, but imports no
-        more of them."""
+        """Remove the version's modules from `sys.modules`. Code that still runs keeps its modules, but cannot import
+        more."""
         self.space.close()
         for file, source in self._sources.items():
             entry = linecache.cache.get(file)
@@ -132,19 +134,19 @@ class WorkerModules:
 
 
 class WorkerPackages:
-    """The third-party modules of one worker: what is in `python_modules/` beside its `main`."""
+    """The third-party modules of one worker: those in `python_modules/` beside its `main`."""
 
     def __init__(self, worker: str, directory: Path) -> None:
         self.directory = directory
         self.space = _Space(worker, [str(directory / PYTHON_MODULES)], _PackageSource, None, None)
 
     def close(self) -> None:
-        """Take the modules out of `sys.modules`."""
+        """Remove the modules from `sys.modules`."""
         self.space.close()
 
 
 class WorkerScope(Scope):
-    """A scope that also tells whose modules its invocations see, and which bus takes what they write."""
+    """A scope with the modules that its invocations see, and the bus for what they write."""
 
     __slots__ = ("bus", "modules")
 
@@ -171,7 +173,7 @@ def modules_of(module_name: str) -> WorkerModules | None:
 
 
 class _Space:
-    """Some directories whose modules have names of their own."""
+    """A group of directories whose modules have separate names in `sys.modules`."""
 
     def __init__(
         self,
@@ -188,7 +190,7 @@ class _Space:
         self.version = version
         self.is_closed = False
         self.loaded: set[str] = set()
-        """The names in `sys.modules` that may be this space's: every one that was looked for and found."""
+        """The names in `sys.modules` that may belong to this space: all that were looked for and found."""
         self._fallback = fallback
         self._names: dict[str, str] = dict(RUNTIME_MODULES)
         self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import_module}
@@ -233,7 +235,7 @@ class _Space:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """`__import__` as code of this space sees it."""
+        """The `__import__` of code in this space."""
         # An empty list comes from the interpreter itself, as where `datetime.strptime` imports `_strptime`.
         if level or (not fromlist and type(fromlist) is list):
             return _import(name, globals, locals, fromlist or (), level)
@@ -246,7 +248,7 @@ class _Space:
 
 
 class _PackageSource(SourceFileLoader):
-    """A module of `python_modules/`. It is compiled once and cached on disk, as third-party code is everywhere."""
+    """A module in `python_modules/`. It is compiled once and cached on disk, like other third-party code."""
 
     def __init__(self, name: str, path: str, space: _Space) -> None:
         super().__init__(name, path)
@@ -257,7 +259,7 @@ class _PackageSource(SourceFileLoader):
 
 
 class _PackageBytecode(SourcelessFileLoader):
-    """A module of `python_modules/` that comes without its source."""
+    """A module in `python_modules/` without source code."""
 
     def __init__(self, name: str, path: str, space: _Space) -> None:
         super().__init__(name, path)
@@ -270,9 +272,9 @@ class _PackageBytecode(SourcelessFileLoader):
 class OwnSource(SourceFileLoader):
     """A module of the worker's own.
 
-    Compiled from its source, never from a cache on disk: that tells versions apart by the second and the size of the
-    file, so two quick saves would run stale code. `lines` keeps the source that runs, so that a traceback never shows
-    lines of a later save.
+    It is always compiled from source. A cache on disk distinguishes versions only by the second and the size of the
+    file, so after two quick saves it would run stale code. `lines` keeps the source that runs, so that a traceback
+    never shows lines of a later save.
     """
 
     def __init__(self, name: str, path: str, space: _Space, sources: dict[str, OwnSource]) -> None:
@@ -303,7 +305,7 @@ class OwnSource(SourceFileLoader):
 
 
 class _Extension(ExtensionFileLoader):
-    """An extension module, whose initialisation function is called after its plain name."""
+    """An extension module, whose initialisation function is named after its plain name."""
 
     def __init__(self, plain: ModuleSpec) -> None:
         super().__init__(plain.name, str(plain.origin))
@@ -314,7 +316,7 @@ class _Extension(ExtensionFileLoader):
 
 
 class _Finder:
-    """Finds the modules of spaces, by the names that they have in `sys.modules`; no other."""
+    """Finds only the modules of spaces, by their names in `sys.modules`."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, _target: ModuleType | None = None) -> ModuleSpec | None:
@@ -342,7 +344,8 @@ class _Finder:
 
 
 class _ImportModule:
-    """`importlib.import_module` while there are workers: finds a worker's modules for what runs on its behalf."""
+    """Replaces `importlib.import_module` while there are workers: finds a worker's modules for code that runs on its
+    behalf."""
 
     def __init__(self, original: Callable[[str, str | None], ModuleType]) -> None:
         self.original = original
@@ -390,9 +393,9 @@ def _space_of_frame(frame: Any) -> _Space | None:
 
 
 def _running_space(name: str) -> _Space | None:
-    """The space of the worker that runs at the moment, where a third-party module may mean one of its modules.
+    """The space of the worker that is running, if a third-party module may mean one of its modules.
 
-    A library that asks for a standard module means that one, even if the worker has its own of the same name.
+    A library that imports a standard module means that one, even if the worker has a module of the same name.
     """
     invocation = current.get(None)
     if invocation is None or not isinstance(invocation.scope, WorkerScope):
@@ -410,7 +413,8 @@ def _exists_elsewhere(top: str) -> bool:
 
 
 def _forget_listings(directory: Path) -> None:
-    """Forget which files the directories of a worker had: a file saved within the same tick would not be seen."""
+    """Clear the cached listings of a worker's directories: a file that was saved within the same tick would be
+    missed."""
     prefix = str(directory)
     for path, finder in sys.path_importer_cache.items():
         if path.startswith(prefix) and isinstance(finder, FileFinder):
@@ -419,7 +423,7 @@ def _forget_listings(directory: Path) -> None:
 
 @lru_cache(maxsize=64)
 def _compiled(source: bytes, path: str) -> CodeType:
-    """The code of a module; the same source is compiled once, as for each of a thousand tests of one worker."""
+    """The code of a module. The same source is compiled only once, even for a thousand tests of one worker."""
     code: CodeType = compile(source, path, "exec", dont_inherit=True)
     return code
 

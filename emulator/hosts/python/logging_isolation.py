@@ -1,8 +1,8 @@
-"""Keeps what each worker makes of `logging`, which the whole process shares, to that worker and that version.
+"""Limits changes that a worker makes to `logging`, which the whole process shares, to that version of the worker.
 
-While a worker's code is loaded it finds the root logger as if it were alone, so that `logging.basicConfig` works in
-every worker, and again after a reload. The handlers that it adds are given only the records of its own invocations, and
-are taken away when it is loaded again.
+While a worker's code is loaded, it sees the root logger as if there were no other workers, so that
+`logging.basicConfig` works in every worker, and again after a reload. The handlers that it adds get only the records of
+its own invocations, and are removed when it is loaded again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from emulator_runtime.hosting import current
 
 
 class _Configuration:
-    """What one worker has added: handlers by logger, and the level of the root logger."""
+    """What one worker has added: handlers, by logger, and the level of the root logger."""
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
@@ -27,17 +27,17 @@ class _Configuration:
         return any(logger is logging.root for logger, _ in self.added)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether `record` comes from the worker, and would exist if the worker were alone."""
+        """Whether `record` comes from the worker, and would exist if there were no other workers."""
         return _running_worker() == self.worker and (
             record.levelno >= self.root_level or _has_own_level(logging.getLogger(record.name))
         )
 
 
 class _Unconfigured(logging.Handler):
-    """Does for the workers that configured nothing, and for the emulator, what Python does without any handler. Python
-    itself does not, once another worker has put a handler on the root logger.
+    """Does what Python does without handlers, for the emulator and for workers that have not configured logging. Python
+    itself stops doing so once another worker has added a handler to the root logger.
 
-    It is there as long as there are workers: on a root logger without handlers, `logging.warning()` in a handler would
+    It is installed while there are workers: if the root logger had no handlers, `logging.warning()` in a handler would
     configure logging for all of them.
     """
 
@@ -60,13 +60,13 @@ _level_without_workers = logging.WARNING
 
 @contextmanager
 def own_logging(owner: object, worker: str) -> Iterator[None]:
-    """Load code of `worker` within. `owner` stands for the worker: what was added for it before is taken away."""
+    """Load code of `worker` in this context. `owner` identifies the worker: what was added for it before is removed."""
     global _level_without_workers  # noqa: PLW0603 - it goes with `logging.root`, which is as global
     if not _configurations:
         _level_without_workers = logging.root.level
     _detach_all()
     configuration = _configurations[owner] = _Configuration(worker)
-    # Those of a test runner, say: with them there, `basicConfig` would do nothing, and `dictConfig` take them away.
+    # Those of a test runner, for example. `basicConfig` would do nothing, and `dictConfig` would remove them.
     others, logging.root.handlers = logging.root.handlers, []
     before = set(_handlers())
     enabled = [logger for logger in _loggers() if not logger.disabled]
@@ -76,7 +76,9 @@ def own_logging(owner: object, worker: str) -> Iterator[None]:
     finally:
         configuration.added = [each for each in _handlers() if each not in before]
         configuration.root_level = logging.root.level
-        for logger in enabled:  # `dictConfig` turns off those that it finds, and these are not the worker's
+        for (
+            logger
+        ) in enabled:  # `dictConfig` turns off the loggers that it finds, and these do not belong to the worker
             logger.disabled = False
         logging.root.handlers = [*others, *logging.root.handlers]
         for _, handler in configuration.added:
@@ -85,7 +87,7 @@ def own_logging(owner: object, worker: str) -> Iterator[None]:
 
 
 def forget_logging(owner: object) -> None:
-    """Take away what was added for `owner`."""
+    """Remove what was added for `owner`."""
     _detach_all()
     _configurations.pop(owner, None)
     _attach_all()
@@ -120,7 +122,7 @@ def _loggers() -> list[logging.Logger]:
 
 
 def _has_own_level(logger: logging.Logger) -> bool:
-    """Whether a level was set for the logger itself, or for one above it other than the root."""
+    """Whether a level was set for the logger itself, or for one above it except the root."""
     while logger is not logging.root and logger.parent is not None:
         if logger.level != logging.NOTSET:
             return True

@@ -1,13 +1,13 @@
-"""What worker code prints and logs becomes `WorkerOutput` events, with the worker and the trigger that it belongs to.
+"""Turns what worker code prints and logs into `WorkerOutput` events, with its worker and trigger.
 
-`sys.stdout` and `sys.stderr` are replaced by streams that look at the current invocation: a line written within one is
-published on the bus of its worker, anything else goes to the real stream, and so does what appears at a debugger's
-prompt, where a person waits for it. A line of `stdout` has the level `info`, one of `stderr` the level `warning`, and
-one that a `logging` handler wrote that of its record. What is logged while no handler is configured is published from
-`warning` upwards, which is what Python shows.
+`sys.stdout` and `sys.stderr` are replaced with streams that look at the current invocation. A line written within an
+invocation is published on the bus of its worker. Everything else goes to the real stream, and so does what appears at a
+debugger's prompt, where a person waits for it. A line on `stdout` has the level `info`, one on `stderr` the level
+`warning`, and one from a `logging` handler the level of its record. Records that no handler is configured for are
+published from `warning` upwards, as Python does.
 
-Two things are apart: `attach` says that a bus takes what its workers write, and `redirected` puts the streams in place.
-Each may be in effect any number of times at once, and end in any order. `install` is both.
+There are two steps: `attach` lets a bus get what its workers write, and `redirected` replaces the streams. Each may be
+active any number of times at once, and end in any order. `install` does both.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from emulator.hosts.python.loader import WorkerScope
 from emulator_runtime.hosting import Invocation, current
 
 MAX_LINE: Final = 64 * 1024
-"""Characters after which a line without an end is published all the same."""
+"""The number of characters after which a line without an end is published anyway."""
 
 _DEBUGGERS: Final = frozenset({"pdb", "cmd", "ipdb", "pudb", "IPython", "_pydevd_bundle", "pydevd", "debugpy"})
 _PROMPTS: Final = frozenset({"cmdloop", "interaction", "do_wait_suspend", "_do_wait_suspend"})
-"""The functions of debuggers in which they wait for a person. Being run under a debugger is something else."""
+"""The functions in which debuggers wait for a person. Code that only runs under a debugger is not in one of them."""
 
 partial_lines: dict[Invocation, dict[Level, str]] = {}
-"""What has been written without the end of a line, by invocation and level. Empty nearly always."""
+"""Text without the end of a line, by invocation and level. Nearly always empty."""
 
 
 def flush_partial_lines(invocation: Invocation) -> None:
@@ -49,14 +49,14 @@ def flush_partial_lines(invocation: Invocation) -> None:
 
 
 def trigger_text(invocation: Invocation) -> str:
-    """How what an invocation is for reads in the log; empty while a module is imported."""
+    """The trigger of an invocation as the log shows it; empty while a module is imported."""
     return "" if invocation.trigger is None else str(invocation.trigger.text)
 
 
 def install(bus: Bus) -> Callable[[], None]:
-    """Publish on `bus` what its workers write, from now until the returned function is called.
+    """Publish on `bus` what its workers write, until the returned function is called.
 
-    Call it on the event loop's thread: lines of other threads are handed over to it.
+    Call it on the event loop's thread: lines from other threads are passed to that thread.
     """
     try:
         loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
@@ -73,10 +73,10 @@ def install(bus: Bus) -> Callable[[], None]:
 
 
 def attach(bus: Bus, loop: asyncio.AbstractEventLoop | None = None, *, echo: bool = False) -> Callable[[], None]:
-    """Let `bus` take what its workers write while the streams are in place, until the returned function is called.
+    """Let `bus` get what its workers write while the streams are replaced, until the returned function is called.
 
-    With a `loop`, which runs on the calling thread, lines of other threads are handed over to it; without one they are
-    published where they are written. With `echo`, what is published goes to the real stream as well.
+    With a `loop`, which runs on the calling thread, lines from other threads are passed to it; without one they are
+    published on their own thread. With `echo`, what is published is also written to the real stream.
     """
     _publishers[bus] = _Publisher(bus, loop, echo=echo)
 
@@ -91,7 +91,7 @@ def attach(bus: Bus, loop: asyncio.AbstractEventLoop | None = None, *, echo: boo
 
 @contextmanager
 def redirected() -> Iterator[None]:
-    """Have the streams in place within. What was there before is there again afterwards."""
+    """Replace the streams in this context, and restore them afterwards."""
     _redirection.begin()
     try:
         yield
@@ -100,7 +100,7 @@ def redirected() -> Iterator[None]:
 
 
 class _Publisher:
-    """Publishes lines on a bus, from whatever thread they come."""
+    """Publishes lines from any thread on a bus."""
 
     def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop | None, *, echo: bool) -> None:
         self.echo = echo
@@ -111,7 +111,7 @@ class _Publisher:
 
     @property
     def is_publishing(self) -> bool:
-        """Whether a subscriber runs on this thread. What it prints is not the worker's."""
+        """Whether a subscriber is running on this thread. What it prints does not belong to the worker."""
         return bool(self._publishing) and threading.get_ident() in self._publishing
 
     def publish(self, invocation: Invocation, level: Level, text: str, logger: str = "") -> None:
@@ -124,13 +124,13 @@ class _Publisher:
             self._loop.call_soon_threadsafe(self._publish, event)
 
     def _publish(self, event: WorkerOutput) -> None:
-        # A subscriber that prints does so in the context of the invocation: that must not come back here.
+        # A subscriber that prints does so in the context of the invocation, which must not call this again.
         with self.not_the_workers():
             self._bus.publish(event)
 
     @contextmanager
     def not_the_workers(self) -> Iterator[None]:
-        """Within, what this thread writes goes to the real streams."""
+        """In this context, what this thread writes goes to the real streams."""
         thread = threading.get_ident()
         self._publishing.add(thread)
         try:
@@ -143,7 +143,8 @@ _publishers: dict[Bus, _Publisher] = {}
 
 
 def _publisher_of(invocation: Invocation) -> _Publisher | None:
-    """Who publishes what an invocation writes: its worker's bus; of a scope that names none, the newest."""
+    """The publisher of what an invocation writes: that of its worker's bus, or the newest if its scope does not name a
+    bus."""
     scope = invocation.scope
     if isinstance(scope, WorkerScope) and scope.bus is not None:
         return _publishers.get(scope.bus)
@@ -151,7 +152,7 @@ def _publisher_of(invocation: Invocation) -> _Publisher | None:
 
 
 class WorkerStream(io.TextIOBase):
-    """Stands for `real`, except for what is written while worker code runs."""
+    """Passes everything to `real`, except what is written while worker code runs."""
 
     def __init__(self, real: TextIO, level: Level) -> None:
         self._real = real
@@ -183,7 +184,7 @@ class WorkerStream(io.TextIOBase):
         return len(text)
 
     def _level_of(self, caller: FrameType) -> Level:
-        """The level of a record that a `logging` handler is writing, else that of the stream."""
+        """The level of the record that a `logging` handler is writing, else the level of the stream."""
         if caller.f_code is _EMIT:
             record = caller.f_locals.get("record")
             if isinstance(record, logging.LogRecord):
@@ -216,7 +217,7 @@ class WorkerStream(io.TextIOBase):
         return True
 
     def close(self) -> None:
-        """Worker code cannot close the terminal."""
+        """Does nothing: worker code cannot close the terminal."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -231,12 +232,12 @@ class WorkerStream(io.TextIOBase):
 
     @property
     def buffer(self) -> Any:
-        """The bytes underneath; what is written there is not attributed."""
+        """The underlying binary stream. What is written to it is not attributed to a worker."""
         return self._real.buffer
 
 
 class _LastResort(logging.Handler):
-    """Shows records that no handler was configured for. `original` is what Python has for that."""
+    """Shows records that no handler was configured for. `original` is Python's handler for them."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -251,14 +252,14 @@ class _LastResort(logging.Handler):
             return
         name = "" if record.name == "root" else record.name
         publisher.publish(invocation, _level(record), self.format(record), name)
-        # One handler is there as long as there are workers; of more, such as a test runner's, one has shown it.
+        # One handler always exists while there are workers; another, such as a test runner's, has already shown it.
         if publisher.echo and self.original is not None and len(logging.root.handlers) <= 1:
             with publisher.not_the_workers():
                 self.original.handle(record)
 
 
 class _Redirection:
-    """Our streams in the places of Python's, from the first `begin` to the last `end`."""
+    """Replaces Python's streams, from the first `begin` to the last `end`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -285,7 +286,7 @@ class _Redirection:
             self._users -= 1
             if self._users or self._real is None:
                 return
-            # A test runner may have put something else there meanwhile.
+            # A test runner may have replaced the stream meanwhile.
             if sys.stdout is self._stdout:
                 sys.stdout = self._real[0]
             if sys.stderr is self._stderr:
@@ -309,14 +310,14 @@ def _level(record: logging.LogRecord) -> Level:
 
 
 def _is_debugging(caller: FrameType) -> bool:
-    """Whether a debugger writes, or code that a person runs at its prompt."""
+    """Whether a debugger is writing, or code that a person runs at its prompt."""
     if caller.f_globals.get("__name__") in _DEBUGGERS:
         return True
     return sys.gettrace() is not None and at_prompt(caller)
 
 
 def at_prompt(frame: FrameType | None) -> bool:
-    """Whether a debugger's prompt is among the callers of `frame`, itself included."""
+    """Whether `frame` or one of its callers is a debugger's prompt."""
     while frame is not None:
         if frame.f_code.co_name in _PROMPTS:
             name = frame.f_globals.get("__name__")

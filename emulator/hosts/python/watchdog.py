@@ -1,12 +1,12 @@
-"""Notices worker code that keeps the event loop from running, and stops it when it goes on for too long.
+"""Detects worker code that blocks the event loop, and stops it if that takes too long.
 
-A thread asks the loop for a sign of life a few times a second. When none comes for a second it reports where worker
-code is stuck, once each place. When the loop's thread has meanwhile used more CPU time than the worker may have, an
-exception is raised inside the handler: time that passes in `time.sleep` or at a debugger's prompt does not count.
+A thread asks the loop for a sign of life a few times a second. If there is none for a second, it reports where worker
+code is stuck, once for each place. If the loop's thread has meanwhile used more CPU time than the worker may use, an
+exception is raised inside the handler. Time in `time.sleep` or at a debugger's prompt does not count.
 
-On the main thread the exception comes from a signal handler, which Python runs between two instructions of whatever the
-main thread is doing; so it can see whether that is worker code, and never hits anything else. Where the loop runs on
-another thread, Python can only be asked to raise there soon.
+On the main thread the exception comes from a signal handler, which Python runs between two instructions of the main
+thread; so it can check that worker code is running, and never interrupts anything else. If the loop runs on another
+thread, Python can only be asked to raise the exception there soon.
 
 Code written in C may hold Python's lock, and then the thread does not run either: `re`, or arithmetic with large
 integers. For that the system sends the same signal for every so much CPU time that the process uses. Such code looks
@@ -35,8 +35,8 @@ from emulator.hosts.python.loader import WorkerModules, modules_of
 from emulator.hosts.python.output import at_prompt
 
 Report = Callable[[str, str], None]
-"""Takes a sentence and the name of the worker that it is about. Called on the watchdog's own thread, as the event loop
-is busy at that moment, or amid the worker code that keeps it busy."""
+"""Called with a sentence and the name of the worker that it is about: on the watchdog's own thread, because the event
+loop is busy, or in the middle of the worker code that blocks it."""
 
 _SIGNAL: Final = signal.SIGVTALRM if hasattr(signal, "SIGVTALRM") else signal.SIGINT
 _POLL_SECONDS: Final = 0.02
@@ -45,8 +45,8 @@ _POLL_SECONDS: Final = 0.02
 class Watchdog:
     """Watches `loop` from `start` to `stop`, both called on the loop's thread.
 
-    `blocked_after_seconds` is how long, by the clock on the wall, the loop may go without a sign of life. CPU limits
-    are those of the workers whose code is found running.
+    `blocked_after_seconds` is how long, in real time, the loop may go without a sign of life. The CPU limit is that of
+    the worker whose code is running.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, report: Report, *, blocked_after_seconds: float = 1.0) -> None:
@@ -59,15 +59,15 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         self._watched = 0
         self._asked_by_signal: tuple[float, float] | None = None
-        """When the signal handler asked the loop for a sign of life that has not come yet: by the clock on the wall,
-        and in CPU seconds of the thread."""
+        """When the signal handler asked the loop for a sign of life and did not get it yet: in real time, and in CPU
+        seconds of the thread."""
         self._is_over_limit = False
         self._cpu_seconds: Callable[[], float] = time.process_time
         self._previous_handler: Any = None
         self._uses_signal = False
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start watching."""
         self._watched = threading.get_ident()
         self._uses_signal = threading.current_thread() is threading.main_thread() and _SIGNAL != signal.SIGINT
         if self._uses_signal:
@@ -80,7 +80,7 @@ class Watchdog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more. Does nothing when it was not started."""
+        """Stop watching. Does nothing if it was not started."""
         if self._thread is None:
             return
         self._stopped.set()
@@ -111,7 +111,7 @@ class Watchdog:
                 del frame
 
     def _report_blocked(self, frame: FrameType | None) -> bool:
-        """Say where worker code is stuck. Returns whether there was any to blame."""
+        """Report where worker code is stuck. Returns whether worker code was running."""
         worker_frame, modules = _innermost_worker_frame(frame)
         if worker_frame is None or modules is None or at_prompt(frame):
             return False
@@ -123,7 +123,7 @@ class Watchdog:
         self._reported.add(place)
         source = linecache.getline(code.co_filename, line).strip()
         self._report(
-            f"blocks the event loop for more than {self._blocked_after:g} s, and nothing else runs meanwhile: "
+            f"has blocked the event loop for more than {self._blocked_after:g} s, so nothing else can run: "
             f"{shown_path(code.co_filename)}:{line} in {code.co_name}" + (f"\n    {source}" if source else ""),
             modules.worker,
         )
@@ -140,7 +140,8 @@ class Watchdog:
             self._raise_soon()
 
     def _interrupted(self, _number: int, frame: FrameType | None) -> None:
-        """The signal handler. The watchdog asks again as long as the loop is stuck, should this be a bad moment."""
+        """The signal handler. If the signal comes at a bad moment, the watchdog sends another while the loop is
+        stuck."""
         modules = _interruptible(frame)
         if self._is_over_limit and not self._alive.is_set() and modules is not None:
             raise _limit_exceeded(modules)
@@ -162,7 +163,7 @@ class Watchdog:
 
     def _raise_soon(self) -> None:
         """Raise in the watched thread at its next instruction, and take it back if worker code has ended meanwhile."""
-        import ctypes  # only here, as few programs get so far
+        import ctypes  # imported here, because it is rarely needed
 
         raise_in_thread = ctypes.pythonapi.PyThreadState_SetAsyncExc
         identifier = ctypes.c_ulong(self._watched)
@@ -178,8 +179,8 @@ def _limit_exceeded(modules: WorkerModules) -> CpuLimitExceeded:
 
 
 def _interruptible(frame: FrameType | None) -> WorkerModules | None:
-    """The worker whose code is running at `frame`, or in the library that `frame` is in; None when it is the emulator's
-    own, which must not be interrupted, or nobody's."""
+    """The worker whose code is running at `frame`, or has called the library that `frame` is in. None if no worker's
+    code is running, or the emulator's own, which must not be interrupted."""
     innermost = True
     while frame is not None:
         name = frame.f_globals.get("__name__")
@@ -205,7 +206,8 @@ def _innermost_worker_frame(frame: FrameType | None) -> tuple[FrameType | None, 
 
 
 def _cpu_clock(thread: int) -> Callable[[], float]:
-    """A function that gives the CPU seconds of a thread; those of the process where the system keeps no more."""
+    """A function that returns the CPU seconds of a thread, or of the process if the system does not count them by
+    thread."""
     if not hasattr(time, "pthread_getcpuclockid"):
         return time.process_time
     clock = time.pthread_getcpuclockid(thread)

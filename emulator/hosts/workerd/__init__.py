@@ -1,1 +1,1 @@
-"""What runs JavaScript workers around workerd: its tools, bundling, configuration, process, and connections."""
+"""Runs JavaScript workers in workerd: tools, bundling, configuration, process and connections."""

@@ -1,7 +1,7 @@
-"""Where the bindings of JavaScript workers are answered: one server for a session, on a Unix socket.
+"""Answers the bindings of JavaScript workers: one server for each session, on a Unix socket.
 
-Each request says in a header of ours whose it is: worker, kind and name of the binding. It is a protocol on bare
-connections, without an HTTP framework: a worker that sends to a queue waits for it.
+Each request has a header with the worker, kind and name of its binding. The server works on bare connections, without
+an HTTP framework, because a worker that sends to a queue waits for it.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from pathlib import Path
 from typing import Final
 
 from emulator.bindings.wiring import Answer, Answered, WireRequest, WireResponse, Wiring
-from emulator.hosts.workerd.connection import Connection, Headers
+from emulator.hosts.workerd.incoming_connection import Headers, IncomingConnection
 
 BINDING_HEADER: Final = "x-emulator-binding"
-"""Tells which binding a request is of."""
+"""The header that identifies the binding of a request."""
 
 _HEADER: Final = BINDING_HEADER.encode()
 
 
 def binding_id(worker: str, kind: str, wiring: Wiring, service: str) -> str:
-    """What the header says of one service of a wiring."""
+    """The value of the header for one service of a wiring."""
     return f"{worker}/{kind}/{wiring.name}" + (f"/{service}" if service else "")
 
 
 class BindingServer:
-    """Answers the bindings of a session's JavaScript workers, while any of them is `connect`ed."""
+    """Answers the bindings of a session's JavaScript workers, while at least one of them is connected."""
 
     def __init__(self) -> None:
         self._answers: dict[bytes, Answer] = {}
         self._of_worker: dict[str, list[bytes]] = {}
         self._listening: asyncio.Future[asyncio.Server] | None = None
-        self._connections: set[Connection] = set()
+        self._connections: set[IncomingConnection] = set()
         self._answering: set[asyncio.Task[None]] = set()
 
     async def connect(self, worker: str, wirings: Sequence[tuple[str, Wiring]], path: Path) -> None:
-        """Answer what `wirings` of a worker say from here on, and nothing else that it had before. Listens on the Unix
+        """Answer requests of these `wirings` of a worker, and no longer those of earlier ones. Listens on the Unix
         socket `path`."""
         if self._listening is None:
             loop = asyncio.get_running_loop()
-            listen = loop.create_unix_server(lambda: Connection(self._requested, self._connections), str(path))
+            listen = loop.create_unix_server(lambda: IncomingConnection(self._requested, self._connections), str(path))
             self._listening = asyncio.ensure_future(listen)
         self._forget(worker)
         answers = {
@@ -54,7 +54,7 @@ class BindingServer:
         await self._listening
 
     def disconnect(self, worker: str) -> None:
-        """Answer a worker no more. With the last one the server ends, and drops what is connected."""
+        """Stop answering a worker. After the last one the server stops, and closes all connections."""
         self._forget(worker)
         self._of_worker.pop(worker, None)
         listening = self._listening
@@ -72,7 +72,7 @@ class BindingServer:
         for key in self._of_worker.get(worker, ()):
             del self._answers[key]
 
-    def _requested(self, connection: Connection, url: str, headers: Headers, body: bytes) -> None:
+    def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes) -> None:
         by_name = {name.lower(): value for name, value in headers}
         key = by_name.get(_HEADER, b"")
         answer = self._answers.get(key)
@@ -91,7 +91,7 @@ class BindingServer:
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _finish(self, connection: Connection, key: bytes, response: Awaitable[WireResponse]) -> None:
+    async def _finish(self, connection: IncomingConnection, key: bytes, response: Awaitable[WireResponse]) -> None:
         try:
             answered = await response
         except Exception as error:
@@ -111,15 +111,15 @@ def _encoded(response: WireResponse) -> bytes:
 
 
 def _gone(key: bytes) -> WireResponse:
-    """For code that still runs, and whose binding a reload has taken away. workerd shows the reason. A 404 could
-    mean to a binding that what it asks for is not there."""
+    """The answer to code that still runs although a reload has removed its binding. workerd shows the reason. A binding
+    might take a 404 to mean that what it asks for does not exist."""
     name = key.split(b"/")[2:3]
     what = b"the binding env.%b is gone: the configuration does not declare it any more" % (name[0] if name else b"?")
     return WireResponse(status=503, reason=what)
 
 
 def _failed(key: bytes, error: Exception) -> WireResponse:
-    """For a bug of ours, which is reported where asyncio reports exceptions too."""
+    """The answer after a bug in the emulator, which is reported like other exceptions in asyncio."""
     text = f"the emulator failed to answer {key.decode('latin-1')}, which is a bug"
     asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
     reason = " ".join(f"{text}: {type(error).__name__}: {error}".split()).encode("ascii", "replace")

@@ -1,8 +1,8 @@
-"""Turns a worker's main module into what workerd runs: with esbuild, or as it is where it imports nothing of its own.
+"""Turns a worker's main module into the modules that workerd runs: with esbuild, or unchanged if it imports no files or
+packages.
 
-The settings are wrangler's in effect, so that a worker is bundled for the emulator as it is for production. Modules of
-other kinds (WebAssembly, text, data) are copied beside the bundle under a name of their own, and become modules of
-workerd.
+The settings have the same effect as wrangler's, so a worker is bundled as it is for production. Files of other kinds
+(WebAssembly, text, data) are copied beside the bundle under new names, and become modules in workerd.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _AS_EXTERNAL: Final = "You can mark the path"
 async def read_source(config: WorkerConfig, root: Path) -> Source:
     """The code of a worker whose project is at `root` (absolute).
 
-    Raises BuildError for code that cannot be bundled, EmulatorError when it cannot be read, or has to be bundled and
-    there is no esbuild.
+    Raises BuildError if the code cannot be bundled, and EmulatorError if it cannot be read, or has to be bundled and
+    esbuild is not installed.
     """
     try:
         content = config.main.read_bytes()
@@ -84,8 +84,8 @@ class _Bundling:
     async def _build(
         self, esbuild: Path, out: Path, packages: Collection[str] = ()
     ) -> tuple[dict[str, Any], list[Diagnostic]]:
-        """Make the bundle, and return what esbuild tells of its files and of the code. `packages` have the names of
-        modules of Node.js and are none."""
+        """Create the bundle, and return esbuild's description of its files and its messages. `packages` have the names
+        of Node.js modules, but are packages."""
         arguments = build_arguments(self._config, self._compat, self._endings.all, packages, out)
         status, said = await run(esbuild, arguments, self._root)
         diagnostics = read_diagnostics(said, self._root, self._hint)
@@ -111,7 +111,7 @@ class _Bundling:
         return Source(tuple(modules), frozenset(inputs | self._tsconfig()), tuple(warnings), locate)
 
     def _copied(self, out: Path, described: Mapping[str, Any]) -> Iterator[Module]:
-        """The files that the bundle imports, under every name by which it does: with `?module`, too."""
+        """The files that the bundle imports, under every name that it uses, also with `?module`."""
         queries = sorted({path[path.index("?") :] for path in described["inputs"] if "?" in path})
         for path, output in described["outputs"].items():
             if len(output["inputs"]) != 1 or "entryPoint" in output:
@@ -126,7 +126,7 @@ class _Bundling:
                 yield Module(name + query, kind, content)
 
     def _tsconfig(self) -> set[Path]:
-        """The `tsconfig.json` that the main module is read with."""
+        """The `tsconfig.json` for the main module."""
         if self._config.bundling.tsconfig:
             return {Path(os.path.normpath(self._root / self._config.bundling.tsconfig))}
         directories = (self._config.directory, *self._config.directory.parents)
@@ -134,8 +134,8 @@ class _Bundling:
         return set() if nearest is None else {nearest}
 
     def _check_imports(self, inputs: Mapping[str, Any], imported_at_all: Collection[str]) -> Iterator[str]:
-        """Yield a warning for each import that fails when the code that asks for it runs. Raises BuildError for those
-        without which the worker does not even start."""
+        """Yield a warning for each import that fails when its code runs. Raises BuildError for imports without which
+        the worker cannot start."""
         errors: list[Diagnostic] = []
         for file, described in inputs.items():
             for imported in described["imports"]:
@@ -151,13 +151,13 @@ class _Bundling:
                         yield f"{one_line(refused)}. {hint}"
                 elif ending := self._endings.ignored_ending(path.partition("?")[0]):
                     written = imported.get("original", path)
-                    text = f"The rule for {path} is not in effect"
+                    text = f"The rule for {path} has no effect"
                     errors.append(self._refused(file, written, text, self._unused(ending)))
         if errors:
             raise build_error(errors, "", self._root)
 
     def _lacks(self, name: str) -> bool:
-        """Whether workerd surely has no module of this name."""
+        """Whether workerd certainly does not have a module of this name."""
         if self._compat == "als" and name == "node:async_hooks":
             return False
         return self._compat in ("none", "als") and name.startswith("node:")
@@ -192,7 +192,7 @@ class _Bundling:
 
 
 class _Origin:
-    """Where the places of a bundle come from."""
+    """A function that finds the original place of a place in the bundle."""
 
     def __init__(self, module: str, content: bytes, base: Path) -> None:
         self._module = module
@@ -208,11 +208,11 @@ class _Origin:
 
 
 def _imported(described: Mapping[str, Any]) -> frozenset[str]:
-    """What the bundle imports. Files that came to nothing in it may import more."""
+    """The imports of the bundle. Files of which no code is left in it may have more."""
     outputs = described["outputs"].values()
     return frozenset(imported["path"] for output in outputs for imported in output["imports"])
 
 
 def _is_no_file(path: str) -> bool:
-    """Whether an input is something of esbuild's, such as `(disabled):fs` or `<define:X>`."""
+    """Whether an input was created by esbuild, such as `(disabled):fs` or `<define:X>`."""
     return path.startswith(("(", "<"))

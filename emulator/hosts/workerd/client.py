@@ -1,7 +1,7 @@
-"""HTTP to workerd, over kept-alive connections on a Unix socket.
+"""Sends HTTP requests to workerd, over kept-alive connections on a Unix socket.
 
-This is on the path of every request to a JavaScript worker, so that it does little more than it must: the head of a
-request is written as it was received, and an answer that comes in one piece is handed on in one piece.
+Every request to a JavaScript worker runs through this module, so it does little more than necessary: it writes the head
+of a request as it was received, and passes on an answer that arrives in one piece in one piece.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from emulator.base.words import reason
 from emulator_runtime.hosting import RawHeaders, as_bytes, close_source
 
 IDLE_SECONDS: Final = 4.0
-"""How long an idle connection is kept: less than the five seconds after which workerd closes it."""
+"""How long an idle connection is kept, which is less than the five seconds after which workerd closes it."""
 
 FRESH_SECONDS: Final = 0.05
-"""How long a connection may have been idle, in real time, for a request that must not run twice. workerd closes one
-after five seconds, and all of them at once when a handler has kept it from doing anything else for that long."""
+"""How long, in real time, a connection may have been idle if it is used for a request that must not run twice. workerd
+closes a connection after five seconds, and all of them at once if a handler has blocked it for that long."""
 
 _REPEATABLE: Final = (b"GET ", b"HEAD ", b"OPTIONS ")
-"""How the heads of requests begin that may be sent again when nobody knows whether workerd has read them."""
+"""The beginnings of the heads of requests that may be sent again if it is not known whether workerd has read them."""
 
 _BUFFERED_BYTES: Final = 262_144
 _MOST_IDLE: Final = 256
@@ -50,15 +50,15 @@ _HOP_BY_HOP: Final = frozenset(
 
 
 class ConnectionLostError(Exception):
-    """The connection to workerd ended before the answer did."""
+    """The connection to workerd ended before the end of the answer."""
 
 
 class UploadBrokenError(Exception):
-    """The body of a request broke off before its end: whoever was sending it has gone away."""
+    """The body of a request broke off before its end, because its sender has gone away."""
 
 
-class Answer:
-    """The head of an answer, and its body: bytes where all of it is there, else a stream."""
+class WorkerdAnswer:
+    """The head of an answer, and its body: bytes if it is complete, else a stream."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -68,15 +68,15 @@ class Answer:
         self.body = body
 
     async def read(self) -> bytes:
-        """The whole body. Raises ConnectionLostError when it breaks off."""
+        """The whole body. Raises ConnectionLostError if the connection is lost."""
         if isinstance(self.body, bytes):
             return self.body
         return b"".join([chunk async for chunk in self.body])
 
 
 class AnswerStream:
-    """The rest of an answer's body. Closing it before its end closes the connection, which workerd takes for a client
-    that has gone away."""
+    """The rest of an answer's body. Closing it early closes the connection, which tells workerd that the client has
+    gone away."""
 
     __slots__ = ("__weakref__", "_buffered", "_chunks", "_connection", "_lost", "_on_end", "_waiting")
 
@@ -112,21 +112,21 @@ class AnswerStream:
         self._abandon()
 
     def when_ended(self, callback: Callable[[bool], None]) -> None:
-        """Call `callback` when nothing more comes, or now if that is so, with whether the answer broke off."""
+        """Call `callback` when the answer has ended, or now if it has, with whether it broke off."""
         if self._connection is None:
             callback(self._lost)
         else:
             self._on_end = callback
 
     def add(self, chunk: bytes) -> bool:
-        """More of the body came. Returns whether that is enough for now."""
+        """Add a part of the body. Returns whether the sender should pause."""
         self._chunks.append(chunk)
         self._buffered += len(chunk)
         self._wake()
         return self._buffered > _BUFFERED_BYTES
 
     def end(self, *, lost: bool, wanted: bool = True) -> None:
-        """No more of it comes, as it is complete, the connection was lost, or it is not wanted."""
+        """End the body, because it is complete, the connection was lost, or it is not needed."""
         self._connection = None
         self._lost = lost
         self._wake()
@@ -145,7 +145,7 @@ class AnswerStream:
             connection.abandon()
 
 
-class Client:
+class WorkerdClient:
     """Sends requests to the Unix socket at `path`."""
 
     def __init__(self, path: Path) -> None:
@@ -154,14 +154,14 @@ class Client:
         self._idle: list[_Connection] = []
         self._sweeping: asyncio.TimerHandle | None = None
 
-    async def send(self, head: bytes, body: bytes = b"", *, is_head: bool = False) -> Answer:
-        """Send a request whose `head` ends with the empty line, and return the answer when its head is there.
+    async def send(self, head: bytes, body: bytes = b"", *, is_head: bool = False) -> WorkerdAnswer:
+        """Send a request whose `head` ends with the empty line, and return the answer when its head has arrived.
 
-        workerd may close an idle connection at the moment in which it is used again, and nothing tells then whether it
-        has read the request. A GET, HEAD or OPTIONS is sent again. Any other request could run twice: it is given only
-        a connection that has just been in use, and is sent again only where nothing of it had been written.
+        workerd may close an idle connection just when it is used again; it is then unknown whether workerd has read the
+        request. A GET, HEAD or OPTIONS request is sent again. Any other request could run twice, so it only uses a
+        connection that was in use a moment ago, and is sent again only if no part of it was written.
 
-        Cancelling it closes the connection. Raises ConnectionLostError when there is no answer.
+        Cancelling this closes the connection. Raises ConnectionLostError if there is no answer.
         """
         data = head + body if body else head
         is_repeatable = head.startswith(_REPEATABLE)
@@ -180,8 +180,8 @@ class Client:
 
     async def send_stream(
         self, head: bytes, source: AsyncIterator[bytes], *, chunked: bool, is_head: bool = False
-    ) -> Answer:
-        """As `send`, with a body that is sent as it comes. Raises UploadBrokenError when that breaks off."""
+    ) -> WorkerdAnswer:
+        """Like `send`, with a body that is streamed. Raises UploadBrokenError when that breaks off."""
         connection = await self._connect()
         uploading = asyncio.ensure_future(connection.upload(head, source, chunked=chunked))
         connection.uploading = uploading
@@ -194,7 +194,7 @@ class Client:
             raise
 
     def close(self) -> None:
-        """Close the idle connections, and the others when they are done."""
+        """Close the idle connections, and the others after their answers."""
         self.closed = True
         if self._sweeping is not None:
             self._sweeping.cancel()
@@ -216,12 +216,13 @@ class Client:
             self._sweeping = loop.call_later(IDLE_SECONDS, self._sweep, loop)
 
     def forget(self, connection: _Connection) -> None:
-        """A connection was lost."""
+        """Forget a connection that was lost."""
         with suppress(ValueError):
             self._idle.remove(connection)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close what has been idle for long. The last connection in is the first out, so the oldest are in front."""
+        """Close connections that have been idle for too long. The connection used last is used first, so the oldest are
+        in front."""
         self._sweeping = None
         oldest = loop.time() - IDLE_SECONDS
         kept = [connection for connection in self._idle if connection.idle_since > oldest]
@@ -236,7 +237,7 @@ class Client:
         return self._idle.pop() if self._idle else None
 
     def _take_fresh(self) -> _Connection | None:
-        """The connection that was used last, unless that is a while ago."""
+        """The connection that was used last, unless that was too long ago."""
         if not self._idle:
             return None
         return self._idle.pop() if monotonic() - self._idle[-1].used_at < FRESH_SECONDS else None
@@ -251,10 +252,10 @@ class Client:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, with one exchange at a time. The methods without a doc string are those of asyncio's protocols
-    and of httptools' parser."""
+    """One connection, with one exchange at a time. The methods without a docstring are called by asyncio and
+    httptools."""
 
-    def __init__(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, client: WorkerdClient, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.idle_since = self.used_at = 0.0
         self.has_read = False
@@ -265,7 +266,7 @@ class _Connection(asyncio.Protocol):
         self._client = client
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._answered: asyncio.Future[Answer] | None = None
+        self._answered: asyncio.Future[WorkerdAnswer] | None = None
         self._stream: AnswerStream | None = None
         self._headers: RawHeaders = []
         self._chunks: list[bytes] = []
@@ -276,14 +277,14 @@ class _Connection(asyncio.Protocol):
         self._lost = False
         self._paused = False
 
-    async def exchange(self, data: bytes, is_head: bool) -> Answer:
-        """Send a request and return its answer. Cancelling it ends the connection. Without `data`, the request is sent
-        by `upload`."""
+    async def exchange(self, data: bytes, is_head: bool) -> WorkerdAnswer:
+        """Send a request and return its answer. Cancelling this closes the connection. Without `data`, the request is
+        sent by `upload`."""
         assert self._transport is not None
         self.has_read = self.has_written = False
         if self._lost or self._transport.is_closing():
             raise ConnectionLostError("workerd closed the connection")
-        answered: asyncio.Future[Answer] = self.loop.create_future()
+        answered: asyncio.Future[WorkerdAnswer] = self.loop.create_future()
         self._answered = answered
         self._is_head = is_head
         self._has_head = self._complete = self._reusable = False
@@ -298,7 +299,7 @@ class _Connection(asyncio.Protocol):
             raise
 
     async def upload(self, head: bytes, source: AsyncIterator[bytes], *, chunked: bool) -> None:
-        """Send a request whose body is sent as it comes. A source that raises breaks the connection.
+        """Send a request with a body that is streamed. An exception in its source closes the connection.
 
         It is written past the transport, which would drop an answer that has come when it can write no more: workerd
         answers and closes the connection when a worker does not read the body.
@@ -328,7 +329,7 @@ class _Connection(asyncio.Protocol):
         return None
 
     def abandon(self) -> None:
-        """End an exchange whose answer nobody wants any more."""
+        """End an exchange whose answer is not needed any more."""
         if not self._complete and self._transport is not None:
             self._stream = None
             self._transport.abort()
@@ -339,7 +340,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def resume_reading(self) -> None:
-        """There is room for more of the answer."""
+        """Continue reading the answer."""
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
@@ -398,7 +399,7 @@ class _Connection(asyncio.Protocol):
             self._reusable = self._parser.should_keep_alive() and not self._is_head
 
     def _progress(self) -> None:
-        """Hand on what has come in."""
+        """Pass on the data that has arrived."""
         answered, self._answered = self._answered, None
         if answered is not None and not answered.done():
             headers, self._headers = self._headers, []
@@ -408,7 +409,7 @@ class _Connection(asyncio.Protocol):
                 body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             else:
                 body = self._stream = AnswerStream(self, chunks)
-            answered.set_result(Answer(self._parser.get_status_code(), headers, body))
+            answered.set_result(WorkerdAnswer(self._parser.get_status_code(), headers, body))
         if self._complete:
             stream, self._stream = self._stream, None
             if stream is not None:
@@ -434,7 +435,7 @@ def _second_socket(transport: asyncio.Transport) -> socket.socket:
 
 
 def request_head(method: str, url: str, headers: RawHeaders, *extra: tuple[bytes, bytes]) -> bytes:
-    """The head of a request with a URL in its first line, without what concerned the connection it came over."""
+    """The head of a request with a URL in its first line, without headers about the connection that it arrived on."""
     parts = [f"{method} {url} HTTP/1.1\r\n".encode("latin-1", "replace")]
     parts += [b"%b: %b\r\n" % header for header in headers if header[0] not in _HOP_BY_HOP]
     parts += [b"%b: %b\r\n" % header for header in extra]

@@ -1,8 +1,8 @@
-"""The configuration that workerd is started with: a worker and what surrounds it, as Cap'n Proto text.
+"""Writes workerd's configuration as Cap'n Proto text: a worker and the services around it.
 
-One process runs one worker. Its services are the worker (with our main module around its own), the module that delivers
-to it, the network, and one service for each binding that leads out of the process. What is large (the modules) is in
-files beside the configuration, which embeds them.
+A process runs one worker. Its services are the worker (with the emulator's main module around its own), the module that
+delivers to it, the network, and one service for each binding that leads out of the process. The modules are in files
+beside the configuration, which embeds them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from emulator.hosts.workerd.protocol import CONTROL_ENTRYPOINT, INVOKE_ENTRYPOIN
 from emulator.hosts.workerd.source import Module, Source
 
 MAIN_NAME: Final = "__emulator__.js"
-"""The name of our main module, which no frame of a user's stack trace has."""
+"""The name of the emulator's main module. Its frames are not shown in stack traces."""
 
 CAPNP_HOST: Final = "emulator"
-"""What workerd is asked to connect to where one worker calls another, so that calls of methods work too."""
+"""The host that workerd connects to if one worker calls another; with it, method calls work too."""
 
 _KINDS: Final[Mapping[str, str]] = {
     "esm": "esModule",
@@ -36,8 +36,8 @@ _DELIVERY_DATE: Final = "2025-01-01"
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """Where a process listens: paths of Unix sockets. `fetch` takes the users' requests, `control` ours, and `services`
-    those of other workers, by the entrypoint that they are for (empty: the default export)."""
+    """The paths of the Unix sockets on which a process listens. `fetch` is for users' requests, `control` for the
+    emulator's, and `services` for those of other workers, by entrypoint (empty for the default export)."""
 
     fetch: Path
     control: Path
@@ -45,17 +45,17 @@ class Sockets:
 
     @property
     def names(self) -> Sequence[str]:
-        """What workerd calls them."""
+        """The sockets by their names in workerd's configuration."""
         return ["fetch", "control", *(f"service {entrypoint}" for entrypoint in self.services)]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What a process is to run.
+class WorkerdSettings:
+    """The settings of a process.
 
-    `worker` is its name, `wirings` what is told about its bindings, each with its kind; `binding_server` answers them,
-    and `other_worker` says where another worker is reached, by its name and its entrypoint. `cf_header` is the header
-    that carries `request.cf`. `outbound` is where `fetch()` goes; None is the network.
+    `worker` is the name of the worker, and `wirings` configure its bindings, each with its kind; `binding_server`
+    answers them, and `other_worker` returns the socket of another worker by name and entrypoint. `cf_header` is the
+    header that contains `request.cf`. `outbound` is the socket for `fetch()`; None means the network.
     """
 
     worker: str
@@ -71,8 +71,8 @@ class Settings:
     outbound: Path | None = None
 
 
-def write_configuration(settings: Settings, directory: Path) -> Path:
-    """Write the configuration and the modules into `directory`, and return the file to start workerd with."""
+def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
+    """Write the configuration and the modules to `directory`, and return the configuration file."""
     main = worker_module(settings.source.modules[0].name, settings.token)
     modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules)
     delivery = Module("delivery.js", "esm", delivery_module())
@@ -103,7 +103,7 @@ def write_configuration(settings: Settings, directory: Path) -> Path:
 
 
 def quoted(text: str) -> str:
-    """`text` as a literal of Cap'n Proto, which takes UTF-8 and the escapes of C."""
+    """`text` as a Cap'n Proto literal, which allows UTF-8 and C's escapes."""
     out = []
     for character in text:
         if character in '"\\':
@@ -133,7 +133,7 @@ def _extensions(wirings: Sequence[tuple[str, Wiring]]) -> dict[str, str]:
     return {module.name: module.source for _, wiring in wirings for module in wiring.modules}
 
 
-def _worker(settings: Settings, modules: Sequence[str]) -> str:
+def _worker(settings: WorkerdSettings, modules: Sequence[str]) -> str:
     flags = ", ".join(map(quoted, settings.compatibility_flags))
     outbound = ', globalOutbound = "outbound"' if settings.outbound else ""
     more = "".join(f", {name} = {value}" for name, value in _worker_settings(settings.wirings).items())
@@ -145,7 +145,7 @@ def _worker(settings: Settings, modules: Sequence[str]) -> str:
 
 
 def _worker_settings(wirings: Sequence[tuple[str, Wiring]]) -> dict[str, str]:
-    """What the bindings say about the worker itself; lists of several are put together."""
+    """The bindings' settings of the worker itself; lists in several bindings are joined."""
     found: dict[str, list[str]] = {}
     lists: set[str] = set()
     for kind, wiring in wirings:
@@ -167,14 +167,14 @@ def _delivery(module: str) -> str:
     )
 
 
-def _bindings(settings: Settings) -> Iterator[str]:
+def _bindings(settings: WorkerdSettings) -> Iterator[str]:
     for kind, wiring in settings.wirings:
         if wiring.binding:
             yield _value({"name": wiring.name, **wiring.binding}, kind, wiring)
 
 
 def _value(value: Value, kind: str, wiring: Wiring) -> str:
-    """A value as text. References are to services of `wiring`."""
+    """A value as text. References lead to services of `wiring`."""
     if isinstance(value, Reference):
         return quoted(_service_name(kind, wiring, value.service))
     if isinstance(value, str):
@@ -190,7 +190,7 @@ def _service_name(kind: str, wiring: Wiring, service: str) -> str:
     return f"{kind} {wiring.name} {service}".rstrip()
 
 
-def _external(settings: Settings) -> Iterator[str]:
+def _external(settings: WorkerdSettings) -> Iterator[str]:
     for kind, wiring in settings.wirings:
         for name, service in wiring.services.items():
             if isinstance(service, OtherWorker):
@@ -209,7 +209,7 @@ def _reached_at(name: str, path: Path, options: str) -> str:
     return f"(name = {quoted(name)}, external = (address = {quoted(f'unix:{path}')}, http = ({options})))"
 
 
-def _sockets(settings: Settings) -> Iterator[str]:
+def _sockets(settings: WorkerdSettings) -> Iterator[str]:
     sockets = settings.sockets
     options = f"style = proxy, cfBlobHeader = {quoted(settings.cf_header)}"
     yield _socket("fetch", sockets.fetch, options, f'(name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")')

@@ -1,8 +1,8 @@
-"""What esbuild says about the code of a worker, as data, and as a `Failure`.
+"""Parses esbuild's messages about the code of a worker, and turns them into a `Failure`.
 
-esbuild is asked for the text that people read: its protocol with programs is a private one that changes from version to
-version, and keeps a process running. In that text a message is a line with a mark before it, then a place, the code and
-notes, each indented. What does not look like that is shown as it came.
+The input is esbuild's text for people, because its protocol for programs is private, changes with every version, and
+needs a process that keeps running. In the text a message is a line that begins with a mark, followed by a place, the
+code and notes, each indented. Other text is shown unchanged.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _TOTAL: Final = re.compile(r"^\d+ (?:errors?|warnings?)(?: and \d+ warnings?)?$"
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """A message of esbuild's. `detail` is what came with it: places, code and notes, as text. `file` is empty where
-    there is no place; `line` and `column` count from 1, the column in characters."""
+    """A message from esbuild. `detail` is the text that follows it: places, code and notes. `file` is empty if there is
+    no place; `line` and `column` count from 1, the column in characters."""
 
     is_error: bool
     text: str
@@ -44,7 +44,7 @@ class Diagnostic:
 
 
 class BuildError(Exception):
-    """The code of a worker cannot be bundled; `failure` says why, as esbuild does. `files` are those to mend."""
+    """The code of a worker cannot be bundled; `failure` has esbuild's explanation. `files` are the files to fix."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.summary)
@@ -53,16 +53,16 @@ class BuildError(Exception):
 
 
 def read_diagnostics(said: str, root: Path, hint: Callable[[Diagnostic], str]) -> list[Diagnostic]:
-    """The messages in what esbuild has written, whose places are relative to `root`. `hint` says how to mend one, or
-    nothing; it replaces notes, which are about esbuild's options."""
+    """The messages in esbuild's output, with places relative to `root`. `hint` returns how to fix one, or an empty
+    string; it replaces notes, which are about esbuild's options."""
     heads = list(_HEAD.finditer(said))
     ends = [*(head.start() for head in heads), len(said)][1:]
     return [_diagnostic(head, said[head.end() : end], root, hint) for head, end in zip(heads, ends, strict=True)]
 
 
 def build_error(errors: Sequence[Diagnostic], said: str, root: Path) -> BuildError:
-    """The error of a build that ended with `errors`, the first of which is what it is known by. `said` is all that
-    esbuild wrote; it is shown where no error can be told from it."""
+    """The error of a build that ended with `errors`; the first one is its summary. `said` is esbuild's complete output,
+    which is shown if it contains no errors that can be parsed."""
     if not errors:
         text = said.strip() or "esbuild ended without saying why"
         return BuildError(Failure("BuildError", text.partition("\n")[0], (), text, verbatim=True))
@@ -85,8 +85,8 @@ def one_line(diagnostic: Diagnostic) -> str:
 
 
 def import_error(root: Path, file: str, names: Sequence[str], text: str, hint: str) -> Diagnostic | None:
-    """An error about the import of one of `names` in a file, in the form that esbuild gives to its own. None where the
-    file has no such import, or cannot be read."""
+    """An error about the import of one of `names` in a file, in the form of esbuild's own errors. None if the file does
+    not import any of them, or cannot be read."""
     lines = _lines(root / file)
     quoted = "|".join(map(re.escape, names))
     pattern = re.compile(rf"""(["'`])(?:{quoted})\1""")
@@ -100,7 +100,7 @@ def import_error(root: Path, file: str, names: Sequence[str], text: str, hint: s
 
 
 def _code_frame(file: str, line: int, column: int, code: str, width: int) -> str:
-    """A line of code with `width` characters of it marked."""
+    """A line of code with `width` characters marked."""
     shown, before = code.replace("\t", "  "), code[: column - 1].replace("\t", "  ")
     margin = " " * (len(str(line)) + 6)
     return f"    {file}:{line}:{column}:\n      {line} │ {shown}\n{margin} ╵ {' ' * len(before)}{'~' * width}"
@@ -120,7 +120,7 @@ def _diagnostic(head: re.Match[str], rest: str, root: Path, hint: Callable[[Diag
 
 
 def _places(detail: str, root: Path) -> Iterator[tuple[re.Match[str], str, int, int]]:
-    """Each place in a text: the file, the line and the column, which esbuild counts in bytes and from 0."""
+    """Each place in a text: file, line and column, which esbuild counts in bytes from 0."""
     for match in _PLACE.finditer(detail):
         line, offset = int(match["line"]), int(match["column"])
         lines = _lines(root / match["file"])

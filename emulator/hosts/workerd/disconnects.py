@@ -1,6 +1,6 @@
-"""Cancels the work for clients that have gone away.
+"""Cancels requests of clients that have gone away.
 
-Nearly every request is answered before that can be asked, so nothing is begun for one until it has taken a while.
+Nearly every request is answered quickly, so nothing is done for a request until it has taken a while.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, Final
 from emulator_runtime.hosting import IncomingRequest, Request
 
 WATCH_SECONDS: Final = 0.05
-"""How often the requests are looked through for those that have been waiting since the last time."""
+"""How often to look for requests that have been waiting since the last time."""
 
 
 class Waiting:
-    """A request whose answer is waited for: the task that waits, and the one that looks whether the client does."""
+    """A request that is being answered: the task that answers it, and the task that watches the client."""
 
     __slots__ = ("is_old", "request", "task", "was_left", "watcher")
 
@@ -35,14 +35,14 @@ class Waiting:
 
 
 class Disconnects:
-    """Looks after the clients of the requests that are being answered."""
+    """Watches the clients of the requests that are being answered."""
 
     def __init__(self) -> None:
         self._waiting: set[Waiting] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, request: Request) -> Waiting:
-        """The running task answers `request` from here on."""
+        """The running task begins to answer `request`."""
         task = asyncio.current_task()
         assert task is not None
         waiting = Waiting(request, task)
@@ -52,13 +52,13 @@ class Disconnects:
         return waiting
 
     def end(self, waiting: Waiting) -> None:
-        """There is an answer, or none will come."""
+        """The request has been answered, or will not be."""
         self._waiting.discard(waiting)
         if waiting.watcher is not None:
             waiting.watcher.cancel()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,7 +1,7 @@
-"""Runs esbuild: with wrangler's settings, and as a program of its own for each bundle, which takes it some 15 ms.
+"""Runs esbuild with wrangler's settings, in a new process for each bundle, which takes about 15 ms.
 
-Its documented command line is the same in every version; the protocol that its own JavaScript API speaks with a process
-that stays is not.
+esbuild's documented command line is the same in every version. The protocol that its JavaScript API uses with a
+permanent process is not.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _NAVIGATOR_DATE: Final = "2022-03-21"
 def build_arguments(
     config: WorkerConfig, compat: NodeCompat, copied: Iterable[str], packages: Collection[str], out: Path
 ) -> Iterator[str]:
-    """How to bundle a worker into the directory `out`: its code and a map, a `meta.json`, and a copy of each file that
-    is imported and has an ending in `copied`. `packages` have the names of modules of Node.js and are none."""
+    """The command that bundles a worker into the directory `out`: its code and a map, a `meta.json`, and a copy of each
+    imported file with an ending in `copied`. `packages` have the names of Node.js modules, but are packages."""
     yield from (str(config.main), "--bundle", "--format=esm", "--platform=browser", "--target=es2024")
     yield from (f"--outdir={out}", f"--metafile={out / 'meta.json'}")
     yield from ("--sourcemap=external", "--sources-content=false", "--supported:import-source=true")
@@ -45,9 +45,9 @@ def build_arguments(
 
 
 async def run(esbuild: Path, arguments: Iterable[str], directory: Path) -> tuple[int, str]:
-    """Its status and what it wrote. It ends when nobody waits for it any more.
+    """Run a command, and return its status and output. Cancelling this kills the process.
 
-    Raises EmulatorError when it cannot be started.
+    Raises EmulatorError if it cannot be started.
     """
     try:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""What goes wrong in JavaScript, as a `Failure`: the stack with our frames left out and the user's own files in it."""
+"""Turns JavaScript errors into a `Failure`: the stack with the user's own files, and without the emulator's frames."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
 
 
 def thrown(described: Mapping[str, Any], source: Source, root: Path) -> Failure:
-    """The failure of a handler, as our main module described the error. Code below `root` counts as the user's."""
+    """The failure of a handler, from the emulator's module's description of the error. Code below `root` counts as the
+    user's."""
     message = str(described.get("message", ""))
     stack = with_short_message(str(described.get("stack", "")), message)
     kind = str(described.get("type", ""))
@@ -45,7 +46,7 @@ def thrown(described: Mapping[str, Any], source: Source, root: Path) -> Failure:
 
 
 def simple_failure(text: str) -> Failure:
-    """A failure of which there is no more than what workerd, or we, say: `TypeError: message`, or a sentence."""
+    """A failure that is only known from one line by workerd or the emulator: `TypeError: message`, or a sentence."""
     typed = _TYPED.match(text)
     if typed is not None:
         return Failure(typed["type"], typed["message"], (), text)
@@ -53,7 +54,7 @@ def simple_failure(text: str) -> Failure:
 
 
 def not_started(said: str, source: Source, main: Path, config_file: str) -> Failure:
-    """The failure of a worker that workerd failed to start, as it said why."""
+    """The failure of a worker that workerd failed to start, from what it wrote."""
     root = main.parent
     lines = [_UNCAUGHT.sub("", _SERVICE.sub("", line)) for line in said.split("\n")]
     first = lines[0]
@@ -85,10 +86,10 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
 
 
 def _missing_module(name: str, source: Source, root: Path, config_file: str) -> Failure | None:
-    """The failure of a worker whose code imports a module that workerd has not; None where nobody knows which file it
-    is. The user's own files are looked at first."""
+    """The failure of a worker whose code imports a module that workerd does not have; None if the importing file is not
+    known. The user's own files are searched first."""
     if name.startswith("node:"):
-        hint = "workerd has this module of Node.js at a later compatibility_date, or not at all."
+        hint = "workerd provides this Node.js module only from a later compatibility_date on, or not at all."
     else:
         hint = f"Without a bundle, only files that rules in {config_file} name can be imported."
     names = (name, name.removeprefix("node:"), f"./{name}")
@@ -107,8 +108,8 @@ def readable(text: str) -> str:
 
 
 def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) -> str:
-    """`stack` with the user's files, and without ours. The frames go to `frames`, as JavaScript has them: innermost
-    first."""
+    """`stack` with the user's files, and without the emulator's. Adds the frames to `frames` in JavaScript's order,
+    innermost first."""
     shown = []
     for line in stack.split("\n"):
         match = _FRAME.match(line)

@@ -1,8 +1,8 @@
 """Runs a worker written in JavaScript, in a workerd process of its own.
 
-A host holds one `Version` at a time: a process, and what runs on it. A reload starts the next process before it lets
-go of the old one, which ends when its requests, deliveries and `waitUntil` work have. A process that dies is started
-again, with growing pauses when it dies again and again; what comes meanwhile waits for it.
+A host has one `Version` at a time: a process, with its running invocations. A reload starts the next process before it
+releases the old one, which ends after its requests, deliveries and `waitUntil` work. A process that dies is started
+again, with growing pauses if that happens repeatedly; new invocations wait for it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
 from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.bundle import read_source
-from emulator.hosts.workerd.client import Answer, ConnectionLostError, UploadBrokenError
+from emulator.hosts.workerd.client import ConnectionLostError, UploadBrokenError, WorkerdAnswer
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import readable, simple_failure, thrown
@@ -46,43 +46,43 @@ from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
-from emulator.hosts.workerd.watchdog import Watchdog
+from emulator.hosts.workerd.watchdog import ProcessWatchdog
 from emulator.queues.message import Cause, Verdict
 from emulator.wire.texts import read_json
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
-    from emulator.bindings.services import Services
+    from emulator.bindings.open_kinds import OpenKinds
     from emulator.queues.service import Queues
 
 R = TypeVar("R")
 
 _RESTART_PAUSES: Final = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
-"""Seconds before a process is started again, by how often one has died lately."""
+"""Seconds before a process is started again, by the number of recent deaths."""
 
 _HEALTHY_SECONDS: Final = 10.0
-"""How long a process must live for its death to count as the first."""
+"""If a process has lived for this long, its death counts as the first."""
 
 _LEVELS: Final[dict[str, Level]] = {"debug": "debug", "warn": "warning", "error": "error", "fatal": "error"}
 _FAILURE_HEADER: Final = FAILURE_HEADER.encode()
 _OLD_CODE_SECONDS: Final = 0.2
-"""How long a reload waits for the old process to end, where other workers may be connected to it."""
+"""How long a reload waits for the old process to end, if other workers may be connected to it."""
 
 _UNCAUGHT_SECONDS: Final = 0.1
-"""How long an error that workerd has logged is kept for the failure that it may be the reason of."""
+"""How long an error that workerd has logged is kept as the possible reason of a failure."""
 
 _UNCAUGHT: Final = "Uncaught exception: "
 _LOST_SECONDS: Final = 1.0
-"""How long after a connection the process that it led to may be found dead, in which case that is the reason."""
+"""How long to wait, after a connection is lost, to see whether the process has died, which is then the reason."""
 
 
 class WorkerdHost:
     """A host for a worker whose `main` is JavaScript.
 
-    `queues` hold its deliveries while it is not loaded. `services` make its bindings, and `binding_server` answers
-    them. `sockets` is where it meets the other JavaScript workers of its session. `outbound` carries out its `fetch()`
-    in place of the network. Failures, warnings and what worker code prints are published on `bus`; `timer` is what
-    durations are measured with, in seconds. Used on the event loop's thread only.
+    `queues` hold its deliveries while it is not loaded. `open_kinds` create its bindings, and `binding_server` answers
+    them. `sockets` contains the sockets of all JavaScript workers in the session. `outbound` carries out its `fetch()`
+    instead of the network. Failures, warnings and what worker code prints are published on `bus`; `timer` measures
+    durations in seconds. Only used on the event loop's thread.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class WorkerdHost:
         config: WorkerConfig,
         *,
         queues: Queues,
-        services: Services,
+        open_kinds: OpenKinds,
         binding_server: BindingServer,
         sockets: SocketDirectory,
         bus: Bus,
@@ -100,7 +100,7 @@ class WorkerdHost:
         self.config = config
         self.failure: Failure | None = None
         self._queues = queues
-        self._services = services
+        self._open_kinds = open_kinds
         self._binding_server = binding_server
         self._is_served = False
         self._sockets = sockets
@@ -117,7 +117,7 @@ class WorkerdHost:
         self._wrong_files = frozenset[Path]()
         self._disconnects = Disconnects()
         self._settled = asyncio.Event()
-        """Clear while the first process, or the next one after a death, is on its way."""
+        """Not set while the first process, or the next one after a death, is being started."""
         self._starter = Starter(
             sockets,
             on_line=self._on_line,
@@ -130,7 +130,7 @@ class WorkerdHost:
             QueueTrigger.handler: self._queue,
             ScheduledTrigger.handler: self._scheduled,
         }
-        sockets.join(config.name, [other for _, other in targets(services.wirings(config))])
+        sockets.join(config.name, [other for _, other in targets(open_kinds.wirings(config))])
 
     @property
     def handlers(self) -> Sequence[str]:
@@ -139,17 +139,17 @@ class WorkerdHost:
 
     @property
     def files(self) -> frozenset[Path]:
-        """The worker's own files, as far as they are known."""
+        """The worker's own files, if they are known."""
         return self._wrong_files if self._source is None else self._source.inputs | self._wrong_files
 
     @property
     def calls_under_way(self) -> int:
-        """How much workerd is being waited for at the moment: starts, requests, deliveries, ends."""
+        """How many operations of workerd are under way: starts, requests, deliveries and stops."""
         running = len(self._version.active) if self._version is not None else 0
         return self._starting + self._resting + running + len(self._retiring)
 
     def owns(self, descriptor: int) -> bool:
-        """Whether a file descriptor is of a connection with the processes of the session."""
+        """Whether a file descriptor belongs to a connection with a process of the session."""
         return self._sockets.has(descriptor)
 
     async def rest(self) -> None:
@@ -163,22 +163,23 @@ class WorkerdHost:
 
     @property
     def takes_websockets(self) -> bool:
-        """Whether there is a process that may answer."""
+        """Whether there is a process that can answer."""
         return self._version is not None and "fetch" in self._version.handlers
 
     def tunnel(self, request: IncomingRequest) -> Tunnel | None:
-        """Begin a connection that becomes a WebSocket if the worker says so; None while there is no process."""
+        """Begin a connection that becomes a WebSocket if the worker accepts it; None while there is no process."""
         version = self._version
         if version is None:
             return None
         return Tunnel(version.fetches.path, upgrade_head(request, version.cf_header))
 
     async def start(self) -> None:
-        """Load the code. Does not raise when that fails: `failure` is set."""
+        """Load the code. If that fails, sets `failure` and does not raise."""
         await self.reload(self.config)
 
     async def reload(self, config: WorkerConfig) -> None:
-        """Start the code anew, with `config`. What runs finishes on the old process. `failure` tells how it went."""
+        """Start the code again, with `config`. Running invocations finish in the old process. Sets `failure` if the
+        code fails to load."""
         failure = await self.try_reload(config)
         if failure is not None:
             self.fail(failure)
@@ -189,13 +190,13 @@ class WorkerdHost:
         await self._stop_restarting()
         self.config = config
         self._sockets.enter(config.name)
-        wirings = self._services.wirings(config)
+        wirings = self._open_kinds.wirings(config)
         called = targets(wirings)
         self._sockets.join(config.name, [other for _, other in called])
         for name, other in called:
             if other.worker not in self._sockets.workers:
                 self._reports.warn(
-                    f"env.{name} leads to the worker {other.worker}, which is not a JavaScript worker of this session; "
+                    f"env.{name} leads to the worker {other.worker}, which is not a JavaScript worker in this session; "
                     "name its configuration with -c too"
                 )
         await self._serve(config, wirings)
@@ -221,7 +222,7 @@ class WorkerdHost:
             await asyncio.wait(self._retiring.values(), timeout=_OLD_CODE_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Let what runs, `waitUntil` work included, finish for at most `grace_seconds`, then end it."""
+        """Let running invocations and `waitUntil` work finish for at most `grace_seconds`, then end the process."""
         await self._stop_restarting()
         if self._version is not None:
             self._retire(self._version)
@@ -243,15 +244,15 @@ class WorkerdHost:
         self._sockets.leave(self.config.name)
 
     async def _serve(self, config: WorkerConfig, wirings: Wirings) -> None:
-        """Answer what the worker fetches, and its bindings as they are now; those of an older process that are gone
-        fail from here on."""
+        """Answer the worker's `fetch()` and its present bindings. Removed bindings of an older process fail from now
+        on."""
         await self._binding_server.connect(config.name, wirings, self._sockets.bindings)
         if not self._is_served and self._outbound is not None:
             await self._outbound.start(self._sockets.outbound(config.name))
         self._is_served = True
 
     async def _build(self, config: WorkerConfig, wirings: Wirings) -> Version | Failure:
-        """Start a process on the worker's code as it is now, or tell what is wrong with it."""
+        """Start a process with the worker's present code, or report what is wrong with it."""
         self._starting += 1
         try:
             root = config.path.resolve().parent
@@ -272,21 +273,23 @@ class WorkerdHost:
             self._starting -= 1
 
     def _adopt(self, built: Version | Failure) -> None:
-        """Let new code take over, or its failure be known."""
+        """Replace the old version with the new one, or set its failure."""
         old, self._version = self._version, None
         if isinstance(built, Failure):
             self.failure = built
         else:
             self.failure = None
             self._version = built
-            built.watchdog = Watchdog(built, self.config.cpu_ms, self._reports.warn, partial(self._overspend, built))
+            built.watchdog = ProcessWatchdog(
+                built, self.config.cpu_ms, self._reports.warn, partial(self._overspend, built)
+            )
             for entrypoint, path in built.services.items():
                 path.replace(self._sockets.service(self.config.name, entrypoint))
         if old is not None:
             self._retire(old)
 
     def _retire(self, version: Version) -> None:
-        """Let a process finish what it runs, and end it."""
+        """Let a process finish its invocations, then end it."""
         task = asyncio.ensure_future(self._finish(version))
         self._retiring[version] = task
         task.add_done_callback(lambda _task: self._retiring.pop(version, None))
@@ -324,7 +327,7 @@ class WorkerdHost:
             pause = _RESTART_PAUSES[min(self._deaths, len(_RESTART_PAUSES)) - 1]
             self._bus.publish(RuntimeExited(self.config.name, reason, pause))
             await asyncio.sleep(pause)
-            built = await self._build(self.config, self._services.wirings(self.config))
+            built = await self._build(self.config, self._open_kinds.wirings(self.config))
             self._adopt(built)
             self._settled.set()
             self._queues.hold(self.config.name, held=self.failure is not None)
@@ -340,7 +343,7 @@ class WorkerdHost:
             await asyncio.wait((task,))
 
     async def _available(self) -> Version:
-        """The version to use. One that is being started is waited for. Raises NotLoaded."""
+        """The version to use. Waits for one that is being started. Raises NotLoaded."""
         while self._version is None:
             if self.failure is not None or self._settled.is_set():
                 raise NotLoaded(self.failure or simple_failure("the worker has not been started"))
@@ -348,14 +351,14 @@ class WorkerdHost:
         return self._version
 
     def invoke(self, entrypoint: str, trigger: Trigger[R]) -> Coroutine[Any, Any, R]:
-        """Run the handler for `trigger` and give what it gave; see `Host.invoke`."""
+        """Run the handler for `trigger` and return its result; see `WorkerHost.invoke`."""
         if entrypoint:
             raise self._reports.no_entrypoint(entrypoint)
         return self._ways[trigger.handler](trigger)
 
     async def _fetch(self, trigger: FetchTrigger) -> FetchResponse:
-        """When the client goes away before there is an answer, the handler is cancelled as in production, and nobody
-        reads the answer that is given."""
+        """If the client goes away before there is an answer, the handler is cancelled as in production, and the
+        returned answer is not used."""
         version = self._version or await self._available()
         if "fetch" not in version.handlers:
             raise self._missing(version, "fetch")
@@ -387,8 +390,8 @@ class WorkerdHost:
         except ConnectionLostError as error:
             raise self._failed(await self._lost(version, trigger, error), trigger) from error
 
-    async def _answered(self, version: Version, trigger: FetchTrigger, answer: Answer) -> FetchResponse:
-        """What the worker's answer is to the caller. Raises HandlerError where it tells of a failure."""
+    async def _answered(self, version: Version, trigger: FetchTrigger, answer: WorkerdAnswer) -> FetchResponse:
+        """The response for the caller. Raises HandlerError if the answer reports a failure."""
         if answer.status == 500:
             if find_header(answer.headers, _FAILURE_HEADER) == version.token.encode():
                 raise self._failed(thrown(read_json(await answer.read()), version.source, self._root), trigger)
@@ -439,8 +442,8 @@ class WorkerdHost:
                 raise self._failed(failure, trigger)
 
     async def _deliver(self, version: Version, trigger: Trigger[Any], head: bytes, body: bytes) -> Ended:
-        """Have our module in workerd run a handler, and return what it says. Raises HandlerError when it says nothing
-        of use."""
+        """Let the emulator's module in workerd run a handler, and return its report. Raises HandlerError if there is no
+        valid report."""
         version.begin(trigger)
         try:
             answer = await version.control.send(head, body)
@@ -454,7 +457,7 @@ class WorkerdHost:
         return read_ended(content)
 
     def _on_line(self, version: Version, record: Mapping[str, Any]) -> None:
-        """A line that the process wrote: of worker code, of workerd, or of our own main module."""
+        """Handle a line that the process wrote: from worker code, workerd, or the emulator's main module."""
         text = str(record.get("message", ""))
         if text.startswith(version.token):
             described = read_json(text.removeprefix(version.token))
@@ -474,12 +477,12 @@ class WorkerdHost:
             self._bus.publish(WorkerOutput(self.config.name, trigger, level, line))
 
     def _uncaught(self, version: Version) -> Failure | None:
-        """The error that workerd has just logged, if any."""
+        """The error that workerd has logged a moment ago, if any."""
         version.process.read_output()
         return simple_failure(version.uncaught.pop()) if version.uncaught else None
 
     def _forget_uncaught(self, version: Version) -> None:
-        """Nothing that failed has claimed an error: it is a line of output."""
+        """No failure has used this error, so it becomes a line of output."""
         uncaught, version.uncaught = version.uncaught, []
         for text in uncaught:
             self._bus.publish(WorkerOutput(self.config.name, "", "error", text))
@@ -496,7 +499,7 @@ class WorkerdHost:
         return simple_failure(str(error))
 
     def _failure_of(self, version: Version, ended: Ended) -> Failure | None:
-        """What an invocation failed with; None when it did not."""
+        """The failure of an invocation, or None if it succeeded."""
         if ended.outcome == "ok":
             return None
         if ended.failure is None:
@@ -520,7 +523,7 @@ class WorkerdHost:
         )
 
     def _failed(self, failure: Failure, trigger: Trigger[Any]) -> HandlerError:
-        """Tell that a handler failed; returns the error to raise."""
+        """Report that a handler failed. Returns the error to raise."""
         return self._reports.failed(failure, trigger.text, JavaScriptError(failure.text))
 
     @property
@@ -537,4 +540,4 @@ class WorkerdHost:
 
 def _nobodys() -> FetchResponse:
     """The answer to a client that has gone away."""
-    return response_of(Answer(499, [], b""), b"")
+    return response_of(WorkerdAnswer(499, [], b""), b"")

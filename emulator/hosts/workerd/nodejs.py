@@ -1,7 +1,7 @@
-"""The modules of Node.js: which of them a worker may import under which name.
+"""The Node.js modules that a worker may import, and their names.
 
-workerd has them as `node:...` with the flag nodejs_compat, and production lets them be imported without the prefix from
-a certain compatibility date on.
+With the flag nodejs_compat, workerd has them as `node:...`. From a certain compatibility date on, production allows
+imports without the prefix.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Final, Literal
 
 NodeCompat = Literal["none", "als", "v1", "v2"]
-"""What a worker has of Node.js: nothing, `node:async_hooks`, `node:` modules, or these under their bare names too."""
+"""The Node.js modules of a worker: none, `node:async_hooks`, `node:` modules, or these under their bare names too."""
 
 _V2_DATE: Final = "2024-09-23"
 
@@ -24,7 +24,7 @@ MODULES: Final = frozenset({
     "trace_events", "tty", "url", "util", "util/types", "v8", "vm", "wasi", "worker_threads", "zlib",
 })
 # fmt: on
-"""What Node.js lets be imported without `node:`."""
+"""The modules that Node.js allows to be imported without `node:`."""
 
 REQUIRE: Final = (
     "const require = ((process) => (name) => { "
@@ -32,12 +32,12 @@ REQUIRE: Final = (
     'if (module === undefined) throw new Error(`Dynamic require of "${name}" is not supported`); '
     "return module; })(globalThis.process);"
 )
-"""What a bundle begins with, so that CommonJS code in it finds `node:...` modules. They are looked up when they are
-required, as code may require what it can do without. esbuild gives nothing else this name."""
+"""The beginning of a bundle, so that CommonJS code in it finds `node:...` modules. They are looked up when they are
+required, because code may require modules that it does not need. esbuild uses this name for nothing else."""
 
 
 def node_compat(date: str, flags: Collection[str]) -> NodeCompat:
-    """What a worker with these flags has as of a compatibility date; without a date, the newest."""
+    """The modules of a worker with these flags and compatibility date; without a date, those of the newest."""
     if "nodejs_compat_v2" in flags:
         return "v2"
     if "nodejs_compat" in flags:
@@ -46,22 +46,22 @@ def node_compat(date: str, flags: Collection[str]) -> NodeCompat:
 
 
 def is_node_module(name: str) -> bool:
-    """Whether an import of `name` is meant for Node.js."""
+    """Whether an import of `name` means a Node.js module."""
     return name.startswith("node:") or name in MODULES
 
 
 def import_hint(name: str, compat: NodeCompat) -> str:
-    """How to mend that the module `name` of Node.js is not there; empty where nothing helps."""
+    """How to fix the import of the missing Node.js module `name`; empty if nothing helps."""
     if compat in ("none", "als"):
-        return 'It is a module of Node.js: add "nodejs_compat" to compatibility_flags.'
+        return 'It is a Node.js module: add "nodejs_compat" to compatibility_flags.'
     if compat == "v1" and not name.startswith("node:"):
-        return f'It is a module of Node.js: import "node:{name}", or set compatibility_date to {_V2_DATE} or later.'
+        return f'It is a Node.js module: import "node:{name}", or set compatibility_date to {_V2_DATE} or later.'
     return ""
 
 
 def misnamed_packages(imported: Collection[str]) -> frozenset[str]:
-    """Packages that have the name of a module of Node.js and files of their own, such as `process/browser`, where they
-    were taken for that module: `node:process/browser`."""
+    """Packages with the name of a Node.js module whose files, such as `process/browser`, were taken for files of that
+    module: `node:process/browser`."""
     names = (name.removeprefix("node:") for name in imported if name.startswith("node:"))
     below = (name.partition("/")[0] for name in names if "/" in name and name not in MODULES)
     return MODULES.intersection(below)

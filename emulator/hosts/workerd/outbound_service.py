@@ -1,7 +1,7 @@
-"""Where the `fetch()` of a JavaScript worker goes when something else than the network is to answer it, as in tests.
+"""Answers the `fetch()` of a JavaScript worker instead of the network, as tests need it.
 
-workerd sends each request, with its whole URL, to a Unix socket. It is answered by the function that carries out the
-`fetch()` of Python workers too. Bodies are held in memory.
+workerd sends each request, with its whole URL, to a Unix socket. The function that carries out the `fetch()` of Python
+workers answers it. Bodies are kept in memory.
 """
 
 from __future__ import annotations
@@ -11,28 +11,30 @@ from pathlib import Path
 from typing import Final
 
 from emulator.hosts.outbound import Outbound
-from emulator.hosts.workerd.connection import Connection, Headers
+from emulator.hosts.workerd.incoming_connection import Headers, IncomingConnection
 from emulator_runtime.hosting import Request
 
 _BETWEEN_HOPS: Final = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding"})
 
 
 class OutboundService:
-    """Answers what workers fetch, by `outbound`. When that raises, the `fetch()` fails as for a lost connection."""
+    """Answers requests with `outbound`. If that raises, the `fetch()` fails as if the connection was lost."""
 
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._connections: set[Connection] = set()
+        self._connections: set[IncomingConnection] = set()
         self._answering: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self, path: Path) -> None:
         """Listen on the Unix socket `path`."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Connection(self._requested, self._connections), str(path))
+        self._server = await loop.create_unix_server(
+            lambda: IncomingConnection(self._requested, self._connections), str(path)
+        )
 
     def close(self) -> None:
-        """Stop listening, and drop what is connected."""
+        """Stop listening, and close all connections."""
         if self._server is not None:
             self._server.close()
         for task in self._answering:
@@ -40,7 +42,7 @@ class OutboundService:
         for connection in list(self._connections):
             connection.close()
 
-    def _requested(self, connection: Connection, url: str, headers: Headers, body: bytes) -> None:
+    def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes) -> None:
         method = connection.parser.get_method().decode("latin-1")
         kept = [
             (name.decode("latin-1"), value.decode("latin-1"))
@@ -52,7 +54,7 @@ class OutboundService:
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, connection: Connection, request: Request) -> None:
+    async def _answer(self, connection: IncomingConnection, request: Request) -> None:
         try:
             response = await self._outbound(request)
             body = b"" if request.method == "HEAD" else await response.bytes()

@@ -1,8 +1,8 @@
 """The life of one workerd process: started, listening, dead, and never left behind.
 
-A small shell stands between us and workerd. It waits on a pipe whose other end only we hold: when that closes, because
-we say so or because we are gone, however suddenly, it kills workerd. It says with its own status how workerd ended. All
-that workerd writes comes over one pipe, which ends when workerd does.
+A small shell runs between the emulator and workerd. It waits on a pipe whose other end only the emulator has: when that
+end closes, because the emulator closes it or has ended for any reason, the shell kills workerd. Its exit status says
+how workerd ended. Everything that workerd writes comes over one pipe, which ends with workerd.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from emulator.base.words import reason
 from emulator.wire.texts import read_json
 
 START_SECONDS: Final = 15.0
-"""How long workerd may take from its start until it listens."""
+"""How long workerd may take to start listening."""
 
 _GUARD: Final = """
 files=$1
@@ -37,20 +37,20 @@ test -n "$order" || rm -rf -- "$files"
 exit "$status"
 """
 _DOES_NOT_RUN: Final = frozenset({2, 126, 127})
-"""What a shell's status is where a program is not one, or not one for this machine; workerd's own is 1."""
+"""The status of a shell if a file is not a program, or not one for this machine; workerd's own is 1."""
 _READ_BYTES: Final = 65_536
 _EXIT_SECONDS: Final = 5.0
 
 
 class WorkerdStartError(Exception):
-    """workerd did not get as far as to listen. The text is what it said."""
+    """workerd did not start listening. The text is what it wrote."""
 
 
 class WorkerdProcess:
     """A running workerd.
 
-    `on_line` is called with every line that it writes once it listens, and before that with those that are no part of
-    its start. `on_exit` is called once when it ends by itself. Both on the event loop's thread.
+    `on_line` is called with every line that it writes, except those of its start. `on_exit` is called once if it ends
+    by itself. Both are called on the event loop's thread.
     """
 
     def __init__(self, on_line: Callable[[dict[str, Any]], None], on_exit: Callable[[], None]) -> None:
@@ -70,13 +70,14 @@ class WorkerdProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process id of workerd's guard, which leads its process group; None when there is no process."""
+        """The process id of the shell that guards workerd and leads its process group; None if there is no process."""
         return None if self._guard is None else self._guard.pid
 
     async def start(self, workerd: Path, configuration: Path, sockets: Sequence[str], files: Path) -> None:
-        """Run workerd until it listens on all of `sockets`. `files` is a directory to be removed should we be killed.
+        """Start workerd, and wait until it listens on all of `sockets`. The directory `files` is removed if the
+        emulator is killed.
 
-        Raises WorkerdStartError when it ends before, or takes too long.
+        Raises WorkerdStartError if it ends before that, or takes too long.
         """
         self._loop = asyncio.get_running_loop()
         self._workerd = workerd
@@ -110,7 +111,7 @@ class WorkerdProcess:
             raise
 
     def read_output(self) -> None:
-        """Take in what workerd has written by now."""
+        """Read what workerd has written so far."""
         while self._guard is not None and self._guard.stdout is not None and not self._guard.stdout.closed:
             try:
                 data = self._guard.stdout.read(_READ_BYTES)
@@ -159,14 +160,14 @@ class WorkerdProcess:
             return monotonic()
 
     async def has_ended(self, timeout_seconds: float) -> bool:
-        """Whether the process has ended, or does so within `timeout_seconds`."""
+        """Whether the process has ended, or ends within `timeout_seconds`."""
         if self._ended is None:
             return True
         await asyncio.wait((self._ended,), timeout=timeout_seconds)
         return self._ended.done()
 
     def exit_text(self) -> str:
-        """How a process that has ended by itself came to its end, in words."""
+        """How a process that has ended by itself ended, in words."""
         status = 0 if self._guard is None else self._guard.returncode
         number = status - 128 if status > 128 else -status
         if number > 0:
@@ -194,7 +195,7 @@ class WorkerdProcess:
             self._on_line(record)
 
     def _end(self) -> None:
-        """The pipe has ended, and workerd with it."""
+        """Handle the end of the pipe, and so of workerd."""
         guard, loop = self._guard, self._loop
         assert guard is not None
         assert guard.stdout is not None

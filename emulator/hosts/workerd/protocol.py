@@ -1,9 +1,9 @@
-"""What we and the modules inside workerd say to each other: every name once, and what is sent under it.
+"""The protocol between the emulator and its modules inside workerd: every name once, and the format of what is sent.
 
-Two modules of ours run inside workerd. `worker.js` is around the user's own and runs its handlers; `delivery.js` is
-beside it and takes from us what is no request of a user. Both are given the names from here when they are written.
-When a handler has raised, or asked for retries, `delivery.js` asks `worker.js` why: what the handler called with `key`
-raised, or null, and what was logged when it asked for the retries of messages, by their ids.
+Two of the emulator's modules run inside workerd. `worker.js` wraps the user's module and runs its handlers;
+`delivery.js` receives everything from the emulator that is not a user's request. Both get their names from here when
+they are written. When a handler has raised, or asked for retries, `delivery.js` asks `worker.js` why: what the handler
+called with `key` raised, or null, and what was logged when it asked for the retries of messages, by their ids.
 
 | request | body | answer |
 | --- | --- | --- |
@@ -23,7 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from emulator.hosts.triggers import HANDLERS, ScheduledTrigger
-from emulator.queues.message import Delivery, Message, Outcome, Verdict
+from emulator.queues.message import Outcome, QueueMessage, Verdict, WorkerDelivery
 from emulator.wire.codec import decode
 from emulator.wire.structured_clone import is_serialized, serialize
 from emulator.wire.texts import read_json
@@ -36,19 +36,20 @@ IDLE_PATH: Final = "/idle"
 WHY_PATH: Final = "/why"
 
 DESCRIPTION_HEADER: Final = "x-description-bytes"
-"""On a batch: how many bytes of the body are its description."""
+"""A header of a batch: how many bytes of the body are its description."""
 
 FAILURE_HEADER: Final = "x-emulator-failure"
-"""On an answer that tells what a `fetch` handler raised; its value is the token, which user code does not know."""
+"""A header of an answer that describes what a `fetch` handler raised; its value is the token, which user code does not
+know."""
 
 INVOKE_ENTRYPOINT: Final = "__emulator__"
-"""What `worker.js` exports to run the worker's handlers."""
+"""The export of `worker.js` that runs the worker's handlers."""
 
 CONTROL_ENTRYPOINT: Final = "__emulatorControl__"
-"""What `worker.js` exports to tell about them."""
+"""The export of `worker.js` that describes the handlers."""
 
 NO_DEFAULT_EXPORT: Final = "no default export"
-"""What `worker.js` says, after the token, where it cannot run anything."""
+"""What `worker.js` answers, after the token, if it cannot run anything."""
 
 _MODULES: Final = Path(__file__).parent / "modules"
 
@@ -71,20 +72,20 @@ _OUTCOMES: Final[dict[str, Outcome]] = {
     "exceededCpu": "exceeded_cpu",
     "exceededWallTime": "exceeded_wall_time",
 }
-"""workerd's words for how an invocation ended, and ours; any other is an exception."""
+"""workerd's words for how an invocation ended, and the emulator's; any other means an exception."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def worker_module(main: str, token: str) -> bytes:
-    """Our module around the user's, whose name is `main`. `token` marks what it tells us."""
+    """The emulator's module that wraps the user's, which is called `main`. `token` marks its reports."""
     text = _filled("worker.js").replace("EMULATOR_INVOKE", INVOKE_ENTRYPOINT)
     text = text.replace("EMULATOR_CONTROL", CONTROL_ENTRYPOINT)
     return text.replace("EMULATOR_MAIN", main).replace("EMULATOR_TOKEN", token).encode()
 
 
 def delivery_module() -> bytes:
-    """Our module that hands the worker what we deliver."""
+    """The emulator's module that passes deliveries to the worker."""
     return _filled("delivery.js").encode()
 
 
@@ -93,11 +94,11 @@ def _filled(module: str) -> str:
 
 
 def get_head(path: str) -> bytes:
-    """The head of a question to our modules."""
+    """The head of a request to the emulator's modules."""
     return b"GET %b HTTP/1.1\r\nHost: emulator\r\n\r\n" % path.encode()
 
 
-def batch_request(delivery: Delivery) -> tuple[bytes, bytes]:
+def batch_request(delivery: WorkerDelivery) -> tuple[bytes, bytes]:
     """The head and the body of the request that delivers a batch."""
     bodies = [_body(message) for message in delivery.messages]
     description = _encode(_description(delivery, bodies))
@@ -115,7 +116,7 @@ def _post_head(path: str, size: int, header: str = "") -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: emulator\r\n{header}Content-Length: {size}\r\n\r\n".encode()
 
 
-def _description(delivery: Delivery, bodies: list[bytes]) -> dict[str, Any]:
+def _description(delivery: WorkerDelivery, bodies: list[bytes]) -> dict[str, Any]:
     metrics = delivery.metrics
     oldest = metrics.oldest_message_timestamp
     return {
@@ -138,8 +139,8 @@ def _description(delivery: Delivery, bodies: list[bytes]) -> dict[str, Any]:
     }
 
 
-def _body(message: Message) -> bytes:
-    """The body as it is; of a `v8` message that a Python worker sent, the same value as JavaScript writes it."""
+def _body(message: QueueMessage) -> bytes:
+    """The body unchanged, or for a `v8` message from a Python worker, the same value as JavaScript encodes it."""
     body = message.body
     if message.content_type != "v8" or is_serialized(body):
         return body
@@ -157,8 +158,8 @@ class _Retry(msgspec.Struct, rename="camel", gc=False):
 
 
 class Ended(msgspec.Struct, rename="camel", gc=False):
-    """How an invocation ended, as `delivery.js` tells it: workerd's outcome, what the handler of a batch asked for, and
-    what it raised. `causes` are errors that were logged when it asked for the retry of a message, by id."""
+    """How an invocation ended, as `delivery.js` reports it: workerd's outcome, a batch handler's decisions, and its
+    exception. `causes` are errors that were logged when it asked for the retry of a message, by id."""
 
     outcome: str
     ack_all: bool = False
@@ -188,8 +189,8 @@ _read_ended: Final = msgspec.json.Decoder(Ended).decode
 
 
 def read_ended(content: bytes) -> Ended:
-    """How an invocation ended. What was decided counts even where nobody can read what was raised. Raises ValueError
-    when it is not that."""
+    """How an invocation ended. Decisions are kept even if the exception cannot be read. Raises ValueError if `content`
+    is not a report."""
     try:
         return _read_ended(content)
     except msgspec.DecodeError:

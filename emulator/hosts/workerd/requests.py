@@ -1,21 +1,22 @@
-"""Between the requests and responses of the runtime and HTTP with workerd: all of it on the path of every request."""
+"""Converts the runtime's requests to HTTP for workerd, and workerd's answers to responses. It runs for every
+request."""
 
 from __future__ import annotations
 
 import json
 from typing import Final
 
-from emulator.hosts.workerd.client import Answer, Client, UploadBrokenError, request_head
+from emulator.hosts.workerd.client import UploadBrokenError, WorkerdAnswer, WorkerdClient, request_head
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, Request, find_header, read_all
 
 _incoming_cf: Final[dict[str, bytes]] = {}
-"""`request.cf` of requests that come in, as JSON, by version of HTTP."""
+"""`request.cf` of incoming requests, as JSON, by HTTP version."""
 
 _SMALL_BYTES: Final = 16_384
-"""An upload of at most this size is read before it is sent on, which saves a connection."""
+"""An upload up to this size is read completely before it is sent, which saves a connection."""
 
 _REFUSED: Final = b"Internal Server Error"
-"""The body, without a content type, of workerd's answer where the handler could not be run to its end."""
+"""The body, without a content type, of workerd's answer if the handler could not run to its end."""
 
 
 def upgrade_head(request: IncomingRequest, cf_header: bytes) -> bytes:
@@ -24,7 +25,7 @@ def upgrade_head(request: IncomingRequest, cf_header: bytes) -> bytes:
     return request_head(request.raw_method, request.url, request.raw_headers, *extra)
 
 
-async def send_request(client: Client, request: Request, cf_header: bytes) -> Answer:
+async def send_request(client: WorkerdClient, request: Request, cf_header: bytes) -> WorkerdAnswer:
     """Send `request` to the worker, with `request.cf` in the header `cf_header`. Raises ConnectionLostError, and
     UploadBrokenError when the client goes away before it has sent the whole body."""
     method = request.raw_method
@@ -49,8 +50,8 @@ async def send_request(client: Client, request: Request, cf_header: bytes) -> An
     return await client.send(request_head(method, request.url, raw, *extra), body, is_head=is_head)
 
 
-async def is_refusal(answer: Answer) -> bool:
-    """Whether this is workerd's own answer to a request that it could not have answered by the worker."""
+async def is_refusal(answer: WorkerdAnswer) -> bool:
+    """Whether this is workerd's own answer to a request that the worker could not answer."""
     headers = answer.headers
     if find_header(headers, b"content-type") is not None or find_header(headers, b"content-length") != b"%d" % len(
         _REFUSED
@@ -60,8 +61,8 @@ async def is_refusal(answer: Answer) -> bool:
     return answer.body == _REFUSED
 
 
-def response_of(answer: Answer, body: bytes | ReadableStream) -> FetchResponse:
-    """The response that `answer` is, with `body`."""
+def response_of(answer: WorkerdAnswer, body: bytes | ReadableStream) -> FetchResponse:
+    """`answer` as a response with `body`."""
     return FetchResponse.of_parts(body, answer.headers, answer.status)
 
 

@@ -1,10 +1,10 @@
-"""Which files become modules of their own when JavaScript imports them: wrangler's module rules.
+"""Wrangler's module rules: they decide which files become separate modules when JavaScript imports them.
 
-A rule of the configuration comes before wrangler's own. Unless it has `fallthrough`, it is the last of its kind: what
-the rules after it name is then an error to import, as in wrangler.
+Rules in the configuration come before wrangler's own. Without `fallthrough`, a rule is the last of its kind: importing
+files that only later rules name is an error, as in wrangler.
 
-Bundling goes by the endings of files, as that is what esbuild knows. A glob that is about something else than an ending
-counts only where nothing is bundled.
+Bundling depends on the endings of files, because esbuild only knows these. A glob for anything but an ending has an
+effect only if nothing is bundled.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _ENDING: Final = re.compile(r"(?:.*/)?\*(\.[^*?\[\]{}/]+)(?:\?module)?")
 
 @dataclass(frozen=True, slots=True)
 class Endings:
-    """What a bundle makes of files by their endings, such as `.txt`. `kinds` are those that become modules; `ignored`
-    those of a rule that does not count; `unusable` the globs that are about no ending."""
+    """How a bundle treats files by their endings, such as `.txt`. `kinds` maps endings to the kind of module; `ignored`
+    has the endings of rules without effect, and `unusable` the globs that do not name an ending."""
 
     kinds: Mapping[str, ModuleKind]
     ignored: frozenset[str]
@@ -45,25 +45,25 @@ class Endings:
 
     @property
     def all(self) -> frozenset[str]:
-        """Every ending that a rule is about."""
+        """Every ending in a rule."""
         return self.ignored.union(self.kinds)
 
     def kind(self, file: str) -> ModuleKind | None:
-        """What `file` becomes."""
+        """The kind of module for `file`."""
         return self.kinds.get(self._ending(file))
 
     def ignored_ending(self, file: str) -> str:
-        """The ending of `file` when only a rule that does not count is about it, else nothing."""
+        """The ending of `file` if only a rule without effect has it, else an empty string."""
         ending = self._ending(file)
         return ending if ending in self.ignored else ""
 
     def _ending(self, file: str) -> str:
-        """Of two endings that a file has, the longer one counts."""
+        """If a file has two of the endings, the longer one is used."""
         return max((ending for ending in self.all if file.endswith(ending)), key=len, default="")
 
 
 def endings(rules: Sequence[ModuleRule]) -> Endings:
-    """The endings that the rules of a configuration and wrangler's own are about."""
+    """The endings in the rules of a configuration and in wrangler's own."""
     kinds: dict[str, ModuleKind] = {}
     unusable: list[str] = []
     counting, ignored = _parted(rules)
@@ -81,14 +81,15 @@ def endings(rules: Sequence[ModuleRule]) -> Endings:
 
 
 def matchers(rules: Sequence[ModuleRule]) -> list[tuple[re.Pattern[str], ModuleKind]]:
-    """What tells the kind of a file by its path with slashes, where nothing is bundled. The first match counts."""
+    """Patterns that give the kind of a file by its path with slashes, if nothing is bundled. The first match is
+    used."""
     return [
         (_pattern(glob), _KINDS[rule.kind]) for rule in _parted(rules)[0] if rule.kind in _KINDS for glob in rule.globs
     ]
 
 
 def _parted(rules: Sequence[ModuleRule]) -> tuple[list[ModuleRule], list[ModuleRule]]:
-    """The rules that count and those that do not, because one of their kind before them is the last one."""
+    """The rules with an effect, and those without one, because an earlier rule of their kind is the last."""
     counting: list[ModuleRule] = []
     ignored: list[ModuleRule] = []
     complete: set[str] = set()
@@ -105,7 +106,7 @@ def _ending(glob: str) -> str:
 
 
 def _pattern(glob: str) -> re.Pattern[str]:
-    """`*` is anything but a slash, `**/` any directories."""
+    """A pattern for a glob: `*` matches anything except a slash, `**/` any directories."""
     return re.compile("".join(_translated(glob)) + r"\Z")
 
 

@@ -1,4 +1,4 @@
-"""The private directory of a session in which its JavaScript workers listen and find each other."""
+"""The private directory of a session for the sockets of its JavaScript workers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Final
 from emulator.bindings.wiring import OtherWorker
 
 _ROOT: Final = Path("/tmp")
-"""Where the directory is made: the system's choice may be too long for the path of a Unix socket, of which there are
-hardly more than 100 characters."""
+"""The parent of the directory. The system's default may be too long for the path of a Unix socket, which is limited to
+about 100 characters."""
 
 
 class SocketDirectory:
-    """A directory that exists while any host uses it, and that only this user can look into."""
+    """A directory that exists while a host uses it, and that only this user can read."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
@@ -28,14 +28,14 @@ class SocketDirectory:
         self._numbers: dict[tuple[str, str], int] = {}
         self._made = 0
         self.entrypoints: dict[str, set[str]] = {}
-        """Which entrypoints of each worker others bind to; the empty one is the default export."""
+        """The entrypoints of each worker that others have bindings to; an empty name is the default export."""
         self.workers: set[str] = set()
         """The session's JavaScript workers."""
         self.called: set[str] = set()
-        """The workers that others bind to."""
+        """The workers that others have bindings to."""
 
     def join(self, worker: str, called: Iterable[OtherWorker]) -> None:
-        """`worker` is one of the session's, and its bindings lead to `called`."""
+        """Add a worker of the session, whose bindings lead to `called`."""
         self.workers.add(worker)
         self.entrypoints.setdefault(worker, {""})
         for other in called:
@@ -43,14 +43,14 @@ class SocketDirectory:
             self.called.add(other.worker)
 
     def enter(self, worker: str) -> None:
-        """The host of `worker` uses the directory, until it leaves."""
+        """The host of `worker` begins to use the directory."""
         if self._path is None:
             root = _ROOT if _ROOT.is_dir() else None
             self._path = Path(tempfile.mkdtemp(prefix="emulator-", dir=root))
         self._users.add(worker)
 
     def leave(self, worker: str) -> None:
-        """The host of `worker` is done; the last to leave removes the directory."""
+        """The host of `worker` stops using the directory; the last one removes it."""
         self._users.discard(worker)
         if not self._users and self._path is not None:
             shutil.rmtree(self._path, ignore_errors=True)
@@ -58,13 +58,13 @@ class SocketDirectory:
 
     @property
     def path(self) -> Path:
-        """The directory itself. Only for those who have entered."""
+        """The directory itself, for hosts that use it."""
         assert self._path is not None
         return self._path
 
     def has(self, descriptor: int) -> bool:
-        """Whether a file descriptor is of a socket in the directory, or connected to one, or of a pipe, as what a
-        process writes comes over one."""
+        """Whether a file descriptor belongs to a socket in the directory, to a connection with one, or to a pipe,
+        because the output of a process comes over a pipe."""
         mode = os.fstat(descriptor).st_mode
         if self._path is None or not stat.S_ISSOCK(mode):
             return self._path is not None and stat.S_ISFIFO(mode)
@@ -84,16 +84,17 @@ class SocketDirectory:
         return directory
 
     def service(self, worker: str, entrypoint: str) -> Path:
-        """Where others reach an entrypoint of `worker` (empty: its default export), whichever process runs it."""
+        """The socket at which others reach an entrypoint of `worker` (empty for its default export), whichever process
+        runs it."""
         return self.path / f"s{self._number(worker, entrypoint)}"
 
     @property
     def bindings(self) -> Path:
-        """Where the bindings of all workers are answered."""
+        """The socket at which the bindings of all workers are answered."""
         return self.path / "b"
 
     def outbound(self, worker: str) -> Path:
-        """Where what `worker` fetches is answered when the network is not to."""
+        """The socket at which the `fetch()` of `worker` is answered instead of by the network."""
         return self.path / f"o{self._number(worker, '')}"
 
     def _number(self, worker: str, entrypoint: str) -> int:

@@ -1,4 +1,4 @@
-"""What workerd is to run: the modules of a worker."""
+"""The modules of a worker that workerd runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ModuleKind = Literal["esm", "commonjs", "text", "data", "wasm", "json"]
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A module under the name by which others import it."""
+    """A module, with the name that others import."""
 
     name: str
     kind: ModuleKind
@@ -21,10 +21,10 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A worker as it is run. The first module is its main one. `inputs` are the files that it was made of.
+    """The modules of a worker; the first is its main module. `inputs` are the files that they were made from.
 
-    `locate` tells where a line and a column (both counted from 1) of a module come from, as the user wrote it; None
-    where nobody knows. `warnings` are sentences about the code that ask for no answer.
+    `locate` returns the place in the user's files that a line and column of a module (both counted from 1) come from,
+    or None if it is not known. `warnings` are sentences about the code.
     """
 
     modules: tuple[Module, ...]

@@ -1,4 +1,4 @@
-"""Source maps: where a place in bundled code comes from. Read when an error happens, and not before."""
+"""Source maps, which say where a place in bundled code comes from. They are read only when an error happens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 _Segment: TypeAlias = tuple[int, ...]
-"""A column of the bundle and, where it has a source, that one's number, line and column; all counted from 0."""
+"""A column of the bundle and, if it has a source, the number, line and column of that source; all count from 0."""
 
 _DIGITS: Final = {
     character: value
@@ -22,7 +22,7 @@ _DIGITS: Final = {
 class SourceMap:
     """A source map of version 3, as JSON. `base` is the directory that its sources are relative to.
 
-    It is decoded as far as it is asked for. Raises ValueError when it is not one.
+    It is decoded only as far as needed. Raises ValueError if it is not a source map.
     """
 
     def __init__(self, content: bytes, base: Path) -> None:
@@ -38,8 +38,8 @@ class SourceMap:
         self._rest = _decode(mappings)
 
     def locate(self, line: int, column: int) -> tuple[Path, int, int] | None:
-        """The file, line and column that a line and a column of the bundle come from, all counted from 1; None where
-        nobody knows. Raises ValueError where the map is broken."""
+        """The file, line and column that a line and column of the bundle come from, all counted from 1, or None if it
+        is not known. Raises ValueError if the map is damaged."""
         while len(self._lines) < line:
             following = next(self._rest, None)
             if following is None:
@@ -63,7 +63,7 @@ def _generated_column(segment: _Segment) -> int:
 
 
 def _decode(mappings: str) -> Iterator[list[_Segment]]:
-    """The segments of each line of the bundle. Each number is the difference to the last one of its kind."""
+    """The segments of each line of the bundle. Each number is the difference from the last one of its kind."""
     numbers = cache(_numbers)  # a bundle has few different ones
     source = source_line = source_column = 0
     for line in mappings.split(";"):
@@ -83,7 +83,8 @@ def _decode(mappings: str) -> Iterator[list[_Segment]]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """Base 64, five bits a character, the lowest first; the sixth says that more follow, the first bit is the sign."""
+    """Decode numbers in base 64: five bits per character, lowest first; the sixth bit says that more follow, and the
+    first bit is the sign."""
     numbers: list[int] = []
     value = shift = 0
     for character in text:

@@ -1,9 +1,9 @@
 """Finds the two programs that run JavaScript workers: workerd, and esbuild, which bundles them.
 
-Both come from npm, in packages that hold the program itself for one platform; what `node_modules/.bin` has is a script
-that needs node to start it, so it is passed over. They are looked for where EMULATOR_WORKERD and EMULATOR_ESBUILD say,
-in the `node_modules` beside the worker or above it (whoever uses wrangler has both), in the emulator's own cache, which
-`emulator install-js` fills, and on the PATH.
+Both come from npm, in packages that contain the program for one platform. `node_modules/.bin` has only scripts that
+need node, so it is skipped. The search looks at EMULATOR_WORKERD and EMULATOR_ESBUILD, in the `node_modules` beside the
+worker or above it (projects with wrangler have both), in the emulator's cache, which `emulator install-js` fills, and
+on the PATH.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from emulator.base.errors import EmulatorError
 
 WORKERD_VERSION: Final = "1.20260426.1"
 ESBUILD_VERSION: Final = "0.27.3"
-"""What `emulator install-js` installs: the versions of wrangler 4.86.0."""
+"""The versions that `emulator install-js` installs: those of wrangler 4.86.0."""
 
 _INSTALL_HINT: Final = "Run `emulator install-js`, or `npm install --save-dev wrangler` beside the worker."
 
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """A program: the packages that hold it by platform, the scopes and folders around them, and what names another."""
+    """A program: the packages that contain it by platform, the scopes and folders around them, and the variable that
+    names another."""
 
     name: str
     purpose: str
@@ -61,17 +62,17 @@ _ESBUILD: Final = _Program(
 
 
 def find_workerd(directory: Path) -> Path:
-    """The workerd for a worker in `directory` (absolute). Raises EmulatorError when there is none."""
+    """The workerd for a worker in `directory` (absolute). Raises EmulatorError if it is not found."""
     return _find(_WORKERD, directory)
 
 
 def find_esbuild(directory: Path) -> Path:
-    """The esbuild for a worker in `directory` (absolute). Raises EmulatorError when there is none."""
+    """The esbuild for a worker in `directory` (absolute). Raises EmulatorError if it is not found."""
     return _find(_ESBUILD, directory)
 
 
 def cache_directory() -> Path:
-    """Where `emulator install-js` puts what it installs: a directory of its own for each pair of versions."""
+    """The directory in which `emulator install-js` installs programs; each pair of versions has its own."""
     if sys.platform == "darwin":
         base = Path.home() / "Library/Caches"
     else:
@@ -109,8 +110,8 @@ def _named(program: _Program, path: Path) -> Path:
 
 
 def _in_node_modules(program: _Program, node_modules: Path) -> Path | None:
-    """The program of this platform in a `node_modules`: at its top, below wrangler or its own launcher, or where pnpm
-    keeps it."""
+    """The program for this platform in a `node_modules`: at its top, below wrangler or its own launcher, or in pnpm's
+    directories."""
     package = program.packages.get(_platform())
     if package is None or not node_modules.is_dir():
         return None
@@ -140,7 +141,7 @@ def _version_key(name: str) -> tuple[int, ...]:
 def _not_found(program: _Program, places: list[Path]) -> str:
     system, machine = _platform()
     if (system, machine) not in program.packages:
-        return f"{program.name}, which {program.purpose}, does not exist for {system} on {machine}"
+        return f"{program.name}, which {program.purpose}, is not available for {system} on {machine}"
     for node_modules in places:
         others = [name for name in program.packages.values() if (node_modules / name).is_dir()]
         if others:
@@ -157,6 +158,6 @@ def _platform() -> tuple[str, str]:
 
 
 def _is_script(path: Path) -> bool:
-    """Whether a program is one that node would have to start."""
+    """Whether a program needs node to start it."""
     with path.open("rb") as file:
         return file.read(2) == b"#!"

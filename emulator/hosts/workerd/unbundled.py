@@ -1,7 +1,7 @@
-"""Code that needs no bundling: a single file that imports nothing of its own, or a worker with `no_bundle`.
+"""Code that does not need bundling: a single file that imports no files or packages, or a worker with `no_bundle`.
 
-Whether a file imports something only a parser can tell for sure. What is surely no import, and what surely is one, is
-told apart here by patterns; a doubtful file is bundled where there is an esbuild.
+Only a parser can say for certain whether a file imports something. Patterns here recognise what certainly is an import,
+and what certainly is not; a file in between is bundled if esbuild is installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from emulator.hosts.workerd.rules import matchers
 from emulator.hosts.workerd.source import Module, Source
 
 PROVIDED: Final = ("cloudflare:", "node:", "workerd:")
-"""How the names of modules begin that workerd has itself."""
+"""The beginnings of the names of workerd's own modules."""
 
 _IMPORT: Final = re.compile(
     r"""^[ \t]*(?:import[ \t]*|(?:import|export)\b[^;'"`]*?\bfrom\s*)["'](?P<module>[^"'\n]+)["']""", re.MULTILINE
@@ -26,7 +26,7 @@ _DOUBTFUL: Final = re.compile(r"""\bimport\b|\brequire\s*\(|<[A-Za-z>]|\bfrom\s*
 
 
 def need_of_bundling(config: WorkerConfig, content: bytes) -> Literal["none", "certain", "doubtful"]:
-    """Whether the main module has to be bundled: `doubtful` where only a parser could tell."""
+    """Whether the main module has to be bundled; `doubtful` if only a parser could say."""
     if config.main.suffix not in {".js", ".mjs"} or config.bundling.define or config.bundling.minify:
         return "certain"
     try:
@@ -46,7 +46,7 @@ def as_it_is(main: Path, content: bytes) -> Source:
 
 
 def with_its_modules(config: WorkerConfig, content: bytes, root: Path) -> Source:
-    """A worker with `no_bundle`: its main module, and every file below its `base_dir` that a rule is about, each under
+    """A worker with `no_bundle`: its main module, and every file below its `base_dir` that a rule matches, each under
     its path from there."""
     base = Path(os.path.normpath(root / (config.bundling.base_dir or config.directory)))
     modules = [Module(_name(config.main, base), "esm", content)]

@@ -1,4 +1,4 @@
-"""One version of a JavaScript worker: the process that it runs in, how to speak to that, and what runs on it."""
+"""One version of a JavaScript worker: its process, the connections to it, and its running invocations."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from emulator.base.failure import Failure
 from emulator.bindings.wiring import Wiring
 from emulator.config.model import WorkerConfig
 from emulator.hosts.triggers import HANDLERS, Trigger, any_of, in_order, with_article
-from emulator.hosts.workerd.client import Client, ConnectionLostError
-from emulator.hosts.workerd.configuration import Settings, Sockets, write_configuration
+from emulator.hosts.workerd.client import ConnectionLostError, WorkerdClient
+from emulator.hosts.workerd.configuration import Sockets, WorkerdSettings, write_configuration
 from emulator.hosts.workerd.failures import not_started, simple_failure
 from emulator.hosts.workerd.process import WorkerdProcess, WorkerdStartError
 from emulator.hosts.workerd.protocol import HANDLERS_PATH, IDLE_PATH, get_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
-from emulator.hosts.workerd.watchdog import Watchdog
+from emulator.hosts.workerd.watchdog import ProcessWatchdog
 
 Wirings = Sequence[tuple[str, Wiring]]
-"""What workerd is told about the bindings of a worker, each with its kind."""
+"""The wirings of a worker's bindings, each with its kind."""
 
 STUCK_SECONDS: Final = 5.0
-"""How long code that is being replaced may keep everything else in its process from running."""
+"""How long code that is being replaced may block its process."""
 
 _GET_HANDLERS: Final = get_head(HANDLERS_PATH)
 _GET_IDLE: Final = get_head(IDLE_PATH)
@@ -41,7 +41,7 @@ _newest_dates: Final[dict[Path, str]] = {}
 
 
 class Version:
-    """A process, how to speak to it, and what runs on it.
+    """A process, the connections to it, and its running invocations.
 
     `active` holds what it is invoked for, and `last` what ended last: they tell to what a line of output belongs.
     `overspent` is what it was invoked for when one of that used up the CPU time that the worker may have, which was the
@@ -70,7 +70,7 @@ class Version:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: WorkerdSettings,
         directory: Path,
         on_line: Callable[[Version, Mapping[str, Any]], None],
         on_exit: Callable[[Version], None],
@@ -80,34 +80,34 @@ class Version:
         self.directory = directory
         self.token = settings.token
         self.cf_header = settings.cf_header.encode()
-        self.fetches = Client(settings.sockets.fetch)
-        self.control = Client(settings.sockets.control)
+        self.fetches = WorkerdClient(settings.sockets.fetch)
+        self.control = WorkerdClient(settings.sockets.control)
         self.services = settings.sockets.services
         self.handlers: Sequence[str] = ()
         self.active: set[Trigger[Any]] = set()
         self.last: Trigger[Any] | None = None
         self.uncaught: list[str] = []
         self.overspent: Collection[Trigger[Any]] = ()
-        self.watchdog: Watchdog | None = None
+        self.watchdog: ProcessWatchdog | None = None
         self.idle: asyncio.Future[None] | None = None
         self.started_at = 0.0
 
     def trigger(self) -> str:
-        """What the line that the process has just written belongs to; empty where that cannot be told."""
+        """The text of the trigger that the latest line of output belongs to; empty if it is not known."""
         if not self.active:
             return "" if self.last is None else self.last.text
         texts = {trigger.text for trigger in self.active}
         return texts.pop() if len(texts) == 1 else ""
 
     def begin(self, trigger: Trigger[Any]) -> None:
-        """An invocation for `trigger` begins."""
+        """Begin an invocation for `trigger`."""
         self.active.add(trigger)
         watchdog = self.watchdog
         if watchdog is not None and not watchdog.is_on:
             watchdog.start()
 
     def end(self, trigger: Trigger[Any]) -> None:
-        """It has ended. What it wrote has been written by now."""
+        """End the invocation. Everything that it wrote has been written by now."""
         self.process.read_output()
         self.active.discard(trigger)
         self.last = trigger
@@ -115,8 +115,8 @@ class Version:
             self.idle.set_result(None)
 
     async def finish(self) -> bool:
-        """Return when nothing runs any more, `waitUntil` work included, or as soon as it is plain that nothing will
-        come of it, because the code does not give way. Returns whether it has finished."""
+        """Wait until nothing runs any more, including `waitUntil` work, or until it is clear that the code blocks the
+        process. Returns whether everything has finished."""
         finishing = asyncio.ensure_future(self._until_idle())
         try:
             while not finishing.done():
@@ -134,7 +134,7 @@ class Version:
         await self.rest()
 
     async def rest(self) -> None:
-        """Return when no `waitUntil` work runs any more, or the process has ended."""
+        """Wait until no `waitUntil` work runs any more, or the process has ended."""
         with suppress(ConnectionLostError):
             await self.control.send(_GET_IDLE)
 
@@ -155,13 +155,13 @@ class Version:
         return True
 
     async def end_process(self) -> None:
-        """End the process now, whatever runs on it."""
+        """End the process now, even if invocations are running."""
         self.process.read_output()
         await self.process.kill()
         self.forget()
 
     def forget(self) -> None:
-        """The process has ended: remove what there was for it."""
+        """Clean up after the process has ended."""
         if self.watchdog is not None:
             self.watchdog.stop()
         self.fetches.close()
@@ -171,7 +171,8 @@ class Version:
 
 class Starter:
     """Starts versions of one worker. `on_line` is called with every line that a process writes, `on_exit` when one ends
-    by itself, and `warn` with a sentence. With `has_outbound`, `fetch()` goes to the socket for that."""
+    by itself, and `warn` with a sentence for the user. With `has_outbound`, `fetch()` goes to a socket instead of the
+    network."""
 
     def __init__(
         self,
@@ -190,7 +191,7 @@ class Starter:
         self._warned_of = ""
 
     async def start(self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source) -> Version | Failure:
-        """A version that runs `source` with the bindings that `wirings` say, or what is wrong with it."""
+        """A version that runs `source` with the bindings of `wirings`, or the failure."""
         started = await self._try(config, wirings, workerd, source)
         if isinstance(started, str) and (newest := _NEWEST_DATE.search(started)) and workerd not in _newest_dates:
             _newest_dates[workerd] = newest[1]
@@ -204,16 +205,16 @@ class Starter:
         return started
 
     def _warn_of_date(self, date: str, newest: str) -> None:
-        """Say once that a compatibility date is one that workerd does not know yet."""
+        """Warn once that workerd does not know a compatibility date yet."""
         if newest and date > newest and date != self._warned_of:
             self._warned_of = date
             self._warn(
                 f"compatibility_date {date} is newer than this workerd, "
-                f"which runs the worker as of {newest}; a newer workerd comes with `npm update workerd`"
+                f"which runs the worker with {newest}; `npm update workerd` installs a newer workerd"
             )
 
     async def _try(self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source) -> Version | str:
-        """A version that runs, or what workerd said why it does not."""
+        """A running version, or workerd's explanation why it failed to start."""
         directory = self._sockets.make_process_directory()
         settings = self._settings(config, wirings, workerd, source, directory)
         version = Version(settings, directory, self._on_line, self._on_exit)
@@ -233,11 +234,11 @@ class Starter:
 
     def _settings(
         self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source, directory: Path
-    ) -> Settings:
+    ) -> WorkerdSettings:
         date = config.compatibility_date or datetime.now(UTC).date().isoformat()
         entrypoints = sorted(self._sockets.entrypoints[config.name])
         listening = {entrypoint: directory / f"service-{number}" for number, entrypoint in enumerate(entrypoints)}
-        return Settings(
+        return WorkerdSettings(
             worker=config.name,
             source=source,
             compatibility_date=min(date, _newest_dates.get(workerd, date)),

@@ -37,7 +37,7 @@ class Watched(Protocol):
         """The CPU time that it has used."""
 
 
-class Watchdog:
+class ProcessWatchdog:
     """Watches `process` while it runs something.
 
     `warn` is called with a sentence, once each time when the process does not answer for a while. Once that has cost

@@ -1,1 +1,1 @@
-"""The embedded queue engine: the state machine of a queue, what drives it, and the journal that keeps it on disk."""
+"""The embedded queue engine: the state machine of a queue, its driver, and the journal that keeps messages on disk."""

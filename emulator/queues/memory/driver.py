@@ -1,4 +1,4 @@
-"""Drives one queue on a clock: looks when something is due, runs deliveries, and sets the timer for the next look."""
+"""Drives one queue on a clock: handles what is due, runs deliveries, and sets the timer for the next time."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Final
 from emulator.base.clock import Clock, Timer
 from emulator.queues.contract import Arbiter, Recipient
 from emulator.queues.memory.entry import Entry, look_at_all
-from emulator.queues.memory.queue import Lease, Pulled, Queue, Settled
-from emulator.queues.message import Leased, Settlement
+from emulator.queues.memory.queue import Lease, MemoryQueue, Pulled, Settled
+from emulator.queues.message import LeasedMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 
 Keep = Callable[[str, Settled, Settlement | None, float], None]
-"""Takes note of messages of a queue that have left it or wait again, at a time, and lets the letters of the settlement
-enter their dead letter queue. None: they left without one."""
+"""Records that messages have left a queue or wait again, and at what time, and adds the dead letters of the settlement
+to their queue. The settlement is None if messages left without one."""
 
 Note = Callable[[str, Sequence[Entry], float | None], None]
-"""Takes note that a delivery of messages of a queue begins, at a time; None: that it did not happen after all."""
+"""Records that a delivery of messages of a queue begins at a time; None means that it did not happen after all."""
 
 _NEVER: Final = float("inf")
 
 
-class Subscription:
-    """What a driver delivers to. See `emulator.queues.contract.Subscription`."""
+class MemorySubscription:
+    """The consumer that a driver delivers to. See `emulator.queues.contract.Subscription`."""
 
     __slots__ = ("_driver", "recipient", "settings")
 
@@ -44,7 +44,7 @@ class Subscription:
 
 
 class Driver:
-    """A queue, and what its messages are delivered to: None where nothing consumes it here.
+    """A queue, and the subscription that its messages are delivered to; None if nothing consumes it here.
 
     `arbiter` and `keep` are told what becomes of messages, and `note`, where messages are to survive the process, that
     a delivery begins, before it does. `running` has the deliveries under way, by the id of their batch.
@@ -64,9 +64,9 @@ class Driver:
         "subscription",
     )
 
-    def __init__(self, queue: Queue, clock: Clock, arbiter: Arbiter, keep: Keep, note: Note | None) -> None:
+    def __init__(self, queue: MemoryQueue, clock: Clock, arbiter: Arbiter, keep: Keep, note: Note | None) -> None:
         self.queue = queue
-        self.subscription: Subscription | None = None
+        self.subscription: MemorySubscription | None = None
         self.running: dict[int, tuple[asyncio.Task[None], Recipient]] = {}
         self.stopped = False
         self._clock = clock
@@ -77,26 +77,26 @@ class Driver:
         self._timer: Timer | None = None
         self._timer_at = _NEVER
 
-    def subscribe(self, subscription: Subscription | None) -> None:
-        """Deliver to this from now on; None: to nobody."""
+    def subscribe(self, subscription: MemorySubscription | None) -> None:
+        """Deliver to this subscription from now on, or if it is None, do not deliver."""
         self.subscription = subscription
         self.queue.consumer = None if subscription is None else subscription.settings
         self.queue.held = False
         self.wake()
 
     def wake(self) -> None:
-        """Look at the queue once what runs now has ended, so that a burst of sends is looked at once."""
+        """Look at the queue after the code that is running now, so that a burst of sends causes only one look."""
         if not self._awake and not self.stopped:
             self._awake = True
             self._clock.call_soon(self._pump)
 
     def stop(self) -> None:
-        """Begin nothing more. Deliveries under way run on."""
+        """Stop delivering. Deliveries under way continue."""
         self.stopped = True
         self._disarm()
 
     def catch_up(self, now: float) -> None:
-        """Do to messages that wait, or that clients have pulled, what the passing of time does to them."""
+        """Handle messages that have expired while they waited, and leases of clients that have expired."""
         self.delete_expired(now)
         expired = self.queue.expire_pulled(now)
         if expired:
@@ -117,14 +117,14 @@ class Driver:
             self._arbiter.messages_expired(self.queue.name, look_at_all(expired))
 
     def settle_pulled(
-        self, ended: Sequence[Pulled], leases: Sequence[Leased], settlement: Settlement, now: float
+        self, ended: Sequence[Pulled], leases: Sequence[LeasedMessage], settlement: Settlement, now: float
     ) -> None:
-        """Carry out what becomes of pulled messages whose leases have just ended."""
+        """Carry out the settlement of pulled messages whose leases have just ended."""
         self._keep(self.queue.name, self.queue.settle_pulled(ended, settlement, now), settlement, now)
         self._arbiter.leases_settled(self.queue.name, leases, settlement)
 
     def _pump(self) -> None:
-        """Do all that is due, and come back when the next thing is."""
+        """Handle everything that is due, and set the timer for the next thing."""
         self._awake = False
         if self.stopped:
             return
@@ -144,7 +144,7 @@ class Driver:
         self._arm(now)
 
     def _time_out(self, lease: Lease, now: float) -> None:
-        """Stop a delivery that has run too long. What was decided in time holds; the rest has failed."""
+        """Stop a delivery that has run too long. Decisions made in time are kept; the other messages have failed."""
         task, recipient = self.running[lease.batch.id]
         settlement = recipient.time_out(lease.batch)
         task.cancel()
@@ -158,7 +158,7 @@ class Driver:
         finally:
             del self.running[batch.id]
         if task.cancelling():
-            return  # Its lease is over, its queue deleted or the engine closed: what it decided comes too late.
+            return  # Its lease has expired, its queue was deleted or the engine closed: its decisions are too late.
         if settlement is None:
             self.queue.release(lease)
             if self._note is not None:

@@ -1,10 +1,10 @@
-"""The embedded queue engine: queues in this process's memory and, where messages are to survive it, in a journal.
+"""The embedded queue engine: keeps queues in this process's memory and, if messages must survive it, in a journal.
 
-None of its coroutines suspends, but for `close`: each is one step for everybody else, and may be run without an event
-loop's help (`emulator.base.coroutines.run_now`). Its methods are called on the event loop's thread.
+Its coroutines never suspend, except `close`: each is atomic for other tasks, and can be run without an event loop
+(`emulator.base.coroutines.run_now`). Its methods are called on the event loop's thread.
 
-Every message enters a `Queue` by `enqueue` and leaves it by a settlement, a purge or a move. A `Driver` for each queue
-runs its deliveries and its timers.
+Every message enters a `MemoryQueue` by `enqueue` and leaves it by a settlement, a purge or a move. Each queue has a
+`Driver`, which runs its deliveries and timers.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from emulator.queues.checks import check_room
 from emulator.queues.contract import Arbiter, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
-from emulator.queues.memory.driver import Driver, Subscription
+from emulator.queues.memory.driver import Driver, MemorySubscription
 from emulator.queues.memory.entry import Entry, entry_of, look, look_at_all
 from emulator.queues.memory.journal import Journal
-from emulator.queues.memory.queue import Queue, Settled
-from emulator.queues.message import Backlog, Leased, Message, NewMessage, Settlement
+from emulator.queues.memory.queue import MemoryQueue, Settled
+from emulator.queues.message import Backlog, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 
 CANCEL_SECONDS: Final = 1.0
-"""How long (in real time) a cancelled handler may take to end before it is left behind."""
+"""How long, in real time, a cancelled handler may take to end before the engine stops waiting for it."""
 
 
 class MemoryEngine:
     """See `emulator.queues.contract.QueueEngine`. `next_activity` and `in_flight` are its own.
 
-    With a `journal`, the queues and messages that it has recovered are there from `start` on, and what is accepted,
-    settled or changed is in it before the call returns. `random` gives lease ids their beginning; a test passes a
+    With a `journal`, recovered queues and messages exist from `start` on, and everything that is accepted, settled or
+    changed is in the journal before the call returns. `random` chooses the beginning of lease ids; a test passes a
     seeded one.
     """
 
@@ -122,20 +122,20 @@ class MemoryEngine:
         driver.wake()
         return held.backlog()
 
-    async def insert(self, queue: str, messages: Sequence[Message]) -> None:
+    async def insert(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         driver = self._driver(queue)
         entries = [entry_of(message) for message in messages]
         if self._journal is not None:
             self._journal.enqueued(queue, entries)
         self._enqueue(driver, entries)
 
-    async def consume(self, queue: str, settings: ConsumerSettings, recipient: Recipient) -> Subscription:
+    async def consume(self, queue: str, settings: ConsumerSettings, recipient: Recipient) -> MemorySubscription:
         driver = self._driver(queue)
-        subscription = Subscription(driver, settings, recipient)
+        subscription = MemorySubscription(driver, settings, recipient)
         driver.subscribe(subscription)
         return subscription
 
-    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[Leased]:
+    async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[LeasedMessage]:
         driver = self._driver(queue)
         now = self._clock.now()
         driver.catch_up(now)
@@ -143,16 +143,16 @@ class MemoryEngine:
         driver.wake()
         return [each.look() for each in pulled]
 
-    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[Leased]:
+    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[LeasedMessage]:
         return [each.look() for each in self._driver(queue).queue.find_pulled(lease_ids, self._clock.now())]
 
-    async def settle(self, queue: str, leases: Sequence[Leased], settlement: Settlement) -> None:
+    async def settle(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         driver = self._driver(queue)
         ended = driver.queue.end_pulled([each.lease_id for each in leases])
         driver.settle_pulled(ended, leases, settlement, self._clock.now())
         driver.wake()
 
-    async def peek(self, queue: str, count: int | None = None) -> Sequence[Message]:
+    async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
         driver = self._driver(queue)
         driver.catch_up(self._clock.now())
         return look_at_all(islice(driver.queue.waiting(), count))
@@ -162,7 +162,7 @@ class MemoryEngine:
         driver.delete_expired(self._clock.now())
         return driver.queue.backlog()
 
-    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[Message]:
+    async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
         driver = self._driver(queue)
         purged = driver.queue.purge(ids)
         if purged and self._journal is not None:
@@ -170,11 +170,11 @@ class MemoryEngine:
         driver.wake()
         return look_at_all(purged)
 
-    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[Message]]:
+    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
         driver = self._driver(queue)
         driver.catch_up(self._clock.now())
         leaving: dict[str, list[Entry]] = {}
-        entering: dict[str, list[Message]] = {}
+        entering: dict[str, list[QueueMessage]] = {}
         for entry in driver.queue.waiting():
             routed = route(look(entry))
             if routed is not None:
@@ -192,14 +192,14 @@ class MemoryEngine:
         return entering
 
     def next_activity(self) -> float | None:
-        """When something is due next, but for the deletion of messages that are older than the retention period; None:
-        nothing is. In seconds since the epoch."""
+        """When something is due next, in seconds since the epoch, or None. The deletion of messages that are older than
+        the retention period does not count."""
         due = (driver.queue.next_activity() for driver in self._drivers.values())
         return min((each for each in due if each is not None), default=None)
 
-    def in_flight(self, queue: str) -> Sequence[Message]:
-        """What a handler has and has not settled yet, or a client that pulls. Raises QueueError 10104 when there is no
-        such queue."""
+    def in_flight(self, queue: str) -> Sequence[QueueMessage]:
+        """The messages that a handler or a client has and has not settled yet. Raises QueueError 10104 if the queue
+        does not exist."""
         held = self._driver(queue).queue
         leased = [entry for lease in held.leases for entry in lease.entries]
         return look_at_all([*leased, *(each.entry for each in held.pulled)])
@@ -215,7 +215,7 @@ class MemoryEngine:
         if driver is None:
             assert self._arbiter is not None, "start() comes first"
             first_serial = 0 if self._journal is None else self._random.getrandbits(48)
-            queue = Queue(state.name, first_serial=first_serial)
+            queue = MemoryQueue(state.name, first_serial=first_serial)
             note = None if self._journal is None else self._note
             driver = self._drivers[state.name] = Driver(queue, self._clock, self._arbiter, self._keep, note)
             driver.stopped = self._closed

@@ -1,6 +1,6 @@
-"""A message as the memory engine keeps it: with what the engine itself notes about it, and changed in place.
+"""A message as the memory engine stores it: it is changed in place, and has fields that only the engine uses.
 
-It never leaves the engine. `look_at_all` makes the values that others get.
+It never leaves the engine. `look_at_all` creates the values that others get.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.queues.message import Attempt, DeadLetter, Message
+from emulator.queues.message import Attempt, DeadLetter, QueueMessage
 from emulator.wire.codec import ContentType
 
 GONE: Final = 0
@@ -20,10 +20,9 @@ LEASED: Final = 3
 
 
 class Entry(msgspec.Struct, gc=False):
-    """A message, as `Message` describes it; `place` is where in its queue it is (GONE to LEASED), `lease_id` the last
-    lease that a client pulled it with, `segment` the file of the journal that holds it, and `begun_at` when a delivery
-    began that the journal knows of, 0 while there is none. No cycle can go through it, so the garbage collector need
-    not look at it."""
+    """A message, as `QueueMessage` describes it. `place` is its place in the queue (GONE to LEASED), `lease_id` the
+    last lease of a client, `segment` the file of the journal that contains it, and `begun_at` the time when a delivery
+    began that is in the journal, or 0. It cannot be part of a reference cycle, so the garbage collector ignores it."""
 
     id: str
     body: bytes
@@ -41,15 +40,15 @@ class Entry(msgspec.Struct, gc=False):
     begun_at: float = 0
 
 
-def look(entry: Entry) -> Message:
+def look(entry: Entry) -> QueueMessage:
     """The message as it is now."""
     return look_at_all((entry,))[0]
 
 
-def look_at_all(entries: Iterable[Entry]) -> list[Message]:
+def look_at_all(entries: Iterable[Entry]) -> list[QueueMessage]:
     """Messages as they are now."""
     return [
-        Message(
+        QueueMessage(
             entry.id,
             entry.body,
             entry.content_type,
@@ -65,8 +64,8 @@ def look_at_all(entries: Iterable[Entry]) -> list[Message]:
     ]
 
 
-def entry_of(message: Message) -> Entry:
-    """A message that enters a queue."""
+def entry_of(message: QueueMessage) -> Entry:
+    """The entry for a message that enters a queue."""
     return Entry(
         message.id,
         message.body,

@@ -1,16 +1,18 @@
-"""What lets messages survive the process: every message, settlement, setting and consumer, written down as it happens.
+"""The journal, with which messages survive the process: every message, settlement, setting and consumer is written to
+it at once.
 
 The engine writes before it acts: a message is in the journal when `send` returns, and a change of a queue when the call
-returns. A settlement has happened already and cannot be refused: where its record cannot be written (the disk is full),
-it goes out before the next one that can be, and until then the messages would come back after a crash, as at-least-once
-delivery allows. That a delivery begins is written before its handler runs, so that what was in flight when the process
-ended waits again after it as failed once more: the attempts of a message whose handler kills the process are used up
-like any other's. What clients have pulled is not written down; it waits again, and that attempt does not count.
+returns. A settlement has already happened and cannot be refused: if its record cannot be written (the disk is full), it
+is written before the next record that can be, and until then the messages would come back after a crash, as
+at-least-once delivery allows. The beginning of a delivery is written before its handler runs, so messages that were in
+flight when the process ended wait again with one more failure: a message whose handler kills the process uses up its
+attempts like any other. Pulls by clients are not written; the messages wait again, and that attempt does not count.
 
-The journal is a log of records (see `segments`). It is cleaned from its oldest segment on: what is still live of that
-is appended again, as it is by then, and the segment deleted. Only the oldest one ever goes, so that the record of a
-settlement is never deleted before the message that it settles. Cleaning is done in small steps, paid for by what is
-appended and settled; the log stays within twice the live messages and a little."""
+The journal is a log of records (see `segments`). Cleaning begins with its oldest segment: live messages in it are
+appended again, in their present state, and the segment is deleted. Only the oldest segment is ever deleted, so the
+record of a settlement is never deleted before the message that it settles. Cleaning is done in small steps, in
+proportion to what is appended and settled; the log stays slightly below twice the size of the live messages.
+"""
 
 from __future__ import annotations
 
@@ -35,35 +37,36 @@ from emulator.queues.settlement import interrupted
 from emulator.wire.texts import pack
 
 SEGMENT_BYTES: Final = 4_000_000
-"""A segment that has grown to this gets a successor."""
+"""In bytes. A segment that has grown to this size gets a successor."""
 
 FREE_BYTES: Final = 8_000_000
-"""A log of up to this size is not cleaned."""
+"""In bytes. A log up to this size is not cleaned."""
 
 _RECORD_BYTES: Final = 64
-"""What a message takes in the journal beside its body, about."""
+"""About how many bytes a message takes in the journal, besides its body."""
 
 NOWHERE: Final = 0
-"""The segment of a message that has left; the first one is number 1."""
+"""The `segment` of a message that has left; the first segment is number 1."""
 
 PIECE: Final = 100
-"""How many messages are copied at a time."""
+"""How many messages are copied at once."""
 
 _WRITTEN_CREDIT: Final = 4
 _SETTLED_CREDIT: Final = 2
-"""How many bytes may be copied for each one that is appended, and for each one of a message that leaves. A log over its
-bound is at least half dead, so that as much is freed as is copied: with less than that it would grow beyond."""
+"""How many bytes may be copied for each byte that is appended, and for each byte of a message that leaves. A log that
+is too large is at least half dead, so copying frees at least as much as it adds; with less credit the log would grow
+further."""
 
 _ID_BYTES: Final = 16
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 Moves = Mapping[str, tuple[Sequence[Entry], Sequence[Entry]]]
-"""By the queue that they go to: messages as they were, and as they are there."""
+"""By the queue that they move to: messages as they were, and as they are there."""
 
 
 class _Retried(msgspec.Struct, array_like=True, gc=False):
-    """A message that waits again, after one more failure."""
+    """A message that waits again after a failure."""
 
     id: bytes
     ready_at: float
@@ -77,7 +80,7 @@ class _Enqueued(msgspec.Struct, array_like=True, tag=1, gc=False):
 
 
 class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
-    """`gone` are ids of 16 bytes each. `letters` are in the queue `target` from now on."""
+    """`gone` contains ids of 16 bytes each. `letters` are in the queue `target` from now on."""
 
     queue: str
     gone: bytes
@@ -87,7 +90,7 @@ class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
 
 
 class _Begun(msgspec.Struct, array_like=True, tag=5, gc=False):
-    """A delivery begins at `at`, of messages whose ids are 16 bytes each."""
+    """A delivery of messages begins at `at`. The ids have 16 bytes each."""
 
     queue: str
     ids: bytes
@@ -113,7 +116,8 @@ _decode: Final = msgspec.msgpack.Decoder(_Enqueued | _Settled | _Changed | _Dele
 
 
 class _Contents:
-    """What of a segment still lives: how many messages, and those that were put there, by queue, in pieces."""
+    """The live part of a segment: the number of messages, and lists of the messages that were written there, by
+    queue."""
 
     __slots__ = ("live", "pieces")
 
@@ -123,10 +127,10 @@ class _Contents:
 
 
 class Journal:
-    """The journal in a directory, which it locks. What an earlier run left is in `take_recovered`, and `reports` says
-    what of it was damaged. `on_trouble` is told when settlements cannot be written, and when they can be again.
+    """The journal in a directory, which it locks. `take_recovered` returns what an earlier run left, and `reports` says
+    what was damaged. `on_trouble` is called when settlements cannot be written, and when they can be again.
 
-    Raises EmulatorError when the directory is in use, cannot be used, or holds a journal of a newer emulator.
+    Raises EmulatorError if the directory is in use, cannot be used, or contains a journal from a newer emulator.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -144,31 +148,32 @@ class Journal:
 
     @property
     def directory(self) -> Path:
-        """Where it is."""
+        """The directory of the journal."""
         return self._log.directory
 
     @property
     def size(self) -> int:
-        """How large the files are together, in bytes."""
+        """The total size of the files, in bytes."""
         return self._log.size
 
     @property
     def live_bytes(self) -> int:
-        """What the messages that are in the queues take of that, about."""
+        """About how many of these bytes the messages in the queues take."""
         return self._live_bytes
 
     @property
     def recovered_count(self) -> int:
-        """How many messages an earlier run has left; 0 once they were taken."""
+        """How many messages an earlier run has left; 0 after they were taken."""
         return sum(len(messages) for _, messages in self._recovered)
 
     def take_recovered(self) -> Sequence[tuple[QueueState, Sequence[Entry]]]:
-        """The queues that an earlier run has left, each with its messages: all wait. Empty from the second call on."""
+        """The queues that an earlier run has left, each with its messages, all of which wait. Empty from the second
+        call on."""
         recovered, self._recovered = self._recovered, []
         return recovered
 
     def enqueued(self, queue: str, messages: Sequence[Entry]) -> None:
-        """Messages are about to enter a queue. Raises QueueError when they cannot be written, and has written none."""
+        """Write that messages enter a queue. Raises QueueError, and writes none, if that is not possible."""
         self._write([pack(_Enqueued(queue, [*map(record_of, messages)]))])
         self._add(queue, messages)
         self._clean()
@@ -181,8 +186,8 @@ class Journal:
         target: str = "",
         letters: Sequence[Entry] = (),
     ) -> None:
-        """Messages have left a queue, or wait there again, and letters of those that left are about to enter `target`.
-        Never raises."""
+        """Write that messages have left a queue or wait there again, and that the letters of those that left enter
+        `target`. Never raises."""
         again = [_Retried(_raw(each), each.ready_at, each.attempts, each.failures[-1:]) for each in retried]
         self._note(pack(_Settled(queue, _ids(gone), again, target, [*map(record_of, letters)])), bool(letters))
         for each in retried:
@@ -193,8 +198,8 @@ class Journal:
         self._clean()
 
     def begun(self, queue: str, messages: Sequence[Entry], at: float) -> None:
-        """A delivery of messages is about to begin. Never raises: what cannot be written does not keep messages from
-        being delivered, and the attempt does not count should the process end now."""
+        """Write that a delivery of messages begins. Never raises: if it cannot be written, messages are delivered
+        anyway, and the attempt does not count if the process ends now."""
         try:
             self._append([pack(_Begun(queue, _ids(messages), at))])
         except OSError:
@@ -203,26 +208,26 @@ class Journal:
             each.begun_at = at
 
     def given_back(self, queue: str, messages: Sequence[Entry]) -> None:
-        """A delivery of messages did not happen after all, or was broken off. Never raises."""
+        """Write that a delivery of messages did not happen after all, or was cancelled. Never raises."""
         self._note(pack(_GivenBack(queue, _ids(messages))))
         for each in messages:
             each.begun_at = 0
 
     def _note(self, record: bytes, has_letters: bool = False) -> None:
-        """Write what has happened already, now or with the next record that can be written."""
+        """Write something that has already happened, now or with the next record that can be written."""
         try:
             self._append([record])
         except OSError as error:
             if not self._unwritten:
                 self.on_trouble(
-                    f"Settlements cannot be kept in {self.directory}: {reason(error)}. They are written when they can "
-                    f"be; should the emulator be killed before that, their messages will be delivered again"
+                    f"Acks and retries cannot be saved in {self.directory}: {reason(error)}. They are saved as soon as "
+                    f"possible; if the emulator is killed before that, their messages are delivered again"
                 )
             self._unwritten.append(record)
             self._unwritten_letters = self._unwritten_letters or has_letters
 
     def moved(self, queue: str, moves: Moves) -> None:
-        """Messages are about to leave a queue for others. Raises QueueError when that cannot be written."""
+        """Write that messages move from a queue to others. Raises QueueError if that is not possible."""
         self._write(
             [
                 pack(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
@@ -235,13 +240,13 @@ class Journal:
         self._clean()
 
     def changed(self, states: Sequence[QueueState]) -> None:
-        """Queues are about to be made or changed. Raises QueueError when that cannot be written."""
+        """Write that queues are created or changed. Raises QueueError if that is not possible."""
         self._write([pack(_Changed(state)) for state in states])
         self._states.update({state.name: state for state in states})
         self._clean()
 
     def deleted(self, queue: str, messages: Sequence[Entry]) -> None:
-        """A queue is about to be deleted with the messages in it. Raises QueueError when that cannot be written."""
+        """Write that a queue is deleted with its messages. Raises QueueError if that is not possible."""
         self._write([pack(_Deleted(queue))])
         self._states.pop(queue, None)
         self._remove(messages)
@@ -253,12 +258,12 @@ class Journal:
         return self._unsynced
 
     def sync(self) -> None:
-        """Put what was written on the disk. May be called on another thread. Raises OSError."""
+        """Sync what was written to the disk. May be called on another thread. Raises OSError."""
         self._unsynced = False
         self._log.sync()
 
     def close(self) -> None:
-        """Write what could not be written before, if it can be now, and let others have the directory."""
+        """Write what could not be written before, if that is possible now, and unlock the directory."""
         with suppress(OSError):
             if self._unwritten:
                 self._append([])
@@ -274,11 +279,11 @@ class Journal:
                 if error.errno in _FULL
                 else QueueErrorCode.UNKNOWN_INTERNAL_ERROR
             )
-            text = f"nothing was accepted, since it cannot be kept in {self.directory}: {reason(error)}"
+            text = f"nothing was accepted, because it cannot be saved in {self.directory}: {reason(error)}"
             raise QueueError(code, text) from None
 
     def _append(self, payloads: Sequence[bytes]) -> None:
-        """Write records, after those that could not be written before. Raises OSError, and has written none."""
+        """Write records, after those that could not be written before. Raises OSError, and then has written none."""
         if self._log.head.size >= SEGMENT_BYTES:
             self._log.rotate([pack(_Changed(state)) for state in self._states.values()])
             self._contents[self._log.head.number] = _Contents()
@@ -287,10 +292,10 @@ class Journal:
         if self._unwritten:
             self._unwritten.clear()
             self._unwritten_letters = False
-            self.on_trouble(f"Settlements are kept in {self.directory} again, the earlier ones too")
+            self.on_trouble(f"Acks and retries are saved in {self.directory} again, including the earlier ones")
 
     def _add(self, queue: str, messages: Sequence[Entry]) -> None:
-        """Count messages as living in the newest segment."""
+        """Count messages as live in the newest segment."""
         number = self._log.head.number
         contents = self._contents[number]
         weight = 0
@@ -314,8 +319,8 @@ class Journal:
         self._credit += _SETTLED_CREDIT * weight
 
     def _clean(self) -> None:
-        """Delete the oldest segments that nothing lives in, and, while the log is too large, copy what lives in the
-        oldest one, for as long as there is credit."""
+        """Delete the oldest segments without live messages and, while the log is too large and credit is left, copy the
+        live messages of the oldest one."""
         log = self._log
         while len(log.segments) > 1 and not self._unwritten_letters:
             contents = self._contents[log.segments[0].number]
@@ -331,7 +336,7 @@ class Journal:
                 else:
                     self._copy(contents)
             except OSError:
-                return  # the next one that is written tells, and this is tried again with it
+                return  # the next write reports the error, and tries this again
 
     def _copy(self, contents: _Contents) -> None:
         queue, messages = contents.pieces[0]
@@ -348,7 +353,7 @@ class Journal:
         contents.pieces.popleft()
 
     def _recover(self) -> list[tuple[QueueState, Sequence[Entry]]]:
-        """Go through what is there, and count what lives."""
+        """Read the recovered records, and count the live messages."""
         replay = _Replay(self.reports)
         for segment in self._log.segments:
             payloads, segment.payloads = segment.payloads, []
@@ -371,7 +376,7 @@ class Journal:
 
 
 class _Replay:
-    """The queues and messages that records tell of, in their order."""
+    """The queues and messages in the records, in their order."""
 
     def __init__(self, reports: list[str]) -> None:
         self.states: dict[str, QueueState] = {}
@@ -382,7 +387,7 @@ class _Replay:
         try:
             record = _decode(payload)
         except (msgspec.MsgspecError, ValueError) as error:
-            self._reports.append(f"{segment.path} has a record that cannot be understood, and was left out: {error}")
+            self._reports.append(f"{segment.path} has a record that cannot be read and was skipped: {error}")
             return
         match record:
             case _Enqueued():
@@ -403,7 +408,7 @@ class _Replay:
                 self.messages.pop(record.queue, None)
 
     def interrupt(self) -> None:
-        """There are no more records: what was in flight has failed."""
+        """End of the records: deliveries that were in flight have failed."""
         for there in self.messages.values():
             for message in there.values():
                 _interrupt(message)
@@ -440,7 +445,7 @@ class _Replay:
 
 
 def _interrupt(message: Entry) -> None:
-    """Let a delivery that has begun, and of which nothing else is known, have failed."""
+    """Count a delivery that has begun and has no other record as failed."""
     if message.begun_at:
         message.attempts += 1
         message.failures += (interrupted(message.attempts, message.begun_at),)
@@ -460,7 +465,7 @@ def _segment_of(message: Entry) -> int:
 
 
 def _weight(message: Entry) -> int:
-    """About what a message takes in the journal: the same for as long as it is in its queue."""
+    """About how many bytes a message takes in the journal; the same while it is in its queue."""
     letter = message.dead_letter
     if letter is None:
         return _RECORD_BYTES + len(message.body)

@@ -1,8 +1,8 @@
 """The state machine of one queue.
 
-It does no I/O and never looks at a clock: every transition takes the time (seconds since the epoch, never going back)
-and returns what happened. A driver runs it on a clock; tests drive it by hand. It does not decide what becomes of what
-was delivered: a settlement says that, and the queue carries it out.
+It does no I/O and never reads a clock: every transition takes the time (in seconds since the epoch, never going back)
+and returns what happened. A driver runs it on a clock; tests drive it by hand. It does not decide what happens to
+delivered messages: a settlement does, and the queue carries it out.
 
 A message is in exactly one place at any time:
 
@@ -19,15 +19,16 @@ LEASED   is in flight. A lease ends by `settle`, which is also how one ends whos
          settled then by `settle_pulled`.
 gone     Left for good. It may still lie in one of the structures below, which skip it.
 
-Deliveries stop while the queue is paused, has nobody to deliver to, or is held (its consumer cannot run at the moment);
-nothing else does. Retention takes what is READY or DELAYED; what is LEASED is dropped when it would come back.
+Deliveries stop while the queue is paused, has no consumer, or is held (its consumer cannot run); nothing else stops
+them. Messages that exceed the retention period are deleted if they are READY or DELAYED; a LEASED one is dropped when
+it would come back.
 
-A client that acks too late has still done its work. So the lease of a pulled message is remembered after it expired,
-until the message is leased again or gone, and ends it wherever it waits by then.
+A client that acks too late has still done its work. So the lease of a pulled message is remembered after it has
+expired, until the message is leased again or gone, and a late ack still removes the message.
 
-Two structures span the places: `_arrivals`, every message in the order of `enqueued_at`, gives the oldest message and
-finds the expired ones; `_ready` and `_delayed` hold what waits. Removal from the middle only marks a message as gone,
-and the structures are swept as they are read, so that every transition costs amortised constant time a message.
+`_arrivals` contains every message in the order of `enqueued_at`, to find the oldest message and the expired ones;
+`_ready` and `_delayed` contain the waiting messages. Removal from the middle only marks a message as gone, and marked
+messages are dropped when the structures are read, so every transition takes amortised constant time per message.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple
 
 from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry, look, look_at_all
-from emulator.queues.message import Backlog, Batch, Leased, Settlement
+from emulator.queues.message import Backlog, Batch, LeasedMessage, Settlement
 from emulator.queues.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings, QueueSettings
 
 DEFAULT_SETTINGS: Final = QueueSettings()
@@ -50,8 +51,8 @@ _NEVER: Final = float("inf")
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """The hold of one delivery on its messages: the `batch` as it was delivered, and the `entries` of its messages.
-    `settings` are those of the consumer when it was taken; they count where the queue has none any more."""
+    """The lease of one delivery: the `batch` as it was delivered, and the `entries` of its messages. `settings` are
+    those of the consumer when the batch was taken; they apply if the queue has no consumer any more."""
 
     batch: Batch
     entries: list[Entry]
@@ -60,8 +61,8 @@ class Lease:
 
 @dataclass(slots=True, eq=False)
 class Pulled:
-    """The hold of a client on a message. Times are in seconds since the epoch. `lease_id` tells nothing about either;
-    `is_leased` is false once the lease has ended or expired."""
+    """The lease of a client on a message. Times are in seconds since the epoch. `lease_id` does not reveal the client
+    or the message; `is_leased` is false once the lease has ended or expired."""
 
     lease_id: str
     entry: Entry
@@ -69,9 +70,9 @@ class Pulled:
     expires_at: float
     is_leased: bool = True
 
-    def look(self) -> Leased:
-        """The lease and its message as they are now."""
-        return Leased(self.lease_id, look(self.entry), self.taken_at, self.expires_at, not self.is_leased)
+    def look(self) -> LeasedMessage:
+        """The lease and its message as values."""
+        return LeasedMessage(self.lease_id, look(self.entry), self.taken_at, self.expires_at, not self.is_leased)
 
 
 class Settled(NamedTuple):
@@ -81,12 +82,12 @@ class Settled(NamedTuple):
     again: Sequence[Entry] = ()
 
 
-class Queue:
-    """One queue. `settings` and `consumer` may be replaced at any time and act from the next transition on.
+class MemoryQueue:
+    """One queue. `settings` and `consumer` may be replaced at any time, and take effect at the next transition.
 
-    `consumer` is how batches are to be taken; None: there is nobody to deliver to. `held` stops deliveries, as pausing
-    does, while the consumer's code does not load. Lease ids count up from `first_serial`: one that a client kept from
-    another run of the emulator must not fit a lease of this one.
+    `consumer` has the settings of the consumer, or is None if there is none. `held` stops deliveries, like a pause,
+    while the consumer's code fails to load. Lease ids count up from `first_serial`, so that a lease id from another run
+    of the emulator does not match a lease of this one.
     """
 
     def __init__(
@@ -111,14 +112,14 @@ class Queue:
         self._pull_expiries: list[tuple[float, int, Pulled]] = []
         self._pulled_count = 0
         self.backlog_bytes = 0
-        """The bodies of everything that is not settled."""
+        """The total size in bytes of the bodies that are not settled."""
         self._serial = first_serial
         self._concurrency = 1
         self._swept_at = _AT_ONCE
         self._expired: list[Entry] = []
 
     def __len__(self) -> int:
-        """Messages that are not settled: ready, delayed and in flight."""
+        """The number of messages that are not settled: ready, delayed and in flight."""
         return self._ready_count + self._delayed_count + self._leased_count
 
     @property
@@ -140,12 +141,12 @@ class Queue:
 
     @property
     def pulled(self) -> Sequence[Pulled]:
-        """The messages that clients have pulled and hold a lease on."""
+        """The messages that clients have pulled and not settled."""
         return tuple(each for each in self._pulled.values() if each.is_leased)
 
     @property
     def concurrency(self) -> int:
-        """How many deliveries may run at once at the moment."""
+        """How many deliveries may run at the same time at present."""
         limit = self.consumer.max_concurrency if self.consumer is not None else None
         return min(self._concurrency, limit or MAX_CONCURRENCY.high)
 
@@ -155,14 +156,14 @@ class Queue:
         yield from (message for _, _, message in sorted(self._delayed) if message.place == DELAYED)
 
     def backlog(self) -> Backlog:
-        """The backlog: everything that is not settled."""
+        """The backlog: all messages that are not settled."""
         arrivals = self._arrivals
         oldest = arrivals[0] if arrivals and arrivals[0].place != GONE else self._oldest()
         count = self._ready_count + self._delayed_count + self._leased_count
         return Backlog(count, self.backlog_bytes, None if oldest is None else oldest.timestamp)
 
     def enqueue(self, messages: Sequence[Entry], now: float) -> None:
-        """Accept `messages`, none of which was enqueued before one that is here. Those whose `ready_at` is later than
+        """Accept `messages`, none of which was enqueued before a message of this queue. Those with a `ready_at` after
         `now` are delayed until then."""
         self._sweep(now)
         size = 0
@@ -180,12 +181,12 @@ class Queue:
         self._ready_count += len(messages) - delayed
 
     def restore(self, messages: Iterable[Entry], now: float) -> None:
-        """Accept messages that waited here, or were in flight, when an earlier run of the emulator ended."""
+        """Accept messages that were waiting or in flight when an earlier run of the emulator ended."""
         self.enqueue(sorted(messages, key=_enqueued_at), now)
         self._ready = deque(sorted(self._ready, key=_ready_at))
 
     def next_due(self) -> float | None:
-        """When the machine next has something to do, with nothing else happening; None for never.
+        """When something is due next, if nothing else happens; None if never.
 
         Call `advance`, `expired_leases`, `expire_pulled` and `take_batch` then. The time may have passed already.
         """
@@ -193,18 +194,19 @@ class Queue:
         return None if due == _NEVER else due
 
     def next_activity(self) -> float | None:
-        """As `next_due`, but without the deletion of messages that are older than the retention period."""
+        """Like `next_due`, but ignores the deletion of messages that are older than the retention period."""
         due = self._activity_due()
         return None if due == _NEVER else due
 
     def advance(self, now: float) -> Sequence[Entry]:
-        """Make what is due ready, and delete what is older than the retention period. Returns what was deleted."""
+        """Make due messages ready, and delete those that are older than the retention period. Returns the deleted
+        messages."""
         self._sweep(now)
         expired, self._expired = self._expired, []
         return expired
 
     def take_batch(self, now: float) -> Lease | None:
-        """Lease the next batch for delivery, or None when none is to go out now. Counts as an attempt."""
+        """Lease the next batch for delivery, or return None if none is due. Counts as an attempt."""
         self._sweep(now)
         if self.consumer is None or self._batch_due() > now:
             return None
@@ -216,8 +218,8 @@ class Queue:
         return lease
 
     def settle(self, lease: Lease, settlement: Settlement, now: float) -> Settled:
-        """End `lease`, and let each of its messages be where `settlement` says. Raises ValueError when it has ended
-        before."""
+        """End `lease`, and move each of its messages as `settlement` says. Raises ValueError if it has already
+        ended."""
         self._end(lease)
         self._sweep(now)
         consumer = self.consumer or lease.settings
@@ -231,11 +233,11 @@ class Queue:
         return self._carry_out(lease.entries, settlement, now)
 
     def expired_leases(self, now: float) -> Sequence[Lease]:
-        """The leases whose time is up. They are to be settled now, by what was decided in time."""
+        """The leases that have expired. The caller must settle them now, by the decisions made in time."""
         return [lease for lease in self._leases.values() if lease.batch.expires_at <= now] if self._leases else ()
 
     def release(self, lease: Lease) -> None:
-        """Take back a lease whose delivery never reached the handler: the attempt does not count."""
+        """Take back a lease whose delivery did not reach the handler: the attempt does not count."""
         self._end(lease)
         entries = lease.entries
         for message in entries:
@@ -250,8 +252,8 @@ class Queue:
         self._ready_count += len(entries)
 
     def pull(self, now: float, count: int, visibility_seconds: float) -> Sequence[Pulled]:
-        """Lease up to `count` messages that are ready to a client, each for itself. Counts as an attempt. Consumer,
-        concurrency and the batch timeout do not matter."""
+        """Lease up to `count` ready messages to a client, each with its own lease. Counts as an attempt. Consumer,
+        concurrency and batch timeout have no effect."""
         self._sweep(now)
         expires_at = now + visibility_seconds
         pulled: list[Pulled] = []
@@ -266,20 +268,20 @@ class Queue:
         return pulled
 
     def find_pulled(self, lease_ids: Iterable[str], now: float) -> Sequence[Pulled]:
-        """The leases of pulled messages that mean something, each once. One that has expired does until the message is
-        leased again or gone."""
+        """The known leases of pulled messages, each once. An expired lease is known until the message is leased again
+        or gone."""
         self._sweep(now)
         return [self._pulled[each] for each in dict.fromkeys(lease_ids) if each in self._pulled]
 
     def end_pulled(self, lease_ids: Iterable[str]) -> Sequence[Pulled]:
-        """End leases of pulled messages, as far as they mean something. The messages are to be settled now."""
+        """End the known ones of these leases of pulled messages. The caller must settle the messages now."""
         ended = [self._pulled[each] for each in dict.fromkeys(lease_ids) if each in self._pulled]
         for each in ended:
             self._end_pulled(each)
         return ended
 
     def expire_pulled(self, now: float) -> Sequence[Pulled]:
-        """End the leases of pulled messages whose time is up. The messages are to be settled now; the leases are
+        """End the leases of pulled messages that have expired. The caller must settle the messages now; the leases are
         remembered."""
         expiries = self._pull_expiries
         ended: list[Pulled] = []
@@ -293,7 +295,7 @@ class Queue:
         return ended
 
     def settle_pulled(self, ended: Sequence[Pulled], settlement: Settlement, now: float) -> Settled:
-        """Let the messages of leases that have just ended be where `settlement` says."""
+        """Move the messages of leases that have just ended as `settlement` says."""
         if len(self._pull_expiries) > 2 * self._pulled_count + 1024:
             self._pull_expiries = [entry for entry in self._pull_expiries if entry[2].is_leased]
             heapify(self._pull_expiries)
@@ -301,8 +303,8 @@ class Queue:
         return self._carry_out([each.entry for each in ended], settlement, now)
 
     def purge(self, ids: Collection[str] | None = None) -> Sequence[Entry]:
-        """Delete what is ready or delayed, or of that only the messages called `ids`. What is in flight is left to its
-        handler, or to the client that pulled it."""
+        """Delete the ready and delayed messages, or only those with `ids`. Messages in flight stay with their handler,
+        or the client that pulled them."""
         if ids is not None:
             return self._purge_some(ids)
         purged = list(self.waiting())
@@ -313,16 +315,16 @@ class Queue:
         return purged
 
     def unsettled(self) -> Sequence[Entry]:
-        """Everything that is here, in flight too, in the order in which it came."""
+        """All messages, including those in flight, in the order of arrival."""
         return [message for message in self._arrivals if message.place != GONE]
 
     def discard(self) -> None:
-        """Let go of everything, of what is in flight too: the queue is deleted."""
+        """Remove all messages, including those in flight, because the queue is deleted."""
         for message in self._arrivals:
             message.place = GONE
 
     def withdraw(self, messages: Sequence[Entry]) -> None:
-        """Let go of `messages`, all of which are ready or delayed here: they go on elsewhere."""
+        """Remove `messages`, all of which are ready or delayed here, because they move elsewhere."""
         for message in messages:
             if message.place == READY:
                 self._ready_count -= 1
@@ -331,7 +333,7 @@ class Queue:
         self._remove(messages)
 
     def _take(self, count: int) -> list[Entry]:
-        """Take up to `count` messages that are ready, in order, for one more attempt."""
+        """Take up to `count` ready messages, in order, for one more attempt."""
         count = min(count, self._ready_count)
         take = self._ready.popleft
         if len(self._ready) == self._ready_count:
@@ -362,7 +364,7 @@ class Queue:
         return min(due, expiries[0][0]) if expiries else due
 
     def _batch_due(self) -> float:
-        """When the next batch goes out: minus infinity for at once, infinity for not until something else happens."""
+        """When the next batch is due: minus infinity for now, infinity for not before something else happens."""
         consumer = self.consumer
         if (
             not self._ready_count
@@ -385,13 +387,13 @@ class Queue:
             return _NEVER
         if oldest.enqueued_at + retention > self._swept_at:
             return oldest.enqueued_at + retention
-        # The oldest outlived the retention period in flight. The first one that can be deleted is behind it.
+        # The oldest exceeded the retention period in flight. The first one that can be deleted comes after it.
         waiting = (message for message in self._arrivals if message.place in (READY, DELAYED))
         first = next(waiting, None)
         return _NEVER if first is None else first.enqueued_at + retention
 
     def _sweep(self, now: float) -> None:
-        """Move due messages from DELAYED to READY, and expired ones out."""
+        """Move due messages from DELAYED to READY, and remove expired ones."""
         delayed = self._delayed
         while delayed and (delayed[0][0] <= now or delayed[0][2].place != DELAYED):
             message = heappop(delayed)[2]
@@ -445,7 +447,7 @@ class Queue:
         self._leased_count -= len(lease.entries)
 
     def _end_pulled(self, each: Pulled) -> None:
-        """Take a message that a client answers for out of its place; an expired one waits again."""
+        """Take a message that a client settles out of its place; a message with an expired lease waits again."""
         message = each.entry
         del self._pulled[each.lease_id]
         message.lease_id = ""
@@ -460,7 +462,7 @@ class Queue:
         message.place = LEASED
 
     def _forget_leases(self, messages: Iterable[Entry]) -> None:
-        """Forget the expired leases of messages that are leased anew, or gone."""
+        """Forget the expired leases of messages that are leased again or gone."""
         if self._pulled:
             for message in messages:
                 if message.lease_id:
@@ -479,7 +481,7 @@ class Queue:
             message.place = GONE
             size += len(message.body)
         self.backlog_bytes -= size
-        # A message that lingers at the head must not keep everything that left behind it.
+        # A message that stays at the head must not keep the messages that left after it in memory.
         if len(self._arrivals) > 2 * len(self) + 1024:
             self._arrivals = deque(message for message in self._arrivals if message.place != GONE)
         if len(self._ready) > 2 * self._ready_count + 1024:

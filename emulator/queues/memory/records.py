@@ -1,4 +1,4 @@
-"""A message as it is written down in the journal."""
+"""A message as it is written to the journal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from emulator.wire.codec import ContentType
 
 
 class MessageRecord(msgspec.Struct, array_like=True, gc=False):
-    """A message. `id` has 16 bytes. `enqueued_at` None: at its timestamp. `ready_at` None: when it was enqueued.
-    `begun_at` is when a delivery began that is under way, and that `attempts` does not count; 0: none is."""
+    """A message. `id` has 16 bytes. `enqueued_at` is None if it is the same as the timestamp, and `ready_at` if it is
+    the same as `enqueued_at`. `begun_at` is the time when a delivery began that is under way and not counted in
+    `attempts`, or 0."""
 
     id: bytes
     body: bytes
@@ -27,7 +28,7 @@ class MessageRecord(msgspec.Struct, array_like=True, gc=False):
 
 
 def record_of(entry: Entry) -> MessageRecord:
-    """A message to be written down. What is in flight is written as if it waited, but for `begun_at`."""
+    """The record of a message. A message in flight is recorded as waiting, except for `begun_at`."""
     enqueued_at, ready_at = entry.enqueued_at, entry.ready_at
     return MessageRecord(
         bytes.fromhex(entry.id),
@@ -45,7 +46,7 @@ def record_of(entry: Entry) -> MessageRecord:
 
 
 def restored(record: MessageRecord, *, segment: int = 0) -> Entry:
-    """The message that was written down. `segment` is where the journal has it."""
+    """The message of a record. `segment` is the file of the journal that contains it."""
     enqueued_at = record.timestamp if record.enqueued_at is None else record.enqueued_at
     return Entry(
         record.id.hex(),

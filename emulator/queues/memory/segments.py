@@ -1,17 +1,18 @@
-"""An append-only log in numbered files: what the journal is written to. It knows bytes, not what they mean.
+"""An append-only log in numbered files, to which the journal is written. It stores bytes without knowing their meaning.
 
-A segment is `journal-00000001.log`: a header, then frames. A frame is a marker, the length of its payload, a checksum
-over both, and the payload. What a write has begun when the process is killed is the torn end of the newest segment; a
-damaged frame in the middle costs that frame, because the next marker whose checksum fits is where reading goes on.
-Damaged bytes are kept in a file of their own, `damaged-...`, and the segment is written anew without them.
+A segment, such as `journal-00000001.log`, is a header followed by frames. A frame is a marker, the length of its
+payload, a checksum over both, and the payload. If the process is killed during a write, the newest segment ends with an
+incomplete frame. A damaged frame in the middle costs only that frame, because reading continues at the next marker with
+a matching checksum. Damaged bytes are moved to a separate file, `damaged-...`, and the segment is rewritten without
+them.
 
-Nothing goes missing without a word. Segments are numbered without gaps. The header of a segment seals the one before
-it: how many frames and bytes that had, and a checksum over them all. The file `lock` says which segments there are and,
-after a regular end, seals the newest one. Only the end of a newest segment whose process was killed cannot be vouched
-for: a write that was never made and one that was cut off look the same.
+Every loss is reported. Segments are numbered without gaps. The header of a segment seals the one before it, with the
+number of its frames and bytes and a checksum over them. The file `lock` lists the segments and, after a regular end,
+seals the newest one. Only the end of the newest segment of a killed process cannot be checked: a write that was never
+made and one that was cut off look the same.
 
-A write is one system call and is in the kernel when `append` returns: the end of the process, whatever its cause, does
-not undo it. `sync` puts it on the disk, against a loss of power.
+A write is one system call, and is in the kernel when `append` returns, so the end of the process, whatever its cause,
+does not undo it. `sync` writes it to the disk, in case of a loss of power.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ FORMAT: Final = 2
 
 _MAGIC: Final = b"emulator-journal"
 _HEADER: Final = struct.Struct("<16sIIQIII")
-"""Magic, version, number, then the seal of the segment before (bytes, frames, checksum), and a checksum over all
-that."""
+"""Magic, version, number, the seal of the segment before it (bytes, frames, checksum), and a checksum over all
+these."""
 _CHECKED: Final = _HEADER.size - 4
 _MARKER: Final = b"\xc1\x9dJR"  # msgpack has no 0xc1
 _FRAME: Final = struct.Struct("<4sII")
@@ -51,7 +52,7 @@ _MOST_STRANGERS: Final = 3
 
 
 class Seal(NamedTuple):
-    """What a segment held: bytes, frames, and a checksum over the heads of its frames."""
+    """The content of a segment: the number of bytes and frames, and a checksum over the heads of its frames."""
 
     size: int = 0
     frames: int = 0
@@ -67,8 +68,8 @@ EMPTY: Final = Seal()
 
 @dataclass(slots=True)
 class Damage:
-    """Bytes of a segment, from `start` to `end`, that hold no whole frame. `is_tail`: nothing comes after them, as
-    when a write was cut short."""
+    """Bytes of a segment, from `start` to `end`, that do not contain a complete frame. `is_tail` says that nothing
+    follows them, as if a write was cut off."""
 
     start: int
     end: int
@@ -77,18 +78,18 @@ class Damage:
 
 @dataclass(slots=True)
 class Segment:
-    """A file of the log. `size` is in bytes, its header included; `seal` tells of its frames."""
+    """A file of the log. `size` is in bytes, including the header; `seal` describes its frames."""
 
     number: int
     path: Path
     size: int = 0
     seal: Seal = EMPTY
     payloads: list[bytes] = field(default_factory=list)
-    """What was in it when the log was opened, until somebody has taken it."""
+    """Its payloads when the log was opened, until they are taken."""
 
 
 class _State(msgspec.Struct, omit_defaults=True):
-    """What the file `lock` says: the process that has the log, the segments from `oldest` to `newest`, the runs
+    """The content of the file `lock`: the process that has the log, the segments from `oldest` to `newest`, the ranges
     of numbers `missing` among them that have been reported, and after a regular end the `seal` of the newest."""
 
     process: int = 0
@@ -99,7 +100,7 @@ class _State(msgspec.Struct, omit_defaults=True):
 
 
 class _Read(NamedTuple):
-    """A segment as it was found. `before` is the seal of its predecessor, None where its header is damaged."""
+    """A segment as it was found. `before` is the seal of its predecessor, or None if the header is damaged."""
 
     segment: Segment
     before: Seal | None
@@ -107,10 +108,10 @@ class _Read(NamedTuple):
 
 
 class Log:
-    """The segments in `directory`, oldest first, locked for this process. The last one is appended to.
+    """The segments in `directory`, oldest first, locked for this process. New frames are appended to the last one.
 
-    Raises EmulatorError when another process has it, when a newer emulator wrote it, or when the directory cannot be
-    made, read or written. `reports` says what was damaged or missing, and what is wrong with the directory.
+    Raises EmulatorError if another process has the log, a newer emulator wrote it, or the directory cannot be created,
+    read or written. `reports` says what was damaged or missing, and what is wrong with the directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -118,7 +119,7 @@ class Log:
         self.reports: list[str] = []
         self.segments: list[Segment] = []
         self.size = 0
-        """The bytes of all segments together."""
+        """The total size of all segments in bytes."""
         self._file = -1
         self._lock = -1
         self._state = _State()
@@ -138,11 +139,12 @@ class Log:
 
     @property
     def head(self) -> Segment:
-        """The segment that is appended to."""
+        """The segment that new frames are appended to."""
         return self.segments[-1]
 
     def append(self, payloads: Iterable[bytes]) -> int:
-        """Write frames, all or none. Returns how many bytes they take. Raises OSError, with the file as it was."""
+        """Write frames, all or none. Returns how many bytes they take. Raises OSError, and then leaves the file
+        unchanged."""
         frames = bytearray()
         seal = self.head.seal
         for payload in payloads:
@@ -160,7 +162,7 @@ class Log:
         return len(frames)
 
     def rotate(self, payloads: Iterable[bytes]) -> None:
-        """Begin a new segment with `payloads`. Raises OSError, with the old one still in use."""
+        """Begin a new segment with `payloads`. Raises OSError, and then keeps using the old one."""
         number = self.head.number + 1 if self.segments else max(1, self._state.newest + 1)
         segment = Segment(number, self.directory / f"journal-{number:08}.log")
         content = bytearray(_header(number, self.head.seal if self.segments else EMPTY))
@@ -188,16 +190,16 @@ class Log:
         self.segments.append(segment)
 
     def drop_oldest(self) -> None:
-        """Delete the oldest segment, once what was written since is on the disk. Raises OSError."""
+        """Delete the oldest segment, after everything written since is on the disk. Raises OSError."""
         os.fdatasync(self._file)
         self._tell(oldest=self.segments[1].number)
-        os.fdatasync(self._lock)  # or after a loss of power the one that goes now would be missed
+        os.fdatasync(self._lock)  # otherwise, after a loss of power, the segment that is deleted now would be missed
         self.segments[0].path.unlink(missing_ok=True)
         self._sync_directory()
         self.size -= self.segments.pop(0).size
 
     def sync(self) -> None:
-        """Put what was appended on the disk. May be called on another thread. Raises OSError."""
+        """Sync what was appended to the disk. May be called on another thread. Raises OSError."""
         file = os.dup(self._file)
         try:
             os.fdatasync(file)
@@ -205,7 +207,7 @@ class Log:
             os.close(file)
 
     def close(self) -> None:
-        """Sync, seal the newest segment, and let others have the directory. Raises OSError."""
+        """Sync, seal the newest segment, and unlock the directory. Raises OSError."""
         try:
             if self._file >= 0:
                 os.fdatasync(self._file)
@@ -221,7 +223,7 @@ class Log:
             self.directory.parent.mkdir(parents=True, exist_ok=True)
             self.directory.mkdir(0o700)
         if self.directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            self.reports.append(f"other users can write to {self.directory}: whoever can may change what is kept in it")
+            self.reports.append(f"other users can write to {self.directory}, so they can change or delete messages")
         told = self._lock_directory()
         found = [read for path, number in self._paths() if (read := self._read(path, number)) is not None]
         self.segments = [each.segment for each in found]
@@ -236,7 +238,7 @@ class Log:
             self._tell(oldest=self.head.number)
 
     def _lock_directory(self) -> _State:
-        """Lock the directory. Returns what the last process that had it has left word of."""
+        """Lock the directory. Returns the content of the lock file that the last process has left."""
         self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | _REGULAR, _OWNER_ONLY)
         content = os.pread(self._lock, 1_000_000, 0)
         try:
@@ -255,14 +257,14 @@ class Log:
         return told
 
     def _tell(self, *, oldest: int | None = None, newest: int | None = None, seal: Seal | None = None) -> None:
-        """Write down which segments there are. Raises OSError."""
+        """Write the list of segments to the lock file. Raises OSError."""
         state = self._state
         state.oldest = state.oldest if oldest is None else oldest
         state.newest = state.newest if newest is None else newest
         state.missing = [(low, high) for low, high in state.missing if high >= state.oldest]
         state.seal = seal
         content = msgspec.json.encode(state)
-        # Blanks instead of a shorter file: cut off in the middle of this, it is no JSON and says nothing.
+        # Padded with blanks instead of truncated: a partial write is not valid JSON, and is ignored.
         os.pwrite(self._lock, content.ljust(os.fstat(self._lock).st_size), 0)
         os.ftruncate(self._lock, len(content))
 
@@ -274,7 +276,7 @@ class Log:
             os.close(file)
 
     def _paths(self) -> list[tuple[Path, int]]:
-        """The files that are segments, by number. What else is there is reported and left alone."""
+        """The files that are segments, by number. Other files are reported and left alone."""
         found: list[tuple[Path, int]] = []
         strangers: list[str] = []
         with os.scandir(self.directory) as entries:
@@ -288,12 +290,12 @@ class Log:
             shown = ", ".join(repr(name) for name in sorted(strangers)[:_MOST_STRANGERS])
             more = f" and {len(strangers) - _MOST_STRANGERS} more" if len(strangers) > _MOST_STRANGERS else ""
             self.reports.append(
-                f"{self.directory} holds files that are not the journal's, and are ignored: {shown}{more}"
+                f"{self.directory} contains files that do not belong to the journal and are ignored: {shown}{more}"
             )
         return sorted(found, key=lambda each: each[1])
 
     def _read(self, path: Path, number: int) -> _Read | None:
-        """Read a segment and mend its file. None where it is another one under a wrong name, which is put aside."""
+        """Read a segment and repair its file. None if it is another segment under a wrong name, which is renamed."""
         content = _content(path)
         header = _read_header(content, path)
         if header is not None and header.number != number:
@@ -321,11 +323,11 @@ class Log:
         kept = path.with_name(f"damaged-{path.stem}-copy-of-{number}.bin")
         path.replace(kept)
         self.reports.append(
-            f"{path} is segment {number:,} under another name: it was left out, and kept as {kept.name}"
+            f"{path} is segment {number:,} under another name: it was skipped, and is now called {kept.name}"
         )
 
     def _report_missing(self, told: _State) -> None:
-        """Say which segments are not there that should be."""
+        """Report which segments are missing."""
         there = [segment.number for segment in self.segments]
         if told.newest > (there[-1] if there else 0):
             there.append(told.newest + 1)
@@ -339,17 +341,17 @@ class Log:
         for low, high in missing:
             if (low, high) not in told.missing:
                 what = f"segment {low:,} is" if low == high else f"segments {low:,} to {high:,} are"
-                self.reports.append(f"{what} missing from {self.directory}, with the messages that only they held")
+                self.reports.append(f"{what} missing from {self.directory}; messages that were only there are lost")
 
     def _check_seals(self, found: Sequence[_Read], told: _State) -> None:
-        """Say where a segment holds less than it did when it was sealed."""
+        """Report if a segment contains less than when it was sealed."""
         seals = {each.segment.number - 1: each.before for each in found if each.before is not None}
         if told.seal is not None and found and found[-1].segment.number == told.newest:
             seals[told.newest] = told.seal
         for each in found:
             segment, expected = each.segment, seals.get(each.segment.number)
             if expected is None and each.is_empty and segment.number <= told.newest:
-                self.reports.append(f"{segment.path} is empty: what was written to it is missing")
+                self.reports.append(f"{segment.path} is empty: its records are lost")
             if expected is None or expected in (segment.seal, EMPTY):
                 continue
             lost = expected.frames - segment.seal.frames
@@ -357,34 +359,37 @@ class Log:
                 left = f"{segment.seal.size:,} of {expected.size:,} bytes are left"
                 self.reports.append(f"{segment.path} has lost {lost:,} of {expected.frames:,} records: {left}")
             else:
-                self.reports.append(f"{segment.path} is not what was written to it: its checksum does not match")
+                self.reports.append(f"{segment.path} was changed: its checksum does not match")
             self._seal_anew(segment)
 
     def _seal_anew(self, segment: Segment) -> None:
-        """Let the next segment's header say what there is now, so that a loss is reported once."""
+        """Update the seal in the next segment's header, so that a loss is reported only once."""
         for later in self.segments:
             if later.number == segment.number + 1:
                 content = _header(later.number, segment.seal) + b"".join(map(_frame, later.payloads))
                 self._replace(later.path, content)
 
     def _set_aside(self, path: Path, content: bytes, damage: Damage) -> bool:
-        """Keep damaged bytes in a file of their own. Whether they are there now."""
+        """Copy damaged bytes to a separate file. Returns whether that succeeded."""
         damaged = content[damage.start : damage.end]
         kept = self.directory / f"damaged-{path.stem}-{damage.start}-{crc32(damaged):08x}.bin"
         size = len(damaged)
-        what = "ends with a record that is not whole" if damage.is_tail else "is damaged"
+        what = "ends with an incomplete record" if damage.is_tail else "is damaged"
         text = f"{path} {what} at byte {damage.start:,}: {count(size, 'byte')} could not be read"
         try:
             if not (kept.is_file() and kept.stat().st_size == size):
                 _write_anew(kept, damaged)
         except OSError as error:
-            self.reports.append(f"{text}, and cannot be kept aside ({reason(error)}): the file is left as it is")
+            self.reports.append(f"{text}, and cannot be copied ({reason(error)}): the file stays as it is")
             return False
-        self.reports.append(f"{text} and {'is' if size == 1 else 'are'} kept in {kept.name}; all the rest was")
+        self.reports.append(
+            f"{text} and {'is' if size == 1 else 'are'} kept in {kept.name}; everything else was recovered"
+        )
         return True
 
     def _replace(self, path: Path, content: bytes) -> bool:
-        """Write a segment anew. Where that cannot be (the disk is full) it stays as it is, and False."""
+        """Rewrite a segment. Returns False, and leaves it unchanged, if that is not possible (the disk is full, for
+        example)."""
         draft = path.with_suffix(".draft")
         try:
             _write_anew(draft, content)
@@ -396,7 +401,7 @@ class Log:
 
 
 def scan(content: bytes, start: int) -> Iterator[bytes | Damage]:
-    """The payloads of a segment's whole frames from `start` on, and where there are bytes that are none."""
+    """The payloads of a segment's complete frames from `start` on, and the places of damaged bytes."""
     position = start
     while position < len(content):
         payload = _payload_at(content, position)
@@ -437,14 +442,14 @@ def _header(number: int, before: Seal) -> bytes:
 
 
 class _Header(NamedTuple):
-    """What a sound header says."""
+    """The content of a valid header."""
 
     number: int
     before: Seal
 
 
 def _read_header(content: bytes, path: Path) -> _Header | None:
-    """The header of a segment; None where it is damaged. Raises EmulatorError for a newer format."""
+    """The header of a segment, or None if it is damaged. Raises EmulatorError for a newer format."""
     if len(content) < _HEADER.size:
         return None
     magic, version, number, size, frames, checksum, check = _HEADER.unpack_from(content)
@@ -470,7 +475,8 @@ def _write(file: int, content: bytes | bytearray) -> None:
 
 
 def _write_anew(path: Path, content: bytes) -> None:
-    """Write a whole file and put it on the disk, in place of what has that name. Raises OSError, with nothing left."""
+    """Write a complete file to the disk, replacing one of the same name. Raises OSError, and then leaves no new
+    file."""
     path.unlink(missing_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _REGULAR, _OWNER_ONLY)
     try:

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
+from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.server.addresses import API_PREFIX
 from emulator.server.control.api.routes import make_api, rest_parts
@@ -24,8 +24,8 @@ from emulator.session.session import Session
 def make_control(
     session: Session, token: str = "", bound_host: str = "localhost", routes_beside: Sequence[Route] = ()
 ) -> ASGIApp:
-    """The control plane of a session as an ASGI application, with `routes_beside` it, behind its guard: see there for
-    `token` and `bound_host`. The worker that a request is for is in `scope["emulator.worker"]`."""
+    """The control plane of a session as an ASGI application, together with `routes_beside`, behind its guard, which
+    uses `token` and `bound_host`. `scope["emulator.worker"]` is the worker that a request is for."""
     routes: list[Route | Mount] = [
         Route("/cdn-cgi/handler/scheduled", _scheduled, methods=["GET", "POST"]),
         *routes_beside,
@@ -40,7 +40,7 @@ def make_control(
 async def _scheduled(request: Request) -> Response:
     """Run the `scheduled` handler: `?cron=` names the trigger (empty if absent), and `?time=` is the time at which it
     was due, in milliseconds since the epoch (now if absent)."""
-    host: Host = request.scope["emulator.worker"]
+    host: WorkerHost = request.scope["emulator.worker"]
     cron = request.query_params.get("cron", "")
     given = request.query_params.get("time")
     try:

@@ -1,5 +1,5 @@
-"""Who may use the control plane. It runs handlers and changes state, so a web page that the user happens to visit must
-not be able to use it, not even by an image or a link: nothing here is only looked at.
+"""Protects the control plane. It runs handlers and changes state, so a web page that the user happens to visit must not
+be able to use it, not even by an image or a link.
 
 A request has to be meant for this server (its `Host`), so that a foreign name that resolves to this machine is refused.
 A page of another origin gives itself away by its `Origin`, or where it has none by `Sec-Fetch-Site`, which browsers set
@@ -23,12 +23,12 @@ from emulator.server.control.api.envelope import failure
 from emulator.server.hostname import may_mean, split_host
 
 _OWN_SITES: Final = ("same-origin", "none")
-"""What `Sec-Fetch-Site` is of a page of our own, and where a person has typed the address."""
+"""The values of `Sec-Fetch-Site` for pages of the emulator, and for addresses that a person has typed."""
 
 
 class Guard:
-    """Passes requests on to an ASGI application, or refuses them. `bound_host` is the `--host`, which is answered to as
-    well as loopback names. If `token` is empty, any bearer token is accepted, and none."""
+    """Passes requests on to an ASGI application, or refuses them. Accepts loopback names and `bound_host`, the
+    `--host`. If `token` is empty, any bearer token is accepted, and none is required."""
 
     def __init__(self, app: ASGIApp, token: str = "", bound_host: str = "localhost") -> None:
         self._app = app
@@ -70,7 +70,7 @@ def _forbidden(text: str) -> ApiError:
 
 
 def _refusal(path: str, error: ApiError) -> Response:
-    """In the envelope of the REST API where that was asked, else as text."""
+    """The answer for a refusal: in the envelope of the REST API if the request was for it, else text."""
     if path.startswith(API_PREFIX):
         return failure(error)
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else None

@@ -1,7 +1,7 @@
-"""The module `js` of worker code: the part of the JavaScript world that Python workers import.
+"""The module `js` of worker code: the JavaScript globals that Python workers use.
 
-Of the names that are missing, the well-known ones can be imported and raise when they are used; any other name raises
-when it is imported.
+Well-known names that are missing can be imported, and raise an error when they are used. Other names raise an error
+when they are imported.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ __all__ = [
 _KNOWN = {
     "AbortController": "asyncio.timeout() ends what takes too long",
     "AbortSignal": "asyncio.timeout() ends what takes too long",
-    "CompressionStream": "gzip and zlib of Python compress",
-    "DecompressionStream": "gzip and zlib of Python decompress",
+    "CompressionStream": "Python's gzip and zlib compress",
+    "DecompressionStream": "Python's gzip and zlib decompress",
     "DOMException": "",
     "Env": "",
-    "Error": "raise an exception of Python",
+    "Error": "raise a Python exception",
     "EventSource": "",
     "ExecutionContext": "",
-    "HTMLRewriter": "html.parser of Python parses",
+    "HTMLRewriter": "Python's html.parser parses HTML",
     "Map": "a dict does the same",
-    "Math": "math of Python does the same",
-    "Promise": "asyncio.gather() and its like do the same",
+    "Math": "Python's math does the same",
+    "Promise": "asyncio.gather() and similar functions do the same",
     "Set": "a set does the same",
     "TextDecoder": "bytes.decode() does the same",
     "TextEncoder": "str.encode() does the same",
@@ -74,7 +74,7 @@ _KNOWN = {
 
 
 async def fetch(resource: Any, options: Any = None, **keywords: Any) -> Response:
-    """`fetch(url, {"method": "POST", ...})`, or with the options as keywords."""
+    """Call `fetch(url, {"method": "POST", ...})`, or with the options as keywords."""
     from emulator_runtime.workers.fetch import fetch as workers_fetch
 
     request = Request.new(resource, options, **keywords) if options or keywords else resource

@@ -1,4 +1,4 @@
-"""`AbortSignal`: how code is told that what it works for is not wanted any more, and the event that tells it."""
+"""`AbortSignal`, which tells code that its work is not needed any more, and the event for its listeners."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _listeners_running: Final[set[asyncio.Future[Any]]] = set()
 
 
 class AbortEvent:
-    """What a listener is called with."""
+    """The argument of a listener."""
 
     __slots__ = ("target",)
 
@@ -25,10 +25,10 @@ class AbortEvent:
 
 
 class AbortSignal:
-    """Says once, and then for good, that something was aborted. `reason` is why: an exception, None before.
+    """Says whether something was aborted, which happens at most once. `reason` is an exception, or None before that.
 
-    Listeners are called in the order in which they were added, once each. A listener may be a coroutine function. What
-    one raises is handed to `on_error`, and the others are called all the same.
+    Listeners are called in the order in which they were added, once each. A listener may be a coroutine function. If
+    one raises an exception, `on_error` is called with it, and the other listeners are still called.
     """
 
     __slots__ = ("_listeners", "_on_error", "onabort", "reason")
@@ -41,26 +41,26 @@ class AbortSignal:
 
     @property
     def aborted(self) -> bool:
-        """Whether it has been aborted."""
+        """Whether this has been aborted."""
         return self.reason is not None
 
     def throwIfAborted(self) -> None:
-        """Raise the reason, if it has been aborted."""
+        """Raise the reason if this has been aborted."""
         if self.reason is not None:
             raise self.reason
 
     def addEventListener(self, type: str, listener: Callable[[AbortEvent], Any], _options: Any = None) -> None:
-        """Call `listener` when it is aborted. Any other type of event than `abort` never happens."""
+        """Call `listener` when this is aborted. Events of other types than `abort` never happen."""
         if type == "abort" and listener not in self._listeners:
             self._listeners.append(listener)
 
     def removeEventListener(self, type: str, listener: Callable[[AbortEvent], Any], _options: Any = None) -> None:
-        """Do not call `listener`."""
+        """Stop calling `listener`."""
         if type == "abort" and listener in self._listeners:
             self._listeners.remove(listener)
 
     def abort(self, reason: BaseException) -> None:
-        """Abort it; for the runtime. Does nothing the second time."""
+        """Abort; for the runtime. Does nothing if it was aborted before."""
         if self.reason is not None:
             return
         self.reason = reason
@@ -87,5 +87,5 @@ class AbortSignal:
 
 
 def client_gone() -> JsException:
-    """The reason of a request whose client has gone away, as production gives it."""
+    """The reason in production for a request whose client has gone away."""
     return JsException("The client has disconnected", "AbortError")

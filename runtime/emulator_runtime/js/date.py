@@ -8,10 +8,11 @@ from typing import Any, Self
 
 
 class Date:
-    """A moment, in whole milliseconds since the epoch.
+    """A point in time, in whole milliseconds since the epoch.
 
-    `Date.new()` is now; `Date.new(ms)`, `Date.new("2026-01-31")` and `Date.new(year, month_from_0, day, hour, minute,
-    second, ms)` are others."""
+    `Date.new()` is now. Other forms are `Date.new(ms)`, `Date.new("2026-01-31")` and `Date.new(year, month_from_0, day,
+    hour, minute, second, ms)`.
+    """
 
     __slots__ = ("_ms",)
 
@@ -62,7 +63,7 @@ class Date:
         return self.to_py().day
 
     def getUTCDay(self) -> int:
-        """0, Sunday, to 6."""
+        """0 (Sunday) to 6."""
         return self.to_py().isoweekday() % 7
 
     def getUTCHours(self) -> int:

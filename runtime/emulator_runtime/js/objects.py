@@ -13,21 +13,21 @@ from typing import Any
 from emulator_runtime.errors import NotEmulated
 from emulator_runtime.js.date import Date
 from emulator_runtime.url import URL, URLSearchParams
-from emulator_runtime.values import Record, to_record
+from emulator_runtime.values import AttributeDict, to_attribute_dict
 
 
 class Object:
-    """`Object.fromEntries(pairs)` and its like, on dicts."""
+    """`Object.fromEntries(pairs)` and similar functions, for dicts."""
 
     @staticmethod
-    def new() -> Record:
-        return Record()
+    def new() -> AttributeDict:
+        return AttributeDict()
 
     @staticmethod
-    def fromEntries(entries: Iterable[Any]) -> Record:
-        """An object, which is a dict with attributes, of these pairs (or of a dict)."""
+    def fromEntries(entries: Iterable[Any]) -> AttributeDict:
+        """An object, which is a dict with attributes, from pairs or a dict."""
         pairs = entries.items() if isinstance(entries, Mapping) else entries
-        return Record({str(key): to_record(value) for key, value in pairs})
+        return AttributeDict({str(key): to_attribute_dict(value) for key, value in pairs})
 
     @staticmethod
     def keys(target: Mapping[str, Any]) -> list[str]:
@@ -53,11 +53,11 @@ class JSON:
 
     @staticmethod
     def parse(text: str) -> Any:
-        return to_record(json.loads(text))
+        return to_attribute_dict(json.loads(text))
 
     @staticmethod
     def stringify(value: Any, _replacer: None = None, space: int | str | None = None) -> str:
-        """Without spaces, as JavaScript writes it, unless `space` asks for lines."""
+        """Without spaces, as JavaScript writes it, unless `space` is given."""
         separators = (",", ":") if space is None else (",", ": ")
         return json.dumps(value, ensure_ascii=False, separators=separators, indent=space, default=_to_json)
 
@@ -88,12 +88,12 @@ class Array:
         return isinstance(value, list)
 
 
-# `from` is a keyword of Python, so that production too is asked for it by getattr.
+# `from` is a Python keyword, so code for production also uses getattr to get it.
 setattr(Array, "from", staticmethod(Array.from_))
 
 
 class console:  # noqa: N801 - JavaScript's name
-    """`console.log` and its like: to standard output; warnings and errors to standard error."""
+    """`console.log` and similar functions write to standard output; warnings and errors go to standard error."""
 
     @staticmethod
     def log(*values: Any) -> None:
@@ -120,9 +120,9 @@ def _shown(value: Any) -> str:
 
 
 class crypto:  # noqa: N801 - JavaScript's name
-    """`crypto.randomUUID()` and `crypto.getRandomValues()`; for the rest there are `hashlib`, `hmac` and `secrets`."""
+    """`crypto.randomUUID()` and `crypto.getRandomValues()`. Use `hashlib`, `hmac` and `secrets` for everything else."""
 
-    subtle = NotEmulated("crypto.subtle", "hashlib, hmac and secrets of Python do the same, also in production")
+    subtle = NotEmulated("crypto.subtle", "Python's hashlib, hmac and secrets do the same, also in production")
 
     @staticmethod
     def randomUUID() -> str:
@@ -130,7 +130,7 @@ class crypto:  # noqa: N801 - JavaScript's name
 
     @staticmethod
     def getRandomValues(array: Any) -> Any:
-        """Fills a bytearray, or gives as many random bytes as `array` has."""
+        """Fill a bytearray with random bytes, or return as many as `array` has."""
         if isinstance(array, bytearray):
             array[:] = os.urandom(len(array))
             return array

@@ -12,9 +12,10 @@ _timers: dict[int, asyncio.TimerHandle] = {}
 
 
 def setTimeout(callback: Callable[..., Any], delay_ms: float = 0, *arguments: Any) -> int:
-    """Call `callback` after `delay_ms` milliseconds; a coroutine function is run. Returns an id for `clearTimeout`.
+    """Call `callback`, which may be a coroutine function, after `delay_ms` milliseconds. Returns an id for
+    `clearTimeout`.
 
-    As in production this does not keep an invocation alive: what has to happen belongs under `ctx.waitUntil`.
+    As in production this does not keep an invocation alive; use `ctx.waitUntil` for that.
     """
     timer = next(_ids)
 
@@ -27,14 +28,14 @@ def setTimeout(callback: Callable[..., Any], delay_ms: float = 0, *arguments: An
 
 
 def clearTimeout(timer: int | None = None) -> None:
-    """Forget a timer; an unknown id is ignored."""
+    """Cancel a timer. An unknown id is ignored."""
     handle = _timers.pop(timer, None) if timer is not None else None
     if handle is not None:
         handle.cancel()
 
 
 def queueMicrotask(callback: Callable[[], Any]) -> None:
-    """Call `callback` as soon as what runs has come to a pause."""
+    """Call `callback` as soon as the code that is running returns or waits."""
     asyncio.get_running_loop().call_soon(_run, callback, ())
 
 

@@ -1,5 +1,5 @@
-"""The module `pyodide.ffi` of worker code: conversions between Python and JavaScript. There is but one world here, so
-that values pass as they are, or as copies where production makes one."""
+"""The module `pyodide.ffi` of worker code: conversions between Python and JavaScript. Here all values are Python's, so
+they are returned unchanged, or copied where production makes a copy."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, TypeVar
 
 from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.streams import ArrayBuffer, Uint8Array
-from emulator_runtime.values import Record, to_record
+from emulator_runtime.values import AttributeDict, to_attribute_dict
 
 _T = TypeVar("_T")
 
 
 class JsProxy:
-    """Production's objects of the JavaScript world. Nothing here is one, so that `isinstance` checks are false."""
+    """The type of JavaScript objects in production. The emulator has none, so `isinstance` checks are false."""
 
 
 class JsException(Exception):  # noqa: N818 - production's name
-    """Production's errors of the JavaScript world. The emulator raises Python's own types instead."""
+    """The type of JavaScript errors in production. The emulator raises Python's exceptions instead."""
 
     def __init__(self, message: str = "", name: str = "Error") -> None:
         super().__init__(message)
@@ -43,10 +43,10 @@ def to_js(
     default_converter: Callable[..., Any] | None = None,
     **_options: Any,
 ) -> Any:
-    """A copy of a dict, list or tuple, as deep as `depth` (-1: all the way down); other values pass as they are.
+    """A copy of a dict, list or tuple, down to `depth` (-1: without limit); other values are returned unchanged.
 
-    A dict becomes what `dict_converter` makes of its pairs, an object with attributes unless given (production makes a
-    Map without it). A tuple becomes a list, bytes become a `Uint8Array`.
+    `dict_converter` converts the pairs of each dict; the default is an object with attributes, where production makes a
+    Map. A tuple becomes a list, bytes become a `Uint8Array`.
     """
     if depth == 0:
         return obj
@@ -58,7 +58,7 @@ def to_js(
         if not isinstance(obj, dict):
             return [convert(item) for item in obj]
         pairs = [(key, convert(value)) for key, value in obj.items()]
-        return Record(pairs) if dict_converter is None else dict_converter(pairs)
+        return AttributeDict(pairs) if dict_converter is None else dict_converter(pairs)
     if type(obj) in (bytes, bytearray):
         return Uint8Array(obj)
     if default_converter is not None and not isinstance(obj, (str, int, float, type(None))):
@@ -68,11 +68,11 @@ def to_js(
 
 def to_py(obj: Any, **_options: Any) -> Any:
     """The value itself, with attributes for the keys of dicts."""
-    return to_record(obj)
+    return to_attribute_dict(obj)
 
 
 def create_proxy(obj: _T, /, **_options: Any) -> _T:
-    """The object itself, with a `destroy()` where it can be given one; there is nothing to free."""
+    """The object itself, with a `destroy()` that does nothing if the object accepts new attributes."""
     if not hasattr(obj, "destroy"):
         try:
             obj.destroy = destroy_nothing  # type: ignore[attr-defined]
@@ -87,15 +87,15 @@ def create_once_callable(obj: _T, /, **_options: Any) -> _T:
 
 
 def destroy_proxies(_proxies: Any) -> None:
-    """There is nothing to free."""
+    """Does nothing: there is nothing to free."""
 
 
 def destroy_nothing() -> None:
-    """The `destroy()` of a proxy: there is nothing to free."""
+    """The `destroy()` of a proxy, which does nothing."""
 
 
 class _Proxy:
-    """Passes everything on to an object that takes no new attributes (a bound method, say), and adds `destroy()`."""
+    """Adds `destroy()` to an object that does not accept new attributes, such as a bound method."""
 
     def __init__(self, target: Any) -> None:
         self._target = target
@@ -107,19 +107,19 @@ class _Proxy:
         return self._target(*arguments, **keywords)
 
     def destroy(self) -> None:
-        """There is nothing to free."""
+        """Does nothing: there is nothing to free."""
 
 
 def can_run_sync() -> bool:
-    """Never: see `run_sync`."""
+    """Always False: see `run_sync`."""
     return False
 
 
 def run_sync(awaitable: Coroutine[Any, Any, Any]) -> Any:
-    """Production suspends the caller until `awaitable` is done. Plain Python cannot do that while the event loop runs,
-    so that this raises `NotEmulatedError`; write `await` in an `async def` instead."""
+    """Raises `NotEmulatedError`. Production suspends the caller until `awaitable` is done, which Python cannot do while
+    the event loop runs; use `await` in an `async def` instead."""
     if asyncio.iscoroutine(awaitable):
         awaitable.close()
     raise NotEmulatedError.of(
-        "run_sync()", "a running event loop cannot wait inside of a plain call: use await in an async def"
+        "run_sync()", "a plain function cannot wait while the event loop runs: use await in an async def"
     )

@@ -14,5 +14,5 @@ open_url = NotEmulated("pyodide.http.open_url", "await workers.fetch() does the 
 
 
 async def pyfetch(url: Any, /, **options: Any) -> FetchResponse:
-    """`workers.fetch` under the name that Pyodide has for it."""
+    """`workers.fetch` under Pyodide's name."""
     return await fetch(url, **options)

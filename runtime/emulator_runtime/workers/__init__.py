@@ -1,4 +1,4 @@
-"""The module `workers` of worker code, with the names that production's has."""
+"""The module `workers` of worker code, with the same names as in production."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import FetchResponse, Response
 from emulator_runtime.workers.rpc import import_from_javascript, python_from_rpc, python_to_rpc
 
-# Names that production exports for annotations; nothing is checked against them.
+# Names that production exports for annotations. Nothing checks them.
 BlobValue = Any
 Body = Any
 FetchKwargs = dict[str, Any]
@@ -59,7 +59,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "asgi":  # imported when it is asked for: most workers do without
+    if name == "asgi":  # imported when it is used, because most workers do not need it
         return importlib.import_module("emulator_runtime.workers.asgi")
     if name == "wsgi":
         raise NotEmulatedError.of("workers.wsgi", "workers.asgi runs ASGI applications")

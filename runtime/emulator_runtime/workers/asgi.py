@@ -1,7 +1,7 @@
-"""`asgi.fetch` runs an ASGI application (FastAPI, Starlette, ...) as the answer to a request.
+"""Runs ASGI applications (FastAPI, Starlette, ...) in a worker: `asgi.fetch` answers a request with one.
 
-As in production the application is started and shut down (the lifespan protocol) around every request. Request and
-response bodies stream. What the application still does after its answer, background tasks say, goes on under
+As in production the application is started before every request and shut down after it (the lifespan protocol). Request
+and response bodies stream. What the application does after its answer, such as background tasks, continues under
 `waitUntil`.
 """
 
@@ -34,8 +34,8 @@ _background: set[asyncio.Future[Any]] = set()
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Options of the adapter. `encode_body` is accepted for production's sake: with `automatic` production encodes a
-    body according to its `content-encoding`; here it is always sent as the application made it."""
+    """Options of the adapter. `encode_body` has no effect: production, with `automatic`, encodes a body according to
+    its `content-encoding`; the emulator always sends it unchanged."""
 
     encode_body: Literal["automatic", "manual"] = "automatic"
 
@@ -52,10 +52,10 @@ async def fetch(
     *,
     options: Options | None = None,  # noqa: ARG001 - production's
 ) -> JsResponse:
-    """The answer of `app` to `req`, once it has begun. `env` is `scope["env"]` for the application.
+    """The answer of `app` to `req`; returns when the answer begins. `env` is `scope["env"]` for the application.
 
-    An exception of the application is raised here, also when its framework answered with a status 500 of its own: the
-    emulator shows more than that would. One that comes after the answer has begun breaks the body off.
+    An exception in the application is raised here, even if its framework answered with its own status 500, because the
+    emulator shows more. An exception after the answer has begun aborts the body.
     """
     lifespan = _Lifespan(app)
     await lifespan.startup()
@@ -77,7 +77,7 @@ async def fetch(
         if error is not None:
             if not exchange.answer.done() or exchange.answer.result().status >= 500:
                 raise error
-            _logger.error("The application raised after its answer", exc_info=error)
+            _logger.error("The application raised an exception after its answer", exc_info=error)
         return exchange.answer.result()
     finally:
         await lifespan.shutdown()
@@ -118,7 +118,7 @@ def _scope_of(request: Request, env: Any, state: dict[str, Any]) -> _Message:
 
 
 def _in_background(work: Awaitable[Any], ctx: invocation.Context | None) -> None:
-    """Let `work` go on after the handler has returned; where there is no invocation, at least hold it."""
+    """Let `work` continue after the handler has returned. Without an invocation, only keep a reference to it."""
     task = asyncio.ensure_future(work)
     if ctx is None:
         running = invocation.current.get(None)
@@ -138,8 +138,8 @@ async def _finish(running: asyncio.Future[None], lifespan: _Lifespan) -> None:
 
 
 class _Exchange:
-    """One request and its answer, as `receive` and `send` of ASGI. `answer` is set when the first piece of the body is
-    there, since only then it is known whether it streams."""
+    """One request and its answer, as ASGI's `receive` and `send`. `answer` is set when the first part of the body
+    arrives, because only then is it known whether the body streams."""
 
     def __init__(self, request: Request) -> None:
         body = request.body
@@ -163,7 +163,7 @@ class _Exchange:
                 raise
             if self._pipe.cancelled:
                 return  # the client went away, and the application noticed
-            # The reader of the body gets the error, and whoever sends the body reports it.
+            # The reader of the body gets the error, and the sender of the body reports it.
             self._pipe.fail(error)
         finally:
             self._over.set()
@@ -193,7 +193,7 @@ class _Exchange:
         if self._start is None:
             raise RuntimeError("The application sent a body before the start of its response")
         if self._start["status"] in NULL_BODY_STATUSES:
-            self._respond(None)  # whatever the application sends: such an answer has no body
+            self._respond(None)  # whatever the application sends, such an answer has no body
             if not more:
                 self._end()
             return
@@ -221,7 +221,7 @@ class _Exchange:
 
 
 class _Lifespan:
-    """Starts an application and shuts it down. An application that does not take part in the protocol is left alone."""
+    """Starts an application and shuts it down, if it supports the lifespan protocol."""
 
     def __init__(self, app: Application) -> None:
         self.state: dict[str, Any] = {}
@@ -232,7 +232,7 @@ class _Lifespan:
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def startup(self) -> None:
-        """`RuntimeError` when the application says that its start-up failed."""
+        """Start the application. Raises `RuntimeError` if it reports that its start-up failed."""
         self._messages.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.ensure_future(self._run())
         takes_part = False
@@ -259,9 +259,9 @@ class _Lifespan:
             await self._app(scope, self._messages.get, self._send)
         except Exception as error:
             if not self._started.done():
-                _logger.debug("The application does not take part in the lifespan protocol", exc_info=error)
+                _logger.debug("The application does not support the lifespan protocol", exc_info=error)
             elif self._started.exception() is None:
-                _logger.error("The application raised while it shut down", exc_info=error)
+                _logger.error("The application raised an exception while it shut down", exc_info=error)
         if not self._started.done():
             self._started.set_result(False)
         if not self._stopped.done():
@@ -286,7 +286,7 @@ class _Lifespan:
 def __getattr__(name: str) -> Any:
     if name != "env":
         raise AttributeError(f"module 'asgi' has no attribute {name!r}")
-    # `asgi.env` is a dependency of FastAPI, the worker's own: only a worker that uses FastAPI asks for it.
+    # `asgi.env` is a FastAPI dependency, so only workers that use FastAPI need it.
     fastapi = importlib.import_module("fastapi")
 
     async def env(request: Any) -> Any:

@@ -1,4 +1,4 @@
-"""`Blob` and `File`: bytes in memory with a content type, and a name."""
+"""`Blob` and `File`: bytes in memory with a content type, and for a file, a name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from emulator_runtime.text import to_utf8
 
 
 class BlobEnding(StrEnum):
-    """What becomes of line breaks in text parts: kept, or made those of the platform (a newline)."""
+    """What happens to line breaks in text parts: they are kept, or converted to the platform's (a newline)."""
 
     TRANSPARENT = "transparent"
     NATIVE = "native"
 
 
 class Blob:
-    """Bytes that do not change. `blob_parts` is one part or several; a part is str (as UTF-8), bytes, or another
+    """Immutable bytes. `blob_parts` is one part or several; a part is str (encoded as UTF-8), bytes, or another
     Blob."""
 
     __slots__ = ("_content_type", "content")
@@ -36,7 +36,7 @@ class Blob:
 
     @classmethod
     def new(cls, blob_parts: Any = (), options: dict[str, Any] | None = None, **keywords: Any) -> Self:
-        """`Blob.new(["text"], {"type": "text/plain"})`."""
+        """Call `Blob.new(["text"], {"type": "text/plain"})`."""
         given = {**(options or {}), **keywords}
         return cls(blob_parts, given.get("type"), given.get("endings"))
 
@@ -47,14 +47,14 @@ class Blob:
 
     @property
     def content_type(self) -> str:
-        """The content type in lower case; empty when there is none."""
+        """The content type in lower case, or an empty string."""
         return self._content_type
 
     type = content_type
 
     @property
     def js_object(self) -> Self:
-        """What production's functions of the JavaScript world take: the blob itself."""
+        """The blob itself. In production, JavaScript functions need it."""
         return self
 
     async def text(self) -> str:
@@ -78,7 +78,7 @@ class Blob:
 
 
 class File(Blob):
-    """A blob with a name. `last_modified` is in milliseconds since the epoch, now unless given."""
+    """A blob with a name. `last_modified` is in milliseconds since the epoch; the default is now."""
 
     __slots__ = ("last_modified", "name")
 
@@ -103,7 +103,7 @@ class File(Blob):
     def new(  # type: ignore[override]
         cls, blob_parts: Any = (), filename: str = "", options: dict[str, Any] | None = None, **keywords: Any
     ) -> Self:
-        """`File.new(["text"], "a.txt", {"type": "text/plain"})`."""
+        """Call `File.new(["text"], "a.txt", {"type": "text/plain"})`."""
         given = {**(options or {}), **keywords}
         return cls(blob_parts, filename, given.get("type"), given.get("endings"), given.get("lastModified"))
 

@@ -1,4 +1,4 @@
-"""The classes that a worker's entrypoints derive from, and `@handler`."""
+"""The base classes of a worker's entrypoints, and `@handler`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 class WorkerEntrypoint:
-    """Base of a worker's entrypoint; the one named `Default` handles events. It is made anew for each event."""
+    """Base of a worker's entrypoint; the one named `Default` handles events. Each event gets a new instance."""
 
     ctx: Context
     env: Any
@@ -23,7 +23,7 @@ class WorkerEntrypoint:
 
 
 class _NotEmulatedEntrypoint:
-    """A worker may declare such a class; making an instance of it says what is missing."""
+    """Base of the classes that a worker may define, but whose instances are not emulated yet."""
 
     _product = ""
     ctx: Any
@@ -34,24 +34,24 @@ class _NotEmulatedEntrypoint:
 
 
 class DurableObject(_NotEmulatedEntrypoint):
-    """Base of a Durable Object. Deriving from it works; Durable Objects are not emulated yet."""
+    """Base of a Durable Object. A worker can define subclasses, but Durable Objects are not emulated yet."""
 
     _product = "Durable Objects"
 
 
 class WorkflowEntrypoint(_NotEmulatedEntrypoint):
-    """Base of a Workflow. Deriving from it works; Workflows are not emulated yet."""
+    """Base of a Workflow. A worker can define subclasses, but Workflows are not emulated yet."""
 
     _product = "Workflows"
 
 
 class RpcTarget(_NotEmulatedEntrypoint):
-    """Base of an object that is passed by reference between workers, which is not emulated yet."""
+    """Base of objects that are passed by reference between workers, which is not emulated yet."""
 
     _product = "RPC"
 
 
 def handler(func: _Handler) -> _Handler:
-    """Marks a handler of the older form, `on_fetch` and its like. Production converts its arguments to Python objects;
-    here they are that already, so that nothing has to be done."""
+    """Marks a handler in the older form, such as `on_fetch`. Production converts its arguments to Python objects; here
+    they are Python objects already, so this does nothing."""
     return func

@@ -1,5 +1,5 @@
-"""`workers.env`, `workers.wait_until` and `patch_env`: what of the running invocation is reached by name, without a
-handler's arguments."""
+"""`workers.env`, `workers.wait_until` and `patch_env`: access to the running invocation without a handler's
+arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _patches: ContextVar[dict[str, Any] | None] = ContextVar("emulator_env_patches",
 
 
 class EnvProxy:
-    """The bindings of the worker that runs at the moment; it can be imported before there is one."""
+    """The bindings of the worker that is running. It can be imported before a worker runs."""
 
     __slots__ = ()
 
@@ -23,7 +23,7 @@ class EnvProxy:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)  # the import system, copy and inspect ask for these
+            raise AttributeError(name)  # the import system, copy and inspect look these up
         patches = _patches.get()
         if patches is not None and name in patches:
             return patches[name]
@@ -43,14 +43,14 @@ class EnvProxy:
 
     def __repr__(self) -> str:
         running = invocation.current.get(None)
-        return "<env, outside of any invocation>" if running is None else repr(running.scope.env)
+        return "<env, outside any invocation>" if running is None else repr(running.scope.env)
 
 
 env = EnvProxy()
 
 
 def wait_until(awaitable: Awaitable[Any]) -> None:
-    """Let `awaitable` finish after the handler has returned; `ctx.waitUntil` without a `ctx`."""
+    """Let `awaitable` finish after the handler has returned, like `ctx.waitUntil`."""
     invocation.require_current("wait_until()").context.waitUntil(awaitable)
 
 
@@ -59,7 +59,7 @@ waitUntil = wait_until  # noqa: N816 - production has both names
 
 @contextmanager
 def patch_env(d: dict[str, Any] | Sequence[tuple[str, Any]] | None = None, **kwds: Any) -> Iterator[None]:
-    """`with patch_env(NAME="value"):` changes what `workers.env` has, for the block and the code that it calls."""
+    """`with patch_env(NAME="value"):` changes `workers.env` for the block and the code that it calls."""
     token = _patches.set({**(_patches.get() or {}), **dict(d or {}), **kwds})
     try:
         yield

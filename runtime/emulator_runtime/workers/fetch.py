@@ -1,4 +1,4 @@
-"""`fetch()`: a request to somewhere else. How it travels is the business of the scope that the worker runs in."""
+"""`fetch()`: sends a request from a worker, through the `outbound` of the scope that the worker runs in."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from emulator_runtime.workers.response import Response
 
 
 async def fetch(resource: Request | URL | str, **options: Any) -> Response:
-    """Send a request and return the response once its headers are there; its body streams.
+    """Send a request and return the response when its headers have arrived; the body streams.
 
-    `resource` is an absolute URL or a `Request`; `options` are those of `Request`. Any status is an answer; `OSError`
-    when there is none. Works only while a worker handles an event, not while its module is imported.
+    `resource` is an absolute URL or a `Request`; `options` are those of `Request`. Returns a response whatever its
+    status, and raises `OSError` if there is none. Works only while a worker handles an event, not while its module is
+    imported.
     """
-    __tracebackhide__ = True  # what a test shows of an error ends in the code that called this
+    __tracebackhide__ = True  # tracebacks in tests end in the code that called this
     fetcher = options.pop("fetcher", None)
     request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
     if fetcher is not None:

@@ -1,4 +1,4 @@
-"""`FormData`: the entries of a form, names not unique, order kept."""
+"""`FormData`: the entries of a form, in order; a name may occur more than once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FormDataValue = str | Blob
 
 
 class FormData(MutableMapping[str, Any]):
-    """Entries of a form: text, or a `File`. `form[name]` is the first value of a name, None when there is none."""
+    """Entries of a form, each text or a `File`. `form[name]` is the first value of a name, or None."""
 
     __slots__ = ("_entries",)
 
@@ -33,7 +33,8 @@ class FormData(MutableMapping[str, Any]):
 
     @classmethod
     def parse(cls, body: bytes, content_type: str | None) -> Self:
-        """The form in a body. `TypeError` when the content type is not one of a form, or the body is malformed."""
+        """The form in a body. Raises `TypeError` if the content type is not that of a form, or the body is
+        malformed."""
         form = cls()
         for part in multipart.parse(body, content_type):
             if part.filename is None:
@@ -50,7 +51,7 @@ class FormData(MutableMapping[str, Any]):
         return next((value for name, value in self._entries if name == key), None)
 
     def __setitem__(self, key: str, value: FormDataValue) -> None:
-        """Replace every value of `key`. `TypeError` for a list: `append()` adds a second value."""
+        """Replace every value of `key`. Raises `TypeError` for a list; `append()` adds a second value."""
         if isinstance(value, list):
             raise TypeError("Expected single item in arguments to FormData.__setitem__")
         entry = (key, _to_value(value, None))
@@ -69,7 +70,7 @@ class FormData(MutableMapping[str, Any]):
     delete = __delitem__
 
     def append(self, key: str, value: FormDataValue, filename: str | None = None) -> None:
-        """Add a value, beside those that `key` has. A blob becomes a file, named `filename`, `blob` unless given."""
+        """Add a value to those that `key` has. A blob becomes a file named `filename`, or `blob`."""
         self._entries.append((key, _to_value(value, filename)))
 
     def get_all(self, key: str) -> list[FormDataValue]:
@@ -85,7 +86,7 @@ class FormData(MutableMapping[str, Any]):
         return any(name == key for name, _ in self._entries)
 
     def keys(self) -> Iterator[str]:  # type: ignore[override]
-        """The names, one for each entry: a name with two values comes twice."""
+        """The names, one for each entry: a name with two values occurs twice."""
         return iter([name for name, _ in self._entries])
 
     def values(self) -> Iterator[FormDataValue]:  # type: ignore[override]
@@ -104,7 +105,7 @@ class FormData(MutableMapping[str, Any]):
 
     @property
     def js_object(self) -> Self:
-        """What production's functions of the JavaScript world take: the form itself."""
+        """The form itself. In production, JavaScript functions need it."""
         return self
 
     def __repr__(self) -> str:

@@ -16,10 +16,10 @@ from emulator_runtime.raw_headers import (
 
 
 class Headers:
-    """Header names, which compare without regard to case, and their values.
+    """Header names, which are case-insensitive, and their values.
 
-    Made from a dict, pairs or other `Headers`. Iterating gives pairs, sorted by name; values of one name are joined
-    with a comma, save `set-cookie`.
+    Created from a dict, pairs or other `Headers`. Iteration yields pairs, sorted by name; the values of one name are
+    joined with commas, except `set-cookie`.
     """
 
     __slots__ = ("_immutable", "_raw")
@@ -30,14 +30,14 @@ class Headers:
 
     @classmethod
     def new(cls, init: Any = None, **names: str) -> Self:
-        """`Headers.new({"x-a": "1"})`, `Headers.new({"x-a": "1"}.items())`, `Headers.new([["x-a", "1"]])`."""
+        """Call `Headers.new({"x-a": "1"})`, `Headers.new({"x-a": "1"}.items())` or `Headers.new([["x-a", "1"]])`."""
         if init is None or isinstance(init, (dict, list, Headers)):
             return cls(init or names)
         return cls(list(init))
 
     @classmethod
     def over(cls, raw: RawHeaders, *, immutable: bool) -> Self:
-        """The headers of a request or a response themselves, not a copy: changing them changes it."""
+        """The headers of a request or response themselves, not a copy: changes apply to it."""
         headers = cls()
         headers._bind(raw, immutable)
         return headers
@@ -48,7 +48,7 @@ class Headers:
 
     @property
     def raw(self) -> RawHeaders:
-        """The list of ASGI: lower-case names and values, in bytes."""
+        """The ASGI list: lower-case names and values, as bytes."""
         return self._raw
 
     def _change(self, raw: RawHeaders) -> None:
@@ -57,13 +57,13 @@ class Headers:
         self._raw[:] = raw
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """The value of a header, several joined with a comma; None when there is none."""
+        """The value of a header, or `default`. Several values are joined with commas."""
         wanted = encode_name(name)
         values = [decode_value(value) for each, value in self._raw if each == wanted]
         return ", ".join(values) if values else default
 
     def getAll(self, name: str) -> list[str]:
-        """Every value of `set-cookie`; `TypeError` for another name, as in production."""
+        """Every value of `set-cookie`. Raises `TypeError` for other names, as in production."""
         if encode_name(name) != b"set-cookie":
             raise TypeError('getAll() can only be used with the header name "Set-Cookie".')
         return self.getSetCookie()
@@ -123,8 +123,8 @@ class Headers:
 
 
 def encode_headers(headers: Any) -> RawHeaders:
-    """Headers as worker code gives them: a dict, a list of pairs, or `Headers`. `TypeError` for anything else;
-    production takes no `HTTPMessage` (what `request.headers` is) either."""
+    """Encode headers from worker code: a dict, a list of pairs, or `Headers`. Raises `TypeError` for anything else;
+    production does not accept an `HTTPMessage` either, which is the type of `request.headers`."""
     if not headers and not isinstance(headers, Headers):
         return []
     if isinstance(headers, dict):

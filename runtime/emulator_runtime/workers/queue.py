@@ -1,7 +1,7 @@
-"""What a `queue` handler is given: a batch and its messages.
+"""The argument of a `queue` handler: a batch and its messages.
 
-The calls are only noted here, in `Decisions`, under the runtime's conditions: which call is ignored after which other.
-The batch is settled once the handler has ended.
+Calls are only recorded here, in `Decisions`, by the runtime's rules about which calls are ignored after which others.
+The batch is settled after the handler has ended.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNREAD = object()
 
 
 class StoredMessage(Protocol):
-    """What a message is made of, as the host has it. `timestamp` is in seconds since the epoch."""
+    """The fields of a message as the host has them. `timestamp` is in seconds since the epoch."""
 
     @property
     def id(self) -> str: ...
@@ -32,12 +32,12 @@ class StoredMessage(Protocol):
 
 
 class Decisions:
-    """What the handler has asked for so far: ids of acked messages, ids and delays (seconds, None: the consumer's) of
-    those to retry, and the batch-wide call (`is_whole`: there is one). `decode(body, content_type)` gives the value
-    that a body stands for.
+    """The handler's decisions so far: the ids of acked messages, the ids and delays of messages to retry (in seconds;
+    None means the consumer's delay), and the batch-wide call (`is_whole`: there is one). `decode(body, content_type)`
+    returns the value of a body.
 
-    `causes` has the exception that was being handled when a message was retried, by its id, and `retry_all_cause` the
-    same of `retryAll`: why, as far as is known.
+    `causes` maps ids of retried messages to the exception that was being handled at the call, and `retry_all_cause` is
+    that of `retryAll()`; both give the reason if it is known.
     """
 
     __slots__ = (
@@ -66,22 +66,22 @@ class Decisions:
         self.on_warning = on_warning
 
     def delay(self, options: Any, keywords: dict[str, Any], call: str) -> int | None:
-        """The delay in seconds that a call is given, `{"delaySeconds": n}` or the keyword; None when there is none."""
+        """The delay in seconds from `{"delaySeconds": n}` or the keyword, or None."""
         if options is None and not keywords:
             return None
         given = {**(options or {}), **keywords}
         delay = given.pop("delaySeconds", None)
         for name in given:
-            self.on_warning(f"{call} ignores the option {name!r}; it knows delaySeconds")
+            self.on_warning(f"{call} ignores the option {name!r}; it takes delaySeconds")
         return None if delay is None else to_int32(delay)
 
 
 class Message:
-    """A message of a batch. `id` is 32 hex digits, `timestamp` when it was sent (UTC), `attempts` 1 on the first
+    """A message of a batch. `id` has 32 hex digits, `timestamp` is when it was sent (UTC), `attempts` is 1 on the first
     delivery.
 
-    `body` is decoded when it is first read. All of it is read from the stored message: one is made for each message of
-    a batch, whatever the handler reads of it.
+    `body` is decoded when it is first read. Every attribute is read from the stored message, because an object is
+    created for each message of a batch, whether the handler uses it or not.
     """
 
     __slots__ = ("_body", "_decisions", "_stored")
@@ -111,8 +111,8 @@ class Message:
         return self._body
 
     def ack(self) -> None:
-        """Mark as done: it is never delivered again, even if the handler then raises. Does nothing once `retry()` was
-        called on the message, or `ackAll()` or `retryAll()` on the batch."""
+        """Mark the message as done: it is never delivered again, even if the handler then raises an exception. Does
+        nothing after `retry()` on the message, or `ackAll()` or `retryAll()` on the batch."""
         decisions = self._decisions
         id = self._stored.id
         if decisions.is_whole:
@@ -124,8 +124,8 @@ class Message:
             decisions.acks.add(id)
 
     def retry(self, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> None:
-        """Ask for another delivery, after `delaySeconds`; of several calls the last one's count. Does nothing once
-        `ack()` was called on the message, or `ackAll()` on the batch."""
+        """Ask for another delivery after `delaySeconds`; the last of several calls decides. Does nothing after `ack()`
+        on the message, or `ackAll()` on the batch."""
         decisions = self._decisions
         id = self._stored.id
         delay = decisions.delay(options, keywords, "retry()")
@@ -145,7 +145,7 @@ class Message:
 
 
 class BatchMetrics:
-    """The backlog of the queue when the batch was taken. `oldestMessageTimestamp` is None when there was no message."""
+    """The backlog of the queue when the batch was taken. `oldestMessageTimestamp` is None if there were no messages."""
 
     __slots__ = ("_oldest", "backlogBytes", "backlogCount")
 
@@ -183,15 +183,15 @@ class MessageBatch:
         self._decisions = decisions
 
     def ackAll(self) -> None:
-        """Ack every message that has no call of its own. Does nothing once `retryAll()` was called."""
+        """Ack every message without its own call. Does nothing after `retryAll()`."""
         if self._decisions.retry_all:
             self._decisions.on_warning("ackAll() has no effect: retryAll() was called on this batch before")
             return
         self._decisions.ack_all = self._decisions.is_whole = True
 
     def retryAll(self, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> None:
-        """Retry every message that has no call of its own, after `delaySeconds`; of several calls the last one that
-        gives a delay counts. Does nothing once `ackAll()` was called."""
+        """Retry every message without its own call after `delaySeconds`; the last of several calls with a delay
+        decides. Does nothing after `ackAll()`."""
         decisions = self._decisions
         delay = decisions.delay(options, keywords, "retryAll()")
         if decisions.ack_all:

@@ -1,4 +1,4 @@
-"""`Request`: what a `fetch` handler is given, and what `fetch()` takes; in Python's clothes and in JavaScript's."""
+"""`Request`: the argument of a `fetch` handler and of `fetch()`, with Python's interface and with JavaScript's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emulator_runtime.js_options import given_headers, given_options
 from emulator_runtime.raw_headers import RawHeaders, find_header, to_message
 from emulator_runtime.streams import ArrayBuffer, ReadableStream
 from emulator_runtime.url import URL
-from emulator_runtime.values import Record, to_record
+from emulator_runtime.values import AttributeDict, to_attribute_dict
 from emulator_runtime.workers.headers import Headers, encode_headers
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ _IGNORED_OPTIONS = frozenset(
 class Request(Body):
     """A request.
 
-    `input` is an absolute URL (`TypeError` when it is not), or a request to copy; options given beside it win over what
-    the copied one has. `body` is what a `Response` takes; GET and HEAD have none (`TypeError`). `redirect` is `follow`,
-    `manual` or `error`. `cf` is a dict of options for Cloudflare, which nothing here acts on.
+    `input` is an absolute URL, or a request to copy, in which case the options replace its own. `body` may be anything
+    that a `Response` accepts; GET and HEAD have none. `redirect` is `follow`, `manual` or `error`. `cf` is a dict of
+    options for Cloudflare, which have no effect here. Raises `TypeError` for a URL that is not absolute and for invalid
+    options.
     """
 
     __slots__ = ("_cf", "_immutable", "_message", "_method", "_redirect", "_url")
@@ -69,7 +70,7 @@ class Request(Body):
         self._redirect = redirect or ("follow" if source is None else source.redirect)
         if self._redirect not in _REDIRECTS:
             raise TypeError(f'Invalid redirect value, must be one of "follow", "manual" or "error", not {redirect!r}')
-        self._cf = to_record(cf) if cf is not None else None if source is None else source.cf
+        self._cf = to_attribute_dict(cf) if cf is not None else None if source is None else source.cf
         self._raw = list(source.raw_headers) if headers is None and source is not None else encode_headers(headers)
         self._body, content_type = encode_body(body, "Request")
         if content_type is not None and find_header(self._raw, b"content-type") is None:
@@ -91,14 +92,14 @@ class Request(Body):
 
     @property
     def method(self) -> HTTPMethod:
-        """The method; equal to its name. A method that HTTP does not know is a plain str."""
+        """The method, which is equal to its name. A method that is not in `HTTPMethod` is a plain str."""
         text = self.raw_method
         method: HTTPMethod = _METHODS.get(text, text)
         return method
 
     @property
     def headers(self) -> HTTPMessage:
-        """The headers: names without regard to case, several values of one name joined with a comma."""
+        """The headers, with case-insensitive names; several values of one name are joined with commas."""
         if not self._immutable:
             return to_message(self._raw)
         if self._message is None:
@@ -106,9 +107,9 @@ class Request(Body):
         return self._message
 
     @property
-    def cf(self) -> Record | None:
-        """What Cloudflare knows of the request, with the fields as attributes: plausible constants here. None for a
-        request that a worker made without `cf`."""
+    def cf(self) -> AttributeDict | None:
+        """What Cloudflare knows about the request, with the fields as attributes. In the emulator they are plausible
+        constants. None for a request that a worker created without `cf`."""
         return self._cf  # type: ignore[no-any-return]
 
     @property
@@ -133,11 +134,12 @@ class Request(Body):
 
     @property
     def js_object(self) -> JsRequest:
-        """The same request as the JavaScript world sees it."""
+        """The same request with JavaScript's interface."""
         return JsRequest.over(self)
 
     def clone(self) -> Request:
-        """A second request with the same content, for reading the body twice. `OSError` when it was read before."""
+        """A second request with the same content, for reading the body twice. Raises `OSError` if it was read
+        before."""
         return Request.made_of(self, self._tee(), list(self._raw))
 
     @classmethod
@@ -160,17 +162,18 @@ class Request(Body):
 
 
 class JsRequest(Request):
-    """`js.Request`: the same in the JavaScript world, made by `new` with options as a dict, and with headers that can
-    be changed."""
+    """`js.Request`: a request with JavaScript's interface, created by `new` with options as a dict. Its headers can be
+    changed."""
 
     __slots__ = ("original",)
 
     original: Request
-    """The request that this is a view or a copy of; not there on one that worker code made."""
+    """The request that this is a view or a copy of; not set if worker code created this."""
 
     @classmethod
     def new(cls, input: Any, options: Any = None, **keywords: Any) -> Self:
-        """`Request.new("https://example.com/", {"method": "POST", "body": "text"})`, or the options as keywords."""
+        """Call `Request.new("https://example.com/", {"method": "POST", "body": "text"})`, or use keywords for the
+        options."""
         given = given_options(options, keywords)
         if "headers" in given:
             given["headers"] = given_headers(given["headers"])
@@ -178,7 +181,7 @@ class JsRequest(Request):
 
     @classmethod
     def over(cls, other: Request) -> Self:
-        """`other` as the JavaScript world sees it: one body and one list of headers for both."""
+        """`other` with JavaScript's interface; both share one body and one list of headers."""
         request = cls.made_of(other, other.body, other.raw_headers)
         request.original = other
         return request
@@ -189,7 +192,7 @@ class JsRequest(Request):
 
     @property
     def headers(self) -> Headers:  # type: ignore[override]
-        """The headers themselves. Those of a request that came in cannot be changed: `TypeError`."""
+        """The headers themselves. Changing those of an incoming request raises `TypeError`."""
         return Headers.over(self._raw, immutable=self._immutable)
 
     @property
@@ -212,7 +215,7 @@ class JsRequest(Request):
         return self
 
     async def json(self, **options: Any) -> Any:
-        return to_record(await super().json(**options))
+        return to_attribute_dict(await super().json(**options))
 
     async def arrayBuffer(self) -> ArrayBuffer:
         return await self.buffer()
@@ -227,7 +230,7 @@ class JsRequest(Request):
 
 
 def _handed_over(source: Request) -> bytes | ReadableStream | None:
-    """The body of `source`, for a copy of it, which has it from here on."""
+    """Move the body of `source` to a copy of it."""
     content = source.raw_body
     if content is None:
         return None

@@ -1,7 +1,7 @@
-"""`Response`: what a `fetch` handler returns, and what `fetch()` gives; in Python's clothes and in JavaScript's.
+"""`Response`: the result of a `fetch` handler and of `fetch()`, with Python's interface and with JavaScript's.
 
-Making one and sending it is on the path of every request, so that a response keeps its headers in the form in which the
-server wants them, and its body as bytes where it can.
+Every request creates a response and sends it, so a response stores its headers in the server's format, and its body as
+bytes if possible.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from emulator_runtime.js_options import given_headers, given_options
 from emulator_runtime.raw_headers import RawHeaders, find_header, to_message
 from emulator_runtime.streams import ArrayBuffer, ReadableStream
 from emulator_runtime.text import to_utf8
-from emulator_runtime.values import to_record
+from emulator_runtime.values import to_attribute_dict
 from emulator_runtime.workers.headers import Headers, encode_headers
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _JSON = (b"content-type", b"application/json")
 
 
 class FetchResponse(Body):
-    """Everything of a response but how it is made. `url` is where it came from, empty for one that a worker made;
-    `redirected` whether redirects led there."""
+    """A response, without a constructor for worker code. `url` is the address that it came from, empty for a response
+    that a worker created; `redirected` says whether redirects led there."""
 
     __slots__ = ("_status_text", "redirected", "status", "url")
 
@@ -53,8 +53,8 @@ class FetchResponse(Body):
         url: str = "",
         redirected: bool = False,
     ) -> Self:
-        """A response with everything set, unchecked, and `raw` headers as ASGI has them; for hosts. Not part of
-        production's interface."""
+        """A response with these values, which are not checked, and `raw` headers in ASGI's format; for hosts. Not part
+        of production's interface."""
         response: Self = cls.__new__(cls)
         response._body = body
         response._raw = raw
@@ -72,7 +72,7 @@ class FetchResponse(Body):
         if not isinstance(body, ReadableStream):
             if self._used:
                 raise BodyUsedError
-            # As in production a Response with a body answers one request; whoever keeps one to use it again learns it.
+            # As in production a Response with a body answers one request; using it again is an error.
             self._used = body is not None
         return self._raw, body
 
@@ -83,7 +83,7 @@ class FetchResponse(Body):
 
     @property
     def status_text(self) -> str:
-        """The reason phrase; the usual one of the status unless one was given."""
+        """The reason phrase; the default is the usual one for the status."""
         if self._status_text:
             return self._status_text
         try:
@@ -97,26 +97,26 @@ class FetchResponse(Body):
 
     @property
     def headers(self) -> HTTPMessage:
-        """The headers, as a copy: to send other ones, make another response (or use `js_object.headers`)."""
+        """A copy of the headers. To change them, create another response or use `js_object.headers`."""
         return to_message(self._raw)
 
     @property
     def js_object(self) -> JsResponse:
-        """The same response as the JavaScript world sees it, with headers that can be changed."""
+        """The same response with JavaScript's interface, with headers that can be changed."""
         return JsResponse.over(self)
 
     @property
     def is_streaming(self) -> bool:
-        """Whether the body is not in memory as a whole; for servers. Not part of production's interface."""
+        """Whether part of the body is not in memory yet; for servers. Not part of production's interface."""
         return isinstance(self._body, ReadableStream) and self._body.size is None
 
     def raise_for_status(self) -> None:
-        """`HttpStatusError`, an `OSError`, when the status is 400 to 599."""
+        """Raise `HttpStatusError`, an `OSError`, if the status is 400 to 599."""
         if 400 <= self.status < 600:
             raise HttpStatusError(self.status, self.status_text, self.url)
 
     def json(self: Any, *arguments: Any, **options: Any) -> Any:
-        """On a response: the body parsed as JSON, to be awaited. On the class, `Response.json(data, ...)` is
+        """On a response, the body parsed as JSON, to be awaited. On the class, `Response.json(data, ...)` means
         `Response.from_json(data, ...)`."""
         if isinstance(self, FetchResponse):
             return Body.json(self, **options)
@@ -135,7 +135,8 @@ class FetchResponse(Body):
         return await self.form_data()
 
     def clone(self) -> Response:
-        """A second response with the same content, for reading the body twice. `OSError` when it was read before."""
+        """A second response with the same content, for reading the body twice. Raises `OSError` if it was read
+        before."""
         body, raw = self._tee(), list(self._raw)
         return Response.of_parts(body, raw, self.status, self._status_text, self.url, self.redirected)
 
@@ -151,7 +152,8 @@ class FetchResponse(Body):
 
     @staticmethod
     def redirect(url: str, status: HTTPStatus | int = HTTPStatus.FOUND) -> Response:
-        """A redirect. `url` must be absolute; `status` is 301, 302, 303, 307 or 308. `ValueError` when not."""
+        """A redirect. `url` must be absolute; `status` must be 301, 302, 303, 307 or 308. Raises `ValueError`
+        otherwise."""
         code = int(status)
         if code not in _REDIRECT_STATUSES:
             raise ValueError(f"{code} is not a redirect status code. It must be one of: 301, 302, 303, 307, or 308.")
@@ -167,7 +169,8 @@ class FetchResponse(Body):
     def from_json(
         data: Any, status: HTTPStatus | int = HTTPStatus.OK, status_text: str = "", headers: Any = None
     ) -> Response:
-        """`data` as JSON (by `json.dumps`), with the content type `application/json` unless `headers` has one."""
+        """A response with `data` as JSON (from `json.dumps`), and the content type `application/json` unless `headers`
+        has one."""
         code = _check_status(status)
         if code in NULL_BODY_STATUSES:
             raise _null_body_error()
@@ -177,12 +180,12 @@ class FetchResponse(Body):
         return Response.of_parts(json.dumps(data).encode(), raw, code, _check_status_text(status_text))
 
     def as_options(self) -> dict[str, Any]:
-        """What `js.Response.new(body, response)` takes over. Not part of production's interface."""
+        """The options that `js.Response.new(body, response)` copies. Not part of production's interface."""
         headers = Headers.over(list(self._raw), immutable=False)
         return {"status": self.status, "statusText": self._status_text, "headers": headers}
 
     def _share(self, other: FetchResponse) -> None:
-        """Be `other`: one body and one list of headers for both. The body has to be a stream for that."""
+        """Share the body and the headers of `other`. A shared body must be a stream."""
         self._body = other.body
         self._raw = other._raw
         self._used = False
@@ -195,12 +198,12 @@ class FetchResponse(Body):
 class Response(FetchResponse):
     """A response to a request.
 
-    `body`: str (sent as UTF-8, with the content type `text/plain;charset=UTF-8`), bytes, FormData, a stream, or None;
-    `TypeError` for anything else. `status` is 200 to 599 (`ValueError`), 200 unless given; with 204, 205 and 304 there
-    is no body (`TypeError`). `headers`: a dict, a list of pairs (duplicates are kept), or `Headers`.
+    `body` is str (sent as UTF-8, with the content type `text/plain;charset=UTF-8`), bytes, FormData, a stream or None;
+    anything else raises `TypeError`. `status` is 200 to 599, or `ValueError` is raised; a body with 204, 205 or 304
+    raises `TypeError`. `headers` is a dict, a list of pairs (duplicates are kept), or `Headers`.
 
-    A stream is what `request.body`, `response.body` and `TransformStream.new().readable` are. Here an async iterator of
-    bytes is accepted too; its `aclose()`, when it has one, is called if the body is not read to its end.
+    `request.body`, `response.body` and `TransformStream.new().readable` are streams. The emulator also accepts an async
+    iterator of bytes, and calls its `aclose()`, if it has one, if the body is not read to its end.
     """
 
     __slots__ = ()
@@ -243,20 +246,20 @@ class Response(FetchResponse):
             self._drop_empty_body()
 
     def _adopt(self, other: FetchResponse, status: Any, status_text: str, headers: Any) -> None:
-        """Take over a response of the JavaScript world."""
+        """Share a response with JavaScript's interface."""
         if status is not None or status_text or headers is not None:
             raise ValueError("Expected no options when constructing Response from a js.Response")
         self._share(other)
 
     def _drop_empty_body(self) -> None:
-        """Production lets an empty body pass with a status that takes none, and warns."""
+        """Warn about an empty body with a status that has no body, as production does."""
         if self._body != b"":
             raise _null_body_error()
         self._body = None
         running = invocation.current.get(None)
         if running is not None:
             running.scope.on_warning(
-                f"a Response with status {self.status} takes no body; pass None instead of an empty one"
+                f"a Response with status {self.status} cannot have a body; pass None instead of an empty one"
             )
 
     def __repr__(self) -> str:
@@ -272,14 +275,14 @@ class Response(FetchResponse):
 
 
 class JsResponse(Response):
-    """`js.Response`: the same in the JavaScript world, made by `new` with options as a dict, and with headers that can
+    """`js.Response`: a response with JavaScript's interface, created by `new` with options as a dict. Its headers can
     be changed. A handler may return one."""
 
     __slots__ = ()
 
     @classmethod
     def new(cls, body: Any = None, options: Any = None, **keywords: Any) -> Self:
-        """`Response.new("text", {"status": 200, "headers": {...}})`, or with the options as keywords."""
+        """Call `Response.new("text", {"status": 200, "headers": {...}})`, or use keywords for the options."""
         given = _given_options(options, keywords)
         return cls(
             body,
@@ -291,12 +294,12 @@ class JsResponse(Response):
 
     @classmethod
     def over(cls, other: FetchResponse) -> Self:
-        """`other` as the JavaScript world sees it: one body and one list of headers for both."""
+        """`other` with JavaScript's interface; both share one body and one list of headers."""
         return cls(other)
 
     @property
     def headers(self) -> Headers:  # type: ignore[override]
-        """The headers themselves: changing them changes the response."""
+        """The headers themselves: changes apply to the response."""
         return Headers.over(self._raw, immutable=False)
 
     @property
@@ -312,7 +315,7 @@ class JsResponse(Response):
         return self
 
     def json(self: Any, *arguments: Any, **options: Any) -> Any:
-        """On a response: the body parsed as JSON, to be awaited. On the class, `Response.json(data, options)`."""
+        """On a response, the body parsed as JSON, to be awaited. On the class, `Response.json(data, options)`."""
         if isinstance(self, JsResponse):
             return _json(self)
         given = _given_options(arguments[0] if arguments else None, options)
@@ -329,7 +332,7 @@ class JsResponse(Response):
 
 
 async def _json(body: Body) -> Any:
-    return to_record(await Body.json(body))
+    return to_attribute_dict(await Body.json(body))
 
 
 def _given_options(options: Any, keywords: dict[str, Any]) -> dict[str, Any]:

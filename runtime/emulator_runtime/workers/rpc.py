@@ -1,5 +1,5 @@
-"""Conversions at the border to the JavaScript world. There is no border here, so that they check and copy at most; and
-`import_from_javascript`, which gives the modules of that world that Python workers use."""
+"""Conversions between Python and JavaScript, and `import_from_javascript`. Here all values are Python's, so the
+conversions only check and copy."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from types import SimpleNamespace
 from typing import Any
 
 from emulator_runtime.errors import NotEmulated, NotEmulatedError
-from emulator_runtime.values import to_record
+from emulator_runtime.values import to_attribute_dict
 from emulator_runtime.workers.entrypoints import DurableObject, RpcTarget, WorkerEntrypoint, WorkflowEntrypoint
 from emulator_runtime.workers.env import env, waitUntil
 from emulator_runtime.workers.workflows import NonRetryableError
 
 
 def python_from_rpc(obj: Any) -> Any:
-    """A value from elsewhere as Python has it: dicts, also nested ones, get attribute access. The rest stays."""
-    return to_record(obj)
+    """Convert a value from JavaScript: the keys of dicts, also nested ones, become attributes. Other values stay the
+    same."""
+    return to_attribute_dict(obj)
 
 
 def python_to_rpc(value: Any) -> Any:
-    """A value as it may leave. `TypeError` for what production cannot send: a tuple, a bytearray, an awaitable."""
+    """Convert a value for JavaScript. Raises `TypeError` for what production cannot send: a tuple, a bytearray, an
+    awaitable."""
     _check(value)
-    return to_record(value)
+    return to_attribute_dict(value)
 
 
 def _check(value: Any) -> None:
@@ -39,10 +41,10 @@ def _check(value: Any) -> None:
 
 
 def import_from_javascript(module_name: str) -> Any:
-    """A module of the JavaScript world: `cloudflare:workers`. `NotEmulatedError` for any other."""
+    """The JavaScript module `cloudflare:workers`. Raises `NotEmulatedError` for other modules."""
     if module_name != "cloudflare:workers":
         raise NotEmulatedError.of(
-            f"the module {module_name!r}", "import_from_javascript gives 'cloudflare:workers' only"
+            f"the module {module_name!r}", "import_from_javascript supports only 'cloudflare:workers'"
         )
     return SimpleNamespace(
         env=env,

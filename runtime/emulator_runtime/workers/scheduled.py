@@ -1,4 +1,4 @@
-"""What a `scheduled` handler is given."""
+"""The argument of a `scheduled` handler."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ScheduledController:
         self.scheduledTime = scheduled_time_ms
 
     def noRetry(self) -> None:
-        """Accepted and without effect: a `scheduled` event is not tried again here."""
+        """Has no effect: the emulator does not retry `scheduled` events."""
 
     def __repr__(self) -> str:
         return f"<ScheduledController cron={self.cron!r} scheduledTime={self.scheduledTime}>"

@@ -1,7 +1,7 @@
-"""What workers that declare a Workflow import. Workflows themselves are not emulated yet."""
+"""Names that workers with a Workflow import. Workflows themselves are not emulated yet."""
 
 from __future__ import annotations
 
 
 class NonRetryableError(Exception):
-    """Raised in a step of a Workflow to say that trying again is of no use."""
+    """Raised in a step of a Workflow to say that it must not be retried."""

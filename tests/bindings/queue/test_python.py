@@ -18,7 +18,7 @@ from emulator.queues import checks
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.events import MessagesSent
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.message import Message
+from emulator.queues.message import QueueMessage
 from emulator.queues.service import Queues
 from emulator.queues.settings import QueueSettings
 
@@ -45,7 +45,7 @@ class Shop:
         return done(self.binding.sendBatch(*arguments, **keywords))
 
     @property
-    def waiting(self) -> list[Message]:
+    def waiting(self) -> list[QueueMessage]:
         return list(run_now(self.queues.waiting("orders")))
 
     @property
@@ -154,9 +154,6 @@ def test_the_binding_shows_its_queue() -> None:
     assert repr(Shop().binding) == "<Queue orders>"
 
 
-# Delays
-
-
 def test_the_delay_of_a_message_is_its_own_else_the_queues() -> None:
     shop = Shop(delivery_delay=20)
     shop.send("own", delaySeconds=10)
@@ -237,9 +234,6 @@ def test_a_delay_beyond_32_bits_is_a_type_error(delay: object) -> None:
         with pytest.raises(TypeError, match="Value out of range"):
             call()
     assert shop.waiting == []
-
-
-# Limits
 
 
 def test_a_message_has_at_most_128_000_bytes() -> None:

@@ -43,7 +43,7 @@ def test_an_environment_does_not_inherit_what_is_required(tmp_path: Path) -> Non
     [
         ('"secrets": []', "secrets: must be an object, not an array"),
         ('"secrets": {"required": "TOKEN"}', "secrets.required: must be an array"),
-        ('"secrets": {"required": [1]}', "secrets.required[0]: must be a string that is not empty, not 1"),
+        ('"secrets": {"required": [1]}', "secrets.required[0]: must be a non-empty string, not 1"),
     ],
 )
 def test_what_is_not_a_list_of_names_is_an_error(tmp_path: Path, secrets: str, text: str) -> None:

@@ -12,10 +12,10 @@ import msgspec
 
 from emulator.base.errors import Problem
 from emulator.base.ranges import Range
-from emulator.bindings.kind import BindingKind, Overview, Resources, Service
+from emulator.bindings.kind import BindingKind, OpenKind, Overview, Resources
 from emulator.bindings.kit import Accessor, Kit
 from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, Rest, Route, SessionView
-from emulator.bindings.wiring import Answered, Module, Reference, WireRequest, WireResponse, Wiring
+from emulator.bindings.wiring import Answered, ExtensionModule, Reference, WireRequest, WireResponse, Wiring
 from emulator.config import checks
 from emulator.config.document import problem_at
 from emulator.config.model import WorkerConfig
@@ -30,7 +30,7 @@ class Settings(NamedTuple):
     start: int = 0
 
 
-class Counters(Service[Settings]):
+class Counters(OpenKind[Settings]):
     """The counters of a session, by name, each with the value that it gives next."""
 
     def __init__(self, resources: Resources) -> None:
@@ -56,7 +56,7 @@ class Counters(Service[Settings]):
                 name,
                 {"wrapped": {"moduleName": "test:counter", "innerBindings": [fetcher]}},
                 {"": Answered(partial(self._answer, worker.name, name, settings))},
-                modules=(Module("test:counter", source),),
+                modules=(ExtensionModule("test:counter", source),),
             )
 
     async def _answer(self, worker: str, name: str, settings: Settings, request: WireRequest) -> WireResponse:
@@ -86,7 +86,7 @@ class Increase(msgspec.Struct):
 
 
 def _list(call: Call[SessionView], _body: None) -> Page:
-    counters = call.session.services[COUNTERS.name]
+    counters = call.session.open_kinds[COUNTERS.name]
     assert isinstance(counters, Counters)
     shown, page = call.page(sorted(counters.values.items()))
     return Page([{"name": name, "next": value} for name, value in shown], page.page, page.per_page, page.total_count)
@@ -94,7 +94,7 @@ def _list(call: Call[SessionView], _body: None) -> Page:
 
 async def _increase(call: Call[SessionView], body: Increase) -> dict[str, Any]:
     await asyncio.sleep(0)
-    counters = call.session.services[COUNTERS.name]
+    counters = call.session.open_kinds[COUNTERS.name]
     assert isinstance(counters, Counters)
     name = call.path["name"]
     if name not in counters.values:
@@ -110,7 +110,7 @@ class CounterAccess:
     """What `emulator.counter(name)` gives to a test."""
 
     def __init__(self, kit: Kit, name: str) -> None:
-        counters = kit.service(COUNTERS.name)
+        counters = kit.open_kind(COUNTERS.name)
         assert isinstance(counters, Counters)
         self.kit = kit
         self.next_value = counters.values.get(name)
@@ -137,7 +137,7 @@ class CounterKind(BindingKind[Settings]):
             if "binding" in sound and section.claim(sound["binding"], (*path, "binding")):
                 section.bind(self.name, sound["binding"], Settings(sound.get("start", 0)), (*path, "binding"))
 
-    def open(self, resources: Resources) -> Service[Settings]:
+    def open(self, resources: Resources) -> OpenKind[Settings]:
         return Counters(resources)
 
     def describe(self, worker: WorkerConfig, settings: Settings) -> str:

@@ -17,7 +17,7 @@ from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.output import install
-from emulator.queues.message import Backlog, Delivery, Message, Verdict
+from emulator.queues.message import Backlog, QueueMessage, Verdict, WorkerDelivery
 from emulator_runtime.invocation import current
 from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import FetchResponse
@@ -84,15 +84,13 @@ async def text_of(host: PythonHost, path: str = "/") -> str:
     return await (await fetch(host, get(path))).text()
 
 
-def delivery(*bodies: Any) -> Delivery:
+def delivery(*bodies: Any) -> WorkerDelivery:
     messages = [
-        Message(f"{number:032x}", json.dumps(body).encode(), "json", 1.0, 1.0, 1.0, attempts=1)
+        QueueMessage(f"{number:032x}", json.dumps(body).encode(), "json", 1.0, 1.0, 1.0, attempts=1)
         for number, body in enumerate(bodies)
     ]
-    return Delivery("my-events", messages, Backlog(len(messages), 10, 1.0))
+    return WorkerDelivery("my-events", messages, Backlog(len(messages), 10, 1.0))
 
-
-# Entrypoints
 
 FETCH_FORMS = {
     "class": """
@@ -226,7 +224,7 @@ LOAD_ERRORS = {
     "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    def get(self): ...": [
         "class Default (src/entry.py:2) has no method fetch, queue or scheduled",
     ],
-    "def onFetch(request): ...": ["function onFetch (line 1) is not one of the names that are looked for"],
+    "def onFetch(request): ...": ["function onFetch (line 1) does not have the name of an entrypoint"],
     "def on_fetch(request, env, ctx, more): ...": [
         "src/entry.py:1: on_fetch(request, env, ctx, more) needs more than three arguments",
         "expected on_fetch(request, env, ctx), or fewer",
@@ -457,9 +455,9 @@ def test_decisions_survive_a_handler_that_raises(bench: Bench) -> None:
 
 
 def test_a_body_that_cannot_be_decoded_raises_where_it_is_read(bench: Bench) -> None:
-    message = Message("0" * 32, b"{", "json", 1.0, 1.0, 1.0, attempts=1)
+    message = QueueMessage("0" * 32, b"{", "json", 1.0, 1.0, 1.0, attempts=1)
     source = "def on_queue(batch):\n    batch.messages[0].ack()\n    batch.messages[0].body"
-    result = bench.run(source, lambda host: deliver(host, Delivery("q", [message], Backlog(1, 1, None))))
+    result = bench.run(source, lambda host: deliver(host, WorkerDelivery("q", [message], Backlog(1, 1, None))))
     assert result.outcome == "exception"
     assert result.explicit_acks == {"0" * 32}
 
@@ -532,8 +530,6 @@ def test_scheduled_gets_its_controller_and_waits_for_its_work(bench: Bench) -> N
     assert bench.run(source, test) == "ValueError: hello"
     assert [each.trigger for each in bench.failed] == ["waitUntil SCHEDULED */5 * * * *"]
 
-
-# Logging
 
 LOGGING = """
     import logging
@@ -635,8 +631,6 @@ def test_logging_that_is_configured_after_it_was_used_takes_effect_on_reload(wri
         asyncio.run(main())
     assert lines == ["w", "new w", "new i"]
 
-
-# Reload and stop
 
 WAITING = """
     import asyncio

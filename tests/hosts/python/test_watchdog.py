@@ -16,7 +16,7 @@ from emulator.config.model import WorkerConfig
 from emulator.hosts.host import HandlerError, NotLoaded
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.watchdog import Watchdog
-from emulator.queues.message import Backlog, Delivery, Message
+from emulator.queues.message import Backlog, QueueMessage, WorkerDelivery
 from emulator_runtime.workers.request import Request
 from tests.hosts.support import deliver, fetch
 
@@ -100,8 +100,8 @@ class Watched:
 
     async def _answer(self, path: str) -> str:
         if path == "queue":
-            message = Message("0" * 32, b"1", "json", 1.0, 1.0, 1.0)
-            result = await deliver(self.host, Delivery("q", [message], Backlog(1, 1, None)))
+            message = QueueMessage("0" * 32, b"1", "json", 1.0, 1.0, 1.0)
+            result = await deliver(self.host, WorkerDelivery("q", [message], Backlog(1, 1, None)))
             return f"{result.outcome} {len(result.explicit_acks)}"
         try:
             return await (await fetch(self.host, Request(f"http://localhost/{path}"))).text()

@@ -382,7 +382,7 @@ def test_a_module_of_nodejs_that_is_imported_without_the_flag_is_an_error_at_its
 
 def test_a_module_of_nodejs_that_code_may_do_without_is_a_warning(project: Project) -> None:
     source = project.write(index_ts='export default { fetch: () => import("node:fs") };').read()
-    hint = 'It is a module of Node.js: add "nodejs_compat" to compatibility_flags.'
+    hint = 'It is a Node.js module: add "nodejs_compat" to compatibility_flags.'
     assert source.warnings == (f'index.ts:1:38: Could not resolve "node:fs". {hint}',)
 
 
@@ -425,9 +425,6 @@ def test_an_import_that_comes_to_nothing_is_no_error(project: Project) -> None:
         node_modules__pkg__node_js='export { readFileSync } from "node:fs";',
     )
     assert "node:fs" not in code(project.read())
-
-
-# Settings
 
 
 def test_a_rule_makes_text_of_other_files(project: Project) -> None:

@@ -218,7 +218,7 @@ def test_a_module_of_nodejs_that_workerd_does_not_have_yet_is_named_where_it_is_
     assert found is not None
     assert found.summary == 'Error: No such module "node:http"'
     assert found.location == f"{workers.directory / 'app/index.ts'}:3"
-    assert "at a later compatibility_date" in found.text
+    assert "only from a later compatibility_date on" in found.text
 
 
 def test_a_file_that_no_rule_names_is_missing_without_a_bundle(workers: Workers) -> None:

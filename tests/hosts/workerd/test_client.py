@@ -12,11 +12,11 @@ from typing import TypeVar
 import pytest
 
 from emulator.hosts.workerd.client import (
-    Answer,
     AnswerStream,
-    Client,
     ConnectionLostError,
     UploadBrokenError,
+    WorkerdAnswer,
+    WorkerdClient,
     request_head,
 )
 
@@ -26,7 +26,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GET = request_head("GET", "http://localhost/", [(b"host", b"localhost"), (b"connection", b"close"), (b"x-a", b"1")])
 
 
-def with_server(directory: Path, serve: Serve, test: Callable[[Client], Awaitable[T]]) -> T:
+def with_server(directory: Path, serve: Serve, test: Callable[[WorkerdClient], Awaitable[T]]) -> T:
     """Run `test` with a client of a server that runs `serve` for each connection."""
 
     async def main() -> T:
@@ -45,7 +45,7 @@ def with_server(directory: Path, serve: Serve, test: Callable[[Client], Awaitabl
 
         path = directory / "socket"
         server = await asyncio.start_unix_server(connected, path)
-        client = Client(path)
+        client = WorkerdClient(path)
         try:
             return await asyncio.wait_for(test(client), 10)
         finally:
@@ -76,7 +76,7 @@ def test_one_connection_is_used_again(tmp_path: Path) -> None:
             await request(reader)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         for _ in range(5):
             answer = await client.send(GET)
             assert (answer.status, answer.headers, answer.body) == (200, [(b"content-length", b"2")], b"ok")
@@ -91,7 +91,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(tmp_path: Path) -> 
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         await request(reader)  # and closes the connection without an answer
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         for _ in range(3):
             assert (await client.send(GET)).body == b"ok"
 
@@ -101,7 +101,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced(tmp_path: Path) -> 
 POST = request_head("POST", "http://localhost/", [(b"host", b"localhost"), (b"content-length", b"1")])
 
 
-def with_acting_server(directory: Path, test: Callable[[Client], Awaitable[T]]) -> tuple[T, list[bytes]]:
+def with_acting_server(directory: Path, test: Callable[[WorkerdClient], Awaitable[T]]) -> tuple[T, list[bytes]]:
     """Run `test` with a client of a server that answers the first request of each connection, and of the next one does
     what it asks for and then closes the connection without an answer. Returns what the server did, by method."""
     done: list[bytes] = []
@@ -119,7 +119,7 @@ def with_acting_server(directory: Path, test: Callable[[Client], Awaitable[T]]) 
 
 
 def test_a_post_that_may_have_run_is_not_sent_again(tmp_path: Path) -> None:
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         assert (await client.send(POST, b"x")).body == b"ok"
         with pytest.raises(ConnectionLostError, match="before it had answered"):
             await client.send(POST, b"x")
@@ -129,7 +129,7 @@ def test_a_post_that_may_have_run_is_not_sent_again(tmp_path: Path) -> None:
 
 
 def test_a_get_that_met_a_closing_connection_is_sent_again(tmp_path: Path) -> None:
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         for _ in range(2):
             assert (await client.send(GET)).body == b"ok"
 
@@ -140,7 +140,7 @@ def test_a_get_that_met_a_closing_connection_is_sent_again(tmp_path: Path) -> No
 def test_a_post_takes_a_new_connection_when_the_last_one_has_been_idle_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         for _ in range(3):
             assert (await client.send(POST, b"x")).body == b"ok"
 
@@ -159,7 +159,7 @@ def test_a_post_of_which_nothing_was_written_is_sent_on_another_connection(tmp_p
             await reader.readexactly(1)
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         assert (await client.send(POST, b"x")).body == b"ok"
         client._idle[0].close()  # what the end of the stream from workerd does, before the loop tells of it
         assert (await client.send(POST, b"x")).body == b"ok"
@@ -173,7 +173,7 @@ def test_an_answer_that_is_not_http_is_a_lost_connection(tmp_path: Path) -> None
         await request(reader)
         writer.write(b"hello\r\n\r\n")
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         with pytest.raises(ConnectionLostError):
             await client.send(GET)
 
@@ -184,7 +184,7 @@ def test_an_answer_that_never_comes_is_a_lost_connection(tmp_path: Path) -> None
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         with pytest.raises(ConnectionLostError):
             await client.send(GET)
 
@@ -198,7 +198,7 @@ def test_what_answers_before_the_answer_is_skipped(tmp_path: Path) -> None:
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx")
         await reader.read()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         answer = await client.send(GET)
         assert (answer.status, answer.headers, answer.body) == (404, [(b"content-length", b"1")], b"x")
 
@@ -213,7 +213,7 @@ def test_a_body_that_breaks_off_is_an_error_and_not_an_end(tmp_path: Path) -> No
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         await goes_on.wait()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         answer = await client.send(GET)
         assert isinstance(answer.body, AnswerStream)
         ends: list[bool] = []
@@ -248,7 +248,7 @@ def test_a_body_that_nobody_reads_stops_coming(tmp_path: Path) -> None:
             writer.write(b"0\r\n\r\n")
             await reader.read()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         answer = await client.send(GET)
         await full.wait()
         assert written < 8_000_000
@@ -268,7 +268,7 @@ def test_cancelling_a_request_closes_its_connection(tmp_path: Path) -> None:
         assert await reader.read() == b""
         closed.set()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         sending = asyncio.ensure_future(client.send(GET))
         await arrived.wait()
         sending.cancel()
@@ -292,8 +292,8 @@ def test_an_answer_that_came_before_the_upload_failed_is_given(tmp_path: Path) -
             for _ in range(10):  # with the other end closed, before the client has had a chance to read
                 yield b"x" * 100_000
 
-        async def main() -> Answer:
-            return await Client(tmp_path / "socket").send_stream(POST, source(), chunked=True)
+        async def main() -> WorkerdAnswer:
+            return await WorkerdClient(tmp_path / "socket").send_stream(POST, source(), chunked=True)
 
         answer = asyncio.run(main())
     assert (answer.status, answer.body) == (401, b"no")
@@ -318,7 +318,7 @@ def test_an_upload_arrives_as_it_was_given(tmp_path: Path, chunked: bool) -> Non
             assert await reader.readexactly(300_003) == pieces[0] + pieces[2]
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         assert (await client.send_stream(POST, source(), chunked=chunked)).body == b"ok"
 
     with_server(tmp_path, serve, test)
@@ -337,7 +337,7 @@ def test_an_upload_that_breaks_off_is_told_apart_from_a_lost_connection(tmp_path
             await reader.read()
         closed.set()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         with pytest.raises(UploadBrokenError) as raised:
             await client.send_stream(POST, source(), chunked=True)
         assert str(raised.value.__cause__) == "the client went away"
@@ -356,7 +356,7 @@ def test_idle_connections_are_closed_before_workerd_does(tmp_path: Path, monkeyp
         assert await reader.read() == b""
         closed.set()
 
-    async def test(client: Client) -> None:
+    async def test(client: WorkerdClient) -> None:
         await client.send(GET)
         await closed.wait()
 
@@ -365,4 +365,4 @@ def test_idle_connections_are_closed_before_workerd_does(tmp_path: Path, monkeyp
 
 def test_nobody_listening_is_a_lost_connection(tmp_path: Path) -> None:
     with pytest.raises(ConnectionLostError, match="workerd cannot be reached"):
-        asyncio.run(Client(tmp_path / "none").send(GET))
+        asyncio.run(WorkerdClient(tmp_path / "none").send(GET))

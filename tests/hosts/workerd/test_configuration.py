@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from emulator.bindings.wiring import Answered, Module, OtherWorker, Reference, WireResponse, Wiring
-from emulator.hosts.workerd.configuration import Settings, Sockets, write_configuration
-from emulator.hosts.workerd.source import Module as WorkerModule
-from emulator.hosts.workerd.source import Source
+from emulator.bindings.wiring import Answered, ExtensionModule, OtherWorker, Reference, WireResponse, Wiring
+from emulator.hosts.workerd.configuration import Sockets, WorkerdSettings, write_configuration
+from emulator.hosts.workerd.source import Module, Source
 
 ANSWERED = Answered(lambda _request: WireResponse())
 
 
 def configuration(directory: Path, *wirings: Wiring) -> str:
     """The text for a worker `app` with these bindings, without spaces at the beginning of lines."""
-    settings = Settings(
+    settings = WorkerdSettings(
         worker="app",
-        source=Source((WorkerModule("index.js", "esm", b""),)),
+        source=Source((Module("index.js", "esm", b""),)),
         compatibility_date="2026-04-01",
         compatibility_flags=(),
         wirings=[("kv", wiring) for wiring in wirings],
@@ -67,7 +66,7 @@ def test_what_bindings_say_about_the_worker_is_put_together(tmp_path: Path) -> N
 
 
 def test_a_module_that_several_bindings_need_is_there_once(tmp_path: Path) -> None:
-    module = Module("x:y", "export default 1;")
+    module = ExtensionModule("x:y", "export default 1;")
     text = configuration(tmp_path, Wiring("A", {"x": "y"}, modules=[module]), Wiring("B", {"x": "y"}, modules=[module]))
     (line,) = [line for line in text.splitlines() if '"x:y"' in line]
     assert line.strip() == '(name = "x:y", esModule = embed "module-3", internal = true)'

@@ -19,7 +19,7 @@ from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.events import RuntimeExited
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
-from emulator.queues.message import Message, NewMessage
+from emulator.queues.message import NewMessage, QueueMessage
 from emulator.queues.settings import QueueSettings
 from emulator.wire.codec import ContentType, decode, encode
 from emulator_runtime.http import request_from_scope, send_response
@@ -83,9 +83,6 @@ async def sent(
     await send_response(await fetch(host, request), send, head=head)
     body = b"".join(message["body"] for message in messages[1:])
     return messages[0]["status"], messages[0]["headers"], body
-
-
-# Requests
 
 
 def test_a_worker_sees_the_url_method_headers_and_cf_of_the_client(workers: Workers) -> None:
@@ -291,9 +288,6 @@ def test_an_answer_that_nobody_reads_on_is_over_and_no_failure(workers: Workers)
     workers.run(test)
 
 
-# Entrypoints and bindings
-
-
 def test_a_class_is_an_entrypoint_too(workers: Workers) -> None:
     workers.add("""
         import { WorkerEntrypoint } from "cloudflare:workers";
@@ -391,15 +385,12 @@ def test_a_service_that_is_not_there_is_said_at_the_start(workers: Workers) -> N
     async def test(host: WorkerdHost) -> None:
         (notice,) = workers.notices
         assert notice.text == (
-            "env.AUTH leads to the worker auth, which is not a JavaScript worker of this session; "
+            "env.AUTH leads to the worker auth, which is not a JavaScript worker in this session; "
             "name its configuration with -c too"
         )
         assert await text(host) == "ok"
 
     workers.run(test)
-
-
-# Failures
 
 
 def test_what_fetch_throws_is_a_failure_with_the_users_own_frames(workers: Workers) -> None:
@@ -584,9 +575,6 @@ def test_a_compatibility_date_that_workerd_does_not_know_yet_is_its_newest(worke
     workers.run(test)
 
 
-# Output
-
-
 def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
     workers.add("""
         console.log("at the top");
@@ -616,14 +604,11 @@ def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
     workers.run(test)
 
 
-# Queues
-
-
 def send(workers: Workers, *bodies: bytes, content_type: ContentType = "json", queue: str = "jobs") -> None:
     run_now(workers.session.queues.send(queue, [NewMessage(body, content_type) for body in bodies], source="test"))
 
 
-def waiting(workers: Workers, queue: str) -> list[Message]:
+def waiting(workers: Workers, queue: str) -> list[QueueMessage]:
     return list(run_now(workers.session.queues.peek(queue, 100)))
 
 
@@ -1039,9 +1024,6 @@ def test_a_batch_that_spins_has_exceeded_its_cpu_time_and_is_retried(workers: Wo
     assert [event.verdict.outcome for event in workers.delivered] == ["exceeded_cpu", "ok"]
 
 
-# Reload
-
-
 def test_a_reload_lets_what_runs_finish_on_the_old_code(workers: Workers) -> None:
     source = """
         export default {
@@ -1158,9 +1140,6 @@ def test_changed_vars_come_with_the_reload(workers: Workers) -> None:
         assert await text(host) == "2"
 
     workers.run(test)
-
-
-# Processes
 
 
 def test_nothing_is_left_of_a_session_that_has_stopped(workers: Workers) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.hosts.workerd import protocol
-from emulator.queues.message import Backlog, Delivery, Message
+from emulator.queues.message import Backlog, QueueMessage, WorkerDelivery
 
 MODULES = {
     "worker.js": protocol.worker_module("index.js", "token").decode(),
@@ -40,10 +40,10 @@ def test_every_shared_name_is_used_by_a_module() -> None:
 
 def test_a_batch_is_its_description_and_the_bodies_after_it() -> None:
     messages = [
-        Message("a" * 32, b'{"n": 1}', "json", 1.5, 1.5, 1.5, attempts=2),
-        Message("b" * 32, b"\xff", "bytes", 2.0, 2.0, 2.0, attempts=1),
+        QueueMessage("a" * 32, b'{"n": 1}', "json", 1.5, 1.5, 1.5, attempts=2),
+        QueueMessage("b" * 32, b"\xff", "bytes", 2.0, 2.0, 2.0, attempts=1),
     ]
-    head, body = protocol.batch_request(Delivery("jobs", messages, Backlog(2, 9, 1.5)))
+    head, body = protocol.batch_request(WorkerDelivery("jobs", messages, Backlog(2, 9, 1.5)))
     lines = head.decode().split("\r\n")
     assert lines[0] == "POST /queue HTTP/1.1"
     headers = dict(line.lower().split(": ") for line in lines[1:-2])

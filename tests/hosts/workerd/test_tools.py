@@ -114,7 +114,7 @@ def test_a_package_for_another_platform_is_named(worker: Path) -> None:
 
 def test_a_platform_that_there_is_none_for(worker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "_platform", lambda: ("linux", "riscv64"))
-    with pytest.raises(EmulatorError, match="does not exist for linux on riscv64"):
+    with pytest.raises(EmulatorError, match="is not available for linux on riscv64"):
         find_workerd(worker)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from emulator.hosts.triggers import ScheduledTrigger, Trigger
 from emulator.hosts.workerd import watchdog
-from emulator.hosts.workerd.watchdog import Watchdog
+from emulator.hosts.workerd.watchdog import ProcessWatchdog
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ class Process:
         self.warnings: list[str] = []
         self.ended = asyncio.Queue[Collection[Trigger[Any]]]()
         self._cpu = 0.0
-        self.watchdog = Watchdog(self, cpu_ms, self._warn, self.ended.put_nowait)
+        self.watchdog = ProcessWatchdog(self, cpu_ms, self._warn, self.ended.put_nowait)
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)

@@ -9,8 +9,8 @@ from itertools import count
 from typing import Protocol
 
 from emulator.queues.memory.entry import Entry
-from emulator.queues.memory.queue import Lease, Pulled, Queue
-from emulator.queues.message import Message, Settlement, Verdict
+from emulator.queues.memory.queue import Lease, MemoryQueue, Pulled
+from emulator.queues.message import QueueMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.queues.settlement import CLIENT_LATE, Terms, answer, settle_leases
 from emulator.queues.settlement import settle as settle_by_rules
@@ -48,7 +48,7 @@ def make_queue(
     retry_delay: int = 0,
     retention: int = 345_600,
     delivery_paused: bool = False,
-) -> Queue:
+) -> MemoryQueue:
     """A queue with a consumer. A batch goes out at once unless `timeout` says otherwise."""
     consumer = ConsumerSettings(
         max_batch_size=size,
@@ -58,10 +58,10 @@ def make_queue(
         max_concurrency=concurrency,
         retry_delay=retry_delay,
     )
-    return Queue("orders", QueueSettings(0, delivery_paused, retention), consumer)
+    return MemoryQueue("orders", QueueSettings(0, delivery_paused, retention), consumer)
 
 
-def take(queue: Queue, now: float = T) -> Lease:
+def take(queue: MemoryQueue, now: float = T) -> Lease:
     """The batch that must go out now."""
     lease = queue.take_batch(now)
     assert lease is not None, "no batch is due"
@@ -69,7 +69,7 @@ def take(queue: Queue, now: float = T) -> Lease:
 
 
 def settle(
-    queue: Queue, lease: Lease, verdict: Verdict, now: float, consumer: ConsumerSettings | None = None
+    queue: MemoryQueue, lease: Lease, verdict: Verdict, now: float, consumer: ConsumerSettings | None = None
 ) -> Settlement:
     """End a lease by what its handler decided, under the settings of `consumer`, else of the queue's, else of those
     that it was taken with. Returns what has become of its messages."""
@@ -79,7 +79,7 @@ def settle(
     return settlement
 
 
-def terms_of(queue: Queue, consumer: ConsumerSettings, now: float) -> Terms:
+def terms_of(queue: MemoryQueue, consumer: ConsumerSettings, now: float) -> Terms:
     return Terms(queue.name, consumer, now, queue.settings.message_retention_period)
 
 
@@ -95,7 +95,7 @@ class Ended:
     expired: Sequence[str] = ()
 
 
-class PullQueue(Queue):
+class PullQueue(MemoryQueue):
     """A queue that clients pull from, under the settings of `puller`."""
 
     puller = ConsumerSettings("http_pull")
@@ -163,6 +163,6 @@ def ids(some: Iterable[Identified]) -> list[str]:
     return [each.id for each in some]
 
 
-def retried(settlement_retried: Sequence[tuple[Message, int]]) -> list[tuple[str, int]]:
+def retried(settlement_retried: Sequence[tuple[QueueMessage, int]]) -> list[tuple[str, int]]:
     """The retried messages by id, each with its delay."""
     return [(each.id, delay) for each, delay in settlement_retried]

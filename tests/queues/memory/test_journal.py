@@ -21,7 +21,7 @@ from emulator.queues.errors import QueueError
 from emulator.queues.memory import journal as journal_module
 from emulator.queues.memory.entry import LEASED, Entry
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Delivery, NewMessage, Outcome, Verdict
+from emulator.queues.message import NewMessage, Outcome, Verdict, WorkerDelivery
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.queues.settlement import interrupted
 from tests.queues.driving import Consumer, Driven, T, consume, make_queue, throw
@@ -103,7 +103,7 @@ async def test_a_message_that_was_acked_does_not_come_back(journals: Journals) -
 
 
 async def test_a_settlement_with_half_of_a_surrogate_pair_in_its_error_is_kept(journals: Journals) -> None:
-    def fail(delivery: Delivery) -> Verdict:
+    def fail(delivery: WorkerDelivery) -> Verdict:
         verdict = Verdict(explicit_acks={delivery.messages[0].id})
         return verdict.failed("exception", "Error: \ud83d", "Traceback \ud83d")
 
@@ -167,7 +167,7 @@ async def test_a_delivery_that_was_settled_given_back_or_broken_off_is_not_count
     driven = Driven(journal=journals())
     await consume(driven, Consumer(driven, throw), queue="failing", retry_delay=600)
 
-    async def give_back(delivery: Delivery) -> None:
+    async def give_back(delivery: WorkerDelivery) -> None:
         given_back.append(len(delivery.messages))
         await driven.queues.pause("held")
 

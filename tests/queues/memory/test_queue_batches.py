@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from emulator.queues.memory.queue import Queue
+from emulator.queues.memory.queue import MemoryQueue
 from emulator.queues.settings import (
     MAX_BATCH_SIZE,
     MAX_BATCH_TIMEOUT_SECONDS,
@@ -151,7 +151,7 @@ def test_a_message_in_flight_is_not_delivered_a_second_time() -> None:
 
 
 def test_a_queue_without_a_consumer_keeps_its_messages() -> None:
-    queue = Queue("dead")
+    queue = MemoryQueue("dead")
     queue.enqueue(messages(3), T)
     assert queue.take_batch(T + 1000) is None
     assert len(queue) == 3
@@ -159,7 +159,7 @@ def test_a_queue_without_a_consumer_keeps_its_messages() -> None:
 
 
 def test_messages_that_wait_for_a_consumer_are_delivered_when_there_is_one() -> None:
-    queue = Queue("orders")
+    queue = MemoryQueue("orders")
     queue.enqueue(messages(3), T)
     queue.consumer = ConsumerSettings(max_batch_timeout=5)
     assert len(take(queue, T + 5).batch.messages) == 3

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emulator.queues.memory.queue import Lease, Queue
+from emulator.queues.memory.queue import Lease, MemoryQueue
 from tests.queues.memory.conversation import T, make_queue, messages, returned, settle, take, threw
 
 
-def take_all(queue: Queue) -> list[Lease]:
+def take_all(queue: MemoryQueue) -> list[Lease]:
     leases = []
     while (lease := queue.take_batch(T)) is not None:
         leases.append(lease)
     return leases
 
 
-def grow(queue: Queue, wanted: int) -> None:
+def grow(queue: MemoryQueue, wanted: int) -> None:
     """Complete batches until `wanted` may run at once. There must be a backlog."""
     while queue.concurrency < wanted:
         settle(queue, take(queue), returned(), T)

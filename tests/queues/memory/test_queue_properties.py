@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry
 from emulator.queues.memory.queue import Lease, Pulled
-from emulator.queues.message import Message, Settlement, Verdict
+from emulator.queues.message import QueueMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from tests.queues.memory.conversation import Ended, Identified, PullQueue, T, ids, message, settle
 
@@ -244,7 +244,7 @@ class QueueMachine(RuleBasedStateMachine):
                 known.ready_at = self.now + int(verdict.split()[1])
                 known.place = "ready" if known.ready_at == self.now else "delayed"
         found = {each.id: f"retried {delay}" for each, delay in settlement.retried}
-        places: list[tuple[Place, Iterable[Message]]] = [
+        places: list[tuple[Place, Iterable[QueueMessage]]] = [
             ("acked", settlement.acked),
             ("dead", settlement.dead),
             ("dropped", settlement.dropped),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emulator.queues.memory.queue import Queue
+from emulator.queues.memory.queue import MemoryQueue
 from emulator.queues.settings import QueueSettings
 from tests.queues.memory.conversation import T, ids, make_queue, message, messages, returned, settle, take, threw
 
 
 def test_a_ready_message_is_deleted_at_the_end_of_the_retention_period() -> None:
-    queue = Queue("dead", QueueSettings(message_retention_period=60))
+    queue = MemoryQueue("dead", QueueSettings(message_retention_period=60))
     sent = messages(2)
     queue.enqueue(sent, T)
     assert queue.advance(T + 59.999) == []
@@ -20,7 +20,7 @@ def test_a_ready_message_is_deleted_at_the_end_of_the_retention_period() -> None
 
 
 def test_the_default_retention_is_four_days() -> None:
-    queue = Queue("dead")
+    queue = MemoryQueue("dead")
     queue.enqueue(messages(1), T)
     assert queue.advance(T + 4 * 86_400 - 1) == []
     assert len(queue.advance(T + 4 * 86_400)) == 1
@@ -44,7 +44,7 @@ def test_a_message_that_waits_for_its_retry_is_deleted_too() -> None:
 
 
 def test_retention_counts_from_when_the_message_entered_this_queue() -> None:
-    queue = Queue("dead", QueueSettings(message_retention_period=60))
+    queue = MemoryQueue("dead", QueueSettings(message_retention_period=60))
     queue.enqueue([message(sent=T - 1000)], T)
     assert queue.advance(T + 59) == []
     assert len(queue.advance(T + 60)) == 1
@@ -114,7 +114,7 @@ def test_a_released_message_that_is_too_old_expires() -> None:
 
 
 def test_a_shorter_retention_period_acts_on_what_waits() -> None:
-    queue = Queue("dead")
+    queue = MemoryQueue("dead")
     queue.enqueue(messages(1), T)
     queue.enqueue(messages(1, at=T + 100), T + 100)
     queue.settings = QueueSettings(message_retention_period=60)
@@ -123,7 +123,7 @@ def test_a_shorter_retention_period_acts_on_what_waits() -> None:
 
 
 def test_a_longer_retention_period_acts_on_what_waits() -> None:
-    queue = Queue("dead", QueueSettings(message_retention_period=60))
+    queue = MemoryQueue("dead", QueueSettings(message_retention_period=60))
     queue.enqueue(messages(1), T)
     queue.settings = QueueSettings(message_retention_period=1_209_600)
     assert queue.advance(T + 61) == []
@@ -138,7 +138,7 @@ def test_a_paused_queue_still_deletes_what_is_too_old() -> None:
 
 
 def test_each_expired_message_is_told_once() -> None:
-    queue = Queue("dead", QueueSettings(message_retention_period=60))
+    queue = MemoryQueue("dead", QueueSettings(message_retention_period=60))
     queue.enqueue(messages(2), T)
     queue.enqueue(messages(1, at=T + 60), T + 60)
     assert len(queue.advance(T + 60)) == 2

@@ -225,7 +225,7 @@ def test_a_deleted_segment_is_reported_with_its_number_and_once(directory: Path,
     five_segments(directory, killed=killed)[number - 1].unlink()
     payloads, reports = read(directory)
     assert len(payloads) == 12
-    assert reports == [f"segment {number} is missing from {directory}, with the messages that only they held"]
+    assert reports == [f"segment {number} is missing from {directory}; messages that were only there are lost"]
     assert read(directory) == (payloads, [])
 
 
@@ -234,7 +234,7 @@ def test_deleted_segments_are_reported_as_a_range(directory: Path) -> None:
     for path in paths[1:4]:
         path.unlink()
     _, reports = read(directory)
-    assert reports == [f"segments 2 to 4 are missing from {directory}, with the messages that only they held"]
+    assert reports == [f"segments 2 to 4 are missing from {directory}; messages that were only there are lost"]
 
 
 def test_all_segments_deleted_are_reported_and_numbering_goes_on(directory: Path) -> None:
@@ -242,7 +242,7 @@ def test_all_segments_deleted_are_reported_and_numbering_goes_on(directory: Path
         path.unlink()
     log = Log(directory)
     log.close()
-    assert log.reports == [f"segments 1 to 5 are missing from {directory}, with the messages that only they held"]
+    assert log.reports == [f"segments 1 to 5 are missing from {directory}; messages that were only there are lost"]
     assert log.head.number == 6
     assert read(directory) == ([], [])
 
@@ -302,7 +302,7 @@ def test_other_files_are_reported_and_left_alone(directory: Path, name: str) -> 
     (directory / name).write_bytes(b"mine")
     payloads, [report] = read(directory)
     assert payloads == PAYLOADS
-    assert "holds files that are not the journal's, and are ignored: " + repr(name) in report
+    assert "contains files that do not belong to the journal and are ignored: " + repr(name) in report
     assert (directory / name).read_bytes() == b"mine"
 
 
@@ -357,7 +357,7 @@ def test_a_damaged_log_on_a_full_disk_leaves_no_copy_at_each_start(small_disk: P
     for _ in range(3):
         payloads, reports = read(directory)
         assert payloads == [b"first", b"last"]
-        assert "cannot be kept aside (no space left on device): the file is left as it is" in reports[0]
+        assert "cannot be copied (no space left on device): the file stays as it is" in reports[0]
         names.append({each.name for each in directory.iterdir()})
     assert names == [{"lock", path.name}] * 3
     (small_disk / "filler").unlink()

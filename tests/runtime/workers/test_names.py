@@ -53,7 +53,7 @@ async def test_fetch_sends_a_request_by_the_way_out_of_the_scope() -> None:
 
 
 async def test_fetch_outside_of_an_invocation_is_a_runtime_error() -> None:
-    with pytest.raises(RuntimeError, match=r"fetch\(\) can be used only while a worker runs"):
+    with pytest.raises(RuntimeError, match=r"fetch\(\) can only be used while a worker runs"):
         await workers.fetch("https://example.com")
 
 
@@ -73,9 +73,9 @@ def test_env_follows_the_invocation_and_passes_its_errors_on() -> None:
         with pytest.raises(KeyError):
             workers.env["QUEUE"]
         assert "GREETING" in dir(workers.env)
-    with pytest.raises(RuntimeError, match=r"workers.env can be used only while a worker runs"):
+    with pytest.raises(RuntimeError, match=r"workers.env can only be used while a worker runs"):
         workers.env.GREETING  # noqa: B018
-    assert "outside of any invocation" in repr(workers.env)
+    assert "outside any invocation" in repr(workers.env)
 
 
 def test_patch_env_changes_env_for_a_block() -> None:

@@ -99,7 +99,7 @@ def test_an_empty_body_passes_with_such_a_status_and_is_warned_of() -> None:
         assert Response("", status=204).body is None
     finally:
         invocation.current.reset(token)
-    assert "takes no body" in warnings[0]
+    assert "cannot have a body" in warnings[0]
 
 
 def test_the_status_text_is_the_usual_one_unless_given() -> None:

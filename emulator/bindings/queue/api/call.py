@@ -1,5 +1,5 @@
-"""What calls about queues have in common: the session that they see, the queue that an address names, and the shape of
-a backlog."""
+"""What all calls about queues use: the session that they see, the queue that an address names, and the format of a
+backlog."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emulator.queues.service import Queues
 
 
 class HostView(Protocol):
-    """A worker that runs, as calls see it: whether it loads, and which entrypoints it has."""
+    """A running worker as calls see it: whether its code has loaded, and its entrypoints."""
 
     config: WorkerConfig
     failure: Failure | None
@@ -28,7 +28,7 @@ class HostView(Protocol):
 
 
 class QueueSession(SessionView, Protocol):
-    """A running session, as calls about queues see it: its queues and its workers."""
+    """A running session as calls about queues see it: its queues and its workers."""
 
     queues: Queues
 
@@ -43,7 +43,7 @@ Call: TypeAlias = AnyCall[QueueSession]
 
 
 def queue_of(call: Call) -> QueueState:
-    """The queue that the address names by its id. Raises ApiError 10104 when there is none."""
+    """The queue that the address names by its id. Raises ApiError 10104 if it does not exist."""
     wanted = call.path["queue_id"].lower()
     for queue in call.session.queues.states.values():
         if queue_id(queue.name) == wanted:
@@ -53,7 +53,7 @@ def queue_of(call: Call) -> QueueState:
 
 
 def metrics_shape(metrics: Backlog) -> dict[str, int]:
-    """A backlog; the timestamp is 0 where there is no message."""
+    """A backlog as a result; the timestamp is 0 if there are no messages."""
     return {
         "backlog_count": metrics.backlog_count,
         "backlog_bytes": metrics.backlog_bytes,

@@ -22,7 +22,7 @@ from emulator.bindings.queue.api.bodies import (
 )
 from emulator.bindings.queue.api.call import Call, metrics_shape, queue_of
 from emulator.queues.errors import QueueError, QueueErrorCode
-from emulator.queues.message import Message, NewMessage
+from emulator.queues.message import NewMessage, QueueMessage
 from emulator.queues.settings import DEFAULT_PULL_BATCH_SIZE
 from emulator.wire.codec import ContentType, encode
 
@@ -123,7 +123,7 @@ def _outgoing(message: MessageBody, path: str) -> NewMessage:
         raise QueueError(QueueErrorCode.JSON_REQUEST_BODY_INVALID, f"{path}body: {error}") from None
 
 
-def _shape(message: Message) -> dict[str, Any]:
+def _shape(message: QueueMessage) -> dict[str, Any]:
     """A message as a client gets it: text unchanged, everything else in base64."""
     text = message.content_type == "text"
     body = message.body.decode("utf-8", "replace") if text else b64encode(message.body).decode()
@@ -139,7 +139,7 @@ def _shape(message: Message) -> dict[str, Any]:
     }
 
 
-def _inside(message: Message) -> dict[str, Any]:
+def _inside(message: QueueMessage) -> dict[str, Any]:
     """What the emulator knows about a waiting message: since when or until when it waits, and what went wrong with
     it."""
     letter = message.dead_letter

@@ -1,4 +1,4 @@
-"""What a request to the REST API brings: its body, and its token."""
+"""Reads the body and the token of requests to the REST API."""
 
 from __future__ import annotations
 

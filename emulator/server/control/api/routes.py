@@ -23,7 +23,7 @@ from emulator.session.session import Session
 
 def rest_parts(session: Session) -> list[Rest]:
     """The parts that the binding kinds of a session have of the API."""
-    return [part for kind in session.services.kinds if (part := kind.rest()) is not None]
+    return [part for kind in session.open_kinds.kinds if (part := kind.rest()) is not None]
 
 
 def make_api(session: Session) -> ASGIApp:

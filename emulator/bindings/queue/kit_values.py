@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from emulator.base.words import cut
-from emulator.queues.message import Attempt, DeadLetter, Outcome
-from emulator.queues.message import Message as QueueMessage
+from emulator.queues.message import Attempt, DeadLetter, Outcome, QueueMessage
 from emulator.wire.codec import ContentType, decode, encode
 
 NOW: Final = float("-inf")

@@ -1,4 +1,4 @@
-"""A connection that workerd makes to us: requests in, one at a time, each with its body in memory."""
+"""A connection from workerd to the emulator: receives requests, one at a time, with their bodies in memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import cast
 import httptools
 
 Headers = list[tuple[bytes, bytes]]
-"""As they came."""
+"""The names and values of headers, unchanged."""
 
-Requested = Callable[["Connection", str, Headers, bytes], None]
+Requested = Callable[["IncomingConnection", str, Headers, bytes], None]
 
 
-class Connection(asyncio.Protocol):
-    """Calls `requested` with itself, the URL, the headers and the body of every request; what answers writes to
-    `transport`. `connections` holds those that are open. The methods without a doc string are those of asyncio and
+class IncomingConnection(asyncio.Protocol):
+    """Calls `requested` with itself, the URL, the headers and the body of every request; the answer is written to
+    `transport`. `connections` contains the open ones. The methods without a docstring are called by asyncio and
     httptools."""
 
     transport: asyncio.Transport
 
-    def __init__(self, requested: Requested, connections: set[Connection]) -> None:
+    def __init__(self, requested: Requested, connections: set[IncomingConnection]) -> None:
         self._requested = requested
         self._connections = connections
         self.parser = httptools.HttpRequestParser(self)
