@@ -16,7 +16,18 @@ from bench import load, table
 from bench.control import OWN_MEASURES, OwnMeasure
 from bench.measures import FULL, QUICK, SERVER_MEASURES, Effort
 from bench.rows import JAVASCRIPT_ROWS, MEASURES, OWN_ROWS, ROWS, SUITE_ROWS
-from bench.sides import EMULATOR, EMULATOR_JAVASCRIPT, BenchError, Side, emulator_side, install, node_sides, running
+from bench.sides import (
+    BEFORE,
+    EMULATOR,
+    EMULATOR_JAVASCRIPT,
+    BenchError,
+    Side,
+    emulator_side,
+    install,
+    node_sides,
+    running,
+    sides_against,
+)
 from bench.suites import SUITE_MEASURES, VITEST, SuiteMeasure, vitest_title
 
 
@@ -105,6 +116,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="+", choices=MEASURES, metavar="NAME", help=f"of {', '.join(MEASURES)}")
     parser.add_argument("--without-node", action="store_true", help="measure the emulator alone")
+    parser.add_argument(
+        "--against", type=Path, metavar="DIR", help="compare with the emulator of another checkout instead, in turns"
+    )
     parser.add_argument("--quick", action="store_true", help="shorter loads and fewer repetitions, for a rough idea")
     return parser.parse_args(argv)
 
@@ -112,6 +126,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark. The exit status is 0 when everything was measured, whatever the numbers, and 1 when not."""
     arguments = _arguments(argv)
+    if arguments.against is not None:
+        return _compare(arguments)
     sides: tuple[Side, ...] = (emulator_side(),)
     if not arguments.without_node:
         _progress("npm ci, unless it is done")
@@ -120,12 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sides += node_sides()
         except BenchError as error:
             _progress(str(error))
-    benchmark = Benchmark(sides, arguments.only or MEASURES, QUICK if arguments.quick else FULL)
-    try:
-        for number in range(1, arguments.runs + 1):
-            benchmark.run(f"run {number}/{arguments.runs}")
-    except KeyboardInterrupt:
-        _progress("stopped; what follows is what was measured until then")
+    benchmark = _measured(sides, arguments.only or MEASURES, arguments)
     servers = {side.name: side.title for side in sides}
     runners = {EMULATOR: servers[EMULATOR]}
     if len(sides) > 1:
@@ -138,8 +149,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         table.render(benchmark.samples, OWN_ROWS, own),
         table.render(benchmark.samples, SUITE_ROWS, runners),
     )
+    return _print(tables, benchmark, file, arguments.runs)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    try:
+        sides = sides_against(arguments.against)
+    except BenchError as error:
+        _progress(str(error))
+        return 1
+    measures = [name for name in SERVER_MEASURES if name in (arguments.only or MEASURES)]
+    if "start" in (arguments.only or MEASURES):
+        measures.append("start")
+    benchmark = _measured(sides, measures, arguments)
+    file = table.save(
+        benchmark.samples, {side.name: side.title for side in sides}, load.generator(), benchmark.failures
+    )
+    names = [side.name for side in sides if not side.name.endswith(BEFORE)]
+    return _print((table.compare(benchmark.samples, ROWS, names),), benchmark, file, arguments.runs)
+
+
+def _measured(sides: Sequence[Side], measures: Sequence[str], arguments: argparse.Namespace) -> Benchmark:
+    benchmark = Benchmark(sides, measures, QUICK if arguments.quick else FULL)
+    try:
+        for number in range(1, arguments.runs + 1):
+            benchmark.run(f"run {number}/{arguments.runs}")
+    except KeyboardInterrupt:
+        _progress("stopped; what follows is what was measured until then")
+    return benchmark
+
+
+def _print(tables: Sequence[str], benchmark: Benchmark, file: Path, runs: int) -> int:
     print("\n\n".join(text for text in tables if text))
-    print(f"\nMedians of {arguments.runs} runs. Load: {load.generator()}. All values: {file}")
+    print(f"\nMedians of {runs} runs. Load: {load.generator()}. All values: {file}")
     for failure in benchmark.failures:
         print(f"Not measured: {failure}")
     return 1 if benchmark.failures else 0

@@ -16,9 +16,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,8 @@ EMULATOR: Final = "emulator"
 EMULATOR_JAVASCRIPT: Final = "emulator-javascript"
 MINIFLARE: Final = "miniflare"
 WRANGLER: Final = "wrangler"
+BEFORE: Final = "-before"
+"""Ends the name of a side that is the emulator of another checkout."""
 
 HERE: Final = Path(__file__).resolve().parent
 START_TIMEOUT_SECONDS: Final = 60.0
@@ -43,7 +45,8 @@ class BenchError(Exception):
 class Side:
     """One of the programs. `command` makes its command line from the directory of the worker and two free ports.
 
-    The second port is for a debugger. `source` is the file of the worker that holds its `VERSION`.
+    The second port is for a debugger. `source` is the file of the worker that holds its `VERSION`. `variables` are set
+    in its environment.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Side:
     source: str
     reloads: bool
     command: Callable[[Path, int, int], Sequence[str]]
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,50 @@ def emulator_side() -> Side:
     return Side(EMULATOR, "emulator", HERE / "workers/python", "entry.py", True, _emulator)
 
 
+def javascript_side() -> Side:
+    """The emulator of this checkout with the JavaScript worker that the others run."""
+    return Side(EMULATOR_JAVASCRIPT, "emulator, JavaScript", HERE / "workers/javascript", "index.js", True, _emulator)
+
+
 def _emulator(directory: Path, port: int, _: int) -> Sequence[str]:
     program = Path(sys.executable).with_name("emulator")
-    return [str(program), "dev", "-c", str(directory / "wrangler.jsonc"), "-p", str(port)]
+    return [str(program), *_dev(directory, port)]
+
+
+def _emulator_module(directory: Path, port: int, _: int) -> Sequence[str]:
+    return [sys.executable, "-m", "emulator", *_dev(directory, port)]
+
+
+def _dev(directory: Path, port: int) -> Sequence[str]:
+    return ["dev", "-c", str(directory / "wrangler.jsonc"), "-p", str(port)]
+
+
+def sides_against(checkout: Path) -> tuple[Side, ...]:
+    """The emulator of this checkout and that of another one, in both languages where workerd is installed. Both run on
+    the Python and the packages of this checkout.
+
+    Raises BenchError when `checkout` holds no emulator.
+    """
+    if not (checkout / "emulator/__main__.py").is_file():
+        raise BenchError(f"{checkout} is not a checkout of the emulator")
+    sides = [emulator_side()]
+    with suppress(EmulatorError):
+        find_workerd(HERE)
+        sides.append(javascript_side())
+    return tuple(
+        replace(
+            side,
+            name=side.name + suffix,
+            command=_emulator_module,
+            variables={"PYTHONPATH": _python_path(root.resolve())},
+        )
+        for side in sides
+        for suffix, root in (("", HERE.parent), (BEFORE, checkout))
+    )
+
+
+def _python_path(checkout: Path) -> str:
+    return os.pathsep.join([str(checkout), str(checkout / "runtime")])
 
 
 def node_sides() -> tuple[Side, ...]:
@@ -99,7 +144,7 @@ def node_sides() -> tuple[Side, ...]:
     versions = json.loads((HERE / "package.json").read_text())["devDependencies"]
     worker = HERE / "workers/javascript"
     return (
-        Side(EMULATOR_JAVASCRIPT, "emulator, JavaScript", worker, "index.js", True, _emulator),
+        javascript_side(),
         Side(MINIFLARE, f"Miniflare {versions['miniflare']}", worker, "index.js", False, miniflare),
         Side(WRANGLER, f"wrangler dev {versions['wrangler']}", worker, "index.js", True, wrangler),
     )
@@ -136,7 +181,7 @@ def running(side: Side, scratch: Path) -> Iterator[Server]:
         process = subprocess.Popen(
             side.command(directory, port, debugger_port),
             cwd=directory,
-            env=environment(scratch),
+            env={**environment(scratch), **side.variables},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -7,11 +7,12 @@ import os
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.rows import OWN_ROWS, ROWS, SUITE_ROWS, Medians, Row, Target
-from bench.sides import HERE
+from bench.sides import BEFORE, HERE
 
 Samples = Mapping[str, Mapping[str, Sequence[float]]]
 """What was measured: by the name of the row and the name of the side, one value a run."""
@@ -42,6 +43,25 @@ def render(samples: Samples, rows: Sequence[Row], titles: Mapping[str, str]) -> 
                 ", ".join({True: "yes", False: "no", None: "?"}[each] for each in met),
             ]
         )
+    return _aligned(lines)
+
+
+def compare(samples: Samples, rows: Sequence[Row], sides: Sequence[str]) -> str:
+    """A table with a line for each of `rows` and each of `sides` that was measured here and in another checkout: both
+    medians, and how many times better this one is, above 1 when it is. Empty when none was."""
+    lines = [["", "unit", "side", "before", "now", "times better"]]
+    for row in rows:
+        values = medians(samples, row)
+        for side in sides:
+            before = side + BEFORE
+            if side in values and before in values:
+                factor = replace(row, ours=side).times_better(values, before)
+                better = "?" if factor is None else f"{factor:.3f}"
+                lines.append([row.title, row.unit, side, row.write(values[before]), row.write(values[side]), better])
+    return _aligned(lines)
+
+
+def _aligned(lines: list[list[str]]) -> str:
     if len(lines) == 1:
         return ""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

@@ -1,6 +1,8 @@
 """An exception as the user should see it: the user's own frames, innermost last, without the emulator's.
 
 The same `Failure` is shown in the terminal, on the error page and in plain-text answers, and kept with a dead letter.
+Its texts come from worker code and may be anything: here they are made well-formed and cut to a limit, so that they can
+be written down wherever they go, once for each message of a batch.
 """
 
 from __future__ import annotations
@@ -16,12 +18,24 @@ from typing import Final
 
 from emulator.base.errors import WorkerLoadError
 from emulator_runtime import hosting
+from emulator_runtime.hosting import well_formed
+
+MAX_ERROR_BYTES: Final = 4_000
+"""How long an error in one line (`Failure.summary`) may be, in UTF-8."""
+
+MAX_TRACEBACK_BYTES: Final = 16_000
+"""How long a traceback (`Failure.text`) may be, in UTF-8."""
+
+_MAX_TYPE_BYTES: Final = 200
+_MAX_CODE_BYTES: Final = 1_000
 
 _OWN_DIRECTORIES: Final = (f"{Path(__file__).parent.parent}/", f"{Path(hosting.__file__).parent}/")
 """Where the emulator's own code is: the package, and the runtime beside it."""
 _OWN_PACKAGES: Final = ("emulator.", "emulator_runtime.")
 _TEMPLATES: Final = f"{_OWN_DIRECTORIES[0]}templates/"
 """Worker code that an installed package contains."""
+
+_set: Final = object.__setattr__
 
 _THIRD_PARTY: Final = re.compile(r"/(python_modules|site-packages|node_modules|\.venv[^/]*)/")
 _OWN_ERROR: Final = re.compile(r"^emulator(?:_runtime)?\.[\w.]+\.(?=[A-Z]\w*(:|$))", re.MULTILINE)
@@ -31,6 +45,26 @@ _SUFFIX: Final = re.compile(r"@[A-Za-z0-9_-]+#[0-9]+(?![\w-])")
 def plain_name(text: str) -> str:
     """`text` with module names as the user wrote them: `utils`, where `sys.modules` has `utils@sign-up#3`."""
     return _SUFFIX.sub("", text) if "#" in text else text
+
+
+def limited(text: str, max_bytes: int) -> str:
+    """`text`, well-formed, in at most `max_bytes` of UTF-8 (100 or more); of a longer one its beginning and its end are
+    left, and in between how much is not."""
+    text = well_formed(text)
+    if len(text) * 4 <= max_bytes:
+        return text
+    encoded = text.encode()
+    if len(encoded) <= max_bytes:
+        return text
+    room = max_bytes - len(_left_out(len(encoded)))
+    tail = room // 4
+    end = encoded[-tail:].decode(errors="ignore")
+    start = encoded[: room - tail].decode(errors="ignore")
+    return start + _left_out(len(encoded) - len(start.encode()) - len(end.encode())) + end
+
+
+def _left_out(size: int) -> str:
+    return f" [... {size:,} bytes left out ...] "
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +80,17 @@ class Frame:
     source: Sequence[str] = field(default=(), repr=False, compare=False)
     """All lines of the file as it was when the exception was raised; not a copy."""
 
+    def __post_init__(self) -> None:
+        _set(self, "file", well_formed(self.file))
+        _set(self, "function", limited(self.function, _MAX_TYPE_BYTES))
+        _set(self, "code", limited(self.code, _MAX_CODE_BYTES))
+
     def context(self, around: int = 3) -> list[tuple[int, str]]:
         """The source lines `line - around` to `line + around` that exist, each with its number."""
         lines = self.source
         first = max(self.line - around, 1)
-        return [
-            (number, lines[number - 1].rstrip("\n")) for number in range(first, min(self.line + around, len(lines)) + 1)
-        ]
+        last = min(self.line + around, len(lines))
+        return [(number, limited(lines[number - 1].rstrip("\n"), _MAX_CODE_BYTES)) for number in range(first, last + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +100,7 @@ class Failure:
     `type` is the exception's name, with its module unless the worker defines it, and empty if `message` says
     everything. `frames` go from the outermost call to the innermost. `text` is the trimmed traceback as Python prints
     it, causes included. If `verbatim` is set, `text` contains the code and everything else there is to say, and is
-    shown instead of the frames.
+    shown instead of the frames. A text that is too long is cut; see `MAX_ERROR_BYTES` and `MAX_TRACEBACK_BYTES`.
     """
 
     type: str
@@ -70,6 +108,12 @@ class Failure:
     frames: tuple[Frame, ...]
     text: str
     verbatim: bool = False
+
+    def __post_init__(self) -> None:
+        kind = limited(self.type, _MAX_TYPE_BYTES)
+        _set(self, "type", kind)
+        _set(self, "message", limited(self.message, MAX_ERROR_BYTES - len(f"{kind}: ".encode())))
+        _set(self, "text", limited(self.text, MAX_TRACEBACK_BYTES))
 
     @classmethod
     def from_exception(cls, error: BaseException, root: Path | None = None) -> Failure:
@@ -91,7 +135,10 @@ class Failure:
                 code = lines[line - 1] if 0 < line <= len(lines) else error.text or ""
                 is_user = _is_user(error.filename, prefix)
                 frames.append(Frame(error.filename, line, "<module>", code.strip(), is_user, lines))
-        text = plain_name(_OWN_ERROR.sub("", "".join(described.format())).rstrip("\n"))
+        text = "".join(described.format()).rstrip("\n")
+        for link in _chain(error):
+            text = with_short_message(text, _message(link))
+        text = plain_name(_OWN_ERROR.sub("", text))
         return cls(_type_name(error), plain_name(message), tuple(frames), text)
 
     @property
@@ -106,6 +153,13 @@ class Failure:
             if frame.is_user:
                 return f"{frame.file}:{frame.line}"
         return f"{self.frames[-1].file}:{self.frames[-1].line}" if self.frames else ""
+
+
+def with_short_message(text: str, message: str) -> str:
+    """The traceback `text` with `message`, which is in it, cut to its limit: what is cut of a text as a whole would be
+    the frames beside a message that is too long."""
+    short = limited(message, MAX_ERROR_BYTES)
+    return text if short == message else text.replace(message, short)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

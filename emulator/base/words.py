@@ -62,6 +62,11 @@ def clean(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
+def clean_lines(text: str) -> str:
+    """`text` with each of its lines `clean`, and spaces in place of tabs."""
+    return "\n".join([clean(line) for line in text.expandtabs(4).split("\n")])
+
+
 def cut(text: str, width: int) -> str:
     """`text` in at most `width` characters; a longer one is its beginning and an ellipsis."""
     return text if len(text) <= width else f"{text[: width - 3]}..."

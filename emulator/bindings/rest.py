@@ -5,21 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from starlette.datastructures import QueryParams
 
 from emulator.base.bus import Bus, Notice
-from emulator.config.model import WorkerConfig
 
 if TYPE_CHECKING:
-    from emulator.base.failure import Failure
     from emulator.bindings.services import Services
-    from emulator.queues.service import Queues
 
 T = TypeVar("T")
 
@@ -63,34 +60,21 @@ class Page:
     total_count: int
 
 
-class HostView(Protocol):
-    """A worker that runs, as calls see it: whether it loads, and which entrypoints it has."""
-
-    config: WorkerConfig
-    failure: Failure | None
-
-    @property
-    def handlers(self) -> Collection[str]: ...
-
-
 class SessionView(Protocol):
-    """A running session, as calls see it: its queues, and what is alive of the kinds."""
+    """A running session, as calls of any kind see it. A kind may ask for more."""
 
     bus: Bus
-    queues: Queues
     services: Services
 
-    @property
-    def hosts(self) -> Sequence[HostView]: ...
 
-    def producers_of(self, queue: str) -> list[str]: ...
+V = TypeVar("V", bound=SessionView)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(Generic[V]):
     """A call to `session`. `path` holds the parts of the address that have names."""
 
-    session: SessionView
+    session: V
     path: Mapping[str, str]
     query: QueryParams
 
@@ -122,7 +106,7 @@ class Route(NamedTuple):
 
     method: str
     path: str
-    call: Callable[[Call, Any], Any]
+    call: Callable[[Call[Any], Any], Any]
     body: type | None = None
 
 

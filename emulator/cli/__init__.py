@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import clean_lines
 from emulator.log.style import Style, wants_color
 
 __all__ = ["main"]
@@ -24,6 +25,7 @@ _COMMANDS = {
     "queues": "emulator.cli.queues",
     "env": "emulator.cli.env",
     "install-js": "emulator.cli.install_js",
+    "completion": "emulator.cli.completion",
 }
 """Each command and the module that defines it under the same name, in the order of the help text."""
 
@@ -39,7 +41,7 @@ class _UserError(click.ClickException):
     def show(self, file: Any = None) -> None:
         stream = file or sys.stderr
         style = Style(wants_color(stream))
-        click.echo(f"{style.red('Error:')} {self.message}", file=stream, color=True)
+        click.echo(f"{style.red('Error:')} {clean_lines(self.message)}", file=stream, color=True)
 
 
 class _Commands(click.Group):

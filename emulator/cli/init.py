@@ -36,7 +36,8 @@ _NAME_IN_CONFIGURATION = re.compile(r'("name"\s*:\s*)"[^"]*"')
     metavar="TEMPLATE",
     default=_DEFAULT_TEMPLATE,
     show_default=True,
-    help="python-queue, javascript-queue, typescript-queue: a producer and a consumer. python-fetch: a small router.",
+    help="python-queue, javascript-queue, typescript-queue: a producer and a consumer. "
+    "python-fetch, javascript-fetch: a small router.",
 )
 def init(directory: str, template: str) -> None:
     """Create a worker in the directory NAME, which must be new or empty, and name it after the directory.

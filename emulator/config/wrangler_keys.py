@@ -42,7 +42,6 @@ DEPLOYMENT: Final = frozenset(
         "python_modules",
         "route",
         "routes",
-        "secrets",
         "send_metrics",
         "streaming_tail_consumers",
         "tail_consumers",

@@ -38,3 +38,13 @@ class ScheduledFinished:
     cron: str
     outcome: str
     duration: float
+
+
+@dataclass(slots=True)
+class RuntimeExited:
+    """The process that runs a worker ended by itself, or could not be started again. `reason` completes `workerd ...`:
+    `was killed by SIGKILL`. It is started again `restart_seconds` later, where 0 is at once."""
+
+    worker: str
+    reason: str
+    restart_seconds: float

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
 
 from emulator.base.failure import Failure
 from emulator.bindings.registry import KINDS
 from emulator.log.record import Record
 from emulator.log.summary import bindings, sorted_handlers
+from emulator.wire.texts import write_json
 
 if TYPE_CHECKING:
     from emulator.hosts.host import Host
-
-_encode = msgspec.json.Encoder().encode
 
 
 def json_line(record: Record) -> str:
@@ -26,10 +22,7 @@ def json_line(record: Record) -> str:
     for key, write in _FORMS.items():
         if written.get(key) is not None:
             written[key] = write(written[key])
-    try:
-        return _encode(written).decode() + "\n"
-    except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 cannot carry and an escape can
-        return json.dumps(written, default=str) + "\n"
+    return write_json(written).decode() + "\n"
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.queues.events import (
     BatchDelivered,
     MessagesDeadLettered,
@@ -18,7 +18,7 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesSent,
 )
-from emulator.queues.message import DeadLetter, Message
+from emulator.queues.message import DeadLetter, Message, Settlement
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
@@ -72,7 +72,8 @@ def request(event: RequestFinished) -> Record:
 
 
 def batch(event: BatchDelivered) -> Record:
-    """The details say what became of which messages, under the names that their counts have in the fields."""
+    """The details say what became of which messages, under the names that their counts have in the fields. `reasons`
+    are those for which the handler asked for retries, as far as they are known."""
     settlement, verdict, messages = event.settlement, event.verdict, event.messages
     acked, retried, dead = settlement.acked, settlement.retried, settlement.dead
     dropped, expired = settlement.dropped, settlement.expired
@@ -87,6 +88,7 @@ def batch(event: BatchDelivered) -> Record:
         "expired": len(expired),
         "outcome": verdict.outcome,
         "error": verdict.error,
+        "reasons": _reasons(settlement) if retried or dead or dropped else [],
         "duration_ms": _ms(event.duration),
     }
     details = {
@@ -145,6 +147,11 @@ def failure(event: HandlerFailed) -> Record:
     return Record("failure", "error", {"worker": event.worker, "trigger": event.trigger, "failure": event.failure})
 
 
+def runtime_exited(event: RuntimeExited) -> Record:
+    fields = {"worker": event.worker, "reason": event.reason, "restart_in_ms": _ms(event.restart_seconds)}
+    return Record("runtime_exited", "error", fields)
+
+
 def reload(event: WorkerReloaded) -> Record:
     return Record(
         "reload",
@@ -177,6 +184,21 @@ def output(event: WorkerOutput) -> Record:
 
 def notice(event: Notice) -> Record:
     return Record("notice", event.level, {"worker": event.worker, "text": event.text})
+
+
+def _reasons(settlement: Settlement) -> list[dict[str, Any]]:
+    """Messages that their handler wants again because of an error of their own: which it was, in one line, and where in
+    the worker's code it is from, empty if that is not known."""
+    failed = (*(message for message, _ in settlement.retried), *settlement.dead, *settlement.dropped)
+    last = ((message.id, message.failures[-1]) for message in failed if message.failures)
+    verdict = settlement.verdict
+    reasons = []
+    for message_id, attempt in last:
+        if attempt.outcome == "retry" and attempt.error not in ("", verdict.error):
+            cause = verdict.causes.get(message_id) or verdict.retry_all_cause
+            location = "" if cause is None else cause.location
+            reasons.append({"id": message_id, "error": attempt.error, "location": location})
+    return reasons
 
 
 def _ms(seconds: float) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from emulator.base.words import shown_path
+from emulator.base.words import clean, shown_path
 from emulator.bindings.kind import BindingKind
 from emulator.bindings.registry import KINDS
 from emulator.bindings.services import in_force
@@ -50,10 +50,10 @@ def sorted_handlers(host: Host) -> list[str]:
 def _worker(host: Host, style: Style, address: str) -> list[str]:
     config = host.config
     state = style.red("failed to load") if host.failure else ", ".join(sorted_handlers(host))
-    environment = f" in {config.environment}" if config.environment else ""
-    head = f"{style.bold(config.name)}{environment}  {style.dim(shown_path(config.main))}  {state}"
-    rows = [(f"env.{name}", kind.describe(config, settings)) for kind, name, settings in bindings(config)]
-    rows += [("cron", cron) for cron in config.crons]
+    environment = f" in {clean(config.environment)}" if config.environment else ""
+    head = f"{style.bold(clean(config.name))}{environment}  {style.dim(clean(shown_path(config.main)))}  {state}"
+    rows = [(clean(f"env.{name}"), clean(kind.describe(config, settings))) for kind, name, settings in bindings(config)]
+    rows += [("cron", clean(cron)) for cron in config.crons]
     width = max((len(name) for name, _ in rows), default=0)
     lines = [f"{head}  {style.bold(address)}" if address else head]
     return lines + [f"  {name:<{width}}  {style.dim(value)}" for name, value in rows]
@@ -64,7 +64,9 @@ def _overviews(workers: Sequence[WorkerConfig], style: Style) -> Iterator[str]:
     for kind in KINDS:
         lines = list(kind.overview(workers))
         width = max((len(line.name) for line in lines), default=0)
-        yield from (f"{style.bold(line.noun)} {line.name:<{width}}  {style.dim(line.text)}" for line in lines)
+        yield from (
+            f"{style.bold(line.noun)} {clean(line.name):<{width}}  {style.dim(clean(line.text))}" for line in lines
+        )
 
 
 def _own_address(name: str, url: str) -> str:

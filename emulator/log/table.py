@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log import record
 from emulator.log.record import Record
 from emulator.log.text import TextLines
@@ -54,6 +54,7 @@ TABLE: Final[Mapping[type[Any], Row]] = {
     MessagesDropped: Row(record.dropped, TextLines.dropped, "warning"),
     ScheduledFinished: Row(record.scheduled, TextLines.scheduled, "info", frequent=True),
     HandlerFailed: Row(record.failure, TextLines.failure, "error"),
+    RuntimeExited: Row(record.runtime_exited, TextLines.runtime_exited, "error"),
     WorkerReloaded: Row(record.reload, TextLines.reload, "error"),
     ConfigurationChanged: Row(record.configuration, TextLines.configuration, "info"),
     WorkerOutput: Row(record.output, TextLines.output, "error", frequent=True),

@@ -2,8 +2,8 @@
 
 Lines are collected and written together, at most every 50 ms, because one write costs more than the request that it
 reports. Lines that a person waits for (an error, the address) are written at once, and so is everything while no event
-loop is running. `table` says which events there are, `text` and `jsonlines` how they look; this module decides which
-are shown, when and where.
+loop is running. `table` says which events there are, `text` and `jsonlines` how they look, and `writer` writes without
+keeping anybody waiting; this module decides which events are shown, when and where.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 from emulator.base.bus import Bus, Level, Notice
+from emulator.base.words import count
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import WorkerOutput
 from emulator.log import record as records
@@ -27,6 +30,7 @@ from emulator.log.record import Record
 from emulator.log.style import Style, wants_color
 from emulator.log.table import RANK, TABLE
 from emulator.log.text import TextLines
+from emulator.log.writer import Writer
 from emulator.server.events import ServerReady
 from emulator.session.events import WorkerReloaded
 
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     from emulator.hosts.host import Host
 
 FLUSH_SECONDS: Final = 0.05
+
+PROMPT_SECONDS: Final = 0.2
+"""How long what a worker prints may take to appear on a terminal before its code goes on."""
 
 
 class Terminal:
@@ -63,6 +70,7 @@ class Terminal:
         style = Style(self._stream is not None and wants_color(self._stream))
         self._text = TextLines(style, Path.cwd(), whole_tracebacks=level == "debug")
         self._is_json = log_format == "json"
+        self._writer = self._make_writer()
         self._subscriptions: list[Callable[[], None]] = []
         self._subscribe()
 
@@ -84,21 +92,25 @@ class Terminal:
             if host.failure is not None:
                 self._show(WorkerReloaded(host.config.name, (), 0.0, host.failure))
 
-    def flush(self) -> None:
-        """Write the lines that were collected."""
+    def flush(self, patience_seconds: float = 0.0) -> None:
+        """Write the lines that were collected. With a patience, they are on the terminal when it returns, unless that
+        takes longer."""
         with self._writing:
             waiting = len(self._lines)
             if waiting:
                 text = "".join(self._lines[:waiting])
                 del self._lines[:waiting]
-                self._write(text)
+                self._write(text, patience_seconds)
 
     def close(self) -> None:
-        """Write the lines that were collected, and end the subscriptions."""
+        """Write the lines that were collected, and end the subscriptions. Returns when all is written, or nobody reads
+        it."""
         for unsubscribe in self._subscriptions:
             unsubscribe()
         self._subscriptions.clear()
         self.flush()
+        if self._writer is not None:
+            self._writer.close()
 
     def _subscribe(self) -> None:
         """Subscribe to no event that would not be shown, so that nobody creates it."""
@@ -139,7 +151,7 @@ class Terminal:
         it is shown at once, because the next thing may be a debugger's prompt."""
         self._show(event)
         if self._is_interactive or time.monotonic() - self._oldest >= FLUSH_SECONDS:
-            self.flush()
+            self.flush(PROMPT_SECONDS if self._is_interactive else 0.0)
 
     def _add(self, line: str) -> None:
         lines = self._lines
@@ -157,7 +169,10 @@ class Terminal:
             self.flush()
             self._write(text)
 
-    def _write(self, text: str) -> None:
+    def _write(self, text: str, patience_seconds: float = 0.0) -> None:
+        if self._writer is not None:
+            self._writer.write(text, patience_seconds=patience_seconds)
+            return
         stream = self._stream
         if stream is None:
             return
@@ -165,14 +180,39 @@ class Terminal:
             try:
                 stream.write(text)
             except UnicodeEncodeError:
-                encoding = stream.encoding
-                stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+                stream.write(_encoded(text, stream.encoding, "strict").decode(stream.encoding))
             stream.flush()
-        except BlockingIOError:  # a full pipe in non-blocking mode: these lines are lost, later ones may not be
-            return
-        except OSError:  # the reader is gone (`emulator dev | head`) or the disk is full; the workers keep running
+        except OSError:
             self._stream = None
-            _silence(stream)
+
+    def _make_writer(self) -> Writer | None:
+        """What writes to the file under the stream; None where there is none, as in a test."""
+        stream = self._stream
+        if not isinstance(stream, TextIOWrapper):
+            return None
+        try:
+            descriptor = stream.fileno()
+        except (OSError, ValueError):
+            return None
+        stream.reconfigure(line_buffering=True)  # what others print is not held back while this goes past its buffer
+        encode = partial(_encoded, encoding=stream.encoding, errors=stream.errors or "strict")
+        return Writer(descriptor, encode, self._tell_lost, partial(_silence, stream))
+
+    def _tell_lost(self, lines: int) -> str:
+        """The line that stands in the place of lines that were dropped."""
+        was_not = "was not printed, because nobody read it"
+        were_not = "were not printed, because nobody read them"
+        what = count(lines, f"line {was_not}", f"lines {were_not}")
+        row = TABLE[Notice]
+        return self._render(row.text, row.record(Notice("warning", what)))
+
+
+def _encoded(text: str, encoding: str, errors: str) -> bytes:
+    """`text` in an encoding, with an escape for what that cannot say."""
+    try:
+        return text.encode(encoding, errors)
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace")
 
 
 def _silence(stream: TextIO) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from emulator.base.bus import Bus
 from emulator.base.clock import Clock
+from emulator.base.failure import Failure
 from emulator.queues.declarations import QueueState
 from emulator.queues.events import (
     BatchDelivered,
@@ -17,7 +18,7 @@ from emulator.queues.events import (
 )
 from emulator.queues.message import Batch, Delivery, Leased, Message, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings
-from emulator.queues.settlement import CLIENT_LATE, Terms, settle, settle_leases
+from emulator.queues.settlement import CLIENT_LATE, Terms, acks_all, parted, settle, settle_leases
 
 Deliver = Callable[[Delivery], Awaitable[Verdict | None]]
 """Runs a consumer on a batch and tells what it decided; None when the batch could not be delivered at all."""
@@ -43,9 +44,18 @@ class Settler:
         """Whether there is such a queue: a delivery may end after its own was deleted."""
         return queue in self._states
 
-    def settle_batch(self, batch: Batch, verdict: Verdict, consumer: ConsumerSettings) -> Settlement:
-        """What becomes of a batch that went to this consumer."""
-        return settle(batch.messages, batch.taken_at, verdict, self._terms(batch.queue, consumer))
+    def settle_batch(
+        self,
+        batch: Batch,
+        delivered: Sequence[Message],
+        spent: Sequence[Message],
+        verdict: Verdict,
+        consumer: ConsumerSettings,
+    ) -> Settlement:
+        """What becomes of a batch of which those `delivered` went to this consumer, and those `spent` to nobody."""
+        if not spent and acks_all(verdict):
+            return Settlement(delivered, verdict=verdict)
+        return settle(delivered, batch.taken_at, verdict, self._terms(batch.queue, consumer), spent)
 
     def settle_leases(self, queue: str, leases: Sequence[Leased], verdict: Verdict) -> Settlement:
         """What becomes of messages that clients have pulled."""
@@ -119,7 +129,10 @@ class Consumption:
         return same and type(self) is type(other)
 
     async def deliver(self, batch: Batch) -> Settlement | None:
-        delivery = self._running[batch.id] = Delivery(batch.queue, batch.messages, batch.backlog)
+        delivered, spent = self._parted(batch)
+        if not delivered:
+            return self._settler.settle_batch(batch, delivered, spent, Verdict(), self.settings)
+        delivery = self._running[batch.id] = Delivery(batch.queue, delivered, batch.backlog)
         verdict: Verdict | None
         try:
             verdict = await self._deliver(delivery)
@@ -128,25 +141,32 @@ class Consumption:
             if task is not None and task.cancelling():
                 raise
             # A consumer tells its failures in the verdict; this one broke.
-            verdict = Verdict("exception", error=f"{type(error).__name__}: {error}")
+            verdict = Verdict("exception", error=Failure.from_exception(error).summary)
         finally:
             del self._running[batch.id]
         if verdict is None or not self._settler.has_queue(self._queue):
             return None
-        return self._settler.settle_batch(batch, verdict, self.settings)
+        return self._settler.settle_batch(batch, delivered, spent, verdict, self.settings)
 
     def time_out(self, batch: Batch) -> Settlement:
         delivery = self._running.get(batch.id)
         so_far = Verdict() if delivery is None else delivery.so_far()
         error = f"the handler ran longer than {batch.expires_at - batch.taken_at:,.0f} seconds"
-        return self._settler.settle_batch(batch, so_far.failed("exceeded_wall_time", error), self.settings)
+        verdict = so_far.failed("exceeded_wall_time", error)
+        return self._settler.settle_batch(batch, *self._parted(batch), verdict, self.settings)
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
         self._settler.tell_delivered(self._queue, self.worker, batch.messages, settlement, batch.taken_at)
 
+    def _parted(self, batch: Batch) -> tuple[Sequence[Message], Sequence[Message]]:
+        return parted(batch.messages, self.settings)
+
 
 class Forwarding(Consumption):
     """Takes the messages of a queue to the session that consumes it."""
+
+    def _parted(self, batch: Batch) -> tuple[Sequence[Message], Sequence[Message]]:
+        return batch.messages, ()  # that session counts its own deliveries
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
         self._settler.tell_forwarded(self._queue, settlement, batch.taken_at)

@@ -5,11 +5,15 @@ in batches. Values go in and come out; no object that lives in an engine leaves 
 limits and error codes, what becomes of a message by what a handler said, what a dead letter looks like, and events.
 Those are the business of `emulator.queues.service`, which is the only caller of an engine and its `Arbiter`.
 
-Three things hold for every method:
+Four things hold for every method:
 
 - It may suspend. An engine that keeps everything in this process need not, and says so in its own documentation.
 - What it accepted is there when it returns, and survives as the engine promises: `memory` without a journal until the
   process ends, with one also after `kill -9`. Leases need not survive; a message that was in flight then waits again.
+- An engine whose messages survive keeps an attempt before it calls `deliver`. What a recipient had when the process
+  ended without `close` waits again with that attempt counted, and with a failure of it
+  (`emulator.queues.settlement.interrupted`). A delivery that was given back, or that `close` has cancelled, does not
+  count, and neither does what a client had pulled.
 - It raises QueueError 10104 (QUEUE_NOT_FOUND) for a queue that there is not, 10251 (QUEUE_STORAGE_LIMIT_EXCEEDED) when
   there is no room, and 15000 (UNKNOWN_INTERNAL_ERROR) when what it accepts cannot be kept otherwise; nothing has
   changed then. Where nothing else is said, it raises nothing else.

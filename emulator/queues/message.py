@@ -20,7 +20,7 @@ _NO_RETRIES: Final[Mapping[str, int | None]] = {}
 
 
 class NewMessage(msgspec.Struct, frozen=True, gc=False):
-    """A message on its way into a queue. `delay_seconds` None leaves it to the batch, the producer and the queue."""
+    """A message on its way into a queue. `delay_seconds` None leaves it to the batch and the queue."""
 
     body: bytes
     content_type: ContentType
@@ -30,14 +30,15 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
 class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One delivery of a message that did not end in an ack.
 
-    `at` is when it was delivered, in seconds since the epoch. `outcome` is `retry` where the handler asked for it, else
-    why the delivery failed. `error` is the exception in one line and `traceback` the whole of it; empty where
-    the handler returned.
+    `at` is when it was delivered, in seconds since the epoch. `outcome` is `retry` where the handler asked for it,
+    `interrupted` where the emulator ended before the handler did, else why the delivery failed. `error` is the
+    exception in one line and `traceback` the whole of it: what the handler raised, or the reason for which it asked for
+    a retry. Both are empty where none is known.
     """
 
     number: int
     at: float
-    outcome: Literal["retry"] | Outcome
+    outcome: Literal["retry", "interrupted"] | Outcome
     error: str = ""
     traceback: str = ""
 
@@ -104,13 +105,26 @@ class Backlog(msgspec.Struct, frozen=True, gc=False):
     oldest_message_timestamp: float | None
 
 
+class Cause(msgspec.Struct, frozen=True, gc=False):
+    """Why a handler asked for a retry: the error in one line, the whole of it, and where in the worker's code it is
+    from (`file:line`). Empty where it is not known."""
+
+    error: str
+    traceback: str = ""
+    location: str = ""
+
+
+_NO_CAUSES: Final[Mapping[str, Cause]] = {}
+
+
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a handler decided about its batch. `emulator.queues.settlement` makes a settlement of it.
 
     `outcome` is `ok` when the handler returned. `explicit_acks` holds the ids of messages that were acked one by one,
     and `retry_messages` the ids of those that were asked for again, with the delay in seconds (None: the consumer's).
     `ack_all` and `retry_all` are the batch-wide calls, of which at most one is set. `error` is the failure in one line,
-    `traceback` the whole of it.
+    `traceback` the whole of it. `causes` has the reasons for retries by the ids of their messages, and
+    `retry_all_cause` that of `retry_all`, as far as they are known.
     """
 
     outcome: Outcome = "ok"
@@ -121,6 +135,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     retry_messages: Mapping[str, int | None] = _NO_RETRIES
     error: str = ""
     traceback: str = ""
+    causes: Mapping[str, Cause] = _NO_CAUSES
+    retry_all_cause: Cause | None = None
 
     def failed(self, outcome: Outcome, error: str, traceback: str = "") -> Verdict:
         """The same decisions, of a handler that did not return."""

@@ -187,11 +187,10 @@ class Queues:
         *,
         source: str,
         batch_delay_seconds: int | None = None,
-        producer_delay_seconds: int | None = None,
     ) -> Coroutine[Any, Any, Backlog]:
         """Accept messages into a queue, all or none, and return its backlog. To be awaited at once.
 
-        The delay of a message is its own, else the batch's, else the producer's, else the queue's; 0 is a value.
+        The delay of a message is its own, else the batch's, else the queue's; 0 is a value.
         """
         state = self._states.get(name)
         if state is None:
@@ -199,8 +198,6 @@ class Queues:
         delay = state.settings.delivery_delay
         if batch_delay_seconds is not None:
             delay = batch_delay_seconds
-        elif producer_delay_seconds is not None:
-            delay = producer_delay_seconds
         check_send(messages, batch_delay_seconds)
         size = _ID_BYTES * len(messages)
         digits = self._bits(8 * size).to_bytes(size, "big")

@@ -6,11 +6,12 @@ the `Host`. The control plane is built at its first request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from emulator.server.asgi import ASGIApp, Receive, Scope, Send
 from emulator.server.gateway import Gateway
-from emulator.server.hostname import may_mean, split_host
+from emulator.server.hostname import split_host
 
 CONTROL_PREFIX = "/cdn-cgi/"
 
@@ -20,26 +21,22 @@ class App:
     `<name>.localhost`.
 
     `make_control` builds the control plane, an ASGI application that finds the gateway's worker in
-    `scope["emulator.worker"]`. `bound_host` is the `--host`, which the control plane answers to as well as to loopback
-    names.
+    `scope["emulator.worker"]`.
     """
 
-    def __init__(self, gateways: Sequence[Gateway], make_control: Callable[[], ASGIApp], bound_host: str) -> None:
+    def __init__(self, gateways: Sequence[Gateway], make_control: Callable[[], ASGIApp]) -> None:
         self._primary = gateways[0]
         self._by_name = {gateway.host.config.name.lower(): gateway for gateway in gateways}
         self._several = len(gateways) > 1
         self._by_host: dict[bytes, Gateway] = {}
         self._make_control = make_control
         self._control: ASGIApp | None = None
-        self._bound_host = bound_host
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["path"].startswith(CONTROL_PREFIX):
-            await self._answer_control(scope, receive, send)
-        elif self._several:
-            await self.gateway(scope)(scope, receive, send)
-        else:
-            await self._primary(scope, receive, send)
+            return self._answer_control(scope, receive, send)
+        gateway = self.gateway(scope) if self._several else self._primary
+        return gateway(scope, receive, send)
 
     def takes_websocket(self, scope: Scope, target: bytes) -> bool:
         """Whether a request for a WebSocket, of which `scope` has only the headers so far, is for a worker that may
@@ -60,16 +57,6 @@ class App:
         return gateway
 
     async def _answer_control(self, scope: Scope, receive: Receive, send: Send) -> None:
-        host = split_host(_host_header(scope).decode("latin-1"))
-        if not may_mean(host, self._bound_host):
-            body = (
-                f"403 Forbidden: {CONTROL_PREFIX} answers only to localhost, a loopback address, or the --host that "
-                f"`emulator dev` was given; this request is for {host or 'no host at all'!r}.\n"
-            ).encode()
-            headers = [(b"content-type", b"text/plain;charset=UTF-8"), (b"content-length", b"%d" % len(body))]
-            await send({"type": "http.response.start", "status": 403, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-            return
         if self._control is None:
             self._control = self._make_control()
         scope["emulator.worker"] = self.gateway(scope).host

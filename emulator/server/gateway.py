@@ -11,6 +11,7 @@ from emulator.base.bus import Bus
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
 from emulator.hosts.triggers import FetchTrigger
 from emulator.server.events import RequestFinished
+from emulator.server.hostname import is_within_this_machine
 from emulator_runtime.hosting import FetchResponse, Response, request_from_scope, send_response
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Gateway:
             response: FetchResponse = await self.host.invoke("", FetchTrigger(request))
         except (HandlerError, NotLoaded, HandlerMissing) as error:
             raised = error.__cause__ if isinstance(error, HandlerError) else None
-            response = _explain(request, error)
+            response = _explain(scope, request, error)
         if raised is not None and self._raise_errors:
             raise raised  # here, as raising it where it was caught would change its own cause and context
         status = response.status
@@ -73,19 +74,20 @@ class Gateway:
 
     def report(self, scope: Scope, status: int, duration: float) -> None:
         """Tell of a request that was answered, `duration` seconds after it came."""
-        if self._bus.wants(RequestFinished):
-            path: str = scope["path"]
-            query: bytes = scope["query_string"]
-            if query:
-                path = f"{path}?{query.decode('latin-1')}"
-            self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+        path: str = scope["path"]
+        query: bytes = scope["query_string"]
+        if query:
+            path = f"{path}?{query.decode('latin-1')}"
+        self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
 
 
-def _explain(request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
-    """The answer to a request that the worker did not answer."""
+def _explain(scope: Scope, request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
+    """The answer to a request that the worker did not answer. Only whoever sits at this machine gets to see code."""
     if isinstance(error, HandlerMissing):
         return Response(f"{error}\n", status=500)
     heading = "The worker's code failed to load" if isinstance(error, NotLoaded) else "The worker raised an exception"
+    if not is_within_this_machine(scope):
+        return Response(f"{heading}\n\n{error.failure.summary}\n", status=500)
     return _failure_answer(request, error.failure, heading)
 
 

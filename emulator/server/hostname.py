@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emulator.server.asgi import Scope
 
 
 def split_host(host: str) -> str:
@@ -10,6 +14,21 @@ def split_host(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def host_header(scope: Scope) -> str:
+    """The `Host` header of a request; empty without one."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return value.decode("latin-1")  # type: ignore[no-any-return]
+    return ""
+
+
+def is_within_this_machine(scope: Scope) -> bool:
+    """Whether a request was sent on this machine, to a name that can only mean it: not from another machine, and not
+    through a tunnel or a proxy that ends here."""
+    client = scope.get("client")
+    return client is not None and is_local(client[0]) and is_local(split_host(host_header(scope)))
 
 
 def may_mean(name: str, bound: str) -> bool:

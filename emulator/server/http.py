@@ -8,6 +8,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, cast
 
 import uvicorn
@@ -28,6 +29,8 @@ in all, and 16 KB for the URL."""
 
 LINGER_SECONDS: Final = 1.0
 """How long a client whose request was refused may go on sending before the connection is dropped."""
+
+_MAX_METHOD_BYTES: Final = 20
 
 _HEAD_TOO_LONG: Final = f"The head of the request is over the limit of {MAX_HEAD_BYTES:,} bytes.\n".encode()
 
@@ -100,41 +103,49 @@ class _JoinedWrites:
     """A connection's transport that sends everything written in one turn of the loop together.
 
     uvicorn writes the head and the body of an answer separately, and each write is a system call: a third of the cost
-    of a small answer.
+    of a small answer. `holding` lists the connections, of all of a server, that wrote something in this turn.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, holding: list[_JoinedWrites]) -> None:
         self._transport = transport
-        self._call_soon = loop.call_soon
-        self._held = b""
+        self._holding = holding
+        self.held = b""
         self.is_closing = transport.is_closing
         self.get_extra_info = transport.get_extra_info
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        held = self._held
+        held = self.held
         if held:
-            self._held = b""
+            self.held = b""
             self._transport.write(held + data)
         elif len(data) < SMALL_BYTES:
-            self._held = data
-            self._call_soon(self._flush)
+            self.held = data
+            holding = self._holding
+            if not holding:
+                asyncio.get_running_loop().call_soon(_flush_all, holding)
+            holding.append(self)
         else:
             self._transport.write(data)
 
     def write_eof(self) -> None:
-        self._flush()
+        """Send what was written, and end. What is written afterwards, an answer to an earlier request, is dropped."""
+        self.flush()
         self._transport.write_eof()
+        self.write = self._drop  # type: ignore[method-assign]
+
+    def _drop(self, data: bytes) -> None:
+        """Write nothing."""
 
     def close(self) -> None:
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
-        held = self._held
+    def flush(self) -> None:
+        held = self.held
         if held:
-            self._held = b""
+            self.held = b""
             if not self.is_closing():
                 self._transport.write(held)
 
@@ -142,42 +153,48 @@ class _JoinedWrites:
         return getattr(self._transport, name)
 
 
-class _HeadTooLongError(Exception):
-    """Stops the parser at a request whose head is too long."""
+def _flush_all(holding: list[_JoinedWrites]) -> None:
+    connections = holding.copy()
+    holding.clear()
+    for connection in connections:
+        if connection.held:
+            connection.flush()
 
 
 class _Protocol(HttpToolsProtocol):
     """uvicorn's protocol, with writes that are joined and a limit to the head of a request."""
 
-    _head_bytes = 0
-    """What has come of a head that is not complete yet."""
-    _may_be_long = False
-    _is_refused = False
+    _room = MAX_HEAD_BYTES
+    """How many bytes may still come of the head that is not complete; 0 once one was refused."""
+
+    def __init__(self, holding: list[_JoinedWrites], **of_uvicorn: Any) -> None:
+        super().__init__(**of_uvicorn)
+        self._holding = holding
 
     def data_received(self, data: bytes) -> None:
-        if self._is_refused:
+        if len(data) > self._room:
+            self._receive_in_pieces(data)
             return
         before: Any = self.scope
-        self._may_be_long = self._head_bytes + len(data) > MAX_HEAD_BYTES
-        super().data_received(data)
+        HttpToolsProtocol.data_received(self, data)  # quicker than super()
         scope: Any = self.scope
-        if scope is None or "method" in scope or self._is_refused:  # the head is complete, or not wanted
-            self._head_bytes = 0
+        if scope is None or "method" in scope:  # the head is complete
+            self._room = MAX_HEAD_BYTES
             return
-        # Of a chunk in which a request begins, only what is parsed counts: before that may be another one's body.
-        self._head_bytes = self._head_bytes + len(data) if scope is before else self._parsed_head_bytes()
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if scope is before:
+            self._room -= len(data)
+        elif b"\r\n\r\n" not in data and data.find(self.url, 0, len(self.url) + _MAX_METHOD_BYTES) > 0:
+            self._room = MAX_HEAD_BYTES - len(data)
+        else:  # another request ends in `data`, perhaps with a body: what is parsed counts
+            self._room = MAX_HEAD_BYTES - self._parsed_head_bytes()
+        if self._room <= 0:
             self._refuse_head()
 
-    def on_headers_complete(self) -> None:
-        if self._may_be_long and self._parsed_head_bytes() > MAX_HEAD_BYTES:
-            self._refuse_head()
-            raise _HeadTooLongError
-        super().on_headers_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        if not self._is_refused:
-            super().send_400_response(msg)
+    def _receive_in_pieces(self, data: bytes) -> None:
+        """Take no more at a time than may belong to a head, so that none that is too long is ever complete."""
+        while data and self._room and not self.transport.is_closing():
+            piece, data = data[: self._room], data[self._room :]
+            self.data_received(piece)
 
     def _parsed_head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -187,13 +204,13 @@ class _Protocol(HttpToolsProtocol):
             b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain;charset=UTF-8\r\n"
             b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_HEAD_TOO_LONG), _HEAD_TOO_LONG)
         )
-        self._is_refused = True
+        self._room = 0
         # Closed with bytes unread, the connection would be reset and the answer lost on its way.
         self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast("asyncio.Transport", _JoinedWrites(transport, self.loop)))
+        super().connection_made(cast("asyncio.Transport", _JoinedWrites(transport, self._holding)))
 
     def _should_upgrade_to_ws(self) -> bool:
         app = cast("App", self.config.app)
@@ -224,7 +241,8 @@ class HttpServer:
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
-                http=_Protocol,
+                interface="asgi3",
+                http=cast("type[_Protocol]", partial(_Protocol, [])),
                 ws=WebSocketTunnel,
                 lifespan="off",
                 log_config=None,

@@ -80,7 +80,8 @@ async def serve(session: Session, options: Options) -> None:
     port = next((port for port in (options.port, primary.dev_port) if port is not None), DEFAULT_PORT)
     sockets = listen(host, port)
     api_token = "" if is_local(host) else urandom(24).hex()
-    app = App([Gateway(each, session.bus) for each in session.hosts], partial(_make_control, session, api_token), host)
+    gateways = [Gateway(each, session.bus) for each in session.hosts]
+    app = App(gateways, partial(_make_control, session, api_token, host))
     server = HttpServer(app, sockets)
     signals = _Signals(session.bus)
     kept = [] if session.journal is None else [session.journal.directory]
@@ -144,11 +145,11 @@ def _unregister(registered: Path) -> None:
         registered.unlink(missing_ok=True)
 
 
-def _make_control(session: Session, api_token: str) -> Any:
+def _make_control(session: Session, api_token: str, host: str) -> Any:
     from emulator.server.control.app import make_control  # Starlette takes time that start-up does not need
     from emulator.server.control.forwarding import make_forwarding
 
-    return make_control(session, api_token, [make_forwarding(session, api_token)])
+    return make_control(session, api_token, host, [make_forwarding(session)])
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:

@@ -26,6 +26,7 @@ from emulator.session.events import ConfigurationChanged
 from emulator.session.running import Running, home, register, running_sessions
 from emulator.session.session import Session
 from emulator.session.watch import DEFER_SECONDS
+from emulator.wire.texts import pack
 
 if TYPE_CHECKING:
     import httpx
@@ -42,7 +43,6 @@ LOOK_MS: Final = 1_000
 RETRY_SECONDS: Final = 0.5
 TIMEOUT_SECONDS: Final = 10.0
 
-encode_messages: Final = msgspec.msgpack.Encoder().encode
 decode_messages: Final = msgspec.msgpack.Decoder(list[Message]).decode
 
 
@@ -183,7 +183,7 @@ class Peers:
         headers = {"content-type": CONTENT_TYPE}
         if owner.api_token:
             headers["authorization"] = f"Bearer {owner.api_token}"
-        body = encode_messages(delivery.messages)
+        body = pack(delivery.messages)
         url = f"{owner.url}{FORWARD_PATH}{quote(delivery.queue, safe='')}"
         try:
             answer = await self._client.post(url, content=body, headers=headers)

@@ -127,6 +127,8 @@ def _both(first: Verdict, second: Verdict, ids: list[str], again: list[Message])
         retry_messages=retries,
         error=second.error,
         traceback=second.traceback,
+        causes={**first.causes, **second.causes},
+        retry_all_cause=second.retry_all_cause or first.retry_all_cause,
     )
 
 

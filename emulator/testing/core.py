@@ -39,7 +39,7 @@ from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.message import Backlog, Verdict
+from emulator.queues.message import Backlog, Cause, Verdict
 from emulator.queues.message import Delivery as WorkerDelivery
 from emulator.queues.message import Message as QueueMessage
 from emulator.queues.service import Queues
@@ -146,7 +146,7 @@ class Core:
             Gateway(host, self.bus, raise_errors=settings.raise_errors, timer=self.loop.time)
             for host in self.session.hosts
         ]
-        self.app = App(gateways, self._make_control, "localhost")
+        self.app = App(gateways, self._make_control)
 
     @property
     def session(self) -> Session:
@@ -471,10 +471,14 @@ class Core:
         return QueueResult(
             result.outcome,
             result.ack_all,
-            RetryBatch(result.retry_all, result.retry_all_delay),
+            RetryBatch(
+                result.retry_all,
+                result.retry_all_delay,
+                _error(result.retry_all_cause),
+            ),
             [message.id for message in batch if message.id in result.explicit_acks],
             [
-                RetryMessage(message.id, result.retry_messages[message.id])
+                RetryMessage(message.id, result.retry_messages[message.id], _error(result.causes.get(message.id)))
                 for message in batch
                 if message.id in result.retry_messages
             ],
@@ -590,6 +594,10 @@ _IN_BETWEEN: Final = frozenset({"anyio", "asyncio", "contextlib", "emulator", "e
 
 def _top_module(traceback: TracebackType) -> str:
     return str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _error(cause: Cause | None) -> str:
+    return "" if cause is None else cause.error
 
 
 def _account(deliveries: Sequence[Delivery]) -> str:

@@ -111,7 +111,8 @@ class Story:
         why = f" because of {error}" if error and error != self._told else ""
         self._told = ""
         to = f" to {fields['worker']}" if self._has_many else ""
-        return "batch", f"{fields['queue']}{to}: {'; '.join(parts)}{why}{_after(fields['duration_ms'])}"
+        line = f"{fields['queue']}{to}: {'; '.join(parts)}{why}{_after(fields['duration_ms'])}"
+        return "batch", "\n".join([line, *self._lines.reasons(entry.record, "retried", "dead_lettered", "dropped")])
 
     def dropped(self, entry: Happened) -> tuple[str, str] | None:
         fields = entry.record.fields

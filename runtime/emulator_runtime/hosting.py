@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from emulator_runtime.errors import BodyUsedError, NotEmulated
     from emulator_runtime.http import request_from_scope, send_response
     from emulator_runtime.incoming import IncomingRequest
+    from emulator_runtime.integers import to_int32
     from emulator_runtime.invocation import Context, Invocation, Scope, current
     from emulator_runtime.raw_headers import RawHeaders, find_header
     from emulator_runtime.streams import ReadableStream, as_bytes, close_source, read_all
+    from emulator_runtime.text import well_formed
     from emulator_runtime.values import Record, to_record
     from emulator_runtime.workers.entrypoints import WorkerEntrypoint
     from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
@@ -51,16 +53,20 @@ __all__ = [
     "read_all",
     "request_from_scope",
     "send_response",
+    "to_int32",
     "to_record",
+    "well_formed",
 ]
 
 _HOMES: Final = {
     "errors": ("BodyUsedError", "NotEmulated"),
     "http": ("request_from_scope", "send_response"),
     "incoming": ("IncomingRequest",),
+    "integers": ("to_int32",),
     "invocation": ("Context", "Invocation", "Scope", "current"),
     "raw_headers": ("RawHeaders", "find_header"),
     "streams": ("ReadableStream", "as_bytes", "close_source", "read_all"),
+    "text": ("well_formed",),
     "values": ("Record", "to_record"),
     "workers.entrypoints": ("WorkerEntrypoint",),
     "workers.queue": ("BatchMetrics", "Decisions", "Message", "MessageBatch"),

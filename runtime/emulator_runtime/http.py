@@ -34,12 +34,11 @@ async def send_response(
     the error is raised after the start has been sent, so that the server can abort the connection. `OSError` when the
     body was read before.
     """
-    body = response.content_to_send()
+    raw, body = response.to_send()
     if isinstance(body, ReadableStream):
         await _send_stream(response, body, send, head)
         return
     status = response.status
-    raw = response.raw_headers
     if status not in NULL_BODY_STATUSES:
         content = body or b""
         if find_header(raw, b"content-length") is None:

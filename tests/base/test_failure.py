@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emulator.base.errors import WorkerLoadError
-from emulator.base.failure import Failure, plain_name
+from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES, Failure, Frame, limited, plain_name
 from emulator_runtime.errors import BodyUsedError
 
 if TYPE_CHECKING:
@@ -39,6 +41,12 @@ def unprintable():
 
 def compiled():
     compile("x = (", "given.py", "exec")
+
+def raised(text):
+    try:
+        parse("{")
+    except ValueError as error:
+        raise Own(text) from error
 """
 
 
@@ -129,3 +137,55 @@ def test_an_error_of_the_runtime_is_shown_without_the_module_that_it_is_from() -
 def test_only_a_whole_suffix_is_taken_off_a_name() -> None:
     assert plain_name("utils@sign-up#3.sub, 'a@b#12'") == "utils.sub, 'a'"
     assert plain_name("me@example.com, #3, a@b#c") == "me@example.com, #3, a@b#c"
+
+
+def test_half_of_a_surrogate_pair_is_the_replacement_character_in_every_text(
+    write: WriteFiles, loading: Loading
+) -> None:
+    failure, _ = failure_of(write, loading, "raised", "a \ud83d b")
+    assert failure.summary == "Own: a \ufffd b"
+    assert failure.text.endswith("Own: a \ufffd b")
+    assert Failure("\udfff", "\ud800", (), "\udc00") == Failure("\ufffd", "\ufffd", (), "\ufffd")
+    frame = Frame("/caf\udce9.py", 1, "f\ud800", "x = '\ud800'", is_user=True)
+    assert (frame.file, frame.function, frame.code) == ("/caf\ufffd.py", "f\ufffd", "x = '\ufffd'")
+
+
+def test_an_error_that_is_too_long_is_cut_in_the_middle_and_says_so(write: WriteFiles, loading: Loading) -> None:
+    failure, root = failure_of(write, loading, "raised", "begin " + "x" * 200_000 + " end")
+    assert len(failure.summary.encode()) <= MAX_ERROR_BYTES
+    assert failure.summary.startswith("Own: begin xxx")
+    assert " bytes left out ...] xxx" in failure.summary
+    assert failure.summary.endswith("xxx end")
+    assert len(failure.text.encode()) <= MAX_TRACEBACK_BYTES
+    assert f'File "{root / "entry.py"}", line 31, in raised' in failure.text
+    assert "JSONDecodeError: Expecting property name" in failure.text
+    assert failure.text.endswith("xxx end")
+
+
+def test_a_traceback_of_many_causes_is_cut_in_the_middle() -> None:
+    error: BaseException = ValueError("the first " + "x" * 3_000)
+    for number in range(30):
+        outer = ValueError(f"number {number} " + "x" * 3_000)
+        outer.__cause__ = error
+        error = outer
+    text = Failure.from_exception(error).text
+    assert MAX_TRACEBACK_BYTES - 10 < len(text.encode()) <= MAX_TRACEBACK_BYTES
+    assert "ValueError: the first" in text
+    assert text.endswith("number 29 " + "x" * 3_000)
+    assert " bytes left out ...] " in text
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=400), st.integers(100, 700))
+def test_a_limit_is_kept_for_any_text(text: str, max_bytes: int) -> None:
+    short = limited(text, max_bytes)
+    encoded = short.encode()
+    assert len(encoded) <= max_bytes
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if len(whole.encode()) <= max_bytes:
+        assert short == whole
+    else:
+        start, _, rest = short.partition(" [... ")
+        left_out, _, end = rest.partition(" bytes left out ...] ")
+        assert whole.startswith(start)
+        assert whole.endswith(end)
+        assert len(start.encode()) + int(left_out.replace(",", "")) + len(end.encode()) == len(whole.encode())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from bench.rows import MEASURES, ROWS, SUITE_ROWS, Row
-from bench.sides import EMULATOR_JAVASCRIPT, emulator_side, node_sides
+from bench.sides import EMULATOR_JAVASCRIPT, BenchError, emulator_side, node_sides, sides_against
 from bench.suites import SUITE_MEASURES, VITEST
-from bench.table import render
+from bench.table import compare, render
 
 
 def row(name: str) -> Row:
@@ -66,3 +70,14 @@ def test_the_test_runners_have_a_table_of_their_own() -> None:
 
 def test_every_row_about_the_testing_kit_has_its_measure() -> None:
     assert {row.measure for row in SUITE_ROWS} == set(SUITE_MEASURES) <= set(MEASURES)
+
+
+def test_another_checkout_is_compared_row_by_row() -> None:
+    samples = {"ok": {"emulator": [110.0], "emulator-before": [100.0]}, "start": {"emulator": [0.2], "wrangler": [1.0]}}
+    _, _, line = compare(samples, ROWS, ["emulator", EMULATOR_JAVASCRIPT]).splitlines()
+    assert [cell.strip() for cell in line.strip("| ").split("|")][2:] == ["emulator", "100", "110", "1.100"]
+
+
+def test_a_checkout_without_an_emulator_cannot_be_compared(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="is not a checkout of the emulator"):
+        sides_against(tmp_path)

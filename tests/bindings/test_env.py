@@ -68,11 +68,11 @@ def test_a_queue_wins_over_a_var_and_a_secret_of_its_name() -> None:
     assert isinstance(env.ORDERS, QueueBinding)
 
 
-def test_a_producer_sends_to_its_queue_with_its_delay() -> None:
-    env, queues = make(producers=(Producer("ORDERS", "orders", 60),))
+def test_a_producer_sends_to_its_queue() -> None:
+    env, queues = make(producers=(Producer("ORDERS", "orders"),))
     asyncio.run(env.ORDERS.send({"id": 1}))
     (sent,) = run_now(queues.waiting("orders"))
-    assert sent.ready_at - sent.timestamp == 60
+    assert (sent.body, sent.source, sent.ready_at - sent.timestamp) == (b'{"id":1}', "shop", 0)
 
 
 def test_an_unknown_option_of_a_send_is_a_warning_of_the_worker() -> None:

@@ -31,7 +31,13 @@ def everything(directory: Path) -> dict[str, bytes]:
 
 
 def test_the_templates_are_those_that_the_help_names() -> None:
-    assert template_names() == ["javascript-queue", "python-fetch", "python-queue", "typescript-queue"]
+    assert template_names() == [
+        "javascript-fetch",
+        "javascript-queue",
+        "python-fetch",
+        "python-queue",
+        "typescript-queue",
+    ]
     text = init("--help").output
     assert all(name in text for name in template_names())
 
@@ -114,7 +120,10 @@ def test_a_path_through_a_file_is_an_error(tmp_path: Path) -> None:
 def test_an_unknown_template_lists_those_that_there_are(tmp_path: Path) -> None:
     result = init("my-app", "--template", "rust")
     assert result.exit_code == 2
-    assert "there is no template 'rust'\n  Templates: javascript-queue, python-fetch, python-queue, " in result.output
+    assert (
+        "there is no template 'rust'\n  Templates: javascript-fetch, javascript-queue, python-fetch, python-queue, "
+        in result.output
+    )
     assert names(tmp_path) == []
 
 

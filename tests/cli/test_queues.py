@@ -61,7 +61,6 @@ class Local:
         app = App(
             [Gateway(host, bus) for host in self.session.hosts],
             lambda: make_control(self.session, "secret"),
-            "127.0.0.1",
         )
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app))
 

@@ -20,6 +20,7 @@ from emulator.session.session import Session
 from emulator_runtime.workers import Request
 from tests.hosts.support import fetch
 from tests.support.configs import load_config
+from tests.support.node_tools import needs_node
 
 
 class Running:
@@ -132,8 +133,21 @@ async def test_an_address_that_fails_is_tried_four_times_and_then_kept_with_its_
         assert letter.last_error.startswith("ConnectionError: the mail service did not take the e-mail")
 
 
-async def test_fetch_template_answers_html_json_a_parameter_and_404() -> None:
-    async with run("python-fetch") as running:
+async def test_an_address_that_fails_does_not_take_its_neighbours_along() -> None:
+    async with run("python-queue") as running:
+        for email in ("ada@example.com", "nobody@fail.example", "grace@example.com"):
+            await running.fetch(f"/signup?email={email}")
+        batch = await running.next_batch()
+        assert [len(those) for those in (batch.messages, batch.settlement.acked, batch.settlement.retried)] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("template", ["python-fetch", pytest.param("javascript-fetch", marks=needs_node)])
+async def test_fetch_template_answers_html_json_a_parameter_and_404(
+    template: str, request: pytest.FixtureRequest
+) -> None:
+    if template == "javascript-fetch":
+        request.getfixturevalue("javascript")
+    async with run(template) as running:
         status, page = await running.fetch("/")
         assert status == 200
         assert "<h1>Hello!</h1>" in page

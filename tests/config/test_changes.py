@@ -44,7 +44,7 @@ def test_every_change_is_said_in_words() -> None:
         **declared(
             vars={"KEPT": 1, "CHANGED": True, "GREETING": "hi"},
             secrets={"TOKEN": "hunter4", "NEW": "hunter5"},
-            producers=(Producer("A", "other", 5), Producer("C", "c")),
+            producers=(Producer("A", "other"), Producer("C", "c")),
             consumers=(Consumer("a", settings), Consumer("c")),
             services=(ServiceBinding("MAIL", "mailer"),),
             not_emulated={"CACHE": "kv_namespaces"},
@@ -65,7 +65,6 @@ def test_every_change_is_said_in_words() -> None:
         "producer C added",
         "producer B removed",
         "producer A: queue a -> other",
-        "producer A: delivery_delay none -> 5",
         "consumer of c added",
         "consumer of b removed",
         "queue a: max_batch_size 10 -> 5",

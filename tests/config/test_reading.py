@@ -106,10 +106,6 @@ ONE_ERROR = {
         wrap(f'"queues": {{"producers": [{{"binding": "A", "queue": ▶"{"q" * 64}"}}]}}'),
         f'queues.producers[0].queue: must be {QUEUE_NAME}, not "{"q" * 59}...',
     ),
-    "delivery_delay": (
-        wrap('"queues": {"producers": [{"binding": "A", "queue": "orders", "delivery_delay": ▶86401}]}'),
-        "queues.producers[0].delivery_delay: must be a whole number from 0 to 86,400, not 86401",
-    ),
     "consumer without a queue": (
         wrap('"queues": {"consumers": [▶{"max_retries": 1}]}'),
         f"queues.consumers[0].queue: is missing; it must be {QUEUE_NAME}",
@@ -220,7 +216,6 @@ queue = "a"
 [[queues.producers]]
 binding = ▶"A"
 queue = "a"
-delivery_delay = ▶-1
 
 ▶[[queues.consumers]]
 max_retries = 3
@@ -235,7 +230,6 @@ max_retries = 3
             f"vars.NESTED.list[1]: a var is JSON, which has no dates and times; found the time 10:30:00{in_quotes}",
             "vars.NESTED.list[2]: a var is JSON, which has no such number; found Infinity",
             'queues.producers[1].binding: "A" is already the name of queues.producers[0].binding on line 10',
-            "queues.producers[1].delivery_delay: must be a whole number from 0 to 86,400, not -1",
             f"queues.consumers[0].queue: is missing; it must be {QUEUE_NAME}",
         ],
         name="wrangler.toml",

@@ -49,7 +49,7 @@ def test_an_environment_has_its_own_bindings_vars_and_queues(tmp_path: Path) -> 
         "name": "other", "compatibility_date": "2025-01-01", "compatibility_flags": [], "limits": {{}},
         "triggers": {{"crons": []}}, "vars": {{"B": [2]}},
         "queues": {{
-          "producers": [{{"binding": "Q", "queue": "b", "delivery_delay": 0}}],
+          "producers": [{{"binding": "Q", "queue": "b"}}],
           "consumers": [{{"queue": "b", "max_retries": 0, "dead_letter_queue": "c"}}]
         }}
       }} }} }}"""
@@ -57,7 +57,7 @@ def test_an_environment_has_its_own_bindings_vars_and_queues(tmp_path: Path) -> 
     assert (config.name, config.compatibility_date, config.compatibility_flags) == ("other", "2025-01-01", frozenset())
     assert (config.crons, config.cpu_ms) == ((), 30_000)
     assert VARS.bindings(config) == {"B": [2]}
-    assert producers_of(config) == [Producer("Q", "b", 0)]
+    assert producers_of(config) == [Producer("Q", "b")]
     assert consumers_of(config) == [Consumer("b", ConsumerSettings(max_retries=0, dead_letter_queue="c"))]
     assert config.warnings == ()
     assert VARS.bindings(load(tmp_path, text)) == {"A": 1}

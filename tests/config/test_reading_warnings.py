@@ -61,6 +61,13 @@ def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest_name(tmp_path: Pa
             "queues.producers[0].remote: is not emulated: the queue is a local one",
         ),
         (
+            '"queues": {"producers": [{"binding": "A", "queue": "a", ▶"delivery_delay": 60}]}',
+            (
+                "queues.producers[0].delivery_delay: is deprecated, and has no effect in production either\n"
+                "The delay is a setting of the queue: wrangler queues update NAME --delivery-delay-secs SECONDS"
+            ),
+        ),
+        (
             '"queues": {"consumers": [{"queue": "a", "type": "http_pull", ▶"max_concurrency": 2}]}',
             "queues.consumers[0].max_concurrency: has no effect on an http_pull consumer",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -229,6 +230,26 @@ def test_anything_but_a_browser_gets_plain_text(emulator: Running, client: httpx
     assert "ValueError: <b>odd</b> value" in answer.text
     assert "entry.py" in answer.text
     assert "emulator/hosts" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5:8787", "my-app.trycloudflare.com", "localhost.evil.example", ""])
+@pytest.mark.parametrize("accept", ["text/html", "*/*"])
+def test_code_is_not_shown_to_who_asks_another_name_than_this_machines(
+    emulator: Running, client: httpx.Client, host: str, accept: str
+) -> None:
+    answer = client.get(f"{emulator.url}/raise", headers={"host": host, "accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "text/plain;charset=UTF-8")
+    assert answer.text == "The worker raised an exception\n\nValueError: <b>odd</b> value\n"
+
+
+def test_an_image_on_a_foreign_page_does_not_run_a_handler(emulator: Running, client: httpx.Client) -> None:
+    url = f"{emulator.url}/cdn-cgi/handler/scheduled"
+    image = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+    assert client.get(url, params={"cron": "from an image"}, headers=image).status_code == 403
+    assert client.get(url, params={"cron": "from curl \x1b[2J\r\nReady \u202e"}).text == "ok"
+    emulator.wait_for(re.escape("SCHEDULED from curl \\x1b[2J\\r\\nReady \\u202e ok"))
+    assert "from an image" not in emulator.output
+    assert "\x1b" not in emulator.output
 
 
 def test_a_handler_that_returns_no_response_is_told_so(emulator: Running, client: httpx.Client) -> None:

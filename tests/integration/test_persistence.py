@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -98,6 +99,43 @@ def test_messages_queues_and_settings_survive_a_stop(tmp_path: Path, dev: Dev, c
     }
 
 
+@pytest.mark.parametrize("death", ["os._exit(7)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_a_message_whose_handler_kills_the_process_ends_in_the_dead_letter_queue(
+    tmp_path: Path, start: Dev, dev: Dev, client: httpx.Client, death: str
+) -> None:
+    code = f"""
+        import os, signal
+        from workers import Response
+
+        async def on_fetch(request, env):
+            await env.JOBS.send(request.url.rsplit("/", 1)[1])
+            return Response("sent")
+
+        def on_queue(batch):
+            print("GOT", [message.body for message in batch.messages], [message.attempts for message in batch.messages])
+            if batch.messages[0].body == "poison":
+                {death}
+    """
+    consumer = {"queue": "jobs", "max_batch_timeout": 0, "max_retries": 2, "dead_letter_queue": "dlq"}
+    write_worker(tmp_path, code, queues={"producers": [{"binding": "JOBS", "queue": "jobs"}], "consumers": [consumer]})
+    running = dev(tmp_path, "--persist-to", "state")
+    assert send(running, client, "poison") == [200]
+    assert running.wait() != 0
+    for _ in range(2):
+        assert start("dev", "-p", "0", "--persist-to", "state", cwd=tmp_path).wait() != 0
+
+    running = dev(tmp_path, "--persist-to", "state")
+    assert send(running, client, "fine") == [200]
+    running.wait_for(r"GOT \['fine'\] \[1\]")
+    assert backlog(running, client, "dlq") == 1
+    warning = (
+        r"Warning: jobs moved 1 message \(\w{8}\) to dlq after 3 attempts: the emulator ended while the handler ran"
+    )
+    assert len(re.findall(warning, running.output)) == 1
+    assert "poison" not in running.output
+    assert running.end() == 0
+
+
 def test_a_consumer_that_rest_has_changed_stays_until_the_configuration_says_otherwise(
     tmp_path: Path, dev: Dev, client: httpx.Client
 ) -> None:
@@ -174,7 +212,8 @@ class Load:
 def test_kill_9_at_any_moment_loses_nothing_and_repeats_only_what_was_in_flight(
     tmp_path: Path, dev: Dev, client: httpx.Client, fail: bool
 ) -> None:
-    seen = write(tmp_path, fail=fail, max_retries=0, dead_letter_queue="dlq")
+    # Each kill is a failed attempt of what is in flight. With no retries, that is enough to be dead.
+    seen = write(tmp_path, fail=fail, max_retries=0 if fail else 100, dead_letter_queue="dlq")
     random = Random(7)
     load = Load(count())
     rounds = ROUNDS if not fail else ROUNDS // 2
@@ -185,15 +224,18 @@ def test_kill_9_at_any_moment_loses_nothing_and_repeats_only_what_was_in_flight(
 
     running = dev(tmp_path, "--persist-to", "state")
     while backlog(running, client):
-        running.wait_for("GOT")
+        running.wait_for("^QUEUE jobs")
     delivered = Counter(int(line) for line in seen.read_text().splitlines())
-    lost = set(load.sent) - set(delivered)
     repeated = sum(times - 1 for times in delivered.values())
+    if fail:
+        assert repeated == 0
+        assert backlog(running, client, "dlq") >= len({*load.sent, *delivered})
+        return
+    lost = set(load.sent) - set(delivered)
     print(f"{len(load.sent)} sent, {len(lost)} lost, {repeated} delivered again in {rounds} rounds")
     assert not lost
     assert repeated <= rounds * BATCH_SIZE
-    if fail:
-        assert backlog(running, client, "dlq") == len(delivered)
+    assert "dlq" not in {name for name in queues(running, client) if backlog(running, client, name)}
 
 
 def test_a_torn_end_is_reported_and_the_rest_is_there(tmp_path: Path, dev: Dev, client: httpx.Client) -> None:
@@ -258,3 +300,74 @@ def test_files_are_the_owners_only(tmp_path: Path, dev: Dev) -> None:
     assert state.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in state.iterdir())
     assert state.stat().st_uid == os.getuid()
+
+
+ODD = """
+    from workers import Response, WorkerEntrypoint
+
+    class Default(WorkerEntrypoint):
+        async def fetch(self, request):
+            await self.env.JOBS.sendBatch([{"body": number} for number in range(int(request.url.rsplit("/", 1)[1]))])
+            return Response("sent")
+
+        async def queue(self, batch):
+            batch.messages[0].ack()
+            raise ValueError("half of \\ud83d" + "x" * self.env.SIZE)
+"""
+
+
+def write_odd(directory: Path, size: int, name: str = "shop", **consumer: object) -> None:
+    """A worker that sends as many messages as the path says, and fails with an error of that size."""
+    settings = {"queue": "jobs", "max_batch_timeout": 0, "dead_letter_queue": "dlq", **consumer}
+    queues = {"producers": [{"binding": "JOBS", "queue": "jobs"}], "consumers": [settings]}
+    write_worker(directory, ODD, name=name, queues=queues, vars={"SIZE": size})
+
+
+def peek(running: Running, client: httpx.Client, name: str) -> list[dict[str, Any]]:
+    identifier = queues(running, client)[name]["queue_id"]
+    url = f"{running.url}/cdn-cgi/emulator/client/v4/accounts/any/queues/{identifier}/messages/peek"
+    return list(client.post(url, json={}).json()["result"]["messages"])
+
+
+def test_messages_whose_error_has_half_of_a_surrogate_pair_are_settled_and_kept(
+    tmp_path: Path, dev: Dev, client: httpx.Client
+) -> None:
+    write_odd(tmp_path, 0, max_retries=1)
+    running = dev(tmp_path, "--persist-to", "state")
+    client.get(f"{running.url}/3")
+    running.wait_for(r"QUEUE jobs 1/2 acked, 1 moved to dlq")
+    assert running.end(signal.SIGKILL) == -signal.SIGKILL
+
+    running = dev(tmp_path, "--persist-to", "state")
+    assert "1 message is there from before" in running.output
+    [letter] = peek(running, client, "dlq")
+    told = letter["emulator"]["dead_letter"]
+    assert told["error"] == "ValueError: half of \ufffd"
+    assert [attempt["outcome"] for attempt in told["attempts"]] == ["exception", "exception"]
+
+
+def test_a_dead_letter_with_half_of_a_surrogate_pair_in_its_error_is_forwarded(
+    tmp_path: Path, dev: Dev, client: httpx.Client
+) -> None:
+    write_odd(tmp_path / "failing", 0, max_retries=0)
+    letters = {"consumers": [{"queue": "dlq", "type": "http_pull"}]}
+    write_worker(tmp_path / "letters", ODD, name="letters", queues=letters, vars={"SIZE": 0})
+    jobs, reader = dev(tmp_path / "failing"), dev(tmp_path / "letters", "--persist-to", "state")
+    jobs.wait_for("queue dlq: messages go to clients that pull from the session at")
+    client.get(f"{jobs.url}/2")
+    jobs.wait_for("QUEUE dlq 1/1 forwarded")
+    [letter] = peek(reader, client, "dlq")
+    assert letter["emulator"]["dead_letter"]["error"] == "ValueError: half of \ufffd"
+
+
+def test_a_long_error_of_many_small_messages_makes_no_large_journal(
+    tmp_path: Path, dev: Dev, client: httpx.Client
+) -> None:
+    write_odd(tmp_path, 200_000, max_batch_size=100, max_retries=3)
+    running = dev(tmp_path, "--persist-to", "state")
+    client.get(f"{running.url}/100")
+    for _ in range(4):
+        running.wait_for(r"QUEUE jobs 1/\d+ acked")
+    assert running.end() == 0
+    size = sum(file.stat().st_size for file in (tmp_path / "state").iterdir())
+    assert 96 * 4 * 4_000 < size < 20_000_000

@@ -41,7 +41,7 @@ def test_json_lines_have_stable_keys() -> None:
     assert keys == {
         "ready": "api_token url workers",
         "request": "duration_ms method path status worker",
-        "batch": "acked dead_lettered dropped duration_ms error expired outcome queue retried size worker",
+        "batch": "acked dead_lettered dropped duration_ms error expired outcome queue reasons retried size worker",
         "sent": "messages queue source",
         "dead_lettered": "messages queue to",
         "dropped": "messages queue reason",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from emulator.log import record
 from emulator.queues.events import MessagesDropped
-from emulator.queues.message import Attempt, DeadLetter, Settlement, Verdict
+from emulator.queues.message import Attempt, Cause, DeadLetter, Message, Settlement, Verdict
 from emulator.server.events import RequestFinished
 from tests.log.showing import batch, message
 
@@ -30,6 +32,21 @@ def test_a_batch_counts_what_became_of_its_messages() -> None:
     assert {name: len(those) for name, those in made.details["became"].items()} == {
         name: counts[name] for name in ("acked", "retried", "dead_lettered", "dropped", "expired")
     }
+
+
+def test_a_batch_tells_why_its_handler_asked_for_retries() -> None:
+    def failed(number: int, outcome: Any, error: str) -> Message:
+        return message(number, failures=(Attempt(1, 1.0, outcome, error),))
+
+    one, dead = failed(1, "retry", "ValueError: one"), failed(4, "retry", "ValueError: four")
+    retried = [one, failed(2, "retry", ""), failed(3, "exception", "KeyError: 3")]
+    causes = {one.id: Cause("ValueError: one", "Traceback", "/app/src/entry.py:7")}
+    verdict = Verdict("exception", error="KeyError: 3", causes=causes)
+    settlement = Settlement([], [(each, 0) for each in retried], [dead], verdict=verdict)
+    assert record.batch(batch(settlement, 4)).fields["reasons"] == [
+        {"id": one.id, "error": "ValueError: one", "location": "/app/src/entry.py:7"},
+        {"id": dead.id, "error": "ValueError: four", "location": ""},
+    ]
 
 
 def test_a_lost_message_tells_its_attempts_and_its_last_error() -> None:

@@ -16,7 +16,7 @@ def test_start_shows_workers_bindings_queues_and_the_address() -> None:
         config(
             vars={"SENDER": "hello", "LIMIT": 3, "API_KEY": "hidden by the secret"},
             secrets={"API_KEY": "sesame"},
-            producers=(Producer("EVENTS", "my-app-events", 60),),
+            producers=(Producer("EVENTS", "my-app-events"),),
             consumers=(Consumer("my-app-events", ConsumerSettings(dead_letter_queue="dlq", retry_delay=30)),),
             crons=("*/5 * * * *",),
         ),
@@ -25,7 +25,7 @@ def test_start_shows_workers_bindings_queues_and_the_address() -> None:
     text = show(ServerReady("http://127.0.0.1:8787"), hosts=[host])
     assert text == (
         "sign-up  /app/src/entry.py  fetch, queue\n"
-        "  env.EVENTS   queue my-app-events, delayed by 1 minute\n"
+        "  env.EVENTS   queue my-app-events\n"
         '  env.SENDER   "hello"\n'
         "  env.LIMIT    3\n"
         "  env.API_KEY  (secret)\n"

@@ -13,7 +13,7 @@ import emulator.queues.events as queues_events
 import emulator.server.events as server_events
 import emulator.session.events as session_events
 from emulator.base.bus import Level, Notice
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log.style import Style
 from emulator.log.table import RANK, TABLE
 from emulator.log.text import TextLines
@@ -34,6 +34,7 @@ EVENTS: list[Any] = [
     MessagesDropped("q", [message(1)], "expired"),
     ScheduledFinished("w", "* * * * *", "ok", 0.1),
     HandlerFailed("w", "GET /", FAILURE),
+    RuntimeExited("w", "was killed by SIGKILL", 0.5),
     WorkerReloaded("w", [], 0.1),
     WorkerReloaded("w", [], 0.1, FAILURE),
     ConfigurationChanged("wrangler.jsonc", ["a"]),

@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 
 from emulator.base.bus import Notice
-from emulator.base.failure import Failure
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
-from emulator.queues.events import MessagesDeadLettered, MessagesDropped
-from emulator.queues.message import Attempt, DeadLetter, Settlement, Verdict
+from emulator.base.failure import Failure, Frame
+from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.queues.events import (
+    BatchDelivered,
+    MessagesDeadLettered,
+    MessagesDropped,
+    MessagesForwarded,
+    MessagesSent,
+)
+from emulator.queues.message import Attempt, Cause, DeadLetter, Message, Settlement, Verdict
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
-from tests.log.showing import FAILURE, FakeHost, batch, config, message, show
+from tests.log.showing import FAILURE, FakeHost, batch, config, message, records, show
 
 
 def test_request_line() -> None:
@@ -40,6 +46,70 @@ def test_control_characters_in_a_path_are_escaped() -> None:
     assert line == "GET /a\\x1b[31m\\nb\\u202e 200 OK (0 ms)\n"
 
 
+EVIL = "a\x1b[2J\r\nReady on \x9b31m\u202e\u2066\x00"
+
+
+def everything_from_outside(text: str) -> list[object]:
+    """Events whose every text, but what worker code prints, comes from outside."""
+    letter = DeadLetter(text, 9.0, (Attempt(1, 1.0, "exception", text, text),))
+    dead = [message(1, dead_letter=letter)]
+    settlement = Settlement([], dead=dead, dead_letter_queue=text)
+    failure = Failure(text, text, (Frame(text, 1, text, text, is_user=True), Frame(text, 1, text, text, False)), text)
+    verbatim = Failure(text, text, (), text, verbatim=True)
+    return [
+        RequestFinished("w", "GET", text, 200, 0.0),
+        BatchDelivered(text, text, dead, Verdict(), settlement, 0.0, 0.0),
+        MessagesForwarded(text, dead, 0.0),
+        MessagesSent(text, dead, text),
+        MessagesDeadLettered(text, text, dead),
+        MessagesDropped(text, dead, "retries"),
+        MessagesDropped(text, dead, "expired"),
+        MessagesDropped(text, dead, "purged"),
+        ScheduledFinished(text, text, text, 0.0),
+        HandlerFailed(text, text, failure),
+        HandlerFailed(text, text, verbatim),
+        RuntimeExited(text, text, 0.0),
+        WorkerReloaded(text, [text], 0.0, None),
+        WorkerReloaded(text, [text], 0.0, failure),
+        ConfigurationChanged(text, [text]),
+        ConfigurationChanged(text, [text, text]),
+        WorkerOutput(text, text, "info", "fine", text),
+        WorkerOutput(text, text, "info", text, text),
+        Notice("warning", text, text),
+    ]
+
+
+def test_nothing_from_outside_steers_the_terminal() -> None:
+    host = FakeHost(config(EVIL, Path(f"/{EVIL}"), crons=(EVIL,), environment=EVIL), {"fetch"})
+    other = FakeHost(config("other"), {"fetch"})
+    for event in (*everything_from_outside(EVIL), ServerReady("http://127.0.0.1:1")):
+        text = show(event, hosts=[host, other], level="debug").removesuffix("\n")
+        assert not [char for char in text if char != "\n" and not char.isprintable()], (event, text)
+        assert not [line for line in text.split("\n") if line.startswith("Ready on \\")], (event, text)
+
+
+def test_the_json_log_keeps_what_comes_from_outside_as_it_is() -> None:
+    [record] = records(ScheduledFinished("w", EVIL, "ok", 0.0))
+    assert record["cron"] == EVIL
+
+
+def test_a_process_that_ended_tells_when_it_is_started_again() -> None:
+    text = "Error: shop: workerd, which runs it, was killed by SIGKILL; restarting it"
+    assert show(RuntimeExited("shop", "was killed by SIGKILL", 0.0)) == f"{text} now\n"
+    assert show(RuntimeExited("shop", "was killed by SIGKILL", 0.5)) == f"{text} in 0.5 s\n"
+
+
+def test_what_a_worker_prints_keeps_its_colours_and_any_script() -> None:
+    printed = "\x1b[1;31mred\x1b[0m \U0001f468\u200d\U0001f469 \u0645\u06cc\u200c\u0634\ue0b0\tend"
+    assert show(WorkerOutput("w", "", "info", printed)) == f"[w] {printed}\n"
+
+
+def test_what_a_worker_prints_does_not_steer_the_terminal() -> None:
+    line = show(WorkerOutput("w", "", "info", "\x1b[31mred\x1b[2J \x1b]0;title\x07 \rGET / 200 OK \u202e"))
+    assert line == "[w] \x1b[31mred\\x1b[2J \\x1b]0;title\\x07 \\rGET / 200 OK \\u202e\x1b[0m\n"
+    assert show(WorkerOutput("w", "", "info", "one\r\ntwo\r")) == "[w] one\n  two\n"
+
+
 def test_a_long_path_keeps_its_beginning_and_its_end() -> None:
     line = show(RequestFinished("w", "GET", "/begin" + "x" * 5_000 + "end", 200, 0.0))
     assert len(line) < 200
@@ -51,6 +121,27 @@ def test_a_long_path_keeps_its_beginning_and_its_end() -> None:
 def test_batch_line() -> None:
     settlement = Settlement([message(n) for n in range(9)], retried=[(message(9), 0)])
     assert show(batch(settlement, 10)) == "QUEUE my-app-events 9/10 acked, 1 retried (12 ms)\n"
+
+
+def test_below_a_batch_are_the_errors_for_which_its_handler_asked_for_retries() -> None:
+    def failed(number: int, error: str) -> Message:
+        return message(number, failures=(Attempt(1, 1.0, "retry", error),))
+
+    retried = [(failed(number, f"ValueError: {min(number, 2)}\x1b"), 0) for number in range(1, 4)]
+    here = Cause("ValueError: 1", location=f"{Path.cwd()}/src/entry.py:7")
+    settlement = Settlement(
+        [],
+        [*retried, (failed(4, ""), 0)],
+        dropped=[failed(5, "ValueError: gone")],
+        verdict=Verdict(causes={retried[0][0].id: here}),
+    )
+    assert show(batch(settlement, 5)) == (
+        "QUEUE my-app-events 0/5 acked, 4 retried, 1 dropped (12 ms)\n"
+        "  10000000: ValueError: 1\\x1b (src/entry.py:7)\n"
+        "  20000000, 30000000: ValueError: 2\\x1b\n"
+    )
+    many = Settlement([], [(failed(number, f"ValueError: {number}"), 0) for number in range(1, 7)])
+    assert show(batch(many, 6)).endswith("  30000000: ValueError: 3\n  and 3 more errors\n")
 
 
 def test_batch_line_tells_delays_dead_letters_expiry_and_timeouts() -> None:

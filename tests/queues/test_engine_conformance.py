@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -20,7 +20,7 @@ from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.memory.journal import Journal
 from emulator.queues.message import Backlog, Batch, Leased, Message, NewMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
-from emulator.queues.settlement import Terms, moved, settle, settle_leases
+from emulator.queues.settlement import Terms, interrupted, moved, settle, settle_leases
 from tests.queues.simple_engine import POLL_SECONDS, SimpleEngine
 
 T = 1_800_000_000.0
@@ -35,9 +35,16 @@ def _memory(_directory: Path) -> Iterator[Bench]:
 
 @contextmanager
 def _memory_with_a_journal(directory: Path) -> Iterator[Bench]:
-    journal = Journal(directory / "state")
-    yield Bench(lambda clock: MemoryEngine(clock, journal=journal))
-    journal.close()
+    journals: list[Journal] = []
+
+    def make(clock: Clock) -> MemoryEngine:
+        for journal in journals:
+            journal.close()
+        journals.append(Journal(directory / "state"))
+        return MemoryEngine(clock, journal=journals[-1])
+
+    yield Bench(make)
+    journals[-1].close()
 
 
 @contextmanager
@@ -48,10 +55,22 @@ def _simple(_directory: Path) -> Iterator[Bench]:
 ENGINES = [_memory, _memory_with_a_journal, _simple]
 
 
+PERSISTENT = [_memory_with_a_journal]
+"""Those of them whose messages survive the process."""
+
+
 @pytest.fixture(params=ENGINES, ids=lambda make: make.__name__.strip("_"))
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """An engine that has not begun. It may be late by the `slack` of its bench, in seconds."""
     with request.param(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=PERSISTENT, ids=lambda make: make.__name__.strip("_"))
+async def surviving(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    """An engine with the queue `orders`, whose messages survive the process."""
+    with request.param(tmp_path) as made:
+        await made.begin()
         yield made
 
 
@@ -107,6 +126,7 @@ class Bench:
     """An engine on a clock that a test moves, and the arbiter that it asks."""
 
     def __init__(self, make: Callable[[Clock], QueueEngine], slack: float = 0) -> None:
+        self._make = make
         self.clock = VirtualClock(T)
         self.engine = make(self.clock)
         self.slack = slack
@@ -133,6 +153,12 @@ class Bench:
     async def begin(self) -> None:
         await self.engine.start(self)
         await self.make("orders")
+
+    async def restart(self) -> None:
+        """Go on with another engine on what this one has left, as after the end of the process."""
+        self.clock = VirtualClock(self.clock.now() + 1)
+        self.engine = self._make(self.clock)
+        await self.engine.start(self)
 
     async def make(self, name: str, settings: QueueSettings | None = None) -> None:
         await self.engine.put([QueueState(name, T, T, settings or QueueSettings())])
@@ -620,3 +646,57 @@ async def test_close_cancels_what_does_not_end_in_time_and_begins_nothing(begun:
     await begun.advance(60)
     assert worker.bodies == [[b"one"]]
     assert await begun.count() == 2
+
+
+async def test_what_was_accepted_and_not_settled_is_there_after_a_restart(surviving: Bench) -> None:
+    await surviving.consume(Worker(surviving, ConsumerSettings(max_batch_size=1, max_batch_timeout=0)))
+    await surviving.send(b"acked")
+    await surviving.rest()
+    await surviving.make("mails")
+    await surviving.send(b"kept", b"delayed", queue="mails", delay=60)
+    await surviving.restart()
+    assert list(surviving.engine.states) == ["orders", "mails"]
+    assert (await surviving.waiting(), await surviving.waiting("mails")) == ([], [b"kept", b"delayed"])
+
+
+async def test_what_was_in_flight_at_the_end_of_the_process_has_failed_once_more(surviving: Bench) -> None:
+    gate = asyncio.Event()
+    running = Worker(surviving, gate=gate)
+    await surviving.consume(running)
+    await surviving.send(b"one", b"two")
+    await surviving.rest()
+    assert running.bodies == [[b"one", b"two"]]
+
+    await surviving.restart()
+    assert [(each.attempts, each.failures) for each in await surviving.engine.peek("orders")] == [
+        (1, (interrupted(1, running.batches[0].taken_at),))
+    ] * 2
+    worker = Worker(surviving)
+    await surviving.consume(worker)
+    await surviving.rest()
+    assert [[each.attempts for each in batch.messages] for batch in worker.batches] == [[2, 2]]
+    await surviving.restart()
+    assert await surviving.count() == 0
+
+
+async def test_a_delivery_that_was_given_back_cancelled_or_pulled_does_not_count_after_a_restart(
+    surviving: Bench,
+) -> None:
+    for queue in ("back", "cancelled", "pulled"):
+        await surviving.make(queue)
+        await surviving.send(b"one", queue=queue)
+
+    def give_back(_batch: Batch) -> None:
+        subscription.hold(True)
+
+    subscription = await surviving.consume(Worker(surviving, answer=give_back), "back")
+    cancelled = Worker(surviving, gate=asyncio.Event())
+    await surviving.consume(cancelled, "cancelled")
+    assert len(await surviving.engine.pull("pulled", 1, 30)) == 1
+    await surviving.rest()
+    await surviving.engine.close(0)
+    assert cancelled.cancelled == 1
+
+    await surviving.restart()
+    for queue in ("back", "cancelled", "pulled"):
+        assert [(each.attempts, each.failures) for each in await surviving.engine.peek(queue)] == [(0, ())], queue

@@ -33,18 +33,17 @@ async def test_a_seeded_random_gives_the_same_ids_again() -> None:
     assert ids[0] == ids[1]
 
 
-async def test_the_delay_of_a_message_is_its_own_else_the_batchs_else_the_producers_else_the_queues() -> None:
+async def test_the_delay_of_a_message_is_its_own_else_the_batchs_else_the_queues() -> None:
     driven = Driven()
     queues = driven.queues
     consumer = Consumer(driven)
     await consume(driven, consumer)
     await queues.update_queue("orders", QueueSettings(delivery_delay=40))
     own, none = NewMessage(b"own", "text", 10), NewMessage(b"none", "text")
-    await queues.send("orders", [own, none], source="", batch_delay_seconds=20, producer_delay_seconds=30)
-    await queues.send("orders", [none], source="", producer_delay_seconds=30)
+    await queues.send("orders", [own, none], source="", batch_delay_seconds=20)
     await queues.send("orders", [none], source="")
     await driven.run_until_idle()
-    assert consumer.times == [10, 20, 30, 40]
+    assert consumer.times == [10, 20, 40]
 
 
 async def test_a_delay_of_0_overrides_every_default() -> None:
@@ -54,14 +53,11 @@ async def test_a_delay_of_0_overrides_every_default() -> None:
     await consume(driven, consumer)
     await queues.update_queue("orders", QueueSettings(delivery_delay=40))
     now = NewMessage(b"now", "text", 0)
-    await queues.send("orders", [now], source="", batch_delay_seconds=20, producer_delay_seconds=30)
-    await queues.send(
-        "orders", [NewMessage(b"batch", "text")], source="", batch_delay_seconds=0, producer_delay_seconds=30
-    )
-    await queues.send("orders", [NewMessage(b"producer", "text")], source="", producer_delay_seconds=0)
+    await queues.send("orders", [now], source="", batch_delay_seconds=20)
+    await queues.send("orders", [NewMessage(b"batch", "text")], source="", batch_delay_seconds=0)
     await driven.run_until_idle()
     assert consumer.times == [0]
-    assert consumer.batches == [[b"now", b"batch", b"producer"]]
+    assert consumer.batches == [[b"now", b"batch"]]
 
 
 async def test_send_returns_the_backlog() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.queues.message import Attempt, Leased, Message, Verdict
+from emulator.queues.message import Attempt, Cause, Leased, Message, Verdict
 from emulator.queues.settings import ConsumerSettings
 from emulator.queues.settlement import CLIENT_RETRY, Terms, answer, moved, settle, settle_leases
 
@@ -96,6 +96,36 @@ def test_a_retry_that_was_asked_for_is_told_as_such() -> None:
     verdict = Verdict("exception", retry_messages={ME: None}, error="ValueError: no")
     settlement = settle([message(), message(OTHER)], T, verdict, terms())
     assert {each.id: each.failures[0].outcome for each, _ in settlement.retried} == {ME: "retry", OTHER: "exception"}
+
+
+def test_each_message_keeps_the_reason_of_the_call_that_settled_it() -> None:
+    verdict = Verdict(
+        "exception",
+        retry_messages={ME: None, OTHER: 5},
+        error="ValueError: of the handler",
+        traceback="Traceback of the handler",
+        causes={ME: Cause("KeyError: mine", "Traceback of mine")},
+    )
+    settlement = settle([message(), message(OTHER), message("3" * 32)], T, verdict, terms())
+    errors = {each.id: (each.failures[0].error, each.failures[0].traceback) for each, _ in settlement.retried}
+    assert errors == {
+        ME: ("KeyError: mine", "Traceback of mine"),
+        OTHER: ("", ""),
+        "3" * 32: ("ValueError: of the handler", "Traceback of the handler"),
+    }
+
+
+def test_the_reason_of_retry_all_is_that_of_the_messages_without_a_call() -> None:
+    for cause, expected in ((Cause("KeyError: all"), "KeyError: all"), (None, "ValueError: of the handler")):
+        verdict = Verdict(
+            "exception",
+            retry_all=True,
+            retry_all_cause=cause,
+            retry_messages={ME: 0},
+            error="ValueError: of the handler",
+        )
+        settlement = settle([message(), message(OTHER)], T, verdict, terms())
+        assert {each.id: each.failures[0].error for each, _ in settlement.retried} == {ME: "", OTHER: expected}
 
 
 def test_a_letter_starts_anew_and_tells_why() -> None:

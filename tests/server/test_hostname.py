@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.server.hostname import is_local, may_mean, split_host
+from emulator.server.hostname import is_local, is_within_this_machine, may_mean, split_host
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,23 @@ def test_where_every_address_is_listened_on_any_address_will_do_but_no_foreign_n
     name: str, bound: str, may: bool
 ) -> None:
     assert may_mean(name, bound) is may
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "within"),
+    [
+        (("127.0.0.1", 50_000), "localhost:8787", True),
+        (("127.0.0.2", 50_000), "shop.localhost:8787", True),
+        (("::1", 50_000), "[::1]:8787", True),
+        (("192.168.1.7", 50_000), "localhost:8787", False),
+        (("192.168.1.7", 50_000), "192.168.1.5:8787", False),
+        (("fe80::1", 50_000), "localhost", False),
+        (("127.0.0.1", 50_000), "my-app.trycloudflare.com", False),
+        (("127.0.0.1", 50_000), "", False),
+        (None, "localhost:8787", False),
+    ],
+)
+def test_a_request_is_within_this_machine_by_its_client_and_its_host(
+    client: tuple[str, int] | None, host: str, within: bool
+) -> None:
+    assert is_within_this_machine({"client": client, "headers": [(b"host", host.encode())]}) is within

@@ -32,6 +32,25 @@ class Echo:
         await send({"type": "http.response.body", "body": content})
 
 
+class SlowEcho(Echo):
+    """One that answers when it may, and notes how that went."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_asked, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.was_asked.set()
+        await self.may_answer.wait()
+        try:
+            await super().__call__(scope, receive, send)
+        except Exception as error:
+            self.sent.set_exception(error)
+        else:
+            self.sent.set_result(None)
+
+
 @asynccontextmanager
 async def served(app: Echo) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a server of `app`."""
@@ -70,11 +89,12 @@ def head(size: int) -> bytes:
 
 async def test_a_head_within_the_limit_is_served() -> None:
     async with served(Echo()) as (reader, writer):
-        writer.write(head(MAX_HEAD_BYTES - 100))
-        assert await answer(reader) == (b"HTTP/1.1 200 OK", b"0")
+        for _ in range(3):
+            writer.write(head(MAX_HEAD_BYTES))
+            assert await answer(reader) == (b"HTTP/1.1 200 OK", b"0")
 
 
-@pytest.mark.parametrize("size", [MAX_HEAD_BYTES + 100, 200_000])
+@pytest.mark.parametrize("size", [MAX_HEAD_BYTES + 1, MAX_HEAD_BYTES + 100, 200_000])
 async def test_a_head_over_the_limit_is_refused_before_the_worker_sees_it(size: int) -> None:
     app = Echo()
     async with served(app) as (reader, writer):
@@ -84,6 +104,36 @@ async def test_a_head_over_the_limit_is_refused_before_the_worker_sees_it(size: 
         assert body == b"The head of the request is over the limit of 65,536 bytes.\n"
         assert await reader.read() == b""
     assert app.asked == 0
+
+
+async def test_a_long_head_is_refused_on_a_connection_that_was_used_before() -> None:
+    async with served(Echo()) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody")
+        assert await answer(reader) == (b"HTTP/1.1 200 OK", b"4")
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-One: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n")
+        status, _ = await answer(reader)
+        assert status == b"HTTP/1.1 431 Request Header Fields Too Large"
+
+
+async def test_an_answer_that_comes_after_the_refusal_of_a_later_request_is_dropped() -> None:
+    app = SlowEcho()
+    async with served(app) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await app.was_asked.wait()
+        writer.write(head(MAX_HEAD_BYTES + 1))
+        status, _ = await answer(reader)
+        assert status == b"HTTP/1.1 431 Request Header Fields Too Large"
+        app.may_answer.set()
+        assert await reader.read() == b""
+        await app.sent
+
+
+async def test_many_requests_that_come_at_once_are_served() -> None:
+    async with served(Echo()) as (reader, writer):
+        request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        writer.write(request * 4_000)
+        for _ in range(4_000):
+            assert await answer(reader) == (b"HTTP/1.1 200 OK", b"0")
 
 
 @pytest.mark.parametrize("line", [b"GET / HTTP/1.1\r\nX-Endless: ", b"GET /"])

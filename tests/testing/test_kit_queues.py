@@ -172,6 +172,22 @@ def test_dispatching_a_batch_gives_what_the_handler_decided() -> None:
         assert emulator.deliveries == ()
 
 
+def test_dispatching_a_batch_tells_for_which_errors_the_handler_asked_for_retries() -> None:
+    queue = """
+    async def queue(self, batch):
+        try:
+            raise ConnectionError("busy")
+        except ConnectionError:
+            batch.messages[0].retry()
+            batch.retryAll()
+        batch.messages[1].retry()
+    """
+    with Emulator(**worker(queue)) as emulator:
+        result = emulator.dispatch_queue("jobs", ["a", "b"])
+        assert [each.error for each in result.retry_messages] == ["ConnectionError: busy", ""]
+        assert result.retry_batch.error == "ConnectionError: busy"
+
+
 def test_dispatching_messages_keeps_their_ids_attempts_and_times() -> None:
     queue = """
     async def queue(self, batch):

@@ -58,16 +58,14 @@ def test_everything_is_told_in_order_with_virtual_times(shop: Path, pytester: py
                   request   POST /signup 200 OK
                   sent      ID to my-app-events by the test: {'type': 'boom'}
         +5.000 s  print     Welcome e-mail from hello@sign-up.example to ada@example.com
-                  error     in QUEUE my-app-events: ConnectionError: boom
-                            src/entry.py:44 in queue
-                              raise ConnectionError("boom")
                   batch     my-app-events: acked ID; to be retried: ID (attempt 1)
-       +10.000 s  error     in QUEUE my-app-events: ConnectionError: boom (as above, at src/entry.py:44)
-                  batch     my-app-events: to be retried: ID (attempt 2)
-       +15.000 s  error     in QUEUE my-app-events: ConnectionError: boom (as above, at src/entry.py:44)
-                  batch     my-app-events: to be retried: ID (attempt 3)
-       +20.000 s  error     in QUEUE my-app-events: ConnectionError: boom (as above, at src/entry.py:44)
-                  batch     my-app-events: out of retries: ID, moved to my-app-events-dlq (attempt 4)"""
+                            ID: ConnectionError: boom (src/entry.py:54)
+       +10.000 s  batch     my-app-events: to be retried: ID (attempt 2)
+                            ID: ConnectionError: boom (src/entry.py:54)
+       +15.000 s  batch     my-app-events: to be retried: ID (attempt 3)
+                            ID: ConnectionError: boom (src/entry.py:54)
+       +20.000 s  batch     my-app-events: out of retries: ID, moved to my-app-events-dlq (attempt 4)
+                            ID: ConnectionError: boom (src/entry.py:54)"""
     assert textwrap.dedent(without_ids(text)) == textwrap.dedent(expected)
 
 

@@ -11,7 +11,7 @@ from emulator.log.style import Style
 from emulator.log.table import TABLE
 from emulator.log.text import TextLines
 from emulator.queues.events import MessagesDropped, MessagesForwarded, MessagesSent
-from emulator.queues.message import Settlement, Verdict
+from emulator.queues.message import Attempt, Settlement, Verdict
 from emulator.server.events import RequestFinished
 from emulator.testing.story import Happened, Noted, Story
 from tests.log.showing import batch, message
@@ -63,6 +63,13 @@ def test_a_batch_says_what_became_of_which_messages() -> None:
         "out of retries: 40000000, dropped, because there is no dead letter queue (attempt 4)",
         "too old: 50000000 (attempt 5) because of ValueError: no",
     ]
+
+
+def test_a_batch_says_for_which_errors_its_handler_asked_for_retries() -> None:
+    failed = message(1, failures=(Attempt(1, 1.0, "retry", "ValueError: no"),))
+    (told,) = tell(batch(Settlement([], [(failed, 0)]), [failed]))
+    assert told is not None
+    assert told[1].splitlines()[1:] == ["10000000: ValueError: no"]
 
 
 def test_what_a_batch_has_told_is_not_told_again() -> None:

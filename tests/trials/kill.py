@@ -3,8 +3,8 @@
 Clients send numbers. The last digit of a number says what becomes of it: 0 is retried once, 1 fails until it is dead
 lettered, 2 goes to a queue that a client pulls from, and all others are acked. The process is killed while it is under
 load, while it starts and recovers, while it cleans its journal, and while it reloads; then it is started again on the
-same directory. At the end the queues are emptied: every number that was accepted must have been delivered, and no
-message whose ack a client was told of may ever come back.
+same directory. At the end the queues are emptied: every number that was accepted must have been delivered, or be dead
+because the kills used up its attempts, and no message whose ack a client was told of may ever come back.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ export default {
 class Report:
     """What a trial found.
 
-    `accepted` counts the sends that were answered, and `lost` are the numbers of those that were never delivered.
+    `accepted` counts the sends that were answered, and `lost` are the numbers of those that were never delivered and
+    are not dead.
     `repeated` counts deliveries beyond those that the worker asked for, and `allowed` how many of them at-least-once
     delivery allows: what was in flight at each kill. `returned` are the ids of messages that came back after a client
     had been told that its ack was taken.
@@ -176,8 +177,8 @@ class Trial:
         report.dead, report.pulled = len(dead), len(self._pulled)
         for number in self._accepted:
             digit = number % 10
-            there = number in dead if digit == 1 else number in self._pulled if digit == 2 else bool(seen[number])
-            if not there:
+            done = digit != 1 and (number in self._pulled if digit == 2 else bool(seen[number]))
+            if not done and number not in dead:
                 report.lost.append(number)
         wanted = {number: 2 if number % 10 in (0, 1) else 1 for number in seen}
         report.repeated = sum(max(0, times - wanted[number]) for number, times in seen.items())

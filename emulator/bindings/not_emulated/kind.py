@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _MODULE_NAME: Final = "emulator:not-emulated"
 
-
 _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "ai": ("", "binding"),
     "ai_search": ("", "binding"),
@@ -65,7 +64,7 @@ _INHERITED: Final = frozenset({"assets", "data_blobs", "logfwdr", "text_blobs", 
 _TOP_LEVEL_ONLY: Final = frozenset({"data_blobs", "text_blobs", "wasm_modules"})
 
 
-class NotEmulated(BindingKind[str]):
+class NotEmulatedKind(BindingKind[str]):
     """Every key that declares bindings and that no other kind has."""
 
     name = "not_emulated"
@@ -115,9 +114,9 @@ class NotEmulated(BindingKind[str]):
 
 class _Missing(Service[str]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
-        from emulator_runtime.hosting import NotEmulated as StandIn
+        from emulator_runtime.hosting import NotEmulated
 
-        return {name: StandIn(_what(worker, name, key)) for name, key in bindings.items()}
+        return {name: NotEmulated(_what(worker, name, key)) for name, key in bindings.items()}
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Iterator[Wiring]:
         if not bindings:
@@ -148,4 +147,4 @@ def _names(path: KeyPath, value: object, container: str, name_field: str | None)
             yield (*inner, name_field), name
 
 
-NOT_EMULATED: Final = NotEmulated()
+NOT_EMULATED: Final = NotEmulatedKind()

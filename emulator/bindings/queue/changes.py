@@ -19,8 +19,6 @@ def queue_changes(old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
     for binding, producer in new_producers.items():
         if before := old_producers.get(binding):
             yield from difference(f"producer {binding}: queue", before.queue, producer.queue)
-            delays = before.delivery_delay, producer.delivery_delay
-            yield from difference(f"producer {binding}: delivery_delay", *delays)
     old_consumers = {consumer.queue: consumer.settings for consumer in consumers_of(old)}
     new_consumers = {consumer.queue: consumer.settings for consumer in consumers_of(new)}
     yield from set_changes("consumer of", old_consumers, new_consumers)

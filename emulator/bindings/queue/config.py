@@ -34,7 +34,6 @@ QUEUES_KEYS: Final[Mapping[str, Check]] = {"producers": checks.ARRAY, "consumers
 PRODUCER_KEYS: Final[Mapping[str, Check]] = {
     "binding": checks.BINDING,
     "queue": QUEUE_NAME,
-    "delivery_delay": checks.whole(DELAY_SECONDS),
 }
 CONSUMER_KEYS: Final[Mapping[str, Check]] = {
     "queue": QUEUE_NAME,
@@ -53,11 +52,10 @@ _PUSH_ONLY_KEYS: Final = ("max_batch_timeout", "max_concurrency")
 
 
 class Producer(NamedTuple):
-    """A binding that sends to a queue. `delivery_delay` is in seconds; None leaves it to the queue."""
+    """A binding that sends to a queue."""
 
     binding: str
     queue: str
-    delivery_delay: int | None = None
 
 
 class Consumer(NamedTuple):
@@ -112,9 +110,16 @@ def _consumers(worker: WorkerConfig) -> list[Declaration]:
 
 
 def _read_producer(section: Section, path: KeyPath, value: object) -> None:
-    sound = section.read_object(path, value, PRODUCER_KEYS, required=("binding", "queue"), quiet=("remote",))
+    quiet = ("remote", "delivery_delay")
+    sound = section.read_object(path, value, PRODUCER_KEYS, required=("binding", "queue"), quiet=quiet)
     if isinstance(value, dict) and value.get("remote"):
         section.findings.warn((*path, "remote"), "is not emulated: the queue is a local one")
+    if isinstance(value, dict) and "delivery_delay" in value:
+        section.findings.warn(
+            (*path, "delivery_delay"),
+            "is deprecated, and has no effect in production either",
+            "The delay is a setting of the queue: wrangler queues update NAME --delivery-delay-secs SECONDS",
+        )
     if "binding" in sound:
         name_path = (*path, "binding")
         if section.claim(sound["binding"], name_path) and "queue" in sound:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from emulator.bindings.wiring import Wiring
 
 
-class Queues(BindingKind[Producer]):
+class QueueKind(BindingKind[Producer]):
     """`queues.producers`, which are bindings, and `queues.consumers`, which are declarations."""
 
     name = config.KIND
@@ -41,7 +41,7 @@ class Queues(BindingKind[Producer]):
         return _Sending(resources)
 
     def describe(self, worker: WorkerConfig, settings: Producer) -> str:
-        """The queue, and the producer's own delay."""
+        """The queue."""
         from emulator.bindings.queue.summary import producer_text
 
         return producer_text(settings)
@@ -97,4 +97,4 @@ class _Sending(Service[Producer]):
         return wire(self._resources.queues, worker.name, bindings)
 
 
-QUEUES: Final = Queues()
+QUEUES: Final = QueueKind()

@@ -125,8 +125,15 @@ class Delivery:
         counts = [f"{len(self.acked)}/{len(self.messages)} acked"]
         groups = {"retried": self.retried, "dead-lettered": self.dead_lettered, "dropped": self.dropped}
         counts += [f"{len(group)} {name}" for name, group in groups.items() if group]
-        failed = "" if self.outcome == "ok" else f" {self.outcome}: {_short(self.error, 80)}"
-        return f"<Delivery {self.queue} at {self.at:%H:%M:%S} {', '.join(counts)}{failed}>"
+        why = "" if self.outcome == "ok" else f" {self.outcome}: {_short(self.error, 80)}"
+        if not why and (reason := self._reason()):
+            why = f" because of {_short(reason, 80)}"
+        return f"<Delivery {self.queue} at {self.at:%H:%M:%S} {', '.join(counts)}{why}>"
+
+    def _reason(self) -> str:
+        """The first error for which the handler asked for a retry; empty if none is known."""
+        failed = (*self.retried, *self.dead_lettered, *self.dropped)
+        return next((each.failures[-1].error for each in failed if each.failures and each.failures[-1].error), "")
 
 
 @dataclass(frozen=True)
@@ -141,18 +148,22 @@ class Metrics:
 
 @dataclass(frozen=True)
 class RetryBatch:
-    """Whether the handler called `retryAll()`, and the delay in seconds; None means the consumer's delay."""
+    """Whether the handler called `retryAll()`, the delay in seconds (None: the consumer's), and why, in one line, as
+    far as is known."""
 
     retry: bool
     delay_seconds: int | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class RetryMessage:
-    """A message on which the handler called `retry()`, and the delay in seconds; None means the consumer's delay."""
+    """A message on which the handler called `retry()`, the delay in seconds (None: the consumer's), and why, in one
+    line, as far as is known."""
 
     id: str
     delay_seconds: int | None = None
+    error: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from emulator.queues.settings import ConsumerSettings, QueueSettings
 
 
 def producer_text(producer: Producer) -> str:
-    """`queue my-app-events, delayed by 1 minute`."""
-    delay = f", delayed by {_seconds(producer.delivery_delay)}" if producer.delivery_delay else ""
-    return f"queue {producer.queue}{delay}"
+    """`queue my-app-events`."""
+    return f"queue {producer.queue}"
 
 
 def queue_lines(workers: Sequence[WorkerConfig]) -> Iterator[Overview]:

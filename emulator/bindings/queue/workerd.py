@@ -18,6 +18,8 @@ from emulator.queues.service import Queues
 from emulator.wire.codec import CONTENT_TYPES, ContentType
 
 _DEFAULT_TYPE: Final = "v8"
+_NOT_JSON: Final = b"undefined"
+"""What workerd sends where `JSON.stringify` gives nothing."""
 _JSON: Final = ((b"Content-Type", b"application/json"),)
 
 
@@ -49,11 +51,11 @@ async def answer(queues: Queues, worker: str, producer: Producer, request: WireR
             return WireResponse(_metrics(await queues.backlog(producer.queue)), headers=_JSON)
         delay = _delay(headers.get(b"x-msg-delay-secs"))
         if request.target == "/message":
-            content_type = _content_type(headers.get(b"x-msg-fmt", b"v8").decode("latin-1"))
-            metrics = await _send(queues, worker, producer, [NewMessage(request.body, content_type, delay)], None)
+            outgoing = [_message(request.body, headers.get(b"x-msg-fmt", b"v8").decode("latin-1"), delay)]
+            metrics = await _send(queues, worker, producer, outgoing, None)
         else:
             outgoing = [
-                NewMessage(b64decode(entry.body), _content_type(entry.contentType), entry.delaySecs)
+                _message(b64decode(entry.body), entry.contentType, entry.delaySecs)
                 for entry in _read_batch(request.body).messages
             ]
             metrics = await _send(queues, worker, producer, outgoing, delay)
@@ -67,19 +69,18 @@ async def answer(queues: Queues, worker: str, producer: Producer, request: WireR
 def _send(
     queues: Queues, worker: str, producer: Producer, messages: list[NewMessage], batch_delay: int | None
 ) -> Coroutine[Any, Any, Backlog]:
-    return queues.send(
-        producer.queue,
-        messages,
-        source=worker,
-        batch_delay_seconds=batch_delay,
-        producer_delay_seconds=producer.delivery_delay,
-    )
+    return queues.send(producer.queue, messages, source=worker, batch_delay_seconds=batch_delay)
 
 
-def _content_type(name: str) -> ContentType:
-    if name not in CONTENT_TYPES:
-        raise QueueError(QueueErrorCode.MESSAGE_METADATA_INVALID, f"there is no content type {name!r}")
-    return cast("ContentType", name)
+def _message(body: bytes, content_type: str, delay_seconds: int | None) -> NewMessage:
+    if content_type not in CONTENT_TYPES:
+        raise QueueError(QueueErrorCode.MESSAGE_METADATA_INVALID, f"there is no content type {content_type!r}")
+    if content_type == "json" and body == _NOT_JSON:
+        raise QueueError(
+            QueueErrorCode.JSON_REQUEST_BODY_MALFORMED,
+            "Message body is nothing that JSON can say: a function or a symbol",
+        )
+    return NewMessage(body, cast("ContentType", content_type), delay_seconds)
 
 
 def _delay(value: bytes | None) -> int | None:

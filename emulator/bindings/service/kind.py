@@ -29,7 +29,7 @@ class ServiceBinding(NamedTuple):
     entrypoint: str | None = None
 
 
-class Services(BindingKind[ServiceBinding]):
+class ServiceKind(BindingKind[ServiceBinding]):
     """`services`."""
 
     name = "service"
@@ -93,4 +93,4 @@ class _Ways(Service[ServiceBinding]):
             yield Wiring(name, {"service": Reference()}, {"": leads_to})
 
 
-SERVICES: Final = Services()
+SERVICES: Final = ServiceKind()

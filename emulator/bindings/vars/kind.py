@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN_WIDTH: Final = 48
 
 
-class Vars(BindingKind[JSON]):
+class VarKind(BindingKind[JSON]):
     """`vars`, and `--var` on the command line, which wins."""
 
     name = "var"
@@ -87,4 +87,4 @@ def _is_json(findings: Findings, path: KeyPath, value: object) -> bool:
     return True
 
 
-VARS: Final = Vars()
+VARS: Final = VarKind()

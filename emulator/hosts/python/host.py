@@ -31,7 +31,7 @@ from emulator.hosts.python.logging_isolation import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
 from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger, in_order
-from emulator.queues.message import Outcome, Verdict
+from emulator.queues.message import Cause, Outcome, Verdict
 from emulator.wire.codec import decode
 from emulator_runtime.hosting import (
     BatchMetrics,
@@ -301,10 +301,11 @@ class PythonHost:
             BatchMetrics(metrics.backlog_count, metrics.backlog_bytes, metrics.oldest_message_timestamp),
             decisions,
         )
-        delivery.so_far = partial(_decided_so_far, decisions)
+        delivery.so_far = partial(self._decided_so_far, decisions)
         failed = await self._run(version, handler, trigger, batch, wait=version.waits_for_wait_until)
-        verdict = _decided(decisions)
+        verdict = self._decided(decisions)
         decisions.acks, decisions.retries = set(), {}  # what the handler says from now on comes too late
+        decisions.causes, decisions.retry_all_cause = {}, None
         if failed is None:
             return verdict
         failure = failed.failure
@@ -414,6 +415,40 @@ class PythonHost:
         """Tell that worker code raised; returns the error to raise."""
         return self._reports.failed(failure_of(error, self.config), trigger, error)
 
+    def _decided(self, decisions: Decisions) -> Verdict:
+        """What a handler has asked for by now."""
+        verdict = Verdict(
+            "ok",
+            decisions.ack_all,
+            decisions.retry_all,
+            decisions.retry_all_delay,
+            decisions.acks,
+            decisions.retries,
+        )
+        if not decisions.causes and decisions.retry_all_cause is None:
+            return verdict
+        described: dict[int, Cause] = {}
+
+        def cause_of(error: BaseException) -> Cause:
+            cause = described.get(id(error))
+            if cause is None:
+                failure = failure_of(error, self.config)
+                cause = described[id(error)] = Cause(failure.summary, failure.text, failure.location)
+            return cause
+
+        of_all = decisions.retry_all_cause
+        return msgspec.structs.replace(
+            verdict,
+            causes={message_id: cause_of(error) for message_id, error in decisions.causes.items()},
+            retry_all_cause=None if of_all is None else cause_of(of_all),
+        )
+
+    def _decided_so_far(self, decisions: Decisions) -> Verdict:
+        """The same of a handler that still runs, whatever it goes on to say."""
+        return msgspec.structs.replace(
+            self._decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
+        )
+
     def _not_loaded(self) -> NotLoaded:
         text = "the worker has not been started"
         return NotLoaded(self.failure or Failure("", text, (), text))
@@ -421,22 +456,3 @@ class PythonHost:
     def _missing(self, version: _Version, handler: str) -> HandlerMissing:
         where = f"the class Default, or a function on_{handler}"
         return self._reports.missing(handler, in_order(version.handlers), where)
-
-
-def _decided(decisions: Decisions) -> Verdict:
-    """What a handler has asked for by now."""
-    return Verdict(
-        "ok",
-        decisions.ack_all,
-        decisions.retry_all,
-        decisions.retry_all_delay,
-        decisions.acks,
-        decisions.retries,
-    )
-
-
-def _decided_so_far(decisions: Decisions) -> Verdict:
-    """The same of a handler that still runs, whatever it goes on to say."""
-    return msgspec.structs.replace(
-        _decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
-    )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from emulator.base.failure import Failure, Frame
+from emulator.base.failure import MAX_TRACEBACK_BYTES, Failure, Frame, limited, with_short_message
 from emulator.base.words import shown_path
 from emulator.hosts.workerd.configuration import MAIN_NAME
 from emulator.hosts.workerd.diagnostics import build_error, import_error
@@ -34,13 +34,13 @@ _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
 
 def thrown(described: Mapping[str, Any], source: Source, root: Path) -> Failure:
     """The failure of a handler, as our main module described the error. Code below `root` counts as the user's."""
-    stack = str(described.get("stack", ""))
     message = str(described.get("message", ""))
+    stack = with_short_message(str(described.get("stack", "")), message)
     kind = str(described.get("type", ""))
     frames: list[Frame] = []
     text = _shown_stack(stack, source, root, frames) or (f"{kind}: {message}" if kind else message)
     for cause in described.get("causes", ()):
-        text += f"\nCaused by: {_shown_stack(str(cause), source, root, [])}"
+        text += f"\nCaused by: {_shown_stack(limited(str(cause), MAX_TRACEBACK_BYTES), source, root, [])}"
     return Failure(kind, message, tuple(reversed(frames)), text)
 
 

@@ -8,7 +8,6 @@ again, with growing pauses when it dies again and again; what comes meanwhile wa
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from emulator.base.errors import EmulatorError
 from emulator.base.failure import Failure
 from emulator.bindings.wiring import targets
 from emulator.config.model import WorkerConfig
-from emulator.hosts.events import HandlerFailed, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, WorkerOutput
 from emulator.hosts.host import (
     CpuLimitExceeded,
     HandlerError,
@@ -48,7 +47,8 @@ from emulator.hosts.workerd.source import Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
 from emulator.hosts.workerd.watchdog import Watchdog
-from emulator.queues.message import Verdict
+from emulator.queues.message import Cause, Verdict
+from emulator.wire.texts import read_json
 from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
 
 if TYPE_CHECKING:
@@ -322,8 +322,7 @@ class WorkerdHost:
     async def _restart(self, reason: str) -> None:
         while True:
             pause = _RESTART_PAUSES[min(self._deaths, len(_RESTART_PAUSES)) - 1]
-            when = f"in {pause:g} s" if pause else "now"
-            self._reports.notice("error", f"workerd, which runs the worker, {reason}; restarting it {when}")
+            self._bus.publish(RuntimeExited(self.config.name, reason, pause))
             await asyncio.sleep(pause)
             built = await self._build(self.config, self._services.wirings(self.config))
             self._adopt(built)
@@ -387,7 +386,7 @@ class WorkerdHost:
         """What the worker's answer is to the caller. Raises HandlerError where it tells of a failure."""
         if answer.status == 500:
             if find_header(answer.headers, _FAILURE_HEADER) == version.token.encode():
-                raise self._failed(thrown(json.loads(await answer.read()), version.source, self._root), trigger)
+                raise self._failed(thrown(read_json(await answer.read()), version.source, self._root), trigger)
             if await is_refusal(answer):
                 failure = self._uncaught(version) or simple_failure("workerd could not run the handler")
                 raise self._failed(failure, trigger)
@@ -411,7 +410,7 @@ class WorkerdHost:
         verdict = Verdict("exception")
         try:
             ended = await self._deliver(version, trigger, *batch_request(trigger.delivery))
-            verdict = ended.verdict()
+            verdict = self._with_causes(ended.verdict(), version, ended)
             failure = self._failure_of(version, ended)
         except HandlerError as error:
             failure = error.failure
@@ -453,7 +452,7 @@ class WorkerdHost:
         """A line that the process wrote: of worker code, of workerd, or of our own main module."""
         text = str(record.get("message", ""))
         if text.startswith(version.token):
-            described = msgspec.json.decode(text.removeprefix(version.token))
+            described = read_json(text.removeprefix(version.token))
             self._bus.publish(
                 HandlerFailed(self.config.name, described["trigger"], thrown(described, version.source, self._root))
             )
@@ -498,6 +497,22 @@ class WorkerdHost:
         if ended.failure is None:
             return simple_failure(f"the handler ended with the outcome {ended.outcome}")
         return thrown(ended.failure, version.source, self._root)
+
+    def _with_causes(self, verdict: Verdict, version: Version, ended: Ended) -> Verdict:
+        """`verdict` with the reasons for retries, as far as the worker has logged them."""
+        if not ended.causes and ended.retry_all_cause is None:
+            return verdict
+
+        def cause_of(described: Mapping[str, Any]) -> Cause:
+            failure = thrown(described, version.source, self._root)
+            return Cause(failure.summary, failure.text, failure.location)
+
+        of_all = ended.retry_all_cause
+        return msgspec.structs.replace(
+            verdict,
+            causes={message_id: cause_of(described) for message_id, described in ended.causes.items()},
+            retry_all_cause=None if of_all is None else cause_of(of_all),
+        )
 
     def _failed(self, failure: Failure, trigger: Trigger[Any]) -> HandlerError:
         """Tell that a handler failed; returns the error to raise."""

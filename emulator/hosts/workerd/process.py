@@ -17,9 +17,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
-import msgspec
-
 from emulator.base.words import reason
+from emulator.wire.texts import read_json
 
 START_SECONDS: Final = 15.0
 """How long workerd may take from its start until it listens."""
@@ -179,8 +178,8 @@ class WorkerdProcess:
         if not line:
             return
         try:
-            record = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+            record = read_json(line)
+        except ValueError:
             record = None
         is_starting = self._listening is not None and not self._listening.done()
         if not isinstance(record, dict):  # a warning of workerd's; before it listens, the shell's or V8's last words

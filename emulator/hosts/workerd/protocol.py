@@ -2,6 +2,8 @@
 
 Two modules of ours run inside workerd. `worker.js` is around the user's own and runs its handlers; `delivery.js` is
 beside it and takes from us what is no request of a user. Both are given the names from here when they are written.
+When a handler has raised, or asked for retries, `delivery.js` asks `worker.js` why: what the handler called with `key`
+raised, or null, and what was logged when it asked for the retries of messages, by their ids.
 
 | request | body | answer |
 | --- | --- | --- |
@@ -9,7 +11,7 @@ beside it and takes from us what is no request of a user. Both are given the nam
 | `POST /scheduled` | `{"cron", "scheduledTime"}` | an `Ended` |
 | `GET /handlers` | | a list of the handlers that the worker has |
 | `GET /idle` | | 204, once no `waitUntil` work runs any more |
-| `GET /failure?KEY` | (from `delivery.js` to `worker.js`) | what the handler called with KEY raised, or null |
+| `POST /why` | (from `delivery.js` to `worker.js`) `{"key", "retried"}` | `{"failure", "causes", "retryAllCause"}` |
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ from emulator.hosts.triggers import HANDLERS, ScheduledTrigger
 from emulator.queues.message import Delivery, Message, Outcome, Verdict
 from emulator.wire.codec import decode
 from emulator.wire.structured_clone import is_serialized, serialize
+from emulator.wire.texts import read_json
+from emulator_runtime.hosting import well_formed
 
 QUEUE_PATH: Final = "/queue"
 SCHEDULED_PATH: Final = "/scheduled"
 HANDLERS_PATH: Final = "/handlers"
 IDLE_PATH: Final = "/idle"
-FAILURE_PATH: Final = "/failure"
+WHY_PATH: Final = "/why"
 
 DESCRIPTION_HEADER: Final = "x-description-bytes"
 """On a batch: how many bytes of the body are its description."""
@@ -55,7 +59,7 @@ _NAMES: Final = {
         "scheduled": SCHEDULED_PATH,
         "handlers": HANDLERS_PATH,
         "idle": IDLE_PATH,
-        "failure": FAILURE_PATH,
+        "why": WHY_PATH,
     },
     "descriptionHeader": DESCRIPTION_HEADER,
     "failureHeader": FAILURE_HEADER,
@@ -103,7 +107,7 @@ def batch_request(delivery: Delivery) -> tuple[bytes, bytes]:
 
 def scheduled_request(trigger: ScheduledTrigger) -> tuple[bytes, bytes]:
     """The head and the body of the request that runs the `scheduled` handler."""
-    body = _encode({"cron": trigger.cron, "scheduledTime": trigger.scheduled_time_ms})
+    body = _encode({"cron": well_formed(trigger.cron), "scheduledTime": trigger.scheduled_time_ms})
     return _post_head(SCHEDULED_PATH, len(body)), body
 
 
@@ -154,7 +158,7 @@ class _Retry(msgspec.Struct, rename="camel", gc=False):
 
 class Ended(msgspec.Struct, rename="camel", gc=False):
     """How an invocation ended, as `delivery.js` tells it: workerd's outcome, what the handler of a batch asked for, and
-    what it raised."""
+    what it raised. `causes` are errors that were logged when it asked for the retry of a message, by id."""
 
     outcome: str
     ack_all: bool = False
@@ -162,9 +166,11 @@ class Ended(msgspec.Struct, rename="camel", gc=False):
     explicit_acks: list[str] = []
     retry_messages: list[_Retry] = []
     failure: dict[str, Any] | None = None
+    causes: dict[str, dict[str, Any]] = {}
+    retry_all_cause: dict[str, Any] | None = None
 
     def verdict(self) -> Verdict:
-        """The result of the delivery, without a failure."""
+        """The result of the delivery, without a failure and without causes."""
         return Verdict(
             _OUTCOMES.get(self.outcome, "exception"),
             self.ack_all,
@@ -175,4 +181,23 @@ class Ended(msgspec.Struct, rename="camel", gc=False):
         )
 
 
-read_ended: Final = msgspec.json.Decoder(Ended).decode
+_REASONS: Final = frozenset({"failure", "causes", "retryAllCause"})
+"""What of an `Ended` only explains what was decided."""
+
+_read_ended: Final = msgspec.json.Decoder(Ended).decode
+
+
+def read_ended(content: bytes) -> Ended:
+    """How an invocation ended. What was decided counts even where nobody can read what was raised. Raises ValueError
+    when it is not that."""
+    try:
+        return _read_ended(content)
+    except msgspec.DecodeError:
+        told = read_json(content)
+        try:
+            return msgspec.convert(told, Ended)
+        except ValueError:  # of its shape, or of a text that stands in a wrong place
+            if not isinstance(told, dict):
+                raise
+            decided = {key: value for key, value in told.items() if key not in _REASONS}
+            return msgspec.convert(decided, Ended)

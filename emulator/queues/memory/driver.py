@@ -8,7 +8,7 @@ from typing import Final
 
 from emulator.base.clock import Clock, Timer
 from emulator.queues.contract import Arbiter, Recipient
-from emulator.queues.memory.entry import look_at_all
+from emulator.queues.memory.entry import Entry, look_at_all
 from emulator.queues.memory.queue import Lease, Pulled, Queue, Settled
 from emulator.queues.message import Leased, Settlement
 from emulator.queues.settings import ConsumerSettings
@@ -16,6 +16,9 @@ from emulator.queues.settings import ConsumerSettings
 Keep = Callable[[str, Settled, Settlement | None, float], None]
 """Takes note of messages of a queue that have left it or wait again, at a time, and lets the letters of the settlement
 enter their dead letter queue. None: they left without one."""
+
+Note = Callable[[str, Sequence[Entry], float | None], None]
+"""Takes note that a delivery of messages of a queue begins, at a time; None: that it did not happen after all."""
 
 _NEVER: Final = float("inf")
 
@@ -43,8 +46,8 @@ class Subscription:
 class Driver:
     """A queue, and what its messages are delivered to: None where nothing consumes it here.
 
-    `arbiter` and `keep` are told what becomes of messages. `running` has the deliveries under way, by the id of their
-    batch.
+    `arbiter` and `keep` are told what becomes of messages, and `note`, where messages are to survive the process, that
+    a delivery begins, before it does. `running` has the deliveries under way, by the id of their batch.
     """
 
     __slots__ = (
@@ -52,6 +55,7 @@ class Driver:
         "_awake",
         "_clock",
         "_keep",
+        "_note",
         "_timer",
         "_timer_at",
         "queue",
@@ -60,7 +64,7 @@ class Driver:
         "subscription",
     )
 
-    def __init__(self, queue: Queue, clock: Clock, arbiter: Arbiter, keep: Keep) -> None:
+    def __init__(self, queue: Queue, clock: Clock, arbiter: Arbiter, keep: Keep, note: Note | None) -> None:
         self.queue = queue
         self.subscription: Subscription | None = None
         self.running: dict[int, tuple[asyncio.Task[None], Recipient]] = {}
@@ -68,6 +72,7 @@ class Driver:
         self._clock = clock
         self._arbiter = arbiter
         self._keep = keep
+        self._note = note
         self._awake = False
         self._timer: Timer | None = None
         self._timer_at = _NEVER
@@ -98,6 +103,12 @@ class Driver:
             leases = [each.look() for each in expired]
             self.settle_pulled(expired, leases, self._arbiter.lease_expired(self.queue.name, leases), now)
 
+    def give_up(self) -> None:
+        """Take note of the deliveries under way as of ones that did not happen: they were broken off."""
+        if self._note is not None:
+            for lease in self.queue.leases:
+                self._note(self.queue.name, lease.entries, None)
+
     def delete_expired(self, now: float) -> None:
         """Delete the messages that are older than the retention period."""
         expired = self.queue.advance(now)
@@ -126,6 +137,8 @@ class Driver:
         if subscription is not None:
             recipient = subscription.recipient
             while (lease_taken := queue.take_batch(now)) is not None:
+                if self._note is not None:
+                    self._note(queue.name, lease_taken.entries, now)
                 task = asyncio.get_running_loop().create_task(self._deliver(lease_taken, recipient))
                 self.running[lease_taken.batch.id] = (task, recipient)
         self._arm(now)
@@ -148,6 +161,8 @@ class Driver:
             return  # Its lease is over, its queue deleted or the engine closed: what it decided comes too late.
         if settlement is None:
             self.queue.release(lease)
+            if self._note is not None:
+                self._note(self.queue.name, lease.entries, None)
         else:
             self._settle(lease, recipient, settlement, self._clock.now())
         self.wake()

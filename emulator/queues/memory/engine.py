@@ -75,6 +75,8 @@ class MemoryEngine:
             task.cancel()
         if pending:
             await asyncio.wait(pending, timeout=CANCEL_SECONDS)
+            for driver in self._drivers.values():
+                driver.give_up()
 
     async def put(self, states: Sequence[QueueState]) -> None:
         if self._journal is not None:
@@ -214,7 +216,8 @@ class MemoryEngine:
             assert self._arbiter is not None, "start() comes first"
             first_serial = 0 if self._journal is None else self._random.getrandbits(48)
             queue = Queue(state.name, first_serial=first_serial)
-            driver = self._drivers[state.name] = Driver(queue, self._clock, self._arbiter, self._keep)
+            note = None if self._journal is None else self._note
+            driver = self._drivers[state.name] = Driver(queue, self._clock, self._arbiter, self._keep, note)
             driver.stopped = self._closed
         else:
             driver.wake()
@@ -225,6 +228,13 @@ class MemoryEngine:
     def _enqueue(self, driver: Driver, entries: Sequence[Entry]) -> None:
         driver.queue.enqueue(entries, self._clock.now())
         driver.wake()
+
+    def _note(self, queue: str, entries: Sequence[Entry], at: float | None) -> None:
+        assert self._journal is not None
+        if at is None:
+            self._journal.given_back(queue, entries)
+        else:
+            self._journal.begun(queue, entries, at)
 
     def _keep(self, queue: str, settled: Settled, settlement: Settlement | None, now: float) -> None:
         letters = settlement.letters if settlement is not None else ()

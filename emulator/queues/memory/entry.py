@@ -21,8 +21,9 @@ LEASED: Final = 3
 
 class Entry(msgspec.Struct, gc=False):
     """A message, as `Message` describes it; `place` is where in its queue it is (GONE to LEASED), `lease_id` the last
-    lease that a client pulled it with, and `segment` the file of the journal that holds it. No cycle can go through it,
-    so the garbage collector need not look at it."""
+    lease that a client pulled it with, `segment` the file of the journal that holds it, and `begun_at` when a delivery
+    began that the journal knows of, 0 while there is none. No cycle can go through it, so the garbage collector need
+    not look at it."""
 
     id: str
     body: bytes
@@ -37,6 +38,7 @@ class Entry(msgspec.Struct, gc=False):
     place: int = GONE
     lease_id: str = ""
     segment: int = 0
+    begun_at: float = 0
 
 
 def look(entry: Entry) -> Message:

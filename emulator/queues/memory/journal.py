@@ -3,8 +3,9 @@
 The engine writes before it acts: a message is in the journal when `send` returns, and a change of a queue when the call
 returns. A settlement has happened already and cannot be refused: where its record cannot be written (the disk is full),
 it goes out before the next one that can be, and until then the messages would come back after a crash, as at-least-once
-delivery allows. Leases are not written down. What was in flight when the process ended waits again after it, and that
-attempt does not count.
+delivery allows. That a delivery begins is written before its handler runs, so that what was in flight when the process
+ended waits again after it as failed once more: the attempts of a message whose handler kills the process are used up
+like any other's. What clients have pulled is not written down; it waits again, and that attempt does not count.
 
 The journal is a log of records (see `segments`). It is cleaned from its oldest segment on: what is still live of that
 is appended again, as it is by then, and the segment deleted. Only the oldest one ever goes, so that the record of a
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +31,8 @@ from emulator.queues.memory.entry import Entry
 from emulator.queues.memory.records import MessageRecord, record_of, restored
 from emulator.queues.memory.segments import Log, Segment
 from emulator.queues.message import Attempt
+from emulator.queues.settlement import interrupted
+from emulator.wire.texts import pack
 
 SEGMENT_BYTES: Final = 4_000_000
 """A segment that has grown to this gets a successor."""
@@ -83,6 +86,21 @@ class _Settled(msgspec.Struct, array_like=True, tag=2, gc=False):
     letters: list[MessageRecord] = []
 
 
+class _Begun(msgspec.Struct, array_like=True, tag=5, gc=False):
+    """A delivery begins at `at`, of messages whose ids are 16 bytes each."""
+
+    queue: str
+    ids: bytes
+    at: float
+
+
+class _GivenBack(msgspec.Struct, array_like=True, tag=6, gc=False):
+    """A delivery did not happen after all."""
+
+    queue: str
+    ids: bytes
+
+
 class _Changed(msgspec.Struct, array_like=True, tag=3, gc=False):
     state: QueueState
 
@@ -91,8 +109,7 @@ class _Deleted(msgspec.Struct, array_like=True, tag=4, gc=False):
     queue: str
 
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_Enqueued | _Settled | _Changed | _Deleted).decode
+_decode: Final = msgspec.msgpack.Decoder(_Enqueued | _Settled | _Changed | _Deleted | _Begun | _GivenBack).decode
 
 
 class _Contents:
@@ -152,7 +169,7 @@ class Journal:
 
     def enqueued(self, queue: str, messages: Sequence[Entry]) -> None:
         """Messages are about to enter a queue. Raises QueueError when they cannot be written, and has written none."""
-        self._write([_encode(_Enqueued(queue, [*map(record_of, messages)]))])
+        self._write([pack(_Enqueued(queue, [*map(record_of, messages)]))])
         self._add(queue, messages)
         self._clean()
 
@@ -167,7 +184,32 @@ class Journal:
         """Messages have left a queue, or wait there again, and letters of those that left are about to enter `target`.
         Never raises."""
         again = [_Retried(_raw(each), each.ready_at, each.attempts, each.failures[-1:]) for each in retried]
-        record = _encode(_Settled(queue, _ids(gone), again, target, [*map(record_of, letters)]))
+        self._note(pack(_Settled(queue, _ids(gone), again, target, [*map(record_of, letters)])), bool(letters))
+        for each in retried:
+            each.begun_at = 0
+        self._remove(gone)
+        if letters:
+            self._add(target, letters)
+        self._clean()
+
+    def begun(self, queue: str, messages: Sequence[Entry], at: float) -> None:
+        """A delivery of messages is about to begin. Never raises: what cannot be written does not keep messages from
+        being delivered, and the attempt does not count should the process end now."""
+        try:
+            self._append([pack(_Begun(queue, _ids(messages), at))])
+        except OSError:
+            return
+        for each in messages:
+            each.begun_at = at
+
+    def given_back(self, queue: str, messages: Sequence[Entry]) -> None:
+        """A delivery of messages did not happen after all, or was broken off. Never raises."""
+        self._note(pack(_GivenBack(queue, _ids(messages))))
+        for each in messages:
+            each.begun_at = 0
+
+    def _note(self, record: bytes, has_letters: bool = False) -> None:
+        """Write what has happened already, now or with the next record that can be written."""
         try:
             self._append([record])
         except OSError as error:
@@ -177,17 +219,13 @@ class Journal:
                     f"be; should the emulator be killed before that, their messages will be delivered again"
                 )
             self._unwritten.append(record)
-            self._unwritten_letters = self._unwritten_letters or bool(letters)
-        self._remove(gone)
-        if letters:
-            self._add(target, letters)
-        self._clean()
+            self._unwritten_letters = self._unwritten_letters or has_letters
 
     def moved(self, queue: str, moves: Moves) -> None:
         """Messages are about to leave a queue for others. Raises QueueError when that cannot be written."""
         self._write(
             [
-                _encode(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
+                pack(_Settled(queue, _ids(old), [], target, [*map(record_of, new)]))
                 for target, (old, new) in moves.items()
             ]
         )
@@ -198,13 +236,13 @@ class Journal:
 
     def changed(self, states: Sequence[QueueState]) -> None:
         """Queues are about to be made or changed. Raises QueueError when that cannot be written."""
-        self._write([_encode(_Changed(state)) for state in states])
+        self._write([pack(_Changed(state)) for state in states])
         self._states.update({state.name: state for state in states})
         self._clean()
 
     def deleted(self, queue: str, messages: Sequence[Entry]) -> None:
         """A queue is about to be deleted with the messages in it. Raises QueueError when that cannot be written."""
-        self._write([_encode(_Deleted(queue))])
+        self._write([pack(_Deleted(queue))])
         self._states.pop(queue, None)
         self._remove(messages)
         self._clean()
@@ -242,7 +280,7 @@ class Journal:
     def _append(self, payloads: Sequence[bytes]) -> None:
         """Write records, after those that could not be written before. Raises OSError, and has written none."""
         if self._log.head.size >= SEGMENT_BYTES:
-            self._log.rotate([_encode(_Changed(state)) for state in self._states.values()])
+            self._log.rotate([pack(_Changed(state)) for state in self._states.values()])
             self._contents[self._log.head.number] = _Contents()
         self._credit += _WRITTEN_CREDIT * self._log.append([*self._unwritten, *payloads])
         self._unsynced = True
@@ -302,7 +340,7 @@ class Journal:
         if living:
             size = self._log.size
             credit = self._credit
-            self._append([_encode(_Enqueued(queue, [*map(record_of, living)]))])
+            self._append([pack(_Enqueued(queue, [*map(record_of, living)]))])
             self._credit = credit - (self._log.size - size)
             contents.live -= len(living)
             self._live_bytes -= sum(map(_weight, living))
@@ -316,6 +354,7 @@ class Journal:
             payloads, segment.payloads = segment.payloads, []
             for payload in payloads:
                 replay.record(payload, segment)
+        replay.interrupt()
         self._states = replay.states
         recovered: list[tuple[QueueState, Sequence[Entry]]] = []
         for state in replay.states.values():
@@ -350,11 +389,31 @@ class _Replay:
                 self._put(record.queue, record.messages, segment.number)
             case _Settled():
                 self._settle(record, segment.number)
+            case _Begun():
+                for message in self._of(record.queue, record.ids):
+                    _interrupt(message)
+                    message.begun_at = record.at
+            case _GivenBack():
+                for message in self._of(record.queue, record.ids):
+                    message.begun_at = 0
             case _Changed():
                 self.states[record.state.name] = record.state
             case _Deleted():
                 self.states.pop(record.queue, None)
                 self.messages.pop(record.queue, None)
+
+    def interrupt(self) -> None:
+        """There are no more records: what was in flight has failed."""
+        for there in self.messages.values():
+            for message in there.values():
+                _interrupt(message)
+
+    def _of(self, queue: str, ids: bytes) -> Iterator[Entry]:
+        there = self.messages.get(queue, {})
+        for at in range(0, len(ids), _ID_BYTES):
+            message = there.get(ids[at : at + _ID_BYTES])
+            if message is not None:
+                yield message
 
     def _put(self, queue: str, messages: Sequence[MessageRecord], number: int) -> None:
         there = self.messages.setdefault(queue, {})
@@ -375,8 +434,17 @@ class _Replay:
                 message.ready_at = each.ready_at
                 message.attempts = each.attempts
                 message.failures += each.failures
+                message.begun_at = 0
         if record.letters:
             self._put(record.target, record.letters, number)
+
+
+def _interrupt(message: Entry) -> None:
+    """Let a delivery that has begun, and of which nothing else is known, have failed."""
+    if message.begun_at:
+        message.attempts += 1
+        message.failures += (interrupted(message.attempts, message.begun_at),)
+        message.begun_at = 0
 
 
 def _raw(message: Entry) -> bytes:

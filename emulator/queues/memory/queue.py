@@ -36,7 +36,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import Final
+from typing import Final, NamedTuple
 
 from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry, look, look_at_all
 from emulator.queues.message import Backlog, Batch, Leased, Settlement
@@ -74,8 +74,7 @@ class Pulled:
         return Leased(self.lease_id, look(self.entry), self.taken_at, self.expires_at, not self.is_leased)
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """The messages of a settlement that have left the queue, and those that wait again."""
 
     gone: Sequence[Entry]
@@ -426,9 +425,13 @@ class Queue:
 
     def _oldest(self) -> Entry | None:
         arrivals = self._arrivals
-        while arrivals and arrivals[0].place == GONE:
-            arrivals.popleft()
-        return arrivals[0] if arrivals else None
+        take = arrivals.popleft
+        while arrivals:
+            oldest = arrivals[0]
+            if oldest.place != GONE:
+                return oldest
+            take()
+        return None
 
     def _delay(self, message: Entry) -> None:
         message.place = DELAYED

@@ -10,7 +10,8 @@ from emulator.wire.codec import ContentType
 
 
 class MessageRecord(msgspec.Struct, array_like=True, gc=False):
-    """A message. `id` has 16 bytes. `enqueued_at` None: at its timestamp. `ready_at` None: when it was enqueued."""
+    """A message. `id` has 16 bytes. `enqueued_at` None: at its timestamp. `ready_at` None: when it was enqueued.
+    `begun_at` is when a delivery began that is under way, and that `attempts` does not count; 0: none is."""
 
     id: bytes
     body: bytes
@@ -22,10 +23,11 @@ class MessageRecord(msgspec.Struct, array_like=True, gc=False):
     attempts: int = 0
     failures: tuple[Attempt, ...] = ()
     dead_letter: DeadLetter | None = None
+    begun_at: float = 0
 
 
 def record_of(entry: Entry) -> MessageRecord:
-    """A message to be written down. What is in flight is written as if it waited: the attempt does not count."""
+    """A message to be written down. What is in flight is written as if it waited, but for `begun_at`."""
     enqueued_at, ready_at = entry.enqueued_at, entry.ready_at
     return MessageRecord(
         bytes.fromhex(entry.id),
@@ -38,6 +40,7 @@ def record_of(entry: Entry) -> MessageRecord:
         entry.attempts if entry.place != LEASED else entry.attempts - 1,
         entry.failures,
         entry.dead_letter,
+        entry.begun_at,
     )
 
 
@@ -56,4 +59,5 @@ def restored(record: MessageRecord, *, segment: int = 0) -> Entry:
         record.failures,
         record.dead_letter,
         segment=segment,
+        begun_at=record.begun_at,
     )

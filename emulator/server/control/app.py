@@ -11,25 +11,30 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
 
 from emulator.hosts.host import HandlerError, HandlerMissing, Host, NotLoaded
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.server.addresses import API_PREFIX
 from emulator.server.control.api.routes import make_api, rest_parts
+from emulator.server.control.guard import Guard
 from emulator.session.session import Session
 
 
-def make_control(session: Session, token: str = "", routes_beside: Sequence[Route] = ()) -> Starlette:
-    """The control plane of a session as an ASGI application, with `routes_beside` it. If `token` is not empty, the REST
-    API requires it. The worker that a request is for is in `scope["emulator.worker"]`."""
+def make_control(
+    session: Session, token: str = "", bound_host: str = "localhost", routes_beside: Sequence[Route] = ()
+) -> ASGIApp:
+    """The control plane of a session as an ASGI application, with `routes_beside` it, behind its guard: see there for
+    `token` and `bound_host`. The worker that a request is for is in `scope["emulator.worker"]`."""
     routes: list[Route | Mount] = [
         Route("/cdn-cgi/handler/scheduled", _scheduled, methods=["GET", "POST"]),
         *routes_beside,
-        Mount(API_PREFIX, make_api(session, token)),
+        Mount(API_PREFIX, make_api(session)),
     ]
     addresses = ["/cdn-cgi/handler/scheduled?cron=", *(f"{API_PREFIX}{part.root}" for part in rest_parts(session))]
     text = f"These addresses are answered: {', '.join(addresses[:-1])} and {addresses[-1]}\n"
-    return Starlette(routes=routes, exception_handlers={HTTPException: partial(_http_error, text)})
+    control = Starlette(routes=routes, exception_handlers={HTTPException: partial(_http_error, text)})
+    return Guard(control, token, bound_host)
 
 
 async def _scheduled(request: Request) -> Response:

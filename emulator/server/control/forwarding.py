@@ -8,11 +8,9 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from emulator.queues.errors import QueueError
 from emulator.queues.settings import MAX_BATCH_COUNT, MAX_MESSAGE_BYTES
-from emulator.server.control.api.guard import Guard
 from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH, decode_messages
 from emulator.session.session import Session
 
@@ -20,21 +18,13 @@ MAX_BODY_BYTES: Final = MAX_BATCH_COUNT * (MAX_MESSAGE_BYTES + 100_000)
 """A batch of messages of the largest size, each with the reason why it died."""
 
 
-def make_forwarding(session: Session, token: str) -> Route:
-    """The route for messages from other sessions. If `token` is not empty, every request must carry it."""
-    guarded = Guard(_Endpoint(session), token)
-    return Route(f"{FORWARD_PATH}{{queue}}", guarded, methods=["POST"])
+def make_forwarding(session: Session) -> Route:
+    """The route for messages from other sessions."""
 
+    async def take(request: Request) -> Response:
+        return await _take(session, request)
 
-class _Endpoint:
-    """An ASGI application; Starlette would call a function with a request."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await _take(self._session, Request(scope, receive))
-        await response(scope, receive, send)
+    return Route(f"{FORWARD_PATH}{{queue}}", take, methods=["POST"])
 
 
 async def _take(session: Session, request: Request) -> Response:

@@ -21,15 +21,18 @@ class Default(WorkerEntrypoint):
         await self.env.ORDERS.send(accepted)
         return Response.json({"accepted": accepted["id"]}, status=202)
 
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         for message in batch.messages:
-            answer = await self.charge(message.body)
-            if answer.status == 429:  # busy: try this one again when it says
-                message.retry(delaySeconds=int(answer.headers.get("retry-after") or 60))
-            elif answer.ok:
+            try:
+                answer = await self.charge(message.body)
+                if answer.status == 429:  # busy: try this one again when it says
+                    message.retry(delaySeconds=int(answer.headers.get("retry-after") or 60))
+                    continue
+                if not answer.ok:
+                    raise ConnectionError(f"the payment service answered {answer.status}")
                 message.ack()
-            else:
-                print(f"order {message.body.id}: the payment service answered {answer.status}")
+            except Exception as error:  # this order alone is tried again; a dead letter keeps the reason
+                print(f"order {message.body.id}: {error}")
                 message.retry()
 
     async def charge(self, order):

@@ -50,7 +50,7 @@ def test_an_order_that_cannot_be_charged_is_kept_with_the_reason(emulator, payme
 
     [dead] = emulator.queue("orders-failed").messages
     assert dead.body == {"id": "a1", "cents": 100}
-    assert dead.last_error == "the handler called retry()"
+    assert dead.last_error == "ConnectionError: the payment service answered 503"
 
 
 @pytest.mark.parametrize("seed", range(20))

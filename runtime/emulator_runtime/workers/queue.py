@@ -1,33 +1,19 @@
 """What a `queue` handler is given: a batch and its messages.
 
-The calls are only noted here, in `Decisions`; the batch is settled once the handler has ended. The rule of who wins (a
-message's own first call, then the batch-wide one) is applied then; here a later call that cannot win is left out.
+The calls are only noted here, in `Decisions`, under the runtime's conditions: which call is ignored after which other.
+The batch is settled once the handler has ended.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from emulator_runtime.integers import to_int32
+
 _UNREAD = object()
-
-
-def _delay(options: Any, keywords: dict[str, Any], call: str) -> int | None:
-    """The delay in seconds of a retry: `{"delaySeconds": n}` or the keyword, 0 to 86,400; None when there is none."""
-    if options is None and not keywords:
-        return None
-    given = {**(options or {}), **keywords}
-    delay = given.pop("delaySeconds", None)
-    if given:
-        raise TypeError(f"{call} takes no option {next(iter(given))!r}; it takes delaySeconds")
-    if delay is None:
-        return None
-    if isinstance(delay, bool) or not isinstance(delay, (int, float)) or delay != int(delay):
-        raise TypeError(f"{call}: delaySeconds must be a whole number of seconds, not {delay!r}")
-    if not 0 <= delay <= 86_400:
-        raise ValueError(f"{call}: delaySeconds must be 0 to 86,400, not {delay}")
-    return int(delay)
 
 
 class StoredMessage(Protocol):
@@ -47,18 +33,44 @@ class StoredMessage(Protocol):
 
 class Decisions:
     """What the handler has asked for so far: ids of acked messages, ids and delays (seconds, None: the consumer's) of
-    those to retry, and the batch-wide call. `decode(body, content_type)` gives the value that a body stands for."""
+    those to retry, and the batch-wide call. `decode(body, content_type)` gives the value that a body stands for.
 
-    __slots__ = ("ack_all", "acks", "decode", "on_warning", "retries", "retry_all", "retry_all_delay")
+    `causes` has the exception that was being handled when a message was retried, by its id, and `retry_all_cause` the
+    same of `retryAll`: why, as far as is known.
+    """
+
+    __slots__ = (
+        "ack_all",
+        "acks",
+        "causes",
+        "decode",
+        "on_warning",
+        "retries",
+        "retry_all",
+        "retry_all_cause",
+        "retry_all_delay",
+    )
 
     def __init__(self, decode: Callable[[bytes, str], Any], on_warning: Callable[[str], None]) -> None:
         self.decode = decode
         self.acks: set[str] = set()
         self.retries: dict[str, int | None] = {}
+        self.causes: dict[str, BaseException] = {}
         self.ack_all = False
         self.retry_all = False
         self.retry_all_delay: int | None = None
+        self.retry_all_cause: BaseException | None = None
         self.on_warning = on_warning
+
+    def delay(self, options: Any, keywords: dict[str, Any], call: str) -> int | None:
+        """The delay in seconds that a call is given, `{"delaySeconds": n}` or the keyword; None when there is none."""
+        if options is None and not keywords:
+            return None
+        given = {**(options or {}), **keywords}
+        delay = given.pop("delaySeconds", None)
+        for name in given:
+            self.on_warning(f"{call} ignores the option {name!r}; it knows delaySeconds")
+        return None if delay is None else to_int32(delay)
 
 
 class Message:
@@ -96,23 +108,35 @@ class Message:
         return self._body
 
     def ack(self) -> None:
-        """Mark as done: it is never delivered again, even if the handler then raises. The first call on a message
-        wins."""
+        """Mark as done: it is never delivered again, even if the handler then raises. Does nothing once `retry()` was
+        called on the message, or `ackAll()` or `retryAll()` on the batch."""
         decisions = self._decisions
         id = self._stored.id
-        if id in decisions.retries:
-            decisions.on_warning(f"ack() on message {id} has no effect: retry() was called on it before")
+        if decisions.ack_all:
             return
-        decisions.acks.add(id)
+        if decisions.retry_all:
+            decisions.on_warning(f"ack() on message {id} has no effect: retryAll() was called on its batch before")
+        elif id in decisions.retries:
+            decisions.on_warning(f"ack() on message {id} has no effect: retry() was called on it before")
+        else:
+            decisions.acks.add(id)
 
     def retry(self, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> None:
-        """Ask for another delivery, after `delaySeconds` (0 to 86,400). The first call on a message wins."""
-        delay = _delay(options, keywords, "retry()")
+        """Ask for another delivery, after `delaySeconds`; of several calls the last one's count. Does nothing once
+        `ack()` was called on the message, or `ackAll()` on the batch."""
         decisions = self._decisions
-        if self.id in decisions.acks:
-            decisions.on_warning(f"retry() on message {self.id} has no effect: ack() was called on it before")
+        id = self._stored.id
+        delay = decisions.delay(options, keywords, "retry()")
+        if decisions.ack_all:
+            decisions.on_warning(f"retry() on message {id} has no effect: ackAll() was called on its batch before")
             return
-        decisions.retries.setdefault(self.id, delay)
+        if id in decisions.acks:
+            decisions.on_warning(f"retry() on message {id} has no effect: ack() was called on it before")
+            return
+        decisions.retries[id] = delay
+        cause = sys.exception()
+        if cause is not None:
+            decisions.causes[id] = cause
 
     def __repr__(self) -> str:
         return f"<Message {self.id} attempts={self.attempts}>"
@@ -157,22 +181,26 @@ class MessageBatch:
         self._decisions = decisions
 
     def ackAll(self) -> None:
-        """Ack every message that has no call of its own. The first of `ackAll` and `retryAll` wins."""
+        """Ack every message that has no call of its own. Does nothing once `retryAll()` was called."""
         if self._decisions.retry_all:
             self._decisions.on_warning("ackAll() has no effect: retryAll() was called on this batch before")
             return
         self._decisions.ack_all = True
 
     def retryAll(self, options: Mapping[str, Any] | None = None, /, **keywords: Any) -> None:
-        """Retry every message that has no call of its own, after `delaySeconds` (0 to 86,400)."""
-        delay = _delay(options, keywords, "retryAll()")
+        """Retry every message that has no call of its own, after `delaySeconds`; of several calls the last one that
+        gives a delay counts. Does nothing once `ackAll()` was called."""
         decisions = self._decisions
+        delay = decisions.delay(options, keywords, "retryAll()")
         if decisions.ack_all:
             decisions.on_warning("retryAll() has no effect: ackAll() was called on this batch before")
             return
-        if not decisions.retry_all:
-            decisions.retry_all = True
+        decisions.retry_all = True
+        if delay is not None:
             decisions.retry_all_delay = delay
+        cause = sys.exception()
+        if cause is not None:
+            decisions.retry_all_cause = cause
 
     def __repr__(self) -> str:
         return f"<MessageBatch of {len(self.messages)} from {self.queue}>"

@@ -65,16 +65,16 @@ class FetchResponse(Body):
         response.redirected = redirected
         return response
 
-    def content_to_send(self) -> bytes | ReadableStream | None:
-        """The body as it is kept, for a server, which sends it once. `OSError` when it was read before. Not part of
-        production's interface."""
+    def to_send(self) -> tuple[RawHeaders, bytes | ReadableStream | None]:
+        """The headers, and the body as it is kept, for a server, which sends it once. `OSError` when it was read
+        before. Not part of production's interface."""
         body = self._body
         if not isinstance(body, ReadableStream):
             if self._used:
                 raise BodyUsedError
             # As in production a Response with a body answers one request; whoever keeps one to use it again learns it.
             self._used = body is not None
-        return body
+        return self._raw, body
 
     @property
     def ok(self) -> bool:
@@ -219,7 +219,10 @@ class Response(FetchResponse):
         self.url = ""
         self.redirected = False
         if type(body) is str and not headers:
-            self._body = to_utf8(body)
+            try:
+                self._body = body.encode()
+            except UnicodeEncodeError:
+                self._body = to_utf8(body)
             self._raw = [_TEXT]
         elif isinstance(body, FetchResponse):
             self._adopt(body, status, status_text, headers)

@@ -20,15 +20,24 @@ export default {
     return Response.json({ ok: true });
   },
 
-  async queue(batch, env) {
+  async queue(batch, env, ctx) {
     for (const message of batch.messages) {
-      const event = message.body;
-      if (event.type === "welcome-email") {
-        await sendWelcomeEmail(env.SENDER, event.email);
+      // Each message is settled for itself. One that is to be retried is delivered again, up to max_retries times, and
+      // then moves to the dead letter queue, which keeps what is logged right before. An error that left this function
+      // would have every message of the batch delivered again that is not acked yet.
+      try {
+        await handle(message.body, env);
+        message.ack();
+      } catch (error) {
+        console.error(error);
+        message.retry();
       }
-      // A message that is acked is done. When the handler throws, those that are not acked yet are delivered again, up
-      // to max_retries times, and then move to the dead letter queue.
-      message.ack();
     }
   },
 };
+
+async function handle(event, env) {
+  if (event.type === "welcome-email") {
+    await sendWelcomeEmail(env.SENDER, event.email);
+  }
+}

@@ -34,17 +34,24 @@ class Default(WorkerEntrypoint):
         await self.env.EVENTS.send({"type": "welcome-email", "email": email})
         return Response.json({"ok": True})
 
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         for message in batch.messages:
-            event = message.body
-            if event.type == "welcome-email":
-                await send_welcome_email(self.env.SENDER, event.email)
-            elif event.type == "boom":
-                # For drills: a message that fails every time.
-                raise ConnectionError("boom")
-            # A message that is acked is done. When an exception leaves this method, those that are not acked yet are
-            # delivered again, up to max_retries times, and then move to the dead letter queue.
-            message.ack()
+            # Each message is settled for itself. One that is to be retried is delivered again, up to max_retries times,
+            # and then moves to the dead letter queue, which keeps the exception. An exception that left this method
+            # would have every message of the batch delivered again that is not acked yet.
+            try:
+                await self.handle(message.body)
+            except Exception:
+                message.retry()
+            else:
+                message.ack()
+
+    async def handle(self, event):
+        if event.type == "welcome-email":
+            await send_welcome_email(self.env.SENDER, event.email)
+        elif event.type == "boom":
+            # For drills: a message that fails every time.
+            raise ConnectionError("boom")
 
 
 def email_in_form(text):

@@ -17,8 +17,9 @@ from emulator.bindings.queue.workerd import answer, wire
 from emulator.bindings.wiring import Answered, Reference, WireRequest, WireResponse
 from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.service import Queues
+from emulator.queues.settings import QueueSettings
 
-ORDERS = Producer("ORDERS", "orders", 9)
+ORDERS = Producer("ORDERS", "orders")
 
 
 class Asked:
@@ -28,7 +29,7 @@ class Asked:
         self.clock = VirtualClock()
         self.queues = Queues(MemoryEngine(self.clock), Bus(), self.clock)
         run_now(self.queues.start())
-        run_now(self.queues.create_queue("orders"))
+        run_now(self.queues.create_queue("orders", QueueSettings(delivery_delay=9)))
 
     def ask(
         self, target: str, body: bytes = b"", producer: Producer = ORDERS, *, fmt: str = "", delay: str = ""
@@ -47,7 +48,7 @@ def code_of(response: WireResponse) -> str:
     return dict(response.headers)[b"CF-Queues-Error-Code"].decode()
 
 
-def test_a_message_is_sent_with_its_type_and_the_producers_delay() -> None:
+def test_a_message_is_sent_with_its_type_and_the_delay_of_the_queue() -> None:
     asked = Asked()
     response = asked.ask("/message", b'{"a":1}', fmt="json")
     assert (response.status, json.loads(response.body)["metadata"]["metrics"]["backlogCount"]) == (200, 1)
@@ -87,6 +88,14 @@ def test_metrics_are_those_of_the_queue() -> None:
     [
         ("/message", b"x" * 128_001, "", "", ("10204", b"Message is 128,001 bytes long")),
         ("/message", b"", "xml", "", ("10203", b"there is no content type 'xml'")),
+        ("/message", b"undefined", "json", "", ("10208", b"Message body is nothing that JSON can say")),
+        (
+            "/batch",
+            b'{"messages": [{"body": "MQ==", "contentType": "json"}, {"body": "dW5kZWZpbmVk", "contentType": "json"}]}',
+            "",
+            "",
+            ("10208", b"Message body is nothing that JSON can say"),
+        ),
         ("/message", b"", "", "soon", ("15000", b"the request is damaged: ")),
         ("/batch", b"{}", "", "", ("15000", b"the request is damaged: ")),
         ("/batch", b'{"messages": [{"body": "a"}]}', "", "", ("15000", b"the request is damaged: ")),

@@ -14,7 +14,7 @@ from emulator.base.errors import Problem
 from emulator.base.ranges import Range
 from emulator.bindings.kind import BindingKind, Overview, Resources, Service
 from emulator.bindings.kit import Accessor, Kit
-from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, Rest, Route
+from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, Rest, Route, SessionView
 from emulator.bindings.wiring import Answered, Module, Reference, WireRequest, WireResponse, Wiring
 from emulator.config import checks
 from emulator.config.document import problem_at
@@ -85,14 +85,14 @@ class Increase(msgspec.Struct):
     by: int
 
 
-def _list(call: Call, _body: None) -> Page:
+def _list(call: Call[SessionView], _body: None) -> Page:
     counters = call.session.services[COUNTERS.name]
     assert isinstance(counters, Counters)
     shown, page = call.page(sorted(counters.values.items()))
     return Page([{"name": name, "next": value} for name, value in shown], page.page, page.per_page, page.total_count)
 
 
-async def _increase(call: Call, body: Increase) -> dict[str, Any]:
+async def _increase(call: Call[SessionView], body: Increase) -> dict[str, Any]:
     await asyncio.sleep(0)
     counters = call.session.services[COUNTERS.name]
     assert isinstance(counters, Counters)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from emulator.base.bus import Bus, Notice
 from emulator.bindings.queue.config import Consumer, Producer
 from emulator.config.model import WorkerConfig
-from emulator.hosts.events import HandlerFailed, WorkerOutput
+from emulator.hosts.events import HandlerFailed, RuntimeExited, WorkerOutput
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.events import BatchDelivered
 from emulator.queues.settings import ConsumerSettings
@@ -34,6 +34,7 @@ class Workers:
         self.bus = Bus()
         self.failed: list[HandlerFailed] = []
         self.notices: list[Notice] = []
+        self.exits: list[RuntimeExited] = []
         self.output: list[WorkerOutput] = []
         self.delivered: list[BatchDelivered] = []
         self.configs: list[WorkerConfig] = []
@@ -42,6 +43,7 @@ class Workers:
         for kind, kept in (
             (HandlerFailed, self.failed),
             (Notice, self.notices),
+            (RuntimeExited, self.exits),
             (WorkerOutput, self.output),
             (BatchDelivered, self.delivered),
         ):

@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 
 from emulator.base.coroutines import run_now
+from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES
+from emulator.bindings.queue.config import Producer
 from emulator.bindings.service.kind import ServiceBinding
+from emulator.hosts.events import RuntimeExited
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.queues.message import Message, NewMessage
+from emulator.queues.settings import QueueSettings
 from emulator.wire.codec import ContentType, decode, encode
 from emulator_runtime.http import request_from_scope, send_response
 from emulator_runtime.workers.request import Request
@@ -724,9 +728,7 @@ def test_a_v8_message_from_javascript_arrives_in_python_as_the_value(workers: Wo
     workers.run(test)
 
 
-def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None:
-    from emulator.bindings.queue.config import Producer
-
+def test_delays_of_messages_batches_and_queues_hold(workers: Workers) -> None:
     workers.add("""
         export default {
           async fetch(request, env) {
@@ -736,9 +738,10 @@ def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None
             return new Response("ok");
           },
         };
-    """, producers=(Producer("QUEUE", "jobs", 9),))  # fmt: skip
+    """, producers=(Producer("QUEUE", "jobs"),))  # fmt: skip
 
     async def test(host: WorkerdHost) -> None:
+        await workers.session.queues.update_queue("jobs", QueueSettings(delivery_delay=9))
         await text(host)
         delays = {decode(m.body, "json"): round(m.ready_at - m.timestamp) for m in waiting(workers, "jobs")}
         assert delays == {1: 9, 2: 0, 3: 7, 4: 50}
@@ -754,6 +757,18 @@ def test_delays_of_messages_batches_and_producers_hold(workers: Workers) -> None
         ("sendBatch([{ body: 1 }], { delaySeconds: -1 })", "(10202)"),
         ("sendBatch(Array(101).fill({ body: 1 }))", "(10206)"),
         ("send(undefined)", "TypeError: Message body cannot be undefined"),
+        ("send(() => 1)", "Error: Message body is nothing that JSON can say: a function or a symbol (10208)"),
+        ('send(Symbol("x"))', "(10208)"),
+        ("send({ toJSON() {} })", "(10208)"),
+        ("sendBatch([{ body: 1 }, { body: () => 1 }])", "(10208)"),
+        ("send(1n)", "TypeError: Do not know how to serialize a BigInt"),
+        (
+            "send(1, { delaySeconds: 2 ** 31 })",
+            "TypeError: Value out of range. Must be between -2147483648 and 2147483647",
+        ),
+        ('send(new ArrayBuffer(3), { contentType: "bytes" })', 'TypeError: Content Type "bytes" requires'),
+        ('sendBatch([{ body: "x", contentType: "TEXT" }])', "TypeError: Unsupported queue message content type: TEXT"),
+        ('send("x", { contentType: "TEXT" })', "accepted"),
         ('send(1, { contentType: "text" })', 'TypeError: Content Type "text" requires a value of type string'),
     ],
 )
@@ -767,6 +782,27 @@ def test_what_the_queue_refuses_is_thrown_with_its_code(workers: Workers, call: 
         }};
     """, **consumer())  # fmt: skip
     assert expected in workers.run(text)
+
+
+def test_a_delay_is_converted_to_whole_seconds(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          async fetch(request, env) {
+            for (const delaySeconds of [1.7, "5", " 0x10 ", true, -0.5, NaN, Infinity, "soon"]) {
+              await env.QUEUE.send(String(delaySeconds), { delaySeconds, contentType: "text" });
+            }
+            return new Response("ok");
+          },
+        };
+    """, **consumer(max_batch_timeout=60))  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        await text(host)
+        delays = {m.body: round(m.ready_at - m.timestamp) for m in waiting(workers, "jobs")}
+        positive = {b"1.7": 1, b"5": 5, b" 0x10 ": 16, b"true": 1}
+        assert delays == positive | dict.fromkeys((b"-0.5", b"NaN", b"Infinity", b"soon"), 0)
+
+    workers.run(test)
 
 
 def test_an_older_worker_is_told_the_cause_without_the_code(workers: Workers) -> None:
@@ -846,6 +882,86 @@ def test_an_acked_message_stays_acked_when_the_handler_throws(workers: Workers) 
         (failed,) = workers.failed
         assert failed.trigger == "QUEUE jobs"
         assert workers.output == []
+
+    workers.run(test)
+
+
+def test_an_ack_stays_where_the_error_has_half_of_a_surrogate_pair(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          queue(batch) {
+            for (const message of batch.messages) {
+              JSON.parse(message.body);
+              message.ack();
+            }
+          },
+        };
+    """, **consumer(retry_delay=60))  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        send(workers, b"1", "\U0001f600 hello".encode(), content_type="text")
+        delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
+        assert [message.body for message in delivered.settlement.acked] == [b"1"]
+        assert [message.body for message, _ in delivered.settlement.retried] == ["\U0001f600 hello".encode()]
+        assert delivered.verdict.error.startswith("SyntaxError: Unexpected token '\ufffd'")
+        assert len(workers.failed) == 1
+
+    workers.run(test)
+
+
+@pytest.mark.parametrize(
+    ("thrown", "error"),
+    [
+        (r"new Error('a \ud83d b')", "Error: a \ufffd b"),
+        (r"'just \udc00 text'", "thrown: just \ufffd text"),
+        ("Object.defineProperty(new Error(), 'stack', { get() { throw 1; } })", "thrown: a value that cannot be"),
+        ("new Error('x'.repeat(200_000))", "Error: xxx"),
+    ],
+)
+def test_an_ack_stays_whatever_is_thrown(workers: Workers, thrown: str, error: str) -> None:
+    workers.add(f"""
+        export default {{
+          fetch() {{ throw {thrown}; }},
+          scheduled() {{ throw {thrown}; }},
+          queue(batch, env, ctx) {{
+            batch.messages[0].ack();
+            ctx.waitUntil(Promise.reject({thrown}));
+            throw {thrown};
+          }},
+        }};
+    """, **consumer(retry_delay=60))  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        send(workers, b"1", b"2")
+        delivered = await workers.until(lambda: workers.delivered[0] if workers.delivered else None)
+        assert [message.body for message in delivered.settlement.acked] == [b"1"]
+        assert delivered.verdict.error.startswith(error)
+        assert len(delivered.verdict.error.encode()) <= MAX_ERROR_BYTES
+        assert len(delivered.verdict.traceback.encode()) <= MAX_TRACEBACK_BYTES
+        for invoked in (fetch(host, server_request()), run_scheduled(host, "\ud83d", 1)):
+            with pytest.raises(HandlerError) as caught:
+                await invoked
+            assert caught.value.failure.summary.startswith(error)
+
+    workers.run(test)
+
+
+def test_what_is_printed_and_fails_late_with_half_of_a_surrogate_pair_is_told(workers: Workers) -> None:
+    workers.add(r"""
+        export default {
+          fetch(request, env, ctx) {
+            console.log("printed \ud83d");
+            ctx.waitUntil(Promise.reject(new Error("late \ud83d")));
+            return new Response("ok");
+          },
+        };
+    """)
+
+    async def test(host: WorkerdHost) -> None:
+        assert await text(host) == "ok"
+        await workers.until_line("printed ")
+        failed = await workers.until(lambda: workers.failed[0] if workers.failed else None)
+        assert failed.failure.summary == "Error: late \ufffd"
 
     workers.run(test)
 
@@ -1080,9 +1196,7 @@ def test_a_workerd_that_dies_is_started_again_and_nothing_is_lost(workers: Worke
         first = workers.delivered[0]
         assert first.verdict.outcome == "exception"
         assert first.verdict.error == "workerd was killed by SIGKILL while it ran the handler"
-        assert [notice.text for notice in workers.notices] == [
-            "workerd, which runs the worker, was killed by SIGKILL; restarting it now"
-        ]
+        assert workers.exits == [RuntimeExited("app", "was killed by SIGKILL", 0.0)]
         assert await text(host) == "ok"
 
     workers.run(test)
@@ -1095,10 +1209,10 @@ def test_requests_wait_for_a_workerd_that_is_started_again(workers: Workers) -> 
         for _ in range(2):
             (pid,) = workerd_of(os.getpid())
             os.kill(pid, signal.SIGKILL)
-            count = len(workers.notices)
-            await workers.until(lambda count=count: len(workers.notices) > count)  # type: ignore[misc]
+            count = len(workers.exits)
+            await workers.until(lambda count=count: len(workers.exits) > count)  # type: ignore[misc]
             assert await text(host) == "ok"
-        assert "restarting it in 0.1 s" in workers.notices[-1].text
+        assert [event.restart_seconds for event in workers.exits] == [0.0, 0.1]
 
     workers.run(test)
 
@@ -1114,7 +1228,7 @@ def test_what_workerd_cannot_be_started_for_is_tried_again_while_messages_wait(
         monkeypatch.setenv("EMULATOR_WORKERD", "/nowhere/workerd")
         (pid,) = workerd_of(os.getpid())
         os.kill(pid, signal.SIGKILL)
-        await workers.until(lambda: [notice for notice in workers.notices if "failed to start" in notice.text])
+        await workers.until(lambda: [event for event in workers.exits if event.reason.startswith("failed to start")])
         assert host.failure is not None
         send(workers, b"1")
         monkeypatch.setenv("EMULATOR_WORKERD", workerd)

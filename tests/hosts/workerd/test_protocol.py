@@ -26,7 +26,7 @@ def test_nothing_is_left_to_be_filled_in(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_has_no_names_of_its_own_for_what_is_shared(name: str) -> None:
     source = (protocol._MODULES / name).read_text(encoding="utf-8")
-    for text in ("/queue", "/scheduled", "/handlers", "/idle", "/failure", "x-description", "x-emulator"):
+    for text in ("/queue", "/scheduled", "/handlers", "/idle", "/why", "x-description", "x-emulator"):
         assert not re.search(rf'["`\'/]{re.escape(text)}\b', source), text
 
 
@@ -94,3 +94,24 @@ def test_what_the_handler_of_a_batch_asked_for_is_read() -> None:
     decision = protocol.read_ended(json.dumps(said).encode()).verdict()
     assert (decision.retry_all, decision.retry_all_delay, decision.ack_all) == (True, 5, False)
     assert (decision.explicit_acks, decision.retry_messages) == ({"a"}, {"b": 10, "c": None})
+
+
+@pytest.mark.parametrize("failure", [r'{"message": "Unexpected token \ud83d", "stack": "\udc00"}', r'"\ud83d"', "7"])
+def test_what_was_decided_counts_where_what_was_raised_is_odd(failure: str) -> None:
+    content = f'{{"outcome": "exception", "explicitAcks": ["a"], "failure": {failure}}}'.encode()
+    ended = protocol.read_ended(content)
+    assert ended.verdict().explicit_acks == {"a"}
+    assert ended.failure in (None, {"message": "Unexpected token \ud83d", "stack": "\udc00"})
+
+
+@pytest.mark.parametrize("reasons", [r'"causes": {"b": {"message": "\ud83d"}}', '"causes": 7', '"retryAllCause": [1]'])
+def test_what_was_decided_counts_where_the_reason_of_a_retry_is_odd(reasons: str) -> None:
+    content = f'{{"outcome": "ok", "explicitAcks": ["a"], "retryMessages": [{{"msgId": "b"}}], {reasons}}}'.encode()
+    decided = protocol.read_ended(content).verdict()
+    assert (decided.explicit_acks, decided.retry_messages) == ({"a"}, {"b": None})
+
+
+def test_what_is_no_end_of_an_invocation_is_a_value_error() -> None:
+    for content in (b"", b"[1]", b"{}", b'"text"'):
+        with pytest.raises(ValueError, match=r".+"):
+            protocol.read_ended(content)

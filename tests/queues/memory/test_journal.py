@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -20,8 +21,9 @@ from emulator.queues.errors import QueueError
 from emulator.queues.memory import journal as journal_module
 from emulator.queues.memory.entry import LEASED, Entry
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import NewMessage, Outcome, Verdict
+from emulator.queues.message import Delivery, NewMessage, Outcome, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
+from emulator.queues.settlement import interrupted
 from tests.queues.driving import Consumer, Driven, T, consume, make_queue, throw
 
 PULLED = ConsumerSettings("http_pull", max_retries=1, dead_letter_queue="dlq", visibility_timeout_ms=10_000)
@@ -52,7 +54,8 @@ Journals = Callable[[], Journal]
 
 
 def what_waits(driven: Driven) -> dict[str, dict[str, tuple[Any, ...]]]:
-    """What is in the queues, as it is to be after a restart: what is in flight has not been delivered."""
+    """What is in the queues, as it is to be after a restart: the handler that has a message has failed, and what a
+    client has pulled has not been delivered."""
     return {
         name: {
             each.id: (
@@ -61,8 +64,8 @@ def what_waits(driven: Driven) -> dict[str, dict[str, tuple[Any, ...]]]:
                 each.timestamp,
                 each.enqueued_at,
                 each.ready_at,
-                each.attempts - (each.place == LEASED),
-                each.failures,
+                each.attempts - (each.place == LEASED and not each.begun_at),
+                (*each.failures, interrupted(each.attempts, each.begun_at)) if each.begun_at else each.failures,
                 each.dead_letter,
                 each.source,
             )
@@ -99,20 +102,106 @@ async def test_a_message_that_was_acked_does_not_come_back(journals: Journals) -
     assert await Driven(journal=journals()).bodies() == []
 
 
-async def test_what_was_in_flight_waits_again_and_that_attempt_does_not_count(journals: Journals) -> None:
+async def test_a_settlement_with_half_of_a_surrogate_pair_in_its_error_is_kept(journals: Journals) -> None:
+    def fail(delivery: Delivery) -> Verdict:
+        verdict = Verdict(explicit_acks={delivery.messages[0].id})
+        return verdict.failed("exception", "Error: \ud83d", "Traceback \ud83d")
+
     driven = Driven(journal=journals())
-    await consume(driven, Consumer(driven, gate=asyncio.Event()))
-    await driven.send(b"one")
+    await consume(driven, Consumer(driven, fail), queue="failing", size=2, retries=1, dlq="dlq", retry_delay=10)
+    await driven.send(b"acked", b"dead", queue="failing")
     await driven.settle()
-    assert len(driven.engine.in_flight("orders")) == 1
+    [again] = await Driven(journal=journals()).queues.waiting("failing")
+    assert (again.body, again.failures[0].error) == (b"dead", "Error: \ufffd")
+
+    driven = Driven(journal=journals(), start=T + 20)
+    await consume(driven, Consumer(driven, throw), queue="failing", retries=1, dlq="dlq")
+    await driven.settle()
+    [letter] = await Driven(journal=journals()).queues.waiting("dlq")
+    assert letter.dead_letter is not None
+    assert [each.error for each in letter.dead_letter.attempts] == ["Error: \ufffd", "ValueError: no"]
+
+
+async def test_every_delivery_that_the_end_of_the_process_interrupted_counts(journals: Journals) -> None:
+    runs = []
+    for number in (1, 2):
+        driven = Driven(journal=journals(), start=T + number)
+        consumer = Consumer(driven, gate=asyncio.Event())
+        await consume(driven, consumer)
+        if number == 1:
+            await driven.send(b"one")
+        await driven.settle()
+        assert consumer.attempts == [[number]]
+        runs.append(driven)
 
     again = Driven(journal=journals())
-    consumer = Consumer(again)
-    await consume(again, consumer)
-    await again.settle()
+    [message] = await again.queues.waiting("orders")
+    assert (message.attempts, message.ready_at) == (2, T + 1)
+    assert message.failures == (interrupted(1, T + 1), interrupted(2, T + 2))
+    for driven in runs:
+        await driven.queues.close(0)
 
-    assert (consumer.batches, consumer.attempts) == ([[b"one"]], [[1]])
+
+async def test_an_interrupted_delivery_counts_after_the_journal_was_cleaned_too(
+    journals: Journals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 2_000)
+    monkeypatch.setattr(journal_module, "FREE_BYTES", 4_000)
+    journal = journals()
+    driven = Driven(journal=journal)
+    await consume(driven, Consumer(driven, gate=asyncio.Event()), size=1)
+    await driven.send(b"one")
+    await driven.settle()
+    await driven.queues.create_queue("others")
+    for _ in range(50):
+        await driven.send(b"x" * 500, queue="others")
+        await driven.queues.purge("others")
+    assert min(int(path.stem[-8:]) for path in journal.directory.glob("journal-*.log")) > 1
+
+    [message] = await Driven(journal=journals()).queues.waiting("orders")
+    assert message.failures == (interrupted(1, T),)
     await driven.queues.close(0)
+
+
+async def test_a_delivery_that_was_settled_given_back_or_broken_off_is_not_counted_twice(journals: Journals) -> None:
+    driven = Driven(journal=journals())
+    await consume(driven, Consumer(driven, throw), queue="failing", retry_delay=600)
+
+    async def give_back(delivery: Delivery) -> None:
+        given_back.append(len(delivery.messages))
+        await driven.queues.pause("held")
+
+    given_back: list[int] = []
+    await consume(driven, give_back, queue="held")
+    await consume(driven, Consumer(driven, gate=asyncio.Event()), queue="running")
+    for queue in ("failing", "held", "running"):
+        await driven.send(b"one", queue=queue)
+    await driven.settle()
+    assert given_back == [1]
+    await driven.queues.close(0)
+
+    again = Driven(journal=journals())
+    attempts = {name: [each.attempts for each in await again.queues.waiting(name)] for name in again.queues.states}
+    assert attempts == {"failing": [1], "held": [0], "running": [0]}
+
+
+async def test_a_delivery_whose_beginning_cannot_be_written_happens(journals: Journals) -> None:
+    journal = journals()
+    driven = Driven(journal=journal)
+    consumer = Consumer(driven, throw)
+    await consume(driven, consumer, retry_delay=600)
+    await driven.send(b"one")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal._log, "append", refuse)
+        await driven.settle()
+    assert consumer.attempts == [[1]]
+    before = what_waits(driven)
+    journal.close()
+    assert what_waits(Driven(journal=journals())) == before
+
+
+def refuse(_payloads: object) -> int:
+    raise OSError(errno.ENOSPC, "no space left on device")
 
 
 async def test_attempts_and_the_time_of_a_retry_survive(journals: Journals) -> None:
@@ -370,6 +459,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("redrive"), st.sampled_from([None, "orders", "elsewhere"])),
     st.tuples(st.just("delete"), st.sampled_from(["elsewhere", "dlq"])),
     st.tuples(st.just("pause"), st.sampled_from([True, False])),
+    st.tuples(st.just("hours")),
     st.tuples(st.just("crash")),
 )
 
@@ -399,7 +489,13 @@ class Run:
         await queues.begin([Declared("mailer", ("elsewhere", "dlq"), consumes)])
         await queues.update_queue("elsewhere", QueueSettings(2, message_retention_period=60))
 
-    async def deliver(self, delivery: Any) -> Verdict:
+    async def deliver(self, delivery: Any) -> Verdict | None:
+        if self.answers.random() < 0.2:
+            await asyncio.Event().wait()
+        if self.answers.random() < 0.1:
+            await asyncio.sleep(0)
+            await self.driven.queues.pause("orders")
+            return None
         outcomes: list[Outcome] = ["ok", "exception"]
         outcome = self.answers.choice(outcomes)
         acks: set[str] = set()
@@ -446,6 +542,9 @@ class Run:
             case "delete":
                 await queues.delete_queue(*arguments)
                 await queues.create_queue(*arguments)
+            case "hours":
+                await self.driven.advance(1_000)
+                self.now = self.driven.clock.now()
             case "pause":
                 await (queues.pause if arguments[0] else queues.resume)("orders")
             case "crash":

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from emulator.bindings.queue.api import bodies, consumers, messages, queues
+from emulator.bindings.queue.api.call import Call
 from emulator.bindings.queue.api.errors import refusal
-from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Rest, Route
+from emulator.bindings.rest import ApiError, ApiErrorCode, Rest, Route
 from emulator.queues.errors import QueueError
 
 _QUEUES: Final = "/accounts/{account_id}/queues"

@@ -1,12 +1,45 @@
-"""What calls about queues have in common: the queue that an address names, and the shape of a backlog."""
+"""What calls about queues have in common: the session that they see, the queue that an address names, and the shape of
+a backlog."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from typing import Protocol, TypeAlias
+
+from emulator.base.failure import Failure
 from emulator.bindings.queue.addresses import queue_id
-from emulator.bindings.rest import ApiError, Call
+from emulator.bindings.rest import ApiError, SessionView
+from emulator.bindings.rest import Call as AnyCall
+from emulator.config.model import WorkerConfig
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueErrorCode
 from emulator.queues.message import Backlog
+from emulator.queues.service import Queues
+
+
+class HostView(Protocol):
+    """A worker that runs, as calls see it: whether it loads, and which entrypoints it has."""
+
+    config: WorkerConfig
+    failure: Failure | None
+
+    @property
+    def handlers(self) -> Collection[str]: ...
+
+
+class QueueSession(SessionView, Protocol):
+    """A running session, as calls about queues see it: its queues and its workers."""
+
+    queues: Queues
+
+    @property
+    def hosts(self) -> Sequence[HostView]: ...
+
+    def producers_of(self, queue: str) -> list[str]: ...
+
+
+Call: TypeAlias = AnyCall[QueueSession]
+"""A call about queues."""
 
 
 def queue_of(call: Call) -> QueueState:

@@ -6,9 +6,9 @@ from typing import Any
 
 from emulator.bindings.queue.addresses import consumer_id, queue_id
 from emulator.bindings.queue.api.bodies import ConsumerBody, whole
-from emulator.bindings.queue.api.call import queue_of
+from emulator.bindings.queue.api.call import Call, queue_of
 from emulator.bindings.queue.api.errors import QueueApiErrorCode
-from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Page, iso
+from emulator.bindings.rest import ApiError, ApiErrorCode, Page, iso
 from emulator.queues.declarations import QueueState
 from emulator.queues.settings import ConsumerSettings
 

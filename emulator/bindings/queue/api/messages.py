@@ -20,8 +20,7 @@ from emulator.bindings.queue.api.bodies import (
     RedriveBody,
     whole,
 )
-from emulator.bindings.queue.api.call import metrics_shape, queue_of
-from emulator.bindings.rest import Call
+from emulator.bindings.queue.api.call import Call, metrics_shape, queue_of
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.message import Message, NewMessage
 from emulator.queues.settings import DEFAULT_PULL_BATCH_SIZE

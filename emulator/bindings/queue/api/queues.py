@@ -13,10 +13,10 @@ from emulator.bindings.queue.api.bodies import (
     QueueSettingsBody,
     check_queue_name,
 )
-from emulator.bindings.queue.api.call import metrics_shape, queue_of
+from emulator.bindings.queue.api.call import Call, metrics_shape, queue_of
 from emulator.bindings.queue.api.consumers import consumer_shapes
 from emulator.bindings.queue.api.errors import QueueApiErrorCode
-from emulator.bindings.rest import ApiError, Call, Page, iso
+from emulator.bindings.rest import ApiError, Page, iso
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueErrorCode
 from emulator.queues.settings import QueueSettings

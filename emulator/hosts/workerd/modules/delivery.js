@@ -19,9 +19,16 @@ function message({ id, timestamp, attempts, type, size }, bytes) {
   return type === "bytes" ? { ...common, body: copy } : { ...common, serializedBody: copy };
 }
 
-async function failureOf(env, key) {
-  const response = await env.CONTROL.fetch(`http://emulator${PROTOCOL.paths.failure}?${encodeURIComponent(key)}`);
-  return response.json();
+/** What an invocation raised, and why it asked for the retries of messages; nothing where nobody can tell, as what it
+ * decided counts all the same. */
+async function why(env, key, retried = []) {
+  try {
+    const asked = { method: "POST", body: JSON.stringify({ key, retried }) };
+    const response = await env.CONTROL.fetch(`http://emulator${PROTOCOL.paths.why}`, asked);
+    return await response.json();
+  } catch {
+    return { failure: null };
+  }
 }
 
 async function queue(request, env) {
@@ -38,15 +45,20 @@ async function queue(request, env) {
     metrics: { ...metrics, oldestMessageTimestamp: oldest === null ? undefined : new Date(oldest) },
   };
   const result = await env.WORKER.queue(queue, batch, metadata);
-  const failure = result.outcome === "ok" ? null : await failureOf(env, `queue ${batch[0].id}`);
-  return Response.json({ ...result, failure });
+  const retried = result.retryMessages.map((each) => each.msgId);
+  if (result.outcome === "ok" && retried.length === 0 && !result.retryBatch.retry) {
+    return Response.json(result);
+  }
+  return Response.json({ ...result, ...(await why(env, `queue ${batch[0].id}`, retried)) });
 }
 
 async function scheduled(request, env) {
   const { cron, scheduledTime } = await request.json();
   const result = await env.WORKER.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
-  const failure = result.outcome === "ok" ? null : await failureOf(env, `scheduled ${cron} ${scheduledTime}`);
-  return Response.json({ outcome: result.outcome, failure });
+  if (result.outcome === "ok") {
+    return Response.json({ outcome: result.outcome });
+  }
+  return Response.json({ outcome: result.outcome, ...(await why(env, `scheduled ${cron} ${scheduledTime}`)) });
 }
 
 export default {

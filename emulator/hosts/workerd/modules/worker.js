@@ -8,6 +8,8 @@ export * from "./EMULATOR_MAIN";
 const TOKEN = "EMULATOR_TOKEN";
 const PROTOCOL = EMULATOR_PROTOCOL;
 const MOST_CAUSES = 5;
+const MOST_REASONS = 5000;
+const NOTHING = { type: "", message: "", stack: "", causes: [] };
 
 const main = worker.default;
 if (main === undefined || main === null) {
@@ -16,6 +18,64 @@ if (main === undefined || main === null) {
 
 const isClass = typeof main === "function";
 const report = console.error.bind(console);
+
+/** Why messages are to be retried, by their ids, until the delivery module asks for it; of `retryAll`, by the key of its
+ * batch. A call that had no effect leaves a reason behind: the oldest ones go. */
+const reasons = new Map();
+/** What was logged last in this turn of the event loop, and is the reason of the next retry. */
+let logged;
+/** The prototypes of messages and batches whose methods note it. */
+const watched = new WeakSet();
+
+function noteLogged(values, isText) {
+  const error = values.find((value) => value instanceof Error);
+  if (error === undefined && (!isText || logged instanceof Error)) {
+    return;
+  }
+  if (logged === undefined) {
+    queueMicrotask(() => {
+      logged = undefined;
+    });
+  }
+  logged = error ?? values.map((value) => (typeof value === "string" ? value : JSON.stringify(value))).join(" ");
+}
+
+for (const name of ["error", "warn", "info", "log", "debug"]) {
+  const original = console[name];
+  const isText = name === "error" || name === "warn";
+  console[name] = (...values) => {
+    try {
+      noteLogged(values, isText);
+    } catch {}
+    original.apply(console, values);
+  };
+}
+
+/** Have a method of workerd's that asks for a retry note the reason, under what `keyOf` gives for its object. */
+function noteReasons(object, method, keyOf) {
+  const prototype = Object.getPrototypeOf(object);
+  if (watched.has(prototype)) {
+    return;
+  }
+  watched.add(prototype);
+  const original = prototype[method];
+  prototype[method] = function (...options) {
+    original.apply(this, options);
+    if (logged !== undefined) {
+      reasons.set(keyOf(this), logged instanceof Error ? described(logged) : { ...NOTHING, message: logged });
+      logged = undefined;
+      if (reasons.size > MOST_REASONS) {
+        reasons.delete(reasons.keys().next().value);
+      }
+    }
+  };
+}
+
+function taken(map, key) {
+  const value = map.get(key) ?? null;
+  map.delete(key);
+  return value;
+}
 
 /** How many calls of other workers, and pieces of work of `waitUntil`, have begun and not ended. */
 let pending = 0;
@@ -27,13 +87,22 @@ function handler(name) {
   return typeof owner?.[name] === "function" ? owner[name] : undefined;
 }
 
+/** What is known of what a handler threw, which may be anything. */
 function described(error) {
+  try {
+    return describedInFull(error);
+  } catch {
+    return { type: "", message: "thrown: a value that cannot be described", stack: "", causes: [] };
+  }
+}
+
+function describedInFull(error) {
   if (!(error instanceof Error)) {
     let text;
     try {
       text = typeof error === "string" ? error : JSON.stringify(error);
     } catch {}
-    return { type: "", message: `thrown: ${text ?? String(error)}`, stack: "", causes: [] };
+    return { ...NOTHING, message: `thrown: ${text ?? String(error)}` };
   }
   const causes = [];
   let cause = error.cause;
@@ -130,7 +199,10 @@ export const EMULATOR_INVOKE = {
     }
   },
   queue(batch, env, ctx) {
-    return run("queue", batch, env, ctx, `queue ${batch.messages[0].id}`);
+    const key = (of) => `queue ${of.messages[0].id}`;
+    noteReasons(batch, "retryAll", key);
+    noteReasons(batch.messages[0], "retry", (message) => message.id);
+    return run("queue", batch, env, ctx, key(batch));
   },
   scheduled(controller, env, ctx) {
     return run("scheduled", controller, env, ctx, `scheduled ${controller.cron} ${controller.scheduledTime}`);
@@ -149,9 +221,14 @@ export const EMULATOR_CONTROL = {
       }
       return new Response(null, { status: 204 });
     }
-    const key = decodeURIComponent(url.search.slice(1));
-    const failure = failures.get(key) ?? null;
-    failures.delete(key);
-    return Response.json(failure);
+    const { key, retried } = await request.json();
+    const causes = {};
+    for (const id of retried) {
+      const cause = taken(reasons, id);
+      if (cause !== null) {
+        causes[id] = cause;
+      }
+    }
+    return Response.json({ failure: taken(failures, key), causes, retryAllCause: taken(reasons, key) });
   },
 };

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from starlette.responses import Response
 
 from emulator.bindings.rest import ApiError, Page
-
-_encode = msgspec.json.Encoder().encode
+from emulator.wire.texts import write_json
 
 
 def success(result: object) -> Response:
@@ -24,7 +22,7 @@ def success(result: object) -> Response:
             "total_count": result.total_count,
             "total_pages": -(-result.total_count // result.per_page),
         }
-    return Response(_encode(envelope), media_type="application/json")
+    return Response(write_json(envelope), media_type="application/json")
 
 
 def failure(error: ApiError) -> Response:
@@ -34,4 +32,4 @@ def failure(error: ApiError) -> Response:
     headers = {} if error.status == 429 else {"x-should-retry": "false"}
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return Response(_encode(envelope), error.status, headers, "application/json")
+    return Response(write_json(envelope), error.status, headers, "application/json")

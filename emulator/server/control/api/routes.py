@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 
 from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Rest
 from emulator.bindings.rest import Route as ApiRoute
+from emulator.server.control.api.bodies import read_body
 from emulator.server.control.api.envelope import failure, success
-from emulator.server.control.api.guard import Guard, read_body
 from emulator.session.session import Session
 
 
@@ -26,9 +26,8 @@ def rest_parts(session: Session) -> list[Rest]:
     return [part for kind in session.services.kinds if (part := kind.rest()) is not None]
 
 
-def make_api(session: Session, token: str = "") -> ASGIApp:
-    """The API on `session` as an ASGI application, to be mounted. If `token` is not empty, every request must carry
-    it."""
+def make_api(session: Session) -> ASGIApp:
+    """The API on `session` as an ASGI application, to be mounted behind the guard."""
     parts = rest_parts(session)
     handlers: dict[Any, Any] = {HTTPException: _no_route(parts), ApiError: _api_error, 500: _our_bug}
     for part in parts:
@@ -36,7 +35,7 @@ def make_api(session: Session, token: str = "") -> ASGIApp:
     routes = [
         Route(route.path, _endpoint(session, route), methods=[route.method]) for part in parts for route in part.routes
     ]
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), token)
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 def _endpoint(session: Session, route: ApiRoute) -> Any:

@@ -12,6 +12,7 @@ import httpx
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import VirtualClock
 from emulator.base.coroutines import run_now
+from emulator.hosts.events import ScheduledFinished
 from emulator.server.addresses import API_PREFIX
 from emulator.server.app import App
 from emulator.server.control.app import make_control
@@ -28,6 +29,9 @@ class Default(WorkerEntrypoint):
 
     async def queue(self, batch):
         raise ValueError("no luck")
+
+    async def scheduled(self, controller):
+        pass
 """
 FETCH_ONLY = WORKER.partition("    async def queue")[0]
 
@@ -51,11 +55,13 @@ class Rest:
         self.notices: list[str] = []
         bus = Bus()
         bus.subscribe(Notice, lambda notice: self.notices.append(notice.text))
+        self.crons: list[str] = []
+        bus.subscribe(ScheduledFinished, lambda event: self.crons.append(event.cron))
         self.session = Session([self.read("shop"), self.read("web")], bus, clock=self.clock)
         self.runner = asyncio.Runner()
         self.runner.run(self.session.load())
         gateways = [Gateway(host, bus) for host in self.session.hosts]
-        app = App(gateways, lambda: make_control(self.session, token), bound_host)
+        app = App(gateways, lambda: make_control(self.session, token, bound_host))
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url=f"http://localhost:8787{API_PREFIX}/accounts/a1")
 

@@ -1,0 +1,77 @@
+"""Who may use the control plane. It runs handlers and changes state, so a web page that the user happens to visit must
+not be able to use it, not even by an image or a link: nothing here is only looked at.
+
+A request has to be meant for this server (its `Host`), so that a foreign name that resolves to this machine is refused.
+A page of another origin gives itself away by its `Origin`, or where it has none by `Sec-Fetch-Site`, which browsers set
+and pages cannot. There are no CORS headers, so browsers do not send such a page's requests if they have credentials or
+a JSON body. If other machines can reach the server, a token is required.
+"""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from emulator.bindings.rest import ApiError, ApiErrorCode
+from emulator.server.addresses import API_PREFIX
+from emulator.server.control.api.bodies import bearer
+from emulator.server.control.api.envelope import failure
+from emulator.server.hostname import may_mean, split_host
+
+_OWN_SITES: Final = ("same-origin", "none")
+"""What `Sec-Fetch-Site` is of a page of our own, and where a person has typed the address."""
+
+
+class Guard:
+    """Passes requests on to an ASGI application, or refuses them. `bound_host` is the `--host`, which is answered to as
+    well as loopback names. If `token` is empty, any bearer token is accepted, and none."""
+
+    def __init__(self, app: ASGIApp, token: str = "", bound_host: str = "localhost") -> None:
+        self._app = app
+        self._token = token
+        self._bound_host = bound_host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            self._check(Headers(scope=scope))
+        except ApiError as error:
+            await _refusal(scope["path"], error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _check(self, headers: Headers) -> None:
+        host = headers.get("host", "")
+        if not may_mean(split_host(host), self._bound_host):
+            raise _forbidden(
+                "/cdn-cgi/ answers only to localhost, a loopback address, or the --host that `emulator dev` was given; "
+                f"this request is for {split_host(host) or 'no host at all'!r}"
+            )
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() != f"http://{host}".lower():
+            raise _forbidden(f"requests from pages of {origin} are refused")
+        if headers.get("sec-fetch-site", "none").lower() not in _OWN_SITES:
+            raise _forbidden(
+                "requests from pages of other sites are refused, and so are links on them: type the address yourself"
+            )
+        if self._token and not compare_digest(bearer(headers).encode(), self._token.encode()):
+            text = (
+                "this server can be reached from other machines: send the token that `emulator dev` printed when it "
+                "was ready, as `Authorization: Bearer TOKEN`"
+            )
+            raise ApiError(401, ApiErrorCode.AUTHENTICATION, text)
+
+
+def _forbidden(text: str) -> ApiError:
+    return ApiError(403, ApiErrorCode.AUTHENTICATION, text)
+
+
+def _refusal(path: str, error: ApiError) -> Response:
+    """In the envelope of the REST API where that was asked, else as text."""
+    if path.startswith(API_PREFIX):
+        return failure(error)
+    headers = {"www-authenticate": "Bearer"} if error.status == 401 else None
+    return PlainTextResponse(f"{error.status}: {error.message}\n", error.status, headers)
