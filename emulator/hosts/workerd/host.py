@@ -367,7 +367,11 @@ class WorkerdHost:
         version.begin(trigger)
         response: FetchResponse | None = None
         try:
-            response = await self._exchange(version, trigger)
+            try:
+                answer = await send_request(version.fetches, request, version.cf_header)
+                response = await self._answered(version, trigger, answer)
+            except ConnectionLostError as error:
+                raise self._failed(await self._lost(version, trigger, error), trigger) from error
             return response
         except UploadBrokenError:
             return _nobodys()
@@ -380,15 +384,6 @@ class WorkerdHost:
             self._disconnects.end(waiting)
             if response is None or not response.is_streaming:
                 version.end(trigger)
-
-    async def _exchange(self, version: Version, trigger: FetchTrigger) -> FetchResponse:
-        """Hand a request to the worker, and return its answer. Raises HandlerError when there is none, and
-        UploadBrokenError."""
-        try:
-            answer = await send_request(version.fetches, trigger.request, version.cf_header)
-            return await self._answered(version, trigger, answer)
-        except ConnectionLostError as error:
-            raise self._failed(await self._lost(version, trigger, error), trigger) from error
 
     async def _answered(self, version: Version, trigger: FetchTrigger, answer: WorkerdAnswer) -> FetchResponse:
         """The response for the caller. Raises HandlerError if the answer reports a failure."""
