@@ -339,7 +339,7 @@ def test_messages_whose_error_has_half_of_a_surrogate_pair_are_settled_and_kept(
     assert running.end(signal.SIGKILL) == -signal.SIGKILL
 
     running = dev(tmp_path, "--persist-to", "state")
-    assert "1 message is there from before" in running.output
+    assert "1 message was recovered" in running.output
     [letter] = peek(running, client, "dlq")
     told = letter["emulator"]["dead_letter"]
     assert told["error"] == "ValueError: half of \ufffd"
