@@ -28,7 +28,11 @@ def dead(tmp_path: Path) -> Iterator[Run]:
         emulator.__enter__()
         emulator.queue("jobs").send_batch(bodies)
         emulator.run_until_idle()
-        return {message.body: message for message in emulator.queue("dlq").messages}
+        letters = emulator.queue("dlq").messages
+        for letter in letters:
+            assert letter.dead_letter is not None
+            assert len({attempt.error for attempt in letter.dead_letter.attempts}) == 1, "every attempt has its reason"
+        return {message.body: message for message in letters}
 
     yield run
     for emulator in opened:
@@ -238,3 +242,21 @@ def test_what_a_javascript_handler_logged_earlier_is_not_taken_for_the_reason(de
         "three": "the handler called retry()",
         "four": "Error: of the rest",
     }
+
+
+@needs_node
+@pytest.mark.usefixtures("javascript")
+def test_the_first_line_that_a_javascript_worker_ever_logs_is_a_reason_too(dead: Run) -> None:
+    letters = dead(
+        """
+        export default {
+          queue(batch) {
+            console.error(new Error("the first"));
+            batch.messages[0].retry();
+          },
+        };
+        """,
+        "one",
+        suffix=".js",
+    )
+    assert letters["one"].last_error == "Error: the first"

@@ -44,10 +44,11 @@ for (const name of ["error", "warn", "info", "log", "debug"]) {
   const original = console[name];
   const isText = name === "error" || name === "warn";
   console[name] = (...values) => {
+    // First this: workerd loads what it writes lines with when it first does so, and runs microtasks in doing that.
+    original.apply(console, values);
     try {
       noteLogged(values, isText);
     } catch {}
-    original.apply(console, values);
   };
 }
 
