@@ -50,8 +50,8 @@ export default {
 
 @dataclass
 class Report:
-    """What a soak found: `samples` of the memory of the whole process tree, proportional set size in megabytes, and how
-    many `requests` were answered, `failed` and `reloads` made meanwhile."""
+    """What a soak found: `samples` of the anonymous memory of the whole process tree, in megabytes, and how many
+    `requests` were answered, `failed` and `reloads` made meanwhile."""
 
     samples: list[float] = field(default_factory=list)
     requests: int = 0
@@ -104,9 +104,10 @@ def run(directory: Path, seconds: float, *, with_javascript: bool = True) -> Rep
             if time.monotonic() - reloaded > RELOAD_SECONDS:
                 reloaded = time.monotonic()
                 report.reloads += 1
-                for file in directory.glob("*/entry.py"), directory.glob("*/index.js"):
-                    for each in file:
-                        each.write_text(each.read_text().rstrip() + "\n" * (1 + report.reloads % 3))
+                # A reload gives JavaScript a new process. For what one collects to show, the last one stays.
+                languages = ("py", "js") if time.monotonic() - begun < seconds / 8 else ("py",)
+                for each in (file for language in languages for file in directory.glob(f"*/*.{language}")):
+                    each.write_text(each.read_text().rstrip() + "\n" * (1 + report.reloads % 3))
     finally:
         stopping.set()
         for client in clients:
@@ -116,7 +117,8 @@ def run(directory: Path, seconds: float, *, with_javascript: bool = True) -> Rep
 
 
 def tree_megabytes(pid: int) -> float:
-    """The proportional set size of a process and all below it, in megabytes."""
+    """The anonymous memory of a process and all below it, in megabytes: what they have allocated, without the files that
+    they share with other processes, which are counted differently as those come and go."""
     total = 0
     waiting = [pid]
     while waiting:
@@ -126,7 +128,7 @@ def tree_megabytes(pid: int) -> float:
             waiting += map(int, Path(f"/proc/{each}/task/{each}/children").read_text().split())
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
     return total / 1000
 
 
