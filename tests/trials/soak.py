@@ -117,8 +117,8 @@ def run(directory: Path, seconds: float, *, with_javascript: bool = True) -> Rep
 
 
 def tree_megabytes(pid: int) -> float:
-    """The anonymous memory of a process and all below it, in megabytes: what they have allocated, without the files that
-    they share with other processes, which are counted differently as those come and go."""
+    """The anonymous memory of a process and all below it, in megabytes: what they have allocated, without the
+    files that they share with other processes, which are counted differently as those come and go."""
     total = 0
     waiting = [pid]
     while waiting:
