@@ -61,6 +61,8 @@ class Watchdog:
         self._asked_by_signal: tuple[float, float] | None = None
         """When the signal handler asked the loop for a sign of life and did not get it yet: in real time, and in CPU
         seconds of the thread."""
+        self._has_told = False
+        """Whether it has been reported where the loop is stuck this time."""
         self._is_over_limit = False
         self._cpu_seconds: Callable[[], float] = time.process_time
         self._previous_handler: Any = None
@@ -94,19 +96,18 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stopped.wait(self._blocked_after / 4):
             self._alive.clear()
-            self._is_over_limit = False
+            self._has_told = self._is_over_limit = False
             asked, cpu = time.monotonic(), self._cpu_seconds()
             try:
                 self._loop.call_soon_threadsafe(self._alive.set)
             except RuntimeError:  # the loop is closed
                 return
-            has_reported = False
             while not self._alive.wait(_POLL_SECONDS):
                 if self._stopped.is_set():
                     return
                 frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - the documented name
-                if not has_reported and time.monotonic() - asked >= self._blocked_after:
-                    has_reported = self._report_blocked(frame)
+                if not self._has_told and time.monotonic() - asked >= self._blocked_after:
+                    self._has_told = self._report_blocked(frame)
                 self._check_limit(frame, self._cpu_seconds() - cpu)
                 del frame
 
@@ -153,13 +154,14 @@ class Watchdog:
         if modules is None:
             return
         asked, cpu = self._asked_by_signal
-        if time.monotonic() - asked >= self._blocked_after:
-            self._report_blocked(frame)
+        if not self._has_told and time.monotonic() - asked >= self._blocked_after:
+            self._has_told = self._report_blocked(frame)
         if (self._cpu_seconds() - cpu) * 1000 >= modules.cpu_ms:
             raise _limit_exceeded(modules)
 
     def _answered_signal(self) -> None:
         self._asked_by_signal = None
+        self._has_told = False
 
     def _raise_soon(self) -> None:
         """Raise in the watched thread at its next instruction, and take it back if worker code has ended meanwhile."""
