@@ -160,8 +160,18 @@ class TextLines:
         made = self._statuses[status] = colors.get(status // 100, str)(f"{status} {phrase}".rstrip())
         return made
 
-    @_of_clean_record
     def batch(self, record: Record) -> str:
+        fields = record.fields
+        acked = fields["acked"]
+        if acked == fields["size"] and fields["outcome"] == "ok":  # as nearly every batch
+            return self._batch(clean(fields["queue"]), self._style.green(f"{acked}/{acked} acked"), fields)
+        return self._mixed_batch(record)
+
+    def _batch(self, queue: str, result: str, fields: Mapping[str, Any]) -> str:
+        return f"QUEUE {queue} {result} {self._took(fields)}{self._suffix(fields)}\n"
+
+    @_of_clean_record
+    def _mixed_batch(self, record: Record) -> str:
         style, fields, details = self._style, record.fields, record.details
         acked, size = fields["acked"], fields["size"]
         parts = [f"{acked}/{size} acked"]
@@ -178,7 +188,7 @@ class TextLines:
             color = style.red
         else:
             color = style.yellow
-        line = f"QUEUE {fields['queue']} {color(', '.join(parts))} {self._took(fields)}{self._suffix(fields)}\n"
+        line = self._batch(fields["queue"], color(", ".join(parts)), fields)
         return line + "".join(f"  {each}\n" for each in self.reasons(record, "retried")) if fields["reasons"] else line
 
     def reasons(self, record: Record, *became: str) -> Iterator[str]:
