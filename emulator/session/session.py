@@ -32,12 +32,12 @@ from emulator.queues.consumption import Deliver
 from emulator.queues.contract import QueueEngine
 from emulator.queues.declarations import Declared
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.memory.journal import Journal
 from emulator.queues.service import Queues
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
+    from emulator.queues.memory.journal import Journal
     from emulator.queues.message import Verdict, WorkerDelivery
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from random import Random
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from emulator.base.clock import Clock, WallClock
 from emulator.queues.checks import check_room
@@ -23,10 +23,12 @@ from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
 from emulator.queues.memory.driver import Driver, MemorySubscription
 from emulator.queues.memory.entry import Entry, entry_of, look, look_at_all
-from emulator.queues.memory.journal import Journal
 from emulator.queues.memory.queue import MemoryQueue, Settled
 from emulator.queues.message import Backlog, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
+
+if TYPE_CHECKING:
+    from emulator.queues.memory.journal import Journal
 
 CANCEL_SECONDS: Final = 1.0
 """How long, in real time, a cancelled handler may take to end before the engine stops waiting for it."""
