@@ -28,7 +28,7 @@ from emulator.log import record as records
 from emulator.log.jsonlines import json_line
 from emulator.log.record import Record
 from emulator.log.style import Style, wants_color
-from emulator.log.table import RANK, TABLE
+from emulator.log.table import RANK, TABLE, Row
 from emulator.log.text import TextLines
 from emulator.log.writer import Writer
 from emulator.server.events import ServerReady
@@ -41,6 +41,10 @@ FLUSH_SECONDS: Final = 0.05
 
 PROMPT_SECONDS: Final = 0.2
 """How long the code of a worker waits for what it prints to appear on a terminal."""
+
+
+_Write = Callable[[TextLines, Any], str]
+"""Makes the line of an event."""
 
 
 class Terminal:
@@ -63,7 +67,7 @@ class Terminal:
         self._stream = stream or sys.__stdout__  # None where the process was started without a standard output
         self._is_interactive = self._stream is not None and self._stream.isatty()
         self._rank = RANK[level]
-        self._lines: list[str] = []
+        self._lines: list[str | tuple[_Write, object]] = []
         self._oldest = 0.0
         self._writing = threading.RLock()
         self._hosts: Sequence[WorkerHost] = ()
@@ -97,7 +101,7 @@ class Terminal:
         with self._writing:
             waiting = len(self._lines)
             if waiting:
-                text = "".join(self._lines[:waiting])
+                text = "".join([self._written(each) for each in self._lines[:waiting]])
                 del self._lines[:waiting]
                 self._write(text, patience_seconds)
 
@@ -116,8 +120,8 @@ class Terminal:
         own_ways: dict[type[Any], Callable[[Any], None]] = {ServerReady: self._on_ready, WorkerOutput: self._on_output}
         for event_type, row in TABLE.items():
             show = own_ways.get(event_type, self._show)
-            if row.hot and not self._is_json:
-                show = self._hot_callback(row.text)
+            if row.frequent and not self._is_json and event_type is not WorkerOutput:
+                show = self._later(row)
             if RANK[row.level] >= self._rank or event_type is ServerReady:
                 self._subscriptions.append(self._bus.subscribe(event_type, show))
 
@@ -128,10 +132,18 @@ class Terminal:
             write = self._add if row.frequent else self._write_now
             write(self._render(row.text, record))
 
-    def _hot_callback(self, text: Callable[[TextLines, Any], str]) -> Callable[[Any], None]:
-        """A function that shows an event without making a record of it."""
-        lines, add = self._text, self._add
-        return lambda event: add(text(lines, event))
+    def _later(self, row: Row) -> Callable[[Any], None]:
+        """A function that keeps an event, whose line is made when lines are written: not before an answer that waits
+        for whoever publishes it."""
+        write: _Write = row.text if row.hot else lambda lines, event: row.text(lines, row.record(event))
+        add = self._add
+        return lambda event: add((write, event))
+
+    def _written(self, line: str | tuple[_Write, object]) -> str:
+        if isinstance(line, str):
+            return line
+        write, event = line
+        return write(self._text, event)
 
     def _render(self, text: Callable[[TextLines, Record], str], record: Record) -> str:
         return json_line(record) if self._is_json else text(self._text, record)
@@ -152,13 +164,13 @@ class Terminal:
         if self._is_interactive or time.monotonic() - self._oldest >= FLUSH_SECONDS:
             self.flush(PROMPT_SECONDS if self._is_interactive else 0.0)
 
-    def _add(self, line: str) -> None:
+    def _add(self, line: str | tuple[_Write, object]) -> None:
         lines = self._lines
         if not lines:
             try:
                 asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
             except RuntimeError:  # no loop: start, shutdown, or another thread
-                self._write_now(line)
+                self._write_now(self._written(line))
                 return
             self._oldest = time.monotonic()
         lines.append(line)
