@@ -43,8 +43,11 @@ PROMPT_SECONDS: Final = 0.2
 """How long the code of a worker waits for what it prints to appear on a terminal."""
 
 
-_Write = Callable[[TextLines, Any], str]
+_Text = Callable[[TextLines, Any], str]
 """Makes the line of an event."""
+
+_Collected = str | tuple[_Text, object]
+"""A line, or an event whose line is made when it is written."""
 
 
 class Terminal:
@@ -67,7 +70,7 @@ class Terminal:
         self._stream = stream or sys.__stdout__  # None where the process was started without a standard output
         self._is_interactive = self._stream is not None and self._stream.isatty()
         self._rank = RANK[level]
-        self._lines: list[str | tuple[_Write, object]] = []
+        self._lines: list[_Collected] = []
         self._oldest = 0.0
         self._writing = threading.RLock()
         self._hosts: Sequence[WorkerHost] = ()
@@ -101,9 +104,9 @@ class Terminal:
         with self._writing:
             waiting = len(self._lines)
             if waiting:
-                text = "".join([self._written(each) for each in self._lines[:waiting]])
-                del self._lines[:waiting]
-                self._write(text, patience_seconds)
+                lines = self._lines[:waiting]
+                del self._lines[:waiting]  # before lines are made: the report of blocked code may flush meanwhile
+                self._write("".join(map(self._line, lines)), patience_seconds)
 
     def close(self) -> None:
         """Write the lines that were collected, and end the subscriptions. Returns when everything is written, or the
@@ -119,9 +122,8 @@ class Terminal:
         """Subscribe to no event that would not be shown, so that nobody creates it."""
         own_ways: dict[type[Any], Callable[[Any], None]] = {ServerReady: self._on_ready, WorkerOutput: self._on_output}
         for event_type, row in TABLE.items():
-            show = own_ways.get(event_type, self._show)
-            if row.frequent and not self._is_json and event_type is not WorkerOutput:
-                show = self._later(row)
+            usual = self._later(row) if row.frequent and not self._is_json else self._show
+            show = own_ways.get(event_type, usual)
             if RANK[row.level] >= self._rank or event_type is ServerReady:
                 self._subscriptions.append(self._bus.subscribe(event_type, show))
 
@@ -135,15 +137,15 @@ class Terminal:
     def _later(self, row: Row) -> Callable[[Any], None]:
         """A function that keeps an event, whose line is made when lines are written: not before an answer that waits
         for whoever publishes it."""
-        write: _Write = row.text if row.hot else lambda lines, event: row.text(lines, row.record(event))
+        text: _Text = row.text if row.hot else lambda lines, event: row.text(lines, row.record(event))
         add = self._add
-        return lambda event: add((write, event))
+        return lambda event: add((text, event))
 
-    def _written(self, line: str | tuple[_Write, object]) -> str:
-        if isinstance(line, str):
-            return line
-        write, event = line
-        return write(self._text, event)
+    def _line(self, collected: _Collected) -> str:
+        if isinstance(collected, str):
+            return collected
+        text, event = collected
+        return text(self._text, event)
 
     def _render(self, text: Callable[[TextLines, Record], str], record: Record) -> str:
         return json_line(record) if self._is_json else text(self._text, record)
@@ -164,16 +166,16 @@ class Terminal:
         if self._is_interactive or time.monotonic() - self._oldest >= FLUSH_SECONDS:
             self.flush(PROMPT_SECONDS if self._is_interactive else 0.0)
 
-    def _add(self, line: str | tuple[_Write, object]) -> None:
+    def _add(self, collected: _Collected) -> None:
         lines = self._lines
         if not lines:
             try:
                 asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
             except RuntimeError:  # no loop: start, shutdown, or another thread
-                self._write_now(self._written(line))
+                self._write_now(self._line(collected))
                 return
             self._oldest = time.monotonic()
-        lines.append(line)
+        lines.append(collected)
 
     def _write_now(self, text: str) -> None:
         with self._writing:

@@ -95,6 +95,29 @@ def test_collected_lines_are_written_by_a_timer() -> None:
     asyncio.run(conversation())
 
 
+def test_a_flush_in_the_middle_of_another_writes_every_line_once() -> None:
+    async def main() -> str:
+        bus, stream = Bus(), io.StringIO()
+        terminal = Terminal(bus, stream=stream)
+
+        class Path(str):
+            """One that is reported about while its line is made, as the watchdog may do it."""
+
+            def isprintable(self) -> bool:
+                bus.publish(Notice("warning", "blocked"))
+                return True
+
+        for path in ("/1", Path("/2"), "/3"):
+            bus.publish(RequestFinished("w", "GET", path, 200, 0.0))
+        terminal.flush()
+        bus.publish(RequestFinished("w", "GET", "/4", 200, 0.0))
+        terminal.close()
+        return stream.getvalue()
+
+    written = sorted(line.split(" 200")[0] for line in asyncio.run(main()).splitlines())
+    assert written == ["GET /1", "GET /2", "GET /3", "GET /4", "Warning: blocked"]
+
+
 def test_output_appears_while_worker_code_keeps_the_loop_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     async def conversation() -> None:
         now = 100.0
