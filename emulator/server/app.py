@@ -11,7 +11,7 @@ from typing import Any
 
 from emulator.server.asgi import ASGIApp, Receive, Scope, Send
 from emulator.server.gateway import Gateway
-from emulator.server.hostname import split_host
+from emulator.server.hostname import host_header, split_host
 
 CONTROL_PREFIX = "/cdn-cgi/"
 
@@ -28,7 +28,7 @@ class App:
         self._primary = gateways[0]
         self._by_name = {gateway.host.config.name.lower(): gateway for gateway in gateways}
         self._several = len(gateways) > 1
-        self._by_host: dict[bytes, Gateway] = {}
+        self._by_host: dict[str, Gateway] = {}
         self._make_control = make_control
         self._control: ASGIApp | None = None
 
@@ -47,10 +47,10 @@ class App:
         """The gateway of the worker that a request is for, by its `Host`."""
         if not self._several:
             return self._primary
-        host = _host_header(scope)
+        host = host_header(scope)
         gateway = self._by_host.get(host)
         if gateway is None:
-            name, _, rest = split_host(host.decode("latin-1")).lower().partition(".")
+            name, _, rest = split_host(host).lower().partition(".")
             gateway = self._by_name.get(name, self._primary) if rest == "localhost" else self._primary
             if len(self._by_host) < 256:
                 self._by_host[host] = gateway
@@ -61,10 +61,3 @@ class App:
             self._control = self._make_control()
         scope["emulator.worker"] = self.gateway(scope).host
         await self._control(scope, receive, send)
-
-
-def _host_header(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
-        if name == b"host":
-            return value  # type: ignore[no-any-return]
-    return b""

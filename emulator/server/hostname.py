@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from emulator_runtime.hosting import find_header
+
 if TYPE_CHECKING:
     from emulator.server.asgi import Scope
 
@@ -18,10 +20,7 @@ def split_host(host: str) -> str:
 
 def host_header(scope: Scope) -> str:
     """The `Host` header of a request; empty without one."""
-    for name, value in scope["headers"]:
-        if name == b"host":
-            return value.decode("latin-1")  # type: ignore[no-any-return]
-    return ""
+    return (find_header(scope["headers"], b"host") or b"").decode("latin-1")
 
 
 def is_within_this_machine(scope: Scope) -> bool:

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from emulator.wire.texts import read_json
 from emulator_runtime.hosting import AttributeDict, to_attribute_dict
 
 ContentType = Literal["json", "text", "bytes", "v8"]
@@ -69,10 +70,7 @@ def decode(body: bytes, content_type: str) -> Any:
         try:
             return to_attribute_dict(_read_json(body))
         except msgspec.DecodeError:
-            # msgspec refuses an escaped lone surrogate, which JavaScript and the standard library accept.
-            import json
-
-            return to_attribute_dict(json.loads(body))
+            return to_attribute_dict(read_json(body))
     if content_type == "text":
         return body.decode("utf-8", "surrogatepass")
     if content_type == "bytes":

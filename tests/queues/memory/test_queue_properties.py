@@ -524,7 +524,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 class PulledQueueMachine(QueueMachine):
-    """As above, and clients pull from the queue nearly all of the time."""
+    """As above, but most of the time the consumers are clients that pull."""
 
     def __init__(self) -> None:
         super().__init__()
