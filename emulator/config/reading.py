@@ -26,12 +26,18 @@ SECTION_KEYS: Final[Mapping[str, Check]] = {
     "compatibility_flags": checks.ARRAY,
     "triggers": checks.OBJECT,
     "limits": checks.OBJECT,
+    "build": checks.OBJECT,
     **BUNDLING_KEYS,
 }
 """The keys of the top level and of environments that do not belong to a binding kind."""
 
 TOP_LEVEL_KEYS: Final[Mapping[str, Check]] = {**SECTION_KEYS, "dev": checks.OBJECT, "env": checks.OBJECT}
 TRIGGERS_KEYS: Final[Mapping[str, Check]] = {"crons": checks.ARRAY}
+BUILD_KEYS: Final[Mapping[str, Check]] = {
+    "command": checks.STRING,
+    "cwd": checks.TEXT,
+    "watch_dir": checks.TEXT_OR_TEXTS,
+}
 LIMITS_KEYS: Final[Mapping[str, Check]] = {"cpu_ms": checks.CPU_TIME}
 DEV_KEYS: Final[Mapping[str, Check]] = {"port": checks.PORT_NUMBER, "ip": checks.TEXT}
 
@@ -58,6 +64,7 @@ class WorkerSection(Section):
         self.crons: tuple[str, ...] | None = None
         self.cpu_ms: int | None = None
         self.bundling: dict[str, Any] = {}
+        self.build: Mapping[str, Any] | None = None
 
 
 class FileSettings(NamedTuple):
@@ -135,6 +142,8 @@ class _Reader:
             chosen.crons = top.crons
         if "limits" not in chosen.keys:
             chosen.cpu_ms = top.cpu_ms
+        if "build" not in chosen.keys:
+            chosen.build = top.build
         chosen.bundling = inherited(top.bundling) | chosen.bundling
         chosen.inherit(top, [name for name, key in self.kind_keys.items() if key.inherited])
         return chosen
@@ -182,6 +191,8 @@ class _Reader:
             section.cpu_ms = limits.get("cpu_ms")
             if "subrequests" in keys["limits"]:
                 findings.warn((*limits_path, "subrequests"), "is not emulated yet: subrequests are not counted")
+        if "build" in keys:
+            section.build = read_object(findings, (*path, "build"), keys["build"], BUILD_KEYS)
         section.bundling = read_bundling(findings, path, keys)
         for kind in self.kinds:
             kind.read(section)

@@ -10,11 +10,9 @@ from typing import Final
 
 NOT_EMULATED: Final = frozenset(
     {
-        "build",
         "cloudchamber",
         "containers",
         "exports",
-        "find_additional_modules",
         "migrations",
         "pages_build_output_dir",
         "site",
@@ -35,7 +33,6 @@ DEPLOYMENT: Final = frozenset(
         "node_compat",
         "observability",
         "placement",
-        "preserve_file_names",
         "preview_urls",
         "previews",
         "python_modules",

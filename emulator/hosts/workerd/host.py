@@ -214,6 +214,7 @@ class WorkerdHost:
     def fail(self, failure: Failure) -> None:
         """Take the old process out of service, as there is newer code that does not run."""
         self._adopt(failure)
+        self._settled.set()
 
     async def _let_callers_move(self) -> None:
         """Wait a moment for the old process, where other workers are connected to it: they keep their connections, and
