@@ -14,8 +14,9 @@ from emulator.base.failure import MAX_TRACEBACK_BYTES, Failure, Frame, limited, 
 from emulator.base.words import shown_path
 from emulator.hosts.workerd.configuration import MAIN_NAME
 from emulator.hosts.workerd.diagnostics import build_error, import_error
+from emulator.hosts.workerd.nodejs import POLYFILL_HINT
 from emulator.hosts.workerd.protocol import NO_DEFAULT_EXPORT
-from emulator.hosts.workerd.source import Source
+from emulator.hosts.workerd.source import SCRIPT_NAME, Source
 
 _FRAME: Final = re.compile(
     r"^ +at (?:(?P<function>.*?) \()?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?$"
@@ -90,6 +91,8 @@ def _missing_module(name: str, source: Source, root: Path, config_file: str) -> 
     known. The user's own files are searched first."""
     if name.startswith("node:"):
         hint = "workerd provides this Node.js module only from a later compatibility_date on, or not at all."
+        if source.lacks_polyfills:
+            hint = f"{hint} {POLYFILL_HINT}"
     else:
         hint = f"Without a bundle, only files that rules in {config_file} name can be imported."
     names = (name, name.removeprefix("node:"), f"./{name}")
@@ -117,7 +120,7 @@ def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) ->
             shown.append(line)
             continue
         module, function = match["module"], match["function"] or ""
-        if module == MAIN_NAME:
+        if module in (MAIN_NAME, SCRIPT_NAME):
             continue
         located = source.locate(module, int(match["line"]), int(match["column"] or 1))
         if located is None:
