@@ -19,7 +19,7 @@ from emulator.hosts.workerd.protocol import NO_DEFAULT_EXPORT
 from emulator.hosts.workerd.source import SCRIPT_NAME, Source
 
 _FRAME: Final = re.compile(
-    r"^ +at (?:(?P<function>.*?) \()?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?$"
+    r"^ +at (?:(?P<function>.*?) \()?(?:file:///bundle/)?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?$"
 )
 _SERVICE: Final = re.compile(r"^service \S+: ")
 _UNCAUGHT: Final = re.compile(r"^Uncaught (?:\(in \w+\) )?")
@@ -28,7 +28,7 @@ _ADDRESSES: Final = re.compile(r"\nstack: [^\n]*")
 _PREFIXES: Final = re.compile(
     r"[\w./+-]+\.(?:c\+\+|h):\d+: |(?:failed|overloaded|disconnected): |(?:remote|broken\.\w+|jsg)\."
 )
-_NO_SUCH_MODULE: Final = re.compile(r'No such module "(?P<name>[^"]+)"')
+_NO_SUCH_MODULE: Final = re.compile(r'(?:No such module "|Module not found: (?:file:///bundle/)?)(?P<name>[^"\s]+)')
 _NO_SUCH_FLAG: Final = re.compile(r"No such compatibility flag: (?P<flag>\S+)")
 _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
 
