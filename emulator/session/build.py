@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Final
 
 from emulator.base.bus import Bus
@@ -17,12 +18,14 @@ _TRIGGER: Final = "build"
 _MOST_LINES: Final = 100
 """How many of the last lines a failure shows."""
 
-_MOST_LINE_BYTES: Final = 1 << 20
+_MOST_LINE_BYTES: Final = 1 << 16
+_GRACE_SECONDS: Final = 2.0
+"""How long a command that nobody waits for any more may take to end."""
 
 
 async def run_build(config: WorkerConfig, build: Build, bus: Bus) -> Failure | None:
-    """Run the command, publish what it writes as it comes, and return why it failed, or None. Cancelling this kills the
-    shell."""
+    """Run the command, publish what it writes as it comes, and return why it failed, or None. Cancelling this ends the
+    command."""
     bus.publish(WorkerOutput(config.name, _TRIGGER, "info", f"Running: {build.command}"))
     lines: deque[str] = deque(maxlen=_MOST_LINES)
     try:
@@ -46,19 +49,40 @@ async def _run(worker: str, build: Build, bus: Bus, lines: deque[str]) -> int:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        limit=_MOST_LINE_BYTES,
     )
     assert process.stdout is not None
     try:
-        async for raw in process.stdout:
-            line = clean_lines(raw.decode("utf-8", "replace").rstrip("\r\n"))
+        async for raw in _lines(process.stdout):
+            line = clean_lines(raw.decode("utf-8", "replace").rstrip("\r"))
             lines.append(line)
             bus.publish(WorkerOutput(worker, _TRIGGER, "info", line))
         return await process.wait()
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            await _end(process)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """What a command writes, line by line; very long lines in parts."""
+    rest = b""
+    while chunk := await stream.read(_MOST_LINE_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) >= _MOST_LINE_BYTES:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            yield line
+    if rest:
+        yield rest
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a command; what it has started, it can end itself."""
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def _failure(message: str, output: str) -> Failure:

@@ -4,6 +4,7 @@ packages, and code that a command makes."""
 from __future__ import annotations
 
 import json
+import signal
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_three_workers_that_call_each_other_run_unchanged(start: Callable[..., R
     assert httpx.get(f"{running.url}/name").text == "back"
     assert running.end() == 0
     assert "Warning" not in running.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_takes_long_does_not_keep_the_emulator_from_ending(
+    start: Callable[..., Running], tmp_path: Path, number: int
+) -> None:
+    build = {"command": "echo making it; exec sleep 1000"}
+    config = write(tmp_path / "app", "index.js", "", compatibility_date="2026-04-01", build=build)
+    running = start("dev", "-p", "0", cwd=config.parent)
+    running.wait_for(r"\[app build\] making it")
+    assert running.end(number) == 0
+    assert "Ready" not in running.output
 
 
 def test_code_that_a_command_makes_is_made_again_when_what_it_watches_changes(

@@ -57,6 +57,15 @@ async def test_the_command_makes_the_code_that_is_loaded(tmp_path: Path) -> None
     assert built.output == [running, "build: built 1 for dev", running, "build: built 2 for dev"]
 
 
+async def test_a_line_may_be_long_and_the_last_one_unfinished(tmp_path: Path) -> None:
+    built = Built(tmp_path, "head -c 200000 /dev/zero | tr '\\0' x; echo; printf 'line\\n\\nend'; exit 1")
+    await built.session.load()
+    await built.session.stop(0.0)
+    lines = [line.removeprefix("build: ") for line in built.output[1:]]
+    assert lines[-3:] == ["line", "", "end"]
+    assert "".join(lines[:-3]) == "x" * 200_000
+
+
 async def test_a_command_that_fails_is_a_failure_to_load_with_what_it_has_written(tmp_path: Path) -> None:
     built = Built(tmp_path, "echo to stdout; echo to stderr >&2; exit 3")
     await built.session.load()
