@@ -51,7 +51,7 @@ def test_a_node_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_tests_run_the_workerd_and_esbuild_that_install_js_installs() -> None:
-    for lock in ("tests/npm", "emulator/hosts/workerd/npm"):
+    for lock in ("tests/npm", "emulator/hosts/workerd/npm", "bench"):
         packages = json.loads((ROOT / lock / "package-lock.json").read_text())["packages"]
         versions = {name: packages[f"node_modules/{name}"]["version"] for name in ("workerd", "esbuild")}
         assert versions == {"workerd": WORKERD_VERSION, "esbuild": ESBUILD_VERSION}, lock
