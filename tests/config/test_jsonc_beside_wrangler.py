@@ -46,12 +46,12 @@ FORMS = {
 
 
 @needs_node
-def test_our_reader_takes_what_wrangler_takes(tmp_path: Path) -> None:
+def test_our_reader_takes_what_wrangler_takes(tmp_path: Path, newest_node: str) -> None:
     base = '{"name": "demo", "main": "entry.js", "compatibility_date": "2026-01-31",'
     texts = [f"{base} {form}\n}}" for form in FORMS]
     (tmp_path / "entry.js").touch()
     run = subprocess.run(
-        ["node", "-e", READ, str(tool(WRANGLER).parents[1] / "wrangler-dist/cli.js")],
+        [newest_node, "-e", READ, str(tool(WRANGLER).parents[1] / "wrangler-dist/cli.js")],
         input=json.dumps(texts),
         capture_output=True,
         text=True,
