@@ -146,11 +146,12 @@ class PythonHost:
 
     async def try_reload(self, config: WorkerConfig) -> Failure | None:
         """Load the code again; when that fails, leave the old code in service and return why."""
-        if self._packages is not None and self._packages.directory != config.directory:
+        root = config.path.parent
+        if self._packages is not None and self._packages.root != root:
             self._packages.close()
             self._packages = None
         if self._packages is None:
-            self._packages = WorkerPackages(config.name, config.directory)
+            self._packages = WorkerPackages(config.name, root, self._reports.warn)
         self.config = config
         loaded = self._load(config, self._packages)
         if isinstance(loaded, Failure):
