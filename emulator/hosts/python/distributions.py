@@ -7,6 +7,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from emulator.base.words import shown_path
+from emulator.config.model import PYTHON_MODULES
 
 
 def version_warning(directory: Path, top: str) -> str:
@@ -26,7 +27,7 @@ def version_warning(directory: Path, top: str) -> str:
 
 def for_pyodide(file: Path) -> str:
     """Why a compiled file in a `python_modules/` cannot be loaded, and how to install its package."""
-    *_, directory = (parent for parent in file.parents if parent.name == "python_modules")
+    *_, directory = (parent for parent in file.parents if parent.name == PYTHON_MODULES)
     top = file.relative_to(directory).parts[0].partition(".")[0]
     found = _distribution_of(directory, top)
     command = f"{_pip()} {top}" if found is None else _command(found)

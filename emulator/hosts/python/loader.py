@@ -42,6 +42,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from emulator.base.errors import WorkerLoadError
+from emulator.config.model import PYTHON_MODULES
 from emulator_runtime.hosting import Scope, current
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ RUNTIME_MODULES: Final[Mapping[str, str]] = {
 }
 """The names in worker code, and the modules that they mean. They take precedence over everything else, including an
 installed SDK."""
-
-PYTHON_MODULES: Final = "python_modules"
 
 _BUILT_IN: Final = frozenset(sys.builtin_module_names)
 _WEBASSEMBLY: Final = b"\0asm"
