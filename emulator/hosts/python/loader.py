@@ -36,13 +36,19 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
-from itertools import chain
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from emulator.base.errors import WorkerLoadError
 from emulator.config.model import PYTHON_MODULES
+from emulator.hosts.python.python_modules import (
+    has_webassembly,
+    needs_another_version,
+    replacement,
+    webassembly_of,
+    why_not_loadable,
+)
 from emulator_runtime.hosting import Scope, current
 
 if TYPE_CHECKING:
@@ -63,8 +69,6 @@ RUNTIME_MODULES: Final[Mapping[str, str]] = {
 installed SDK."""
 
 _BUILT_IN: Final = frozenset(sys.builtin_module_names)
-_WEBASSEMBLY: Final = b"\0asm"
-"""How a file that is compiled for Pyodide begins, whatever its name."""
 _import = builtins.__import__
 _serial = itertools.count(1)
 _spaces: dict[str, _Space] = {}
@@ -159,14 +163,15 @@ class WorkerPackages:
 
     def _is_replaced(self, top: str) -> bool:
         """Whether the module or package `top` means what any other code would get, although it is here: a module of the
-        standard library, or a compiled package that is installed."""
+        standard library, or a package that is installed and is compiled here, or needs one that is in exactly the
+        version that is here."""
         if top in sys.stdlib_module_names:
             return True
-        if not _has_webassembly(self.directory, top) or not _exists_elsewhere(top):
+        is_compiled = has_webassembly(self.directory, top)
+        needed = "" if is_compiled else needs_another_version(self.directory, top)
+        if not (is_compiled or needed) or not _exists_elsewhere(top):
             return False
-        from emulator.hosts.python.distributions import version_warning  # Most workers need no importlib.metadata.
-
-        warning = version_warning(self.directory, top)
+        warning = replacement(self.directory, top, needed)
         if warning:
             self._on_warning(warning)
         return True
@@ -351,9 +356,7 @@ class _ForPyodide(ExtensionFileLoader):
     """A compiled module that runs in Pyodide only; importing it raises ImportError."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        from emulator.hosts.python.distributions import for_pyodide
-
-        raise ImportError(for_pyodide(Path(self.path)), name=spec.name, path=self.path)
+        raise ImportError(why_not_loadable(Path(self.path)), name=spec.name, path=self.path)
 
 
 class _Finder:
@@ -468,22 +471,8 @@ def _found(name: str, directories: Sequence[str]) -> ModuleSpec | None:
     found = PathFinder.find_spec(name, directories)
     if found is not None and not isinstance(found.loader, ExtensionFileLoader):
         return found
-    for directory in directories:
-        for file in Path(directory).glob(f"{name.rpartition('.')[2]}.*so"):
-            if _is_webassembly(file):
-                return ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
-    return found
-
-
-def _has_webassembly(directory: Path, top: str) -> bool:
-    """Whether a package or module in `directory` has files that are compiled for Pyodide."""
-    files = chain(directory.glob(f"{top}.*so"), (directory / top).rglob("*.so"))
-    return any(map(_is_webassembly, files))
-
-
-def _is_webassembly(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return opened.read(len(_WEBASSEMBLY)) == _WEBASSEMBLY
+    file = webassembly_of(name.rpartition(".")[2], directories)
+    return found if file is None else ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
 
 
 def _exists_elsewhere(top: str) -> bool:

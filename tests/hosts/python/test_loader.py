@@ -272,6 +272,36 @@ def test_an_installed_package_takes_the_place_of_one_that_is_compiled_for_pyodid
     del sys.modules["fast"]
 
 
+def test_what_needs_another_version_than_the_installed_one_is_replaced_too(
+    write: WriteFiles, loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = "Metadata-Version: 2.1\nName: needy\nVersion: 5\nRequires-Dist: fast==1.2 ; python_version > '3'\n"
+    files = {
+        "python_modules/fast.abi3.so": FOR_PYODIDE,
+        "python_modules/needy/__init__.py": "X = 'of python_modules'",
+        "python_modules/needy-5.dist-info/METADATA": pinned,
+        "python_modules/needy-5.dist-info/RECORD": "needy/__init__.py,,\n",
+        "site/needy.py": "import fast\nX = 'installed'",
+        "site/needy-6.dist-info/METADATA": "Metadata-Version: 2.1\nName: needy\nVersion: 6\n",
+        "site/fast.py": "",
+        "site/fast-1.3.dist-info/METADATA": "Metadata-Version: 2.1\nName: fast\nVersion: 1.3\n",
+        "entry.py": "import needy",
+    }
+    root = write(files)
+    monkeypatch.chdir(root)
+    monkeypatch.syspath_prepend(str(root / "site"))
+    assert loading.load(root / "entry.py").needy.X == "installed"
+    [warning] = loading.warnings
+    assert warning.startswith("python_modules has needy 5, which needs fast 1.2, and that version is not installed: ")
+    assert "the installed 6 takes its place" in warning
+    del sys.modules["fast"], sys.modules["needy"]
+
+    (root / "site/fast-1.3.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: fast\nVersion: 1.2\n")
+    loading.close()
+    loading.versions, loading.packages = [], {}
+    assert loading.load(root / "entry.py").needy.X == "of python_modules"
+
+
 def test_an_installed_package_of_the_same_version_needs_no_word(
     write: WriteFiles, loading: Loading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
