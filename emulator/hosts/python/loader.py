@@ -42,13 +42,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from emulator.base.errors import WorkerLoadError
 from emulator.config.model import PYTHON_MODULES
-from emulator.hosts.python.python_modules import (
-    has_webassembly,
-    needs_another_version,
-    replacement,
-    webassembly_of,
-    why_not_loadable,
-)
 from emulator_runtime.hosting import Scope, current
 
 if TYPE_CHECKING:
@@ -162,11 +155,13 @@ class WorkerPackages:
         self.space.close()
 
     def _is_replaced(self, top: str) -> bool:
-        """Whether the module or package `top` means what any other code would get, although it is here: a module of the
-        standard library, or a package that is installed and is compiled here, or needs one that is in exactly the
+        """Whether the module or package `top` means what any other code would get, although it may be here: a module of
+        the standard library, or a package that is installed and is compiled here, or needs one that is in exactly the
         version that is here."""
-        if top in sys.stdlib_module_names:
+        if top in sys.stdlib_module_names or not self.directory.is_dir():
             return True
+        from emulator.hosts.python.python_modules import has_webassembly, needs_another_version, replacement
+
         is_compiled = has_webassembly(self.directory, top)
         needed = "" if is_compiled else needs_another_version(self.directory, top)
         if not (is_compiled or needed) or not _exists_elsewhere(top):
@@ -236,6 +231,17 @@ class _Space:
         top, dot, rest = name.partition(".")
         return self._resolve_top(top) + dot + rest
 
+    def find(self, name: str, path: Sequence[str] | None = None) -> ModuleSpec | None:
+        """Where a module of this space is, by its plain name; `path` is its package's, None for a top-level name."""
+        directories = self.directories if path is None else path
+        found = PathFinder.find_spec(name, directories)
+        if self.version is not None or (found is not None and not isinstance(found.loader, ExtensionFileLoader)):
+            return found
+        from emulator.hosts.python.python_modules import webassembly_of
+
+        file = webassembly_of(name.rpartition(".")[2], directories)
+        return found if file is None else ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
+
     def close(self) -> None:
         if not self.is_closed:
             self.is_closed = True
@@ -257,7 +263,7 @@ class _Space:
             return own
         if self._is_replaced(top):
             return top
-        spec = _found(top, self.directories)
+        spec = self.find(top)
         # A directory without an __init__.py is a module only where nothing else of that name is, as everywhere: a
         # folder `email/` with templates in it must not hide the standard library's.
         if spec is not None and (spec.loader is not None or not _exists_elsewhere(top)):
@@ -356,6 +362,8 @@ class _ForPyodide(ExtensionFileLoader):
     """A compiled module that runs in Pyodide only; importing it raises ImportError."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
+        from emulator.hosts.python.python_modules import why_not_loadable
+
         raise ImportError(why_not_loadable(Path(self.path)), name=spec.name, path=self.path)
 
 
@@ -370,7 +378,7 @@ class _Finder:
         space = _spaces.get(key) if at else None
         if space is None:
             return None
-        found = _found(base + dot + rest, space.directories if path is None else path)
+        found = space.find(base + dot + rest, path)
         if found is None:
             return None
         space.loaded.add(name)
@@ -464,15 +472,6 @@ def _running_scope() -> WorkerScope | None:
     """The scope of the worker that is running."""
     invocation = current.get(None)
     return invocation.scope if invocation is not None and isinstance(invocation.scope, WorkerScope) else None
-
-
-def _found(name: str, directories: Sequence[str]) -> ModuleSpec | None:
-    """Where the module `name` is in `directories`; `name` is a top-level name, or `directories` are its parent's."""
-    found = PathFinder.find_spec(name, directories)
-    if found is not None and not isinstance(found.loader, ExtensionFileLoader):
-        return found
-    file = webassembly_of(name.rpartition(".")[2], directories)
-    return found if file is None else ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
 
 
 def _exists_elsewhere(top: str) -> bool:
