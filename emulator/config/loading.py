@@ -102,7 +102,10 @@ def load_config(
             f"Give {format_path(('env', environment or ''))} a `name` of its own.",
         )
     if section.compatibility_date is None and not findings.errors:
-        findings.warn(("compatibility_date",), "is missing: the newest behaviour is assumed")
+        findings.warn(
+            ("compatibility_date",),
+            "is missing: the newest behaviour is assumed, and wrangler deploys nothing without it",
+        )
     env_files = read_env_files(path.parent, environment, shown_path)
     draft = Draft(section, findings, main, env_files, overrides or {})
     for kind in kinds:

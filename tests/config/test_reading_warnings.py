@@ -207,7 +207,11 @@ def test_an_empty_list_of_bindings_needs_no_word(tmp_path: Path) -> None:
 
 def test_a_missing_compatibility_date_is_a_warning(tmp_path: Path) -> None:
     text = '▶{"name": "demo", "main": "src/entry.py", "compatibility_flags": ["python_workers"]}'
-    assert_warnings(tmp_path, text, ["compatibility_date: is missing: the newest behaviour is assumed"])
+    assert_warnings(
+        tmp_path,
+        text,
+        ["compatibility_date: is missing: the newest behaviour is assumed, and wrangler deploys nothing without it"],
+    )
 
 
 def test_every_key_has_one_place_in_the_tables() -> None:
