@@ -105,6 +105,7 @@ class PythonHost:
         self._bus = bus
         self._reports = Reports(config.name, bus, timer)
         self._packages: WorkerPackages | None = None
+        self._differences: frozenset[str] = frozenset()
         self._version: _Version | None = None
         self._retired: set[_Version] = set()
         self._drained: asyncio.Future[None] | None = None
@@ -223,8 +224,10 @@ class PythonHost:
         finally:
             current.reset(token)
             flush_partial_lines(invocation)
-        for difference in unlike_production(module, handlers, config):
+        differences = frozenset(unlike_production(module, handlers, config))
+        for difference in sorted(differences - self._differences):
             self._reports.warn(difference)
+        self._differences = differences
         version = _Version(
             modules, scope, handlers, waits_for_wait_until=NO_WAIT_FLAG not in config.compatibility_flags
         )
