@@ -29,6 +29,7 @@ _PREFIXES: Final = re.compile(
 )
 _NO_SUCH_MODULE: Final = re.compile(r'No such module "(?P<name>[^"]+)"')
 _NO_SUCH_FLAG: Final = re.compile(r"No such compatibility flag: (?P<flag>\S+)")
+_NO_DEBUG_PORT: Final = re.compile(r"--debug-port: unrecognized|no field named 'workerdDebugPort'")
 _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
 
 
@@ -65,6 +66,11 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
             "export default { async fetch(request, env, ctx) { ... } }"
         )
         return simple_failure(message)
+    if _NO_DEBUG_PORT.search(said):
+        return simple_failure(
+            "this workerd is too old for workers that call each other; `npm update workerd` installs a newer one, or "
+            "emulator install-js where the project has none"
+        )
     if flag is not None:
         message = f"{config_file}: compatibility_flags: workerd has no flag {flag['flag']!r}"
         return simple_failure(message)

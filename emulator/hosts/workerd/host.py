@@ -65,9 +65,6 @@ _HEALTHY_SECONDS: Final = 10.0
 
 _LEVELS: Final[dict[str, Level]] = {"debug": "debug", "warn": "warning", "error": "error", "fatal": "error"}
 _FAILURE_HEADER: Final = FAILURE_HEADER.encode()
-_OLD_CODE_SECONDS: Final = 0.2
-"""How long a reload waits for the old process to end, if other workers may be connected to it."""
-
 _UNCAUGHT_SECONDS: Final = 0.1
 """How long an error that workerd has logged is kept as the possible reason of a failure."""
 
@@ -130,7 +127,7 @@ class WorkerdHost:
             QueueTrigger.handler: self._queue,
             ScheduledTrigger.handler: self._scheduled,
         }
-        sockets.join(config.name, [other for _, other in targets(open_kinds.wirings(config))])
+        sockets.join(config.name)
 
     @property
     def handlers(self) -> Sequence[str]:
@@ -183,7 +180,6 @@ class WorkerdHost:
         failure = await self.try_reload(config)
         if failure is not None:
             self.fail(failure)
-            await self._let_callers_move()
 
     async def try_reload(self, config: WorkerConfig) -> Failure | None:
         """Start the code anew; when that fails, leave the old process in service and return why."""
@@ -191,14 +187,11 @@ class WorkerdHost:
         self.config = config
         self._sockets.enter(config.name)
         wirings = self._open_kinds.wirings(config)
-        called = targets(wirings)
-        self._sockets.join(config.name, [other for _, other in called])
-        for name, other in called:
-            if other.worker not in self._sockets.workers:
-                self._reports.warn(
-                    f"env.{name} leads to the worker {other.worker}, which is not a JavaScript worker in this session; "
-                    "name its configuration with -c too"
-                )
+        self._sockets.join(config.name)
+        for name, other in targets(wirings):
+            found = self._sockets.find(name, other.worker)
+            if isinstance(found, str):
+                self._reports.warn(found)
         await self._serve(config, wirings)
         try:
             built = await self._build(config, wirings)
@@ -208,18 +201,11 @@ class WorkerdHost:
             self._adopt(built)
         finally:
             self._settled.set()
-        await self._let_callers_move()
         return None
 
     def fail(self, failure: Failure) -> None:
         """Take the old process out of service, as there is newer code that does not run."""
         self._adopt(failure)
-
-    async def _let_callers_move(self) -> None:
-        """Wait a moment for the old process, where other workers are connected to it: they keep their connections, and
-        so call the old code for as long as it is there."""
-        if self.config.name in self._sockets.called and self._retiring:
-            await asyncio.wait(self._retiring.values(), timeout=_OLD_CODE_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
         """Let running invocations and `waitUntil` work finish for at most `grace_seconds`, then end the process."""
@@ -283,8 +269,8 @@ class WorkerdHost:
             built.watchdog = ProcessWatchdog(
                 built, self.config.cpu_ms, self._reports.warn, partial(self._overspend, built)
             )
-            for entrypoint, path in built.services.items():
-                path.replace(self._sockets.service(self.config.name, entrypoint))
+            if built.debug is not None:
+                built.debug.replace(self._sockets.service(self.config.name))
         if old is not None:
             self._retire(old)
 

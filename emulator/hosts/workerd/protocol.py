@@ -89,6 +89,11 @@ def delivery_module() -> bytes:
     return _filled("delivery.js").encode()
 
 
+def services_module() -> bytes:
+    """The emulator's module that calls other workers."""
+    return (_MODULES / "services.js").read_bytes()
+
+
 def _filled(module: str) -> str:
     return (_MODULES / module).read_text(encoding="utf-8").replace("EMULATOR_PROTOCOL", json.dumps(_NAMES))
 

@@ -15,7 +15,6 @@ import pytest
 from emulator.base.coroutines import run_now
 from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES
 from emulator.bindings.queue.config import Producer
-from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.events import RuntimeExited
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
@@ -336,61 +335,6 @@ def test_compatibility_flags_are_the_workers(workers: Workers) -> None:
         compatibility_flags=frozenset({"nodejs_compat"}),
     )
     assert workers.run(text) == "6869"
-
-
-def test_workers_call_each_other_through_service_bindings(workers: Workers) -> None:
-    services = (ServiceBinding("AUTH", "auth"), ServiceBinding("ADMIN", "auth", "Admin"))
-    workers.add(
-        """
-        export default {
-          async fetch(request, env) {
-            const answer = await env.AUTH.fetch("http://auth/path");
-            return new Response([await answer.text(), await env.AUTH.add(1, 2), await env.ADMIN.whoami()].join());
-          },
-        };
-        """,
-        services=services,
-    )
-    workers.add(
-        """
-        import { WorkerEntrypoint } from "cloudflare:workers";
-        export default class extends WorkerEntrypoint {
-          fetch(request) { return new Response(request.url); }
-          add(a, b) { return a + b; }
-        }
-        export class Admin extends WorkerEntrypoint { whoami() { return "admin"; } }
-        """,
-        "auth",
-    )
-
-    async def test(host: WorkerdHost) -> None:
-        assert await text(host) == "http://auth/path,3,admin"
-        workers.write("""
-            import { WorkerEntrypoint } from "cloudflare:workers";
-            export default class extends WorkerEntrypoint {
-              fetch(request) { return new Response("new"); }
-              add(a, b) { return a * 10 + b; }
-            }
-            export class Admin extends WorkerEntrypoint { whoami() { return "boss"; } }
-        """, "auth")  # fmt: skip
-        await workers.session.reload(1)
-        assert await text(host) == "new,12,boss"
-
-    workers.run(test)
-
-
-def test_a_service_that_is_not_there_is_said_at_the_start(workers: Workers) -> None:
-    workers.add(OK, services=(ServiceBinding("AUTH", "auth"),))
-
-    async def test(host: WorkerdHost) -> None:
-        (notice,) = workers.notices
-        assert notice.text == (
-            "env.AUTH leads to the worker auth, which is not a JavaScript worker in this session; "
-            "name its configuration with -c too"
-        )
-        assert await text(host) == "ok"
-
-    workers.run(test)
 
 
 def test_what_fetch_throws_is_a_failure_with_the_users_own_frames(workers: Workers) -> None:

@@ -134,7 +134,7 @@ function watch(ctx, failed) {
   };
 }
 
-/** What other workers call: the default export as it is, with a `fetch` that counts. */
+/** A call of `fetch` by another worker. */
 async function counted(ctx, call) {
   watch(ctx, reportLate("waitUntil"));
   pending += 1;
@@ -145,6 +145,8 @@ async function counted(ctx, call) {
   }
 }
 
+/** What other workers call: the default export as it is, with a `fetch` that counts. Of an object, workerd calls only
+ * methods that it has itself. */
 function forOthers() {
   if (!handler("fetch")) {
     return main;
@@ -156,9 +158,8 @@ function forOthers() {
       }
     };
   }
-  return Object.create(main, {
-    fetch: { value: (request, env, ctx) => counted(ctx, () => main.fetch(request, env, ctx)), enumerable: true },
-  });
+  const fetch = (request, env, ctx) => counted(ctx, () => main.fetch(request, env, ctx));
+  return new Proxy(main, { get: (own, name) => (name === "fetch" ? fetch : own[name]) });
 }
 
 export default forOthers();
@@ -210,10 +211,19 @@ export const EMULATOR_INVOKE = {
   },
 };
 
+/** Leave the worker's own names in `ctx.exports`, which every invocation shares. */
+function hideOwnNames({ exports }) {
+  if (exports !== undefined) {
+    delete exports.EMULATOR_INVOKE;
+    delete exports.EMULATOR_CONTROL;
+  }
+}
+
 export const EMULATOR_CONTROL = {
-  async fetch(request) {
+  async fetch(request, env, ctx) {
     const url = new URL(request.url);
     if (url.pathname === PROTOCOL.paths.handlers) {
+      hideOwnNames(ctx);
       return Response.json(PROTOCOL.handlers.filter(handler));
     }
     if (url.pathname === PROTOCOL.paths.idle) {
