@@ -18,8 +18,11 @@ from emulator.hosts.workerd.protocol import NO_DEFAULT_EXPORT
 from emulator.hosts.workerd.source import Source
 
 _FRAME: Final = re.compile(
-    r"^ +at (?:(?P<function>.*?) \()?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?$"
+    r"^(?P<indent> +)at (?:(?P<function>.*?) \()?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?"
+    r"(?P<rest>[ ,].*)?$"
 )
+"""A frame of a stack. In what is logged, other things may follow it, such as the properties of the error."""
+
 _SERVICE: Final = re.compile(r"^service \S+: ")
 _UNCAUGHT: Final = re.compile(r"^Uncaught (?:\(in \w+\) )?")
 _TYPED: Final = re.compile(r"^(?P<type>(?:[A-Z]\w*)?(?:Error|Exception)): (?P<message>.*)$", re.DOTALL)
@@ -107,6 +110,11 @@ def _missing_module(name: str, source: Source, root: Path, config_file: str) -> 
     return None
 
 
+def logged(text: str, source: Source, root: Path) -> str:
+    """What worker code has logged. The stacks in it name the user's files, and not the emulator's."""
+    return _shown_stack(text, source, root, []) if "    at " in text else text
+
+
 def readable(text: str) -> str:
     """What workerd itself logs, without the places in its own source and the addresses of its stack."""
     text = _ADDRESSES.sub("", text)
@@ -122,8 +130,10 @@ def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) ->
         if match is None:
             shown.append(line)
             continue
-        module, function = match["module"], match["function"] or ""
+        module, function, rest = match["module"], match["function"] or "", match["rest"] or ""
         if module == MAIN_NAME:
+            if rest and shown:
+                shown[-1] += rest
             continue
         located = source.locate(module, int(match["line"]), int(match["column"] or 1))
         if located is None:
@@ -135,5 +145,7 @@ def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) ->
         is_user = file.is_relative_to(root) and "node_modules" not in file.parts
         frames.append(Frame(str(file), number, function or "<module>", code, is_user, lines))
         place = f"{file}:{number}" + (f":{column}" if match["column"] else "")
-        shown.append(f"    at {function} ({place})" if function else f"    at {place}")
+        shown.append(
+            f"{match['indent']}at {function} ({place}){rest}" if function else f"{match['indent']}at {place}{rest}"
+        )
     return "\n".join(shown).rstrip()

@@ -38,7 +38,7 @@ from emulator.hosts.workerd.bundle import read_source
 from emulator.hosts.workerd.client import ConnectionLostError, UploadBrokenError, WorkerdAnswer
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
-from emulator.hosts.workerd.failures import readable, simple_failure, thrown
+from emulator.hosts.workerd.failures import logged, readable, simple_failure, thrown
 from emulator.hosts.workerd.outbound_service import OutboundService
 from emulator.hosts.workerd.protocol import FAILURE_HEADER, Ended, batch_request, read_ended, scheduled_request
 from emulator.hosts.workerd.requests import is_refusal, response_of, send_request, upgrade_head
@@ -453,9 +453,9 @@ class WorkerdHost:
                 version.uncaught.append(text.removeprefix(_UNCAUGHT))
                 asyncio.get_running_loop().call_later(_UNCAUGHT_SECONDS, self._forget_uncaught, version)
                 return
-        trigger = version.trigger()
-        for line in text.split("\n"):
-            self._bus.publish(WorkerOutput(self.config.name, trigger, level, line))
+        else:
+            text = logged(text, version.source, self._root)
+        self._bus.publish(WorkerOutput(self.config.name, version.trigger(), level, text))
 
     def _uncaught(self, version: Version) -> Failure | None:
         """The error that workerd has logged a moment ago, if any."""

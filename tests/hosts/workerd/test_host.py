@@ -540,8 +540,7 @@ def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
             ("GET /path", "info", "an object { a: [ 1, { b: 2 } ] }"),
             ("GET /path", "debug", "debug"),
             ("GET /path", "warning", "warn"),
-            ("GET /path", "error", "two"),
-            ("GET /path", "error", "lines"),
+            ("GET /path", "error", "two\nlines"),
         ]
         assert {event.worker for event in workers.output} == {"app"}
 
