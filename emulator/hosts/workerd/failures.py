@@ -36,6 +36,13 @@ _NO_DEBUG_PORT: Final = re.compile(r"--debug-port: unrecognized|no field named '
 _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
 
 
+HUNG_TEXT: Final = (
+    "Error: The Workers runtime canceled this request because it detected that your Worker's code had hung and would "
+    "never generate a response. Refer to: https://developers.cloudflare.com/workers/observability/errors/"
+)
+"""What workerd and production say of a handler that waits for something that can never happen."""
+
+
 def thrown(described: Mapping[str, Any], source: Source, root: Path) -> Failure:
     """The failure of a handler, from the emulator's module's description of the error. Code below `root` counts as the
     user's."""

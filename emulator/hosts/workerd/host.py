@@ -38,9 +38,9 @@ from emulator.hosts.workerd.bundle import read_source
 from emulator.hosts.workerd.client import ConnectionLostError, UploadBrokenError, WorkerdAnswer
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
-from emulator.hosts.workerd.failures import logged, readable, simple_failure, thrown
+from emulator.hosts.workerd.failures import HUNG_TEXT, logged, readable, simple_failure, thrown
 from emulator.hosts.workerd.outbound_service import OutboundService
-from emulator.hosts.workerd.protocol import FAILURE_HEADER, Ended, batch_request, read_ended, scheduled_request
+from emulator.hosts.workerd.protocol import FAILURE_HEADER, HUNG, Ended, batch_request, read_ended, scheduled_request
 from emulator.hosts.workerd.requests import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
@@ -69,6 +69,9 @@ _UNCAUGHT_SECONDS: Final = 0.1
 """How long an error that workerd has logged is kept as the possible reason of a failure."""
 
 _UNCAUGHT: Final = "Uncaught exception: "
+_HUNG: Final = "NOSENTRY queue event aborted"
+"""How a line of workerd's begins that says the same as the failure of a batch."""
+
 _LOST_SECONDS: Final = 1.0
 """How long to wait, after a connection is lost, to see whether the process has died, which is then the reason."""
 
@@ -449,6 +452,8 @@ class WorkerdHost:
         level = _LEVELS.get(str(record.get("level")), "info")
         if "source" in record:
             text = readable(text)
+            if text.startswith(_HUNG):
+                return
             if text.startswith(_UNCAUGHT):
                 version.uncaught.append(text.removeprefix(_UNCAUGHT))
                 asyncio.get_running_loop().call_later(_UNCAUGHT_SECONDS, self._forget_uncaught, version)
@@ -483,6 +488,8 @@ class WorkerdHost:
         """The failure of an invocation, or None if it succeeded."""
         if ended.outcome == "ok":
             return None
+        if ended.failure is None and ended.outcome == HUNG:
+            return simple_failure(HUNG_TEXT)
         if ended.failure is None:
             return simple_failure(f"the handler ended with the outcome {ended.outcome}")
         return thrown(ended.failure, version.source, self._root)

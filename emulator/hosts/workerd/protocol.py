@@ -67,11 +67,10 @@ _NAMES: Final = {
     "noDefaultExport": NO_DEFAULT_EXPORT,
 }
 
-_OUTCOMES: Final[dict[str, Outcome]] = {
-    "ok": "ok",
-    "exceededCpu": "exceeded_cpu",
-    "exceededWallTime": "exceeded_wall_time",
-}
+HUNG: Final = "exceededCpu"
+"""workerd's word for an invocation that waits for something that can never happen. It has no limit of CPU time."""
+
+_OUTCOMES: Final[dict[str, Outcome]] = {"ok": "ok", "exceededWallTime": "exceeded_wall_time"}
 """workerd's words for how an invocation ended, and the emulator's; any other means an exception."""
 
 _encode: Final = msgspec.json.Encoder().encode

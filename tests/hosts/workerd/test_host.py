@@ -385,6 +385,39 @@ def test_other_ways_to_fail(workers: Workers, body: str, expected: str) -> None:
     workers.run(test)
 
 
+def test_a_handler_that_hangs_has_failed_as_production_says_it(workers: Workers) -> None:
+    workers.add(
+        """
+        const never = () => new Promise(() => {});
+        export default {
+          fetch: never,
+          async queue(batch) { batch.messages[0].ack(); await never(); },
+          scheduled: never,
+        };
+        """,
+        **consumer(max_retries=0),
+    )
+
+    async def test(host: WorkerdHost) -> None:
+        send(workers, b"1", b"2")
+        batch = await workers.until(lambda: next(iter(workers.delivered), None))
+        assert batch.verdict.outcome == "exception"
+        assert len(batch.settlement.acked) == 1
+        for call in (fetch(host, server_request()), run_scheduled(host, "* * * * *")):
+            with pytest.raises(HandlerError):
+                await call
+        assert [event.trigger for event in workers.failed] == ["QUEUE jobs", "GET /", "SCHEDULED * * * * *"]
+        for event in workers.failed:
+            text = event.failure.text
+            assert text.startswith(
+                "Error: The Workers runtime canceled this request because it detected that your Work"
+            )
+            assert text == workers.failed[1].failure.text, "the text is ours where workerd has none"
+        assert workers.lines() == []
+
+    workers.run(test)
+
+
 def test_a_worker_cannot_be_mistaken_for_failing(workers: Workers) -> None:
     workers.add("""
         export default {
