@@ -39,8 +39,6 @@ DEPLOYMENT: Final = frozenset(
         "preview_urls",
         "previews",
         "python_modules",
-        "route",
-        "routes",
         "send_metrics",
         "streaming_tail_consumers",
         "tail_consumers",
@@ -69,7 +67,5 @@ TOP_LEVEL_ONLY: Final = frozenset(
 NOT_INHERITED: Final = frozenset({"cloudchamber", "containers", "define"})
 """Keys that an environment must repeat, like the keys of most binding kinds."""
 
-DEV_DEPLOYMENT: Final = frozenset(
-    {"container_engine", "enable_containers", "generate_types", "host", "inspector_port", "upstream_protocol"}
-)
+DEV_DEPLOYMENT: Final = frozenset({"container_engine", "enable_containers", "generate_types", "inspector_port"})
 """Keys of `dev` that are ignored without a warning."""

@@ -45,7 +45,10 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = self._timer()
-        request = request_from_scope(scope, receive)
+        seen = scope
+        if self.host.config.origin:
+            seen, send = _at_origin(self.host.config.origin, scope, send)
+        request = request_from_scope(seen, receive)
         raised: BaseException | None = None
         try:
             response: FetchResponse = await self.host.invoke("", FetchTrigger(request))
@@ -80,6 +83,12 @@ class Gateway:
         if query:
             path = f"{path}?{query.decode('latin-1')}"
         self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+
+
+def _at_origin(origin: str, scope: Scope, send: Send) -> tuple[Scope, Send]:
+    from emulator.server.origin import answered_here, seen_at
+
+    return seen_at(origin, scope), answered_here(origin, scope, send)
 
 
 def _explain(scope: Scope, request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
