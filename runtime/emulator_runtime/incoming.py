@@ -28,7 +28,6 @@ _CF: dict[str, Any] = {
     "asOrganization": "",
     "asn": 395747,
     "city": "Austin",
-    "clientAcceptEncoding": "gzip, deflate, br",
     "colo": "DFW",
     "continent": "NA",
     "country": "US",
@@ -87,12 +86,21 @@ class IncomingRequest(Request):
         return str(self._scope.get("http_version", "1.1"))
 
     @property
+    def client_address(self) -> str:
+        """The IP address of the client; empty if the server does not know it. For hosts; not part of production's
+        interface."""
+        client = self._scope.get("client")
+        return client[0] if client else ""
+
+    @property
     def cf(self) -> AttributeDict | None:
         """What Cloudflare knows about the request, with the fields as attributes. In the emulator they are plausible
         constants."""
         if self._cf is _UNREAD:
             self._cf = AttributeDict(_CF)
             self._cf["httpProtocol"] = f"HTTP/{self.http_version}"
+            accepted = find_header(self._raw, b"accept-encoding") or b""
+            self._cf["clientAcceptEncoding"] = accepted.decode("latin-1")
         return self._cf  # type: ignore[no-any-return]
 
     @property

@@ -171,7 +171,8 @@ def _delivery(module: str) -> str:
         f'(name = "delivery", worker = (modules = [{module}], compatibilityDate = {quoted(_DELIVERY_DATE)}, '
         'compatibilityFlags = ["experimental", "service_binding_extra_handlers"], bindings = ['
         f'(name = "WORKER", service = (name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")), '
-        f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}"))]))'
+        f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}")), '
+        '(name = "CODED", service = (name = "delivery", entrypoint = "coded"))]))'
     )
 
 

@@ -40,7 +40,15 @@ from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import HUNG_TEXT, logged, readable, simple_failure, thrown
 from emulator.hosts.workerd.outbound_service import OutboundService
-from emulator.hosts.workerd.protocol import FAILURE_HEADER, HUNG, Ended, batch_request, read_ended, scheduled_request
+from emulator.hosts.workerd.protocol import (
+    FAILURE_HEADER,
+    HUNG,
+    Ended,
+    batch_request,
+    decode_head,
+    read_ended,
+    scheduled_request,
+)
 from emulator.hosts.workerd.requests import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
@@ -49,7 +57,7 @@ from emulator.hosts.workerd.version import Starter, Version, Wirings
 from emulator.hosts.workerd.watchdog import ProcessWatchdog
 from emulator.queues.message import Cause, Verdict
 from emulator.wire.texts import read_json
-from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
+from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, Request, find_header
 
 if TYPE_CHECKING:
     from emulator.bindings.open_kinds import OpenKinds
@@ -382,6 +390,8 @@ class WorkerdHost:
             if await is_refusal(answer):
                 failure = self._uncaught(version) or simple_failure("workerd could not run the handler")
                 raise self._failed(failure, trigger)
+        if find_header(answer.headers, b"content-encoding") is not None:
+            answer = await _for_client(version, trigger.request, answer)
         body = answer.body
         if isinstance(body, bytes):
             return response_of(answer, body)
@@ -524,6 +534,20 @@ class WorkerdHost:
 
     def _missing(self, version: Version, handler: str) -> HandlerMissing:
         return self._reports.missing(handler, version.handlers, "the default export")
+
+
+async def _for_client(version: Version, request: Request, answer: WorkerdAnswer) -> WorkerdAnswer:
+    """`answer`, or the same without a coding that the client has not asked for."""
+    from emulator.hosts.workerd.encodings import plain_headers, unwanted_coding  # few answers have one
+
+    coding = unwanted_coding(request.raw_headers, answer.headers)
+    if not coding or answer.body == b"":
+        return answer
+    try:
+        decoded = await version.control.send_stream(decode_head(coding), answer.chunks(), chunked=True)
+    except UploadBrokenError as error:
+        raise ConnectionLostError("the answer broke off") from error
+    return WorkerdAnswer(answer.status, plain_headers(answer.headers), decoded.body)
 
 
 def _nobodys() -> FetchResponse:

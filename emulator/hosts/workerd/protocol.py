@@ -9,6 +9,7 @@ called with `key` raised, or null, and what was logged when it asked for the ret
 | --- | --- | --- |
 | `POST /queue` | the description of a batch as JSON, then the bodies of its messages | an `Ended`, with decisions |
 | `POST /scheduled` | `{"cron", "scheduledTime"}` | an `Ended` |
+| `POST /decode` | the body of an answer in the coding that a header names | the body without it |
 | `GET /handlers` | | a list of the handlers that the worker has |
 | `GET /idle` | | 204, once no `waitUntil` work runs any more |
 | `POST /why` | (from `delivery.js` to `worker.js`) `{"key", "retried"}` | `{"failure", "causes", "retryAllCause"}` |
@@ -33,10 +34,14 @@ QUEUE_PATH: Final = "/queue"
 SCHEDULED_PATH: Final = "/scheduled"
 HANDLERS_PATH: Final = "/handlers"
 IDLE_PATH: Final = "/idle"
+DECODE_PATH: Final = "/decode"
 WHY_PATH: Final = "/why"
 
 DESCRIPTION_HEADER: Final = "x-description-bytes"
 """A header of a batch: how many bytes of the body are its description."""
+
+CODING_HEADER: Final = "x-coding"
+"""A header of a body that is to be decoded: `gzip` or `br`."""
 
 FAILURE_HEADER: Final = "x-emulator-failure"
 """A header of an answer that describes what a `fetch` handler raised; its value is the token, which user code does not
@@ -60,9 +65,11 @@ _NAMES: Final = {
         "scheduled": SCHEDULED_PATH,
         "handlers": HANDLERS_PATH,
         "idle": IDLE_PATH,
+        "decode": DECODE_PATH,
         "why": WHY_PATH,
     },
     "descriptionHeader": DESCRIPTION_HEADER,
+    "codingHeader": CODING_HEADER,
     "failureHeader": FAILURE_HEADER,
     "noDefaultExport": NO_DEFAULT_EXPORT,
 }
@@ -114,6 +121,14 @@ def scheduled_request(trigger: ScheduledTrigger) -> tuple[bytes, bytes]:
     """The head and the body of the request that runs the `scheduled` handler."""
     body = _encode({"cron": well_formed(trigger.cron), "scheduledTime": trigger.scheduled_time_ms})
     return _post_head(SCHEDULED_PATH, len(body)), body
+
+
+def decode_head(coding: str) -> bytes:
+    """The head of the request that decodes a body, which follows in chunks."""
+    return (
+        f"POST {DECODE_PATH} HTTP/1.1\r\nHost: emulator\r\n{CODING_HEADER}: {coding}\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+    ).encode()
 
 
 def _post_head(path: str, size: int, header: str = "") -> bytes:

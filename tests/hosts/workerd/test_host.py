@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -66,6 +67,7 @@ def server_request(
         "query_string": b"",
         "headers": [(b"host", b"localhost:8787"), *headers],
         "http_version": "1.1",
+        "client": ("10.0.0.7", 50_000),
     }
     return request_from_scope(scope, receive or play)
 
@@ -100,9 +102,79 @@ def test_a_worker_sees_the_url_method_headers_and_cf_of_the_client(workers: Work
         assert json.loads(body) == {
             "url": "http://localhost:8787/a%20b/%C3%A9",
             "method": "DELETE",
-            "headers": [["cookie", "a=b"], ["host", "localhost:8787"], ["x-one", "1"]],
+            "headers": [
+                ["accept-encoding", "br, gzip"],
+                ["cf-connecting-ip", "10.0.0.7"],
+                ["cookie", "a=b"],
+                ["host", "localhost:8787"],
+                ["x-one", "1"],
+            ],
             "colo": "DFW",
         }
+
+    workers.run(test)
+
+
+def test_production_accepts_its_own_encodings_and_keeps_what_the_client_says(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          fetch({ headers, cf }) {
+            const names = ["accept-encoding", "cf-connecting-ip"];
+            return Response.json([...names.map((name) => headers.get(name)), cf.clientAcceptEncoding]);
+          },
+        };
+    """)
+
+    async def test(host: WorkerdHost) -> None:
+        for encodings, given, address in [(b"zstd, gzip;q=0.5", b"", "10.0.0.7"), (b"", b"192.0.2.1", "192.0.2.1")]:
+            headers = [(b"accept-encoding", encodings)] if encodings else []
+            headers += [(b"cf-connecting-ip", given)] if given else []
+            _, _, body = await sent(host, server_request(headers=headers))
+            assert json.loads(body) == ["br, gzip", address, encodings.decode()]
+
+    workers.run(test)
+
+
+@pytest.mark.parametrize("size", [10, 500_000])
+@pytest.mark.parametrize(
+    ("path", "accepted", "coding"),
+    [
+        ("/auto/gzip", b"gzip, deflate", b"gzip"),
+        ("/auto/gzip", b"br", None),
+        ("/auto/gzip", b"identity", None),
+        ("/auto/gzip", b"gzip;q=0, *", None),
+        ("/auto/gzip", b"*;q=0.5", b"gzip"),
+        ("/auto/gzip", None, None),
+        ("/auto/br", b"gzip", None),
+        ("/manual/gzip", b"gzip", b"gzip"),
+        ("/manual/gzip", None, None),
+        ("/auto/other", None, b"other"),
+    ],
+)
+def test_an_answer_is_compressed_only_for_clients_that_ask_for_it(
+    workers: Workers, path: str, accepted: bytes | None, coding: bytes | None, size: int
+) -> None:
+    workers.add("""
+        export default {
+          fetch(request, env) {
+            const [, way, coding] = new URL(request.url).pathname.split("/");
+            const body = new Response("x".repeat(env.SIZE)).body;
+            const headers = { "content-encoding": coding, "content-type": "text/plain" };
+            if (way === "auto") {
+              return new Response(body, { headers });
+            }
+            return new Response(body.pipeThrough(new CompressionStream(coding)), { headers, encodeBody: "manual" });
+          },
+        };
+    """, vars={"SIZE": size})  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        for _ in range(2):
+            headers = [] if accepted is None else [(b"accept-encoding", accepted)]
+            status, got, body = await sent(host, server_request(path, headers=headers))
+            assert (status, dict(got).get(b"content-encoding")) == (200, coding)
+            assert (gzip.decompress(body) if coding == b"gzip" else body) == b"x" * size
+            assert dict(got)[b"content-type"] == b"text/plain"
 
     workers.run(test)
 
