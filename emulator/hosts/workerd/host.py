@@ -498,7 +498,7 @@ class WorkerdHost:
         """The failure of an invocation, or None if it succeeded."""
         if ended.outcome == "ok":
             return None
-        if ended.failure is None and ended.outcome == HUNG:
+        if ended.failure is None and ended.outcome in HUNG:
             return simple_failure(HUNG_TEXT)
         if ended.failure is None:
             return simple_failure(f"the handler ended with the outcome {ended.outcome}")

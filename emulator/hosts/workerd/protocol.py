@@ -74,8 +74,9 @@ _NAMES: Final = {
     "noDefaultExport": NO_DEFAULT_EXPORT,
 }
 
-HUNG: Final = "exceededCpu"
-"""workerd's word for an invocation that waits for something that can never happen. It has no limit of CPU time."""
+HUNG: Final = frozenset({"exception", "exceededCpu"})
+"""The outcomes, without an exception of the handler, of an invocation that waits for something that can never happen:
+workerd's word for it today, and in versions before that. It has no limit of CPU time."""
 
 _OUTCOMES: Final[dict[str, Outcome]] = {"ok": "ok", "exceededWallTime": "exceeded_wall_time"}
 """workerd's words for how an invocation ended, and the emulator's; any other means an exception."""
