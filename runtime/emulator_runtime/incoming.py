@@ -86,6 +86,16 @@ class IncomingRequest(Request):
         return str(self._scope.get("http_version", "1.1"))
 
     @property
+    def raw_headers(self) -> RawHeaders:
+        """The headers as ASGI has them, with the client's address in `cf-connecting-ip` unless the client has sent one,
+        which is for tests; for hosts and servers. Not part of production's interface."""
+        if self._raw is self._scope["headers"]:
+            address = self.client_address
+            if address and find_header(self._raw, b"cf-connecting-ip") is None:
+                self._raw = [*self._raw, (b"cf-connecting-ip", address.encode("latin-1"))]
+        return self._raw
+
+    @property
     def client_address(self) -> str:
         """The IP address of the client; empty if the server does not know it. For hosts; not part of production's
         interface."""

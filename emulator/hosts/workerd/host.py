@@ -540,7 +540,7 @@ async def _for_client(version: Version, request: Request, answer: WorkerdAnswer)
     """`answer`, or the same without a coding that the client has not asked for."""
     from emulator.hosts.workerd.encodings import plain_headers, unwanted_coding  # few answers have one
 
-    coding = unwanted_coding(request.raw_headers, answer.headers)
+    coding = unwanted_coding(request.sent_headers, answer.headers)
     if not coding or answer.body == b"":
         return answer
     try:

@@ -29,14 +29,14 @@ _REFUSED: Final = b"Internal Server Error"
 def upgrade_head(request: IncomingRequest, cf_header: bytes) -> bytes:
     """The head of a request that asks for a WebSocket, on a connection of its own."""
     extra = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"), *_added_to(request, cf_header))
-    return request_head(request.raw_method, request.url, request.raw_headers, *extra)
+    return request_head(request.raw_method, request.url, request.sent_headers, *extra)
 
 
 async def send_request(client: WorkerdClient, request: Request, cf_header: bytes) -> WorkerdAnswer:
     """Send `request` to the worker, with `request.cf` in the header `cf_header`. Raises ConnectionLostError, and
     UploadBrokenError when the client goes away before it has sent the whole body."""
     method = request.raw_method
-    raw = request.raw_headers
+    raw = request.sent_headers
     added = _added_to(request, cf_header)
     content = request.raw_body
     is_head = method == "HEAD"
@@ -80,7 +80,7 @@ def _added_to(request: Request, cf_header: bytes) -> _Added:
         return (cf_header, json.dumps(request.cf or {}).encode()), _ENCODINGS
     encodings = b""
     address = request.client_address
-    for name, value in request.raw_headers:
+    for name, value in request.sent_headers:
         if name == b"accept-encoding":
             encodings = value
         elif name == b"cf-connecting-ip":
