@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,52 @@ def test_workers_call_each_other_through_service_bindings(workers: Workers) -> N
     workers.run(test)
 
 
+def test_a_reload_lets_calls_of_other_workers_finish_on_the_old_code(workers: Workers) -> None:
+    calling(
+        workers,
+        """
+        const calls = [env.AUTH, env.ADMIN].flatMap((each) => [each.fetch("http://auth/"), each.wait(1)]);
+        return await Promise.all(calls.map(async (call) => (await call).text?.() ?? call));
+        """,
+        AUTH,
+        ServiceBinding("ADMIN", "auth", "Admin"),
+    )
+    source = """
+        import { WorkerEntrypoint } from "cloudflare:workers";
+        async function wait() { console.log("began VERSION"); await scheduler.wait(200); return "VERSION"; }
+        export default { wait: (_, env, ctx) => wait(), async fetch() { return new Response(await wait()); } };
+        class Waits extends WorkerEntrypoint { wait() { return wait(); } }
+        export class Admin extends Waits {
+          async fetch() { return new Response(await this.wait()); }
+        }
+    """
+    workers.add(source.replace("VERSION", "old"), "auth")
+
+    async def test(host: WorkerdHost) -> None:
+        before = asyncio.ensure_future(text(host))
+        await workers.until(lambda: workers.lines().count("began old") == 4)
+        workers.write(source.replace("VERSION", "new"), "auth")
+        await workers.session.reload(1)
+        assert json.loads(await text(host)) == ["new"] * 4
+        assert json.loads(await before) == ["old"] * 4
+
+    workers.run(test)
+
+
+def test_a_method_that_the_worker_calls_itself_returns_what_it_returns(workers: Workers) -> None:
+    workers.add("""
+        import { WorkerEntrypoint } from "cloudflare:workers";
+        export class Api extends WorkerEntrypoint {
+          #name = "name";
+          get name() { return this.#name; }
+          one(a, b) { return [a, b, this.#name]; }
+          fetch() { return Response.json([this.one(1, 2), this.name, this.one.length, this.one.name]); }
+        }
+        export default Api;
+    """)
+    assert answered(workers) == [[1, 2, "name"], "name", 2, "one"]
+
+
 def test_an_object_with_fetch_has_methods_to_call_and_keeps_its_state(workers: Workers) -> None:
     calling(workers, 'return [await env.AUTH.add(5), await (await env.AUTH.fetch("http://auth/")).text()];')
     workers.add(
@@ -90,7 +137,8 @@ def test_an_object_with_fetch_has_methods_to_call_and_keeps_its_state(workers: W
         export default {
           sum: 0,
           add(number, env, ctx) { this.sum += number; return [number, typeof env, typeof ctx.waitUntil]; },
-          fetch() { return new Response(`the sum is ${this.sum}`); },
+          text(...words) { return words.join(" "); },
+          fetch() { return new Response(this.text("the sum", "is", this.sum)); },
         };
         """,
         "auth",
