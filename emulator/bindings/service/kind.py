@@ -90,7 +90,8 @@ class _OpenServices(OpenKind[ServiceBinding]):
         from emulator.bindings.wiring import OtherWorker, Reference, Wiring
 
         for name, service in bindings.items():
-            leads_to = OtherWorker(service.service, service.entrypoint or "", service.props)
+            entrypoint = "" if service.entrypoint == "default" else service.entrypoint
+            leads_to = OtherWorker(service.service, entrypoint or "", service.props)
             yield Wiring(name, {"service": Reference()}, {"": leads_to})
 
 

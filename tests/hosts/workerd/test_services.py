@@ -289,19 +289,20 @@ def test_a_websocket_goes_through_a_service_binding(workers: Workers) -> None:
 def test_props_of_the_binding_are_those_of_the_called_worker(workers: Workers) -> None:
     calling(
         workers,
-        "return [await env.AUTH.props(), await env.PLAIN.props()];",
+        "return [await env.AUTH.props(), await env.PLAIN.props(), await env.DEFAULT.name(0)];",
         ServiceBinding("AUTH", "auth", "Admin", {"team": ["a", 1]}),
         ServiceBinding("PLAIN", "auth", "Admin"),
+        ServiceBinding("DEFAULT", "auth", "default"),
     )
     workers.add(
         """
         import { WorkerEntrypoint } from "cloudflare:workers";
-        export default { fetch() {} };
+        export default { fetch() {}, name(_, env, ctx) { return "default"; } };
         export class Admin extends WorkerEntrypoint { props() { return this.ctx.props; } }
         """,
         "auth",
     )
-    assert answered(workers) == [{"team": ["a", 1]}, {}]
+    assert answered(workers) == [{"team": ["a", 1]}, {}, "default"]
 
 
 def test_a_worker_calls_itself(workers: Workers) -> None:
