@@ -70,7 +70,7 @@ class Gateway:
         elif self._timer() - started > SLOW_SECONDS and await _has_left(request):
             status = CLIENT_CLOSED_REQUEST
         else:
-            await send_response(response, send, head=head, answer=scope.get(ANSWER))
+            await send_response(response, send, head=head, answer=seen.get(ANSWER))
         if request.has_signal:
             request.ended(client_has_gone=status == CLIENT_CLOSED_REQUEST)
         self.report(scope, status, self._timer() - started)

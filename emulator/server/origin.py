@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-from emulator.server.asgi import Scope, Send
+from emulator.server.asgi import ANSWER, Scope, Send
 from emulator.server.hostname import host_header, is_local, split_host
 from emulator_runtime.hosting import RawHeaders
 
@@ -25,7 +25,9 @@ def seen_at(origin: str, scope: Scope) -> Scope:
     if not _is_here(split_host(host)):
         return scope
     translated = _Translation(f"{scope.get('scheme', 'http')}://{host}", origin)
-    return {**scope, "scheme": origin.partition(":")[0], "headers": translated.headers(scope["headers"])}
+    seen = {**scope, "scheme": origin.partition(":")[0], "headers": translated.headers(scope["headers"])}
+    seen.pop(ANSWER, None)  # which sends headers as they are
+    return seen
 
 
 def answered_here(origin: str, scope: Scope, send: Send) -> Send:
