@@ -48,7 +48,6 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 
-
 _REPLACED: Final = _HOP_BY_HOP | {b"accept-encoding"}
 """Headers of a request that the worker does not get as the client sent them."""
 
