@@ -53,8 +53,7 @@ async def answer(queues: Queues, worker: str, producer: Producer, request: WireR
             metrics = await _send(queues, worker, producer, outgoing, None)
         else:
             outgoing = [
-                _message(entry.body, entry.contentType, entry.delaySecs)
-                for entry in _read_batch(request.body).messages
+                _message(entry.body, entry.contentType, entry.delaySecs) for entry in _read_batch(request.body).messages
             ]
             metrics = await _send(queues, worker, producer, outgoing, delay)
         return WireResponse(b'{"metadata":{"metrics":%b}}' % _metrics(metrics), headers=_JSON)
