@@ -55,7 +55,7 @@ ROUTES: Final[Mapping[str, Check]] = {
     "route": Check("a string or an object", lambda value: isinstance(value, str | dict)),
     "routes": checks.ARRAY,
 }
-"""Where the worker is deployed to, of which the emulator takes the host. Wrong values are warnings, as for DEPLOYMENT."""
+"""Where the worker is deployed to, of which the emulator takes the host. Wrong values are warnings, too."""
 
 TOP_LEVEL_ONLY: Final = frozenset(
     {

@@ -245,7 +245,10 @@ def test_a_key_that_counts_at_the_top_level_only_holds_in_environments_too() -> 
 def test_a_worker_without_a_name_is_called_as_its_directory(
     tmp_path: Path, directory: str, environment: str | None, name: str
 ) -> None:
-    text = '{"main": "src/entry.py", "compatibility_date": "2026-01-31", "compatibility_flags": ["python_workers"], "env": {"staging": {}}}'
+    text = (
+        '{"main": "src/entry.py", "compatibility_date": "2026-01-31", "compatibility_flags": ["python_workers"],'
+        ' "env": {"staging": {}}}'
+    )
     config = load(tmp_path / directory, text, environment=environment)
     assert config.name == name
     (warning,) = config.warnings
