@@ -4,6 +4,7 @@ problem of the file."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from emulator.config.kind import ConfigKind
 
 _WATCHED_BY_DEFAULT: Final = "./src"
+_MAX_NAME: Final = 63
+_UNFIT: Final = re.compile(r"[^a-z0-9_]+")
+"""What the name of a directory may have and the name of a worker may not."""
+
 CONFIG_NAMES: Final = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 
 
@@ -95,9 +100,9 @@ def load_config(
     main = _main(findings, path.parent, section, is_built=build is not None)
     _warn_of_refused_python(findings, path.parent, section, main)
     if section.name is None and not findings.document.has(section.name_path):
-        findings.error(
-            section.name_path, "is missing", "Give the worker a name: lowercase letters, digits and hyphens."
-        )
+        section.name = _directory_name(path.parent, environment)
+        text = f"is missing: the worker is called {section.name}, as its directory"
+        findings.warn(section.name_path, f"{text}; wrangler does not deploy it without one")
     elif section.name is not None and not checks.WORKER_NAME.accepts(section.name):
         findings.error(
             section.name_path,
@@ -130,10 +135,17 @@ def load_config(
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
         dev_port=settings.dev_port,
         dev_ip=settings.dev_ip,
+        origin=settings.origin,
         watched=(path, *env_files.watched),
         warnings=(*_in_order(findings.warnings), *env_files.warnings),
         place=findings.document.place(section.name_path),
     )
+
+
+def _directory_name(directory: Path, environment: str | None) -> str:
+    """The name of a worker that has none of its own."""
+    name = _UNFIT.sub("-", directory.name.lower()).strip("-") or "worker"
+    return f"{name}-{environment.lower()}"[:_MAX_NAME] if environment else name[:_MAX_NAME]
 
 
 def _document(path: Path) -> Document:

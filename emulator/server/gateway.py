@@ -46,7 +46,10 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = self._timer()
-        request = request_from_scope(scope, receive)
+        seen = scope
+        if self.host.config.origin:
+            seen, send = _at_origin(self.host.config.origin, scope, send)
+        request = request_from_scope(seen, receive)
         raised: BaseException | None = None
         try:
             response: FetchResponse = await self.host.invoke("", FetchTrigger(request))
@@ -67,7 +70,7 @@ class Gateway:
         elif self._timer() - started > SLOW_SECONDS and await _has_left(request):
             status = CLIENT_CLOSED_REQUEST
         else:
-            await send_response(response, send, head=head, answer=scope.get(ANSWER))
+            await send_response(response, send, head=head, answer=seen.get(ANSWER))
         if request.has_signal:
             request.ended(client_has_gone=status == CLIENT_CLOSED_REQUEST)
         self.report(scope, status, self._timer() - started)
@@ -81,6 +84,12 @@ class Gateway:
         if query:
             path = f"{path}?{query.decode('latin-1')}"
         self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+
+
+def _at_origin(origin: str, scope: Scope, send: Send) -> tuple[Scope, Send]:
+    from emulator.server.origin import answered_here, seen_at
+
+    return seen_at(origin, scope), answered_here(origin, scope, send)
 
 
 def _explain(scope: Scope, request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:

@@ -22,7 +22,7 @@ console.log(JSON.stringify(answers));
 
 
 def vars_in_wrangler(node: str, directory: Path, texts: Sequence[str]) -> list[str | None]:
-    """`vars` of each text of a configuration, as JSON, with the Node.js at `node`; None for one that wrangler refuses."""
+    """`vars` of each text of a configuration, as JSON; None for one that wrangler refuses. `node` runs it."""
     run = subprocess.run(
         [node, "-e", _READ, str(tool(WRANGLER).parents[1] / "wrangler-dist/cli.js")],
         input=json.dumps(texts),
