@@ -136,7 +136,7 @@ async def test_timers() -> None:
     assert fired == ["micro", "timer"]
 
 
-@pytest.mark.parametrize("name", ["WebSocketPair", "HTMLRewriter", "caches", "connect", "AbortController"])
+@pytest.mark.parametrize("name", ["EventSource", "HTMLRewriter", "caches", "connect", "AbortController"])
 def test_well_known_names_can_be_imported_and_say_what_is_missing_when_used(name: str) -> None:
     missing: Any = getattr(importlib.import_module("emulator_runtime.js"), name)
     with pytest.raises(NotEmulatedError, match=f"js.{name} is not emulated yet"):

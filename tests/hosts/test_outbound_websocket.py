@@ -1,0 +1,115 @@
+"""Outgoing WebSockets against a real server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Response as Refusal
+
+from emulator.hosts.outbound import HttpOutbound
+from emulator_runtime.hosting import Closing, End, Item, Lost, Request, Response
+
+Serve = Callable[[ServerConnection], Awaitable[None]]
+
+
+@asynccontextmanager
+async def server(handle: Serve, **options: Any) -> AsyncIterator[str]:
+    """The address of a server that answers each WebSocket by `handle`."""
+    async with serve(handle, "127.0.0.1", 0, compression=None, **options) as running:
+        _, port = next(iter(running.sockets)).getsockname()[:2]
+        yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def outbound() -> AsyncIterator[HttpOutbound]:
+    made = HttpOutbound()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def connect(way: HttpOutbound, url: str, **headers: str) -> tuple[Response, End, asyncio.Queue[Item]]:
+    response = await way(Request(url, headers={"Upgrade": "websocket", **headers}))
+    assert response.status == 101
+    assert response.raw_web_socket is not None
+    end = response.raw_web_socket.couple()
+    heard: asyncio.Queue[Item] = asyncio.Queue()
+    end.receive(heard.put_nowait)
+    return response, end, heard
+
+
+async def hear(heard: asyncio.Queue[Item]) -> Item:
+    return await asyncio.wait_for(heard.get(), 10)
+
+
+async def echo(connection: ServerConnection) -> None:
+    await connection.send(f"welcome {connection.request.headers['x-name']}" if connection.request else "")
+    async for message in connection:
+        await connection.send(message)
+
+
+async def test_messages_both_ways() -> None:
+    async with outbound() as way, server(echo, subprotocols=["b"]) as url:
+        response, end, heard = await connect(way, url, **{"x-name": "Ada", "sec-websocket-protocol": "a, b"})
+        assert response.headers["sec-websocket-protocol"] == "b"
+        assert await hear(heard) == "welcome Ada"
+        for message in ("text", b"x" * 500_000):
+            end.send(message)
+            assert await hear(heard) == message
+        end.send(Closing(4000, "done"))
+        assert await hear(heard) == Closing(4000, "done")
+
+
+async def test_a_server_that_closes() -> None:
+    async def leave(connection: ServerConnection) -> None:
+        await connection.close(4001, "closed")
+
+    async with outbound() as way, server(leave) as url:
+        _, end, heard = await connect(way, url)
+        assert await hear(heard) == Closing(4001, "closed")
+        end.send(Closing(1000, ""))
+        await asyncio.sleep(0)
+
+
+async def test_a_server_that_vanishes() -> None:
+    async def vanish(connection: ServerConnection) -> None:
+        connection.transport.abort()
+
+    async with outbound() as way, server(vanish) as url:
+        _, _, heard = await connect(way, url)
+        assert await hear(heard) == Lost()
+
+
+async def test_a_server_that_refuses_has_answered() -> None:
+    def refuse(connection: ServerConnection, _request: object) -> Refusal:
+        return connection.respond(426, "not here")
+
+    async with outbound() as way, server(echo, process_request=refuse) as url:
+        response = await way(Request(url, headers={"Upgrade": "websocket"}))
+        assert (response.status, response.raw_web_socket, await response.text()) == (426, None, "not here")
+
+
+async def test_what_is_open_ends_with_the_session() -> None:
+    gone = asyncio.Event()
+
+    async def wait(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        gone.set()
+
+    async with server(wait) as url:
+        async with outbound() as way:
+            _, _, heard = await connect(way, url)
+        assert await hear(heard) == Lost()
+        await asyncio.wait_for(gone.wait(), 10)
+
+
+async def test_a_server_that_is_not_there() -> None:
+    async with outbound() as way:
+        with pytest.raises(OSError, match=r"fetch failed: GET http://127\.0\.0\.1:1/"):
+            await way(Request("http://127.0.0.1:1/", headers={"upgrade": "websocket"}))
