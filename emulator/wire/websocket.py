@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from websockets.exceptions import ProtocolError
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol, Side
 
@@ -101,7 +100,5 @@ class _Protocol(Protocol):
         if frame.opcode is not Opcode.CLOSE:
             super().recv_frame(frame)
             return
-        Close.parse(frame.data)
-        if self.current_size is not None:
-            raise ProtocolError("incomplete fragmented message")
+        Close.parse(frame.data)  # raises what ends the connection with 1002
         self.events.append(frame)

@@ -13,6 +13,11 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from tests.integration.test_javascript import DEADLINE_SECONDS
+from tests.integration.test_javascript import write as write_worker
+from tests.support.node_tools import needs_node
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Running
@@ -52,12 +57,12 @@ WORKER = """
 """
 
 
-def write(tmp_path: Path, source: str = WORKER) -> Path:
+def write(tmp_path: Path, source: str = WORKER, date: str = "2026-11-01") -> Path:
     """Write a worker into a directory of its own, where nothing else changes, and return that."""
     directory = tmp_path / "chat"
     directory.mkdir()
     (directory / "entry.py").write_text(textwrap.dedent(source))
-    settings = {"name": "chat", "main": "entry.py", "compatibility_date": "2026-11-01"}
+    settings = {"name": "chat", "main": "entry.py", "compatibility_date": date}
     (directory / "wrangler.jsonc").write_text(json.dumps({**settings, "compatibility_flags": ["python_workers"]}))
     return directory
 
@@ -125,3 +130,97 @@ def test_who_has_no_websockets_does_not_pay_for_them(start: Callable[..., Runnin
     running = start("dev", "-p", "0", cwd=write(tmp_path, source)).ready()
     assert httpx.get(running.url).text == "emulator.server.websocket"
     assert running.end() == 0
+
+
+JAVASCRIPT = """
+    const attempt = (f) => { try { f(); return "ok"; } catch (e) { return e.message; } };
+    export default {
+      async fetch(request) {
+        const [client, server] = Object.values(new WebSocketPair());
+        const half = request.url.includes("half");
+        const notes = [attempt(() => server.send("x")), server.readyState];
+        server.accept(half ? { allowHalfOpen: true } : {});
+        server.addEventListener("message", (event) => {
+          if (event.data === "close") return server.close(4001, "as you wish");
+          if (event.data === "notes") return server.send(JSON.stringify(notes));
+          server.send(typeof event.data === "string" ? `heard ${event.data}` : `heard ${event.data.size} bytes`);
+        });
+        server.addEventListener("close", (event) => {
+          notes.push(event.code, event.reason, event.wasClean, server.readyState);
+          notes.push(attempt(() => server.close(4002, "again")), attempt(() => server.send("x")), server.readyState);
+          console.log(JSON.stringify(notes));
+        });
+        return new Response(null, { status: 101, webSocket: client, headers: { "sec-websocket-protocol": "b" } });
+      },
+    };
+"""
+PYTHON = """
+    import json
+    from js import WebSocketPair
+    from workers import Response, WorkerEntrypoint
+
+    def attempt(f, *arguments):
+        try:
+            f(*arguments)
+        except Exception as error:
+            return error.message
+        return "ok"
+
+    class Default(WorkerEntrypoint):
+        async def fetch(self, request):
+            client, server = WebSocketPair.new()
+            half = "half" in request.url
+            notes = [attempt(server.send, "x"), server.readyState]
+            server.accept(allowHalfOpen=True) if half else server.accept()
+
+            def hear(event):
+                data = event.data
+                if data == "close":
+                    server.close(4001, "as you wish")
+                elif data == "notes":
+                    server.send(json.dumps(notes, separators=(",", ":")))
+                else:
+                    server.send(f"heard {data}" if isinstance(data, str) else f"heard {data.size} bytes")
+
+            def hear_close(event):
+                notes.extend([event.code, event.reason, event.wasClean, server.readyState])
+                notes.extend([attempt(server.close, 4002, "again"), attempt(server.send, "x"), server.readyState])
+                print(json.dumps(notes, separators=(",", ":")))
+
+            server.addEventListener("message", hear)
+            server.addEventListener("close", hear_close)
+            return Response(None, status=101, web_socket=client, headers={"sec-websocket-protocol": "b"})
+"""
+
+
+def heard_in(running: Running, path: str, *said: str | bytes) -> list[object]:
+    """What a client hears that says all of this and closes, and what the worker has printed."""
+    heard: list[object] = []
+    address = f"{running.url.replace('http', 'ws')}{path}"
+    with connect(address, subprotocols=[Subprotocol("a"), Subprotocol("b")], compression=None) as socket:
+        heard.append(socket.subprotocol)
+        for each in said:
+            socket.send(each)
+            if each != "close":
+                heard.append(socket.recv(DEADLINE_SECONDS))
+        if "close" not in said:
+            socket.close(3000, "bye")
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(DEADLINE_SECONDS)
+        heard.append(closed.value.rcvd)
+    return [*heard, running.wait_for(r"(\[\"You must call.*\])").group(1)]
+
+
+@needs_node
+@pytest.mark.usefixtures("javascript")
+def test_the_same_is_heard_from_javascript_and_from_python(start: Callable[..., Running], tmp_path: Path) -> None:
+    date = "2026-04-20"
+    config = write_worker(tmp_path, "script", "index.js", JAVASCRIPT, compatibility_date=date)
+    javascript = start("dev", "-c", str(config), "-p", "0", "--no-reload", cwd=tmp_path).ready()
+    python = start("dev", "-p", "0", "--no-reload", cwd=write(tmp_path, PYTHON, date)).ready()
+    for path, said in (
+        ("/", ("hello", b"abc", "notes")),
+        ("/", ("one", "close")),
+        ("/half", ("one",)),
+    ):
+        assert heard_in(python, path, *said) == heard_in(javascript, path, *said)
