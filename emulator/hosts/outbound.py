@@ -32,11 +32,15 @@ class HttpOutbound:
     async def __call__(self, request: Request) -> Response:
         """Send `request`, and return when the headers of the answer have arrived. Raises OSError if there is no
         answer."""
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         import httpx
 
         if self._client is None:
+            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # fetch() keeps none
             # In production a subrequest has no time limit, but a local service that hangs should be noticed.
-            self._client = httpx.AsyncClient(timeout=httpx.Timeout(60.0, read=None), max_redirects=20)
+            timeout = httpx.Timeout(60.0, read=None)
+            self._client = httpx.AsyncClient(cookies=no_cookies, timeout=timeout, max_redirects=20)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS]
         if request.headers.get("upgrade", "").lower() == "websocket":
             from emulator.hosts.outbound_websocket import OutgoingWebSockets, handshake_headers  # few workers need it
