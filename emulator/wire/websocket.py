@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from websockets.frames import Close, Frame, Opcode
@@ -13,6 +14,8 @@ MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """How long a message that is received may be, as in production. A longer one ends the connection with the code 1009."""
 
 _NO_CODE: Final = 1005
+_SILENT: Final = logging.Logger("websocket", logging.CRITICAL)
+"""Frames are written while worker code runs: what the library logs would be taken for the worker's."""
 
 
 class Frames:
@@ -22,7 +25,8 @@ class Frames:
     """
 
     def __init__(self, *, client: bool) -> None:
-        self._protocol = _Protocol(Side.CLIENT if client else Side.SERVER, max_size=MAX_MESSAGE_BYTES)
+        side = Side.CLIENT if client else Side.SERVER
+        self._protocol = _Protocol(side, max_size=MAX_MESSAGE_BYTES, logger=_SILENT)
         self._message: list[bytes] = []
         self._is_text = False
         self.closed_in = False

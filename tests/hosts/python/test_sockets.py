@@ -16,6 +16,7 @@ from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.hosts.host import HandlerError
 from emulator.hosts.python.host import PythonHost
 from emulator.hosts.python.output import install
+from emulator.wire.websocket import Frames
 from emulator_runtime.hosting import Closing, End, FetchResponse, Item, Lost, Upgrade, request_from_scope
 from tests.hosts.support import fetch
 from tests.runtime.asgi_calls import http_scope, playing
@@ -144,6 +145,19 @@ async def test_what_a_listener_raises_is_a_failure_with_its_place(bench: Bench) 
         assert (failed.worker, failed.trigger, failed.failure.message) == ("chat", "GET /room", "heard too much")
         assert failed.failure.location.endswith("entry.py:18")
         assert bench.heard == ["heard next"]
+
+
+async def test_the_library_logs_nothing_in_a_workers_name(bench: Bench) -> None:
+    source = bench.root.joinpath("src/entry.py")
+    source.write_text(f"import logging\nlogging.basicConfig(level=logging.DEBUG)\n{source.read_text()}")
+    async with bench.running() as host:
+        end = await bench.connect(host)
+        frames = Frames(client=False)
+        end.receive(lambda item: bench.heard.append(frames.write(item).decode("latin-1")))
+        end.send("one")
+        await until(lambda: bench.heard)
+        assert bench.heard == ["\x81\x09heard one"]
+        assert bench.printed == []
 
 
 async def test_work_that_a_listener_adds_is_waited_for(bench: Bench) -> None:
