@@ -7,10 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from emulator_runtime.js.web_socket import WebSocket
+from typing import Any
 
 
 async def _without_exit(awaitable: Awaitable[Any]) -> Any:
@@ -30,8 +27,8 @@ class Scope:
     disable, since)` says whether a compatibility flag is set, by one of its two names or by date. `on_error` is called
     with an exception of code that runs after its handler, and the invocation that it belongs to.
 
-    `sockets` are the WebSockets that are open; `on_socket_closed` is called with the invocation of one that is not any
-    more.
+    `sockets` are the `js.WebSocket`s that are open; `on_socket_closed` is called with the invocation of one that is not
+    any more.
     """
 
     __slots__ = (
@@ -60,7 +57,7 @@ class Scope:
         self.has_request_signal = has_request_signal
         self.has_flag = has_flag
         self.on_error = on_error
-        self.sockets: set[WebSocket] = set()
+        self.sockets: set[Any] = set()
         self.on_socket_closed: Callable[[Invocation], None] = lambda _invocation: None
         self.name = name
         self.env = env

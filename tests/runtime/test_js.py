@@ -147,7 +147,7 @@ def test_well_known_names_can_be_imported_and_say_what_is_missing_when_used(name
 
 
 def test_an_unknown_name_of_js_says_what_is_there() -> None:
-    with pytest.raises(NotEmulatedError, match=r"js.document is not emulated yet; js has JSON, URL"):
+    with pytest.raises(NotEmulatedError, match=r"js.document is not emulated yet; js has .*JSON"):
         from emulator_runtime.js import document  # noqa: F401
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from emulator_runtime.invocation import require_current
 from emulator_runtime.js.event_target import CloseEvent, MessageEvent
@@ -12,13 +13,10 @@ from emulator_runtime.js.web_socket import WebSocket, WebSocketPair
 from emulator_runtime.pyodide.ffi import JsException, to_js
 from emulator_runtime.workers.response import JsResponse
 
-if TYPE_CHECKING:
-    from emulator_runtime.workers.asgi import Application
-
 _logger = logging.getLogger("asgi")
 
 
-def answer_websocket(app: Application, http_scope: Any) -> JsResponse:
+def answer_websocket(app: Callable[..., Awaitable[None]], http_scope: Any) -> JsResponse:
     """The answer to a request whose scope of type `http` is `http_scope`. The application runs under `waitUntil`."""
     client, server = WebSocketPair.new()
     server.accept()
