@@ -177,6 +177,7 @@ class PythonHost:
         if self._version is not None:
             self._retire(self._version)
             self._version = None
+            await asyncio.sleep(0)  # listeners hear that their WebSockets are lost
         if self.failure is None:
             self.failure = Failure("", "the worker has been stopped", (), "the worker has been stopped")
         if any(version.running for version in self._retired):

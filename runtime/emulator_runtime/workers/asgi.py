@@ -91,7 +91,7 @@ async def websocket(app: Application, req: Request, env: Any = None) -> JsRespon
     """
     from emulator_runtime.workers.asgi_websocket import answer_websocket  # few applications have one
 
-    return answer_websocket(app, _scope_of(req, {} if env is None else env, {}))
+    return answer_websocket(app, {**_scope_of(req, {} if env is None else env, {}), "type": "websocket"})
 
 
 def entrypoint(app: Application, *, options: Options | None = None) -> type[WorkerEntrypoint]:

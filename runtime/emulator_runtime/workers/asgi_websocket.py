@@ -16,14 +16,13 @@ from emulator_runtime.workers.response import JsResponse
 _logger = logging.getLogger("asgi")
 
 
-def answer_websocket(app: Callable[..., Awaitable[None]], http_scope: Any) -> JsResponse:
-    """The answer to a request whose scope of type `http` is `http_scope`. The application runs under `waitUntil`."""
+def answer_websocket(app: Callable[..., Awaitable[None]], scope: Any) -> JsResponse:
+    """The answer to a request with this ASGI scope. The application runs under `waitUntil`."""
     client, server = WebSocketPair.new()
     server.accept()
     server.binaryType = "arraybuffer"
     exchange = _Exchange(server)
-    scope = {**http_scope, "type": "websocket"}
-    scope.pop("state", None)
+    scope.pop("state", None)  # which is the lifespan's
     running = asyncio.ensure_future(app(scope, exchange.receive, exchange.send))
     running.add_done_callback(exchange.ended)
     require_current("asgi.websocket()").context.waitUntil(running)

@@ -180,6 +180,18 @@ async def test_a_reload_breaks_off_what_is_open(bench: Bench) -> None:
         assert (await ask(host)).status == 200
 
 
+async def test_a_stop_breaks_off_what_is_open_and_listeners_still_hear_it(bench: Bench) -> None:
+    source = bench.root.joinpath("src/entry.py")
+    source.write_text(
+        source.read_text().replace("event: print(", "event: print(__import__('later').answer('the end'), ")
+    )
+    async with bench.running() as host:
+        await bench.connect(host)
+    assert bench.heard == [Lost()]
+    assert bench.printed == ["GET /room: heard the end closed 1006 hello"]
+    assert bench.failed == []
+
+
 async def test_code_that_does_not_load_breaks_off_what_is_open_when_it_takes_over(bench: Bench) -> None:
     async with bench.running() as host:
         end = await bench.connect(host)
