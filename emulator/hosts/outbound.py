@@ -66,7 +66,7 @@ class HttpOutbound:
             if name.lower() not in _ENCODING_HEADERS
         ]
         if answer.status_code == 101 and self._web_sockets is not None:
-            return self._web_sockets.open(answer, kept)
+            return await self._web_sockets.open(answer, kept)
         has_body = answer.status_code not in NULL_BODY_STATUSES
         if not has_body:
             await answer.aclose()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import httpcore
+from websockets.utils import accept_key
 
 from emulator.wire.websocket import Frames
 from emulator_runtime.hosting import End, Lost, Response, WebSocket
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
     from emulator_runtime.hosting import Item
 
 _READ_BYTES: Final = 65_536
+_OWN_HEADERS: Final = frozenset(
+    {"upgrade", "sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-version"}
+)
+"""Headers that belong to one connection; worker code passes on what it was sent itself."""
 
 
 def handshake_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """`headers` of a request for a WebSocket, with what its server has to be told."""
-    given = [(name, value) for name, value in headers if name.lower() not in ("upgrade", "sec-websocket-extensions")]
+    given = [(name, value) for name, value in headers if name.lower() not in _OWN_HEADERS]
     key = base64.b64encode(os.urandom(16)).decode()
     own = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")]
     return [*given, *own, ("sec-websocket-key", key)]
@@ -35,8 +40,12 @@ class OutgoingWebSockets:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
-    def open(self, answer: httpx.Response, headers: list[tuple[str, str]]) -> Response:
-        """The response to worker code for an answer with the status 101."""
+    async def open(self, answer: httpx.Response, headers: list[tuple[str, str]]) -> Response:
+        """The response to worker code for an answer with the status 101. Raises OSError if its server has not
+        understood what was asked for."""
+        if answer.headers.get("sec-websocket-accept") != accept_key(answer.request.headers["sec-websocket-key"]):
+            await answer.aclose()
+            raise OSError(f"fetch failed: {answer.request.url}: the header Sec-WebSocket-Accept is wrong")
         near, far = End.pair()
         connection = _Connection(far, answer)
         task = asyncio.create_task(connection.run())

@@ -95,6 +95,42 @@ async def test_a_server_that_refuses_has_answered() -> None:
         assert (response.status, response.raw_web_socket, await response.text()) == (426, None, "not here")
 
 
+async def test_headers_of_another_connection_are_not_passed_on() -> None:
+    sent: list[str] = []
+
+    async def note(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        sent.extend(f"{name}: {value}" for name, value in connection.request.headers.raw_items())
+        await connection.send("noted")
+
+    of_another = {"sec-websocket-key": "another", "sec-websocket-version": "12", "sec-websocket-extensions": "x"}
+    async with outbound() as way, server(note) as url:
+        _, _, heard = await connect(way, url, **of_another, cookie="a=b")
+        await hear(heard)
+    names = sorted(each for each in sent if each.lower().startswith(("sec-", "upgrade", "connection", "cookie")))
+    assert len([each for each in names if each.startswith("sec-websocket-key: ")]) == 1
+    assert [each for each in names if "-key" not in each] == [
+        "connection: Upgrade",
+        "cookie: a=b",
+        "sec-websocket-version: 13",
+        "upgrade: websocket",
+    ]
+
+
+async def test_a_server_that_did_not_understand() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with outbound() as way, listening:
+        with pytest.raises(OSError, match="the header Sec-WebSocket-Accept is wrong"):
+            await way(Request(f"http://127.0.0.1:{port}/", headers={"upgrade": "websocket"}))
+
+
 async def test_what_is_open_ends_with_the_session() -> None:
     gone = asyncio.Event()
 

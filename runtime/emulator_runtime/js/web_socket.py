@@ -168,7 +168,10 @@ class WebSocket(EventTarget):
             return
         if self._closed_out or self._released or self._aborted:
             return
-        self._send_close(self._accepted(), Closing(1005 if number is None else number, text or ""))
+        end = self._accepted()
+        self._closed_out = True
+        end.send(Closing(1005 if number is None else number, text or ""))
+        self._forget_if_closed()
 
     def couple(self) -> End:
         """The end of the pipe, for whoever takes this WebSocket over; for the runtime. Raises `JsException` if it was
@@ -220,11 +223,6 @@ class WebSocket(EventTarget):
                 "If you specify a WebSocket close reason, you must also specify a code.", "InvalidAccessError"
             )
 
-    def _send_close(self, end: End, closing: Closing) -> None:
-        self._closed_out = True
-        end.send(closing)
-        self._forget_if_closed()
-
     def _take(self, item: Item) -> None:
         """Let the listeners hear of `item` in a turn of their own."""
         self._arrived.append(item)
@@ -251,9 +249,9 @@ class WebSocket(EventTarget):
             self.dispatchEvent(MessageEvent(Blob(item) if self.binaryType == "blob" else ArrayBuffer(item)))
         elif isinstance(item, Closing):
             self._closed_in = True
-            if not self._closed_out and self._replies_to_close():
-                assert self._end is not None
-                self._send_close(self._end, item)
+            if not self._closed_out and self._end is not None and self._replies_to_close():
+                self._closed_out = True
+                self._end.send(item)
             self.dispatchEvent(CloseEvent(item.code, item.reason, True))
             self._forget_if_closed()
         elif item.error:

@@ -213,6 +213,17 @@ async def test_a_half_open_one_goes_on_sending_until_it_closes(when: date, optio
         assert (client.readyState, server.readyState) == (3, 3)
 
 
+async def test_the_scope_is_told_of_the_end_after_the_listeners() -> None:
+    with running() as run:
+        client, server, *_ = pair()
+        known: list[bool] = []
+        server.addEventListener("close", lambda _event: known.append(server in run.scope.sockets))
+        client.close()
+        await turns()
+        assert known == [True]
+        assert run.scope.sockets == set()
+
+
 async def test_receiving_goes_on_after_close() -> None:
     with running():
         client, server, of_client, _ = pair()
