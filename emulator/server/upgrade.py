@@ -11,8 +11,9 @@ from emulator.wire.websocket import Frames
 from emulator_runtime.hosting import Closing, Lost, find_header
 
 if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
     from emulator.server.asgi import ASGIApp, Receive, Scope, Send
-    from emulator.server.protocol import HttpProtocol
     from emulator_runtime.hosting import End, Item, RawHeaders
 
 _OWN_HEADERS: Final = frozenset(
@@ -29,7 +30,7 @@ _OWN_HEADERS: Final = frozenset(
 """Headers of an answer that say what this server itself says."""
 
 
-def make_upgradable(protocol: HttpProtocol) -> None:
+def make_upgradable(protocol: HttpToolsProtocol) -> None:
     """Let the application of a connection, which asks for a WebSocket, answer with one: it sends a message of the type
     `emulator.websocket`, with `headers` and the `end` of a pipe, and goes on when that is closed."""
     scope = cast("dict[str, Any]", protocol.scope)
@@ -39,7 +40,7 @@ def make_upgradable(protocol: HttpProtocol) -> None:
 
 
 class _Upgradable:
-    def __init__(self, protocol: HttpProtocol) -> None:
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
         self._protocol = protocol
         self._app = cast("ASGIApp", protocol.app)
 
@@ -67,8 +68,7 @@ class _Upgradable:
         try:
             await connection.closed
         finally:
-            if protocol.cycle is not None:
-                protocol.cycle.disconnected = True  # for uvicorn the exchange is over
+            protocol.cycle.disconnected = True  # for uvicorn the exchange is over
 
 
 class _Connection(asyncio.Protocol):
