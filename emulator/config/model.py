@@ -138,3 +138,10 @@ class WorkerConfig:
     def directory(self) -> Path:
         """The directory of `main`: what the worker can import from."""
         return self.main.parent
+
+    def has_flag(self, enable: str, disable: str, since: str) -> bool:
+        """Whether a compatibility flag is set: by the name that enables it or the one that disables it, else by date.
+        Without a date, today's rules apply."""
+        if disable in self.compatibility_flags:
+            return False
+        return enable in self.compatibility_flags or not self.compatibility_date or self.compatibility_date >= since

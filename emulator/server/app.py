@@ -42,10 +42,10 @@ class App:
         gateway = self.gateway(scope) if self._several else self._primary
         return gateway(scope, receive, send)
 
-    def takes_websocket(self, scope: Scope, target: bytes) -> bool:
-        """Whether a request for a WebSocket, of which `scope` has only the headers so far, is for a worker that may
-        accept it."""
-        return not target.startswith(CONTROL_PREFIX.encode()) and self.gateway(scope).host.takes_websockets
+    def tunnels_websocket(self, scope: Scope, target: bytes) -> bool:
+        """Whether a request for a WebSocket, of which `scope` has only the headers so far, goes through a
+        tunnel."""
+        return not target.startswith(CONTROL_PREFIX.encode()) and self.gateway(scope).host.tunnels_websockets
 
     def gateway(self, scope: Scope) -> Gateway:
         """The gateway of the worker that a request is for, by its `Host`."""

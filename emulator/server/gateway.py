@@ -14,7 +14,7 @@ from emulator.hosts.triggers import FetchTrigger
 from emulator.server.asgi import ANSWER
 from emulator.server.events import RequestFinished
 from emulator.server.hostname import is_within_this_machine
-from emulator_runtime.hosting import FetchResponse, Response, request_from_scope, send_response
+from emulator_runtime.hosting import FetchResponse, Response, Upgrade, request_from_scope, send_response
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
@@ -129,7 +129,10 @@ async def _stream(request: IncomingRequest, response: FetchResponse, send: Send)
 
 
 async def _send_all(request: IncomingRequest, response: FetchResponse, send: Send) -> None:
-    await send_response(response, send)
+    if isinstance(response, Upgrade):
+        await send({"type": "emulator.websocket", "headers": response.raw_headers, "end": response.end})
+    else:
+        await send_response(response, send)
     request.ended(client_has_gone=False)  # here, as from now on the server says that the client has gone
 
 

@@ -103,6 +103,11 @@ class IncomingRequest(Request):
         return client[0] if client else ""
 
     @property
+    def can_upgrade(self) -> bool:
+        """Whether the server can make a WebSocket of the connection; for hosts. Not part of production's interface."""
+        return "emulator.websocket" in self._scope.get("extensions", ())
+
+    @property
     def cf(self) -> AttributeDict | None:
         """What Cloudflare knows about the request, with the fields as attributes. In the emulator they are plausible
         constants."""

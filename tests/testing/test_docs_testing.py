@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import emulator.log.text
-import emulator.testing.core
-import emulator.testing.transport  # noqa: F401 - loaded here once, so that pytester does not load it for each run
+import emulator_runtime.js.web_socket
+import emulator_runtime.workers.asgi_websocket  # noqa: F401 - loaded here once, not by pytester for each run
 from emulator.cli.init import create
 
 pytest_plugins = ["pytester"]
@@ -71,11 +70,11 @@ def test_the_setting_in_the_manual_is_read(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*staging*"])
 
 
-def test_the_example_project_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(
-        ROOT / "examples" / "orders", pytester.path / "orders", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    monkeypatch.chdir(pytester.path / "orders")
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").iterdir()))
+def test_the_tests_of_an_example_pass(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    example = pytester.path / name
+    shutil.copytree(ROOT / "examples" / name, example, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(example)
     result = pytester.runpytest_inprocess("-W", "error")
     assert result.parseoutcomes().keys() == {"passed"}, result.stdout.str()
 

@@ -184,10 +184,9 @@ class WorkerScope(Scope):
         on_warning: Callable[[str], None],
         modules: WorkerModules,
         bus: Bus | None = None,
-        *,
-        has_request_signal: bool = False,
+        **of_scope: Any,
     ) -> None:
-        super().__init__(modules.worker, env, outbound, on_warning, has_request_signal=has_request_signal)
+        super().__init__(modules.worker, env, outbound, on_warning, **of_scope)
         self.modules = modules
         self.bus = bus
 

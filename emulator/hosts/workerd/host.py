@@ -170,7 +170,7 @@ class WorkerdHost:
                 self._resting -= 1
 
     @property
-    def takes_websockets(self) -> bool:
+    def tunnels_websockets(self) -> bool:
         """Whether there is a process that can answer."""
         return self._version is not None and "fetch" in self._version.handlers
 
