@@ -80,6 +80,7 @@ _RARE = {
     "Float16Array": "buffers",
     "Float32Array": "buffers",
     "Float64Array": "buffers",
+    "HTMLRewriter": "html.rewriter",
     "Int16Array": "buffers",
     "Int32Array": "buffers",
     "Int8Array": "buffers",
