@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | `json` | what JSON can represent | UTF-8 JSON, compact as `JSON.stringify` writes it, so that sizes are production's |
 | `text` | str | UTF-8 |
-| `bytes` | bytes, bytearray, memoryview | unchanged |
+| `bytes` | bytes, bytearray, memoryview, buffers of `js` | unchanged |
 | `v8` | also dates, times, sets, tuples, bytes and large integers, also nested | MessagePack with extension types |
 
 A `v8` body from a JavaScript worker is in V8's own format, and is kept and delivered unchanged.
@@ -19,12 +19,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from enum import Enum
+from types import MethodType
 from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from emulator.wire.texts import read_json
-from emulator_runtime.hosting import AttributeDict, to_attribute_dict
+from emulator_runtime.hosting import AttributeDict, bytes_of, to_attribute_dict
 
 ContentType = Literal["json", "text", "bytes", "v8"]
 
@@ -58,9 +59,10 @@ def encode(body: object, content_type: ContentType) -> bytes:
             raise TypeError(f'Content Type "text" requires a value of type string, but received: {_type_name(body)}')
         return body.encode("utf-8", "surrogatepass")
     if content_type == "bytes":
-        if not isinstance(body, (bytes, bytearray, memoryview)):
+        content = bytes_of(body)
+        if content is None:
             raise TypeError(f'Content Type "bytes" requires a value of type bytes, but received: {_type_name(body)}')
-        return bytes(body)
+        return content
     return _encode_v8(body)
 
 
@@ -110,7 +112,7 @@ def _encode_json(body: object) -> bytes:
         return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _jsonable(value: object, path: str, depth: int) -> object:
+def _jsonable(value: object, path: str, depth: int) -> object:  # noqa: C901 - a row for each type
     """`value` as `json.dumps` accepts it. Raises TypeError with the path to a value that JSON cannot represent."""
     if depth > _MAX_DEPTH:
         raise TypeError(f"{path} is nested more than {_MAX_DEPTH} levels deep, or refers to itself")
@@ -131,6 +133,8 @@ def _jsonable(value: object, path: str, depth: int) -> object:
         return _jsonable(value.value, path, depth + 1)
     if type(value).__name__ == "UUID":
         return str(value)
+    if isinstance(to_json := getattr(value, "toJSON", None), MethodType):  # of a js.Date and a js.URL
+        return str(to_json())
     raise TypeError(
         f"{path} is of type {_type_name(value)}, which JSON cannot represent; "
         'send it with contentType="v8", or convert it'
@@ -193,6 +197,10 @@ def _to_packable(value: Any) -> Any:
     for base, plain in _PLAIN:
         if isinstance(value, base):
             return plain(value)
+    if (content := bytes_of(value)) is not None:
+        return content
+    if isinstance(to_py := getattr(value, "to_py", None), MethodType):  # of a js.Date and a js.Set
+        return _to_packable(to_py())
     raise TypeError(f"a value of type {_type_name(value)} cannot be cloned")
 
 

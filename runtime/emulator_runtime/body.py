@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from emulator_runtime.buffers import JsBuffer
 from emulator_runtime.errors import BodyUsedError
 from emulator_runtime.raw_headers import RawHeaders, decode_value, find_header
-from emulator_runtime.streams import ArrayBuffer, ReadableStream, close_source, read_all
+from emulator_runtime.streams import BodyBuffer, ReadableStream, close_source, read_all
 from emulator_runtime.text import to_utf8
 
 if TYPE_CHECKING:
@@ -104,9 +105,9 @@ class Body:
         content = self.take_body()
         return content if isinstance(content, bytes) else await read_all(content)
 
-    async def buffer(self) -> ArrayBuffer:
+    async def buffer(self) -> BodyBuffer:
         """The whole body as a buffer: bytes with `to_bytes()`."""
-        return ArrayBuffer(await self.bytes())
+        return BodyBuffer(await self.bytes())
 
     async def text(self) -> str:
         """The whole body as text, decoded as UTF-8; invalid bytes are replaced with U+FFFD."""
@@ -162,6 +163,8 @@ def _encode_object(body: Any, where: str) -> tuple[bytes | ReadableStream, bytes
         return body.toString().encode(), _FORM_TYPE
     if isinstance(body, Blob):
         return body.content, body.content_type.encode("latin-1", "replace") or None
+    if isinstance(body, JsBuffer):
+        return body.to_bytes(), None
     if hasattr(body, "__aiter__"):
         return ReadableStream(body), None
     hint = "; use Response.json(...) for it" if where == "Response" and isinstance(body, (dict, list)) else ""

@@ -6,7 +6,8 @@ itself, and the one for what the emulator does not have.
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import Never, Self
 
 
 class NotEmulatedError(RuntimeError):
@@ -40,6 +41,16 @@ class AbortError(OSError):
     """A fetch was aborted. Nothing raises it yet; it exists so that code that catches it can be imported."""
 
 
+class JsException(Exception):  # noqa: N818 - production's name
+    """The type of JavaScript errors. The emulator mostly raises Python's exceptions instead."""
+
+    def __init__(self, message: str = "", name: str = "Error") -> None:
+        super().__init__(message)
+        self.message = message
+        self.name = name
+        self.stack = ""
+
+
 class InvalidURLError(TypeError, ValueError):
     """A URL cannot be parsed, or is relative where it must be absolute.
 
@@ -67,3 +78,12 @@ class NotEmulated:
 
     def __repr__(self) -> str:
         return f"<{self._name}, which is not emulated yet>"
+
+
+def no_attribute(module: str) -> Callable[[str], Never]:
+    """The `__getattr__` of a module that worker code knows as `module`: what is missing is missing there."""
+
+    def missing(name: str) -> Never:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return missing

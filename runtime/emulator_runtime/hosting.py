@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from emulator_runtime.buffers import bytes_of
     from emulator_runtime.errors import BodyUsedError, NotEmulated
     from emulator_runtime.http import request_from_scope, send_response
     from emulator_runtime.incoming import IncomingRequest
@@ -57,6 +58,7 @@ __all__ = [
     "WebSocket",
     "WorkerEntrypoint",
     "as_bytes",
+    "bytes_of",
     "close_source",
     "current",
     "find_header",
@@ -69,6 +71,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "buffers": ("bytes_of",),
     "errors": ("BodyUsedError", "NotEmulated"),
     "http": ("request_from_scope", "send_response"),
     "incoming": ("IncomingRequest",),

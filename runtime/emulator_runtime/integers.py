@@ -1,4 +1,4 @@
-"""Converts values to integers as JavaScript does."""
+"""Converts values to numbers as JavaScript does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BASED: Final = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 def to_int32(value: Any) -> int:
     """`value` as a 32-bit integer, converted as Workers runtimes do: 1.7 is 1, `"5"` is 5, and anything but a finite
     number is 0. Raises TypeError if it does not fit."""
-    number = value if isinstance(value, (int, float)) else _to_number(str(value))
+    number = to_number(value)
     if isinstance(number, float) and not isfinite(number):
         return 0
     if not _LOW <= number <= _HIGH:
@@ -25,7 +25,14 @@ def to_int32(value: Any) -> int:
     return int(number)
 
 
-def _to_number(text: str) -> int | float:
+def to_number(value: Any) -> int | float:
+    """`value` as a number, converted as JavaScript does it; NaN for what is none."""
+    if isinstance(value, (int, float)):
+        return value
+    return nan if value is None else _parse(str(value))
+
+
+def _parse(text: str) -> int | float:
     """The result of `Number(text)` in JavaScript."""
     text = text.strip(_SPACE)
     if not text:

@@ -11,24 +11,18 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Self
 
+from emulator_runtime.buffers import JsBuffer, bytes_of
+
 _LOCKED = "This ReadableStream is currently locked to a reader."
 
 
-class ArrayBuffer(bytes):
-    """Bytes with the methods that code for production calls on JavaScript buffers."""
+class _FrozenBuffer(JsBuffer, bytes):
+    """Bytes with the methods that code for production calls on JavaScript buffers. They cannot be changed."""
 
     __slots__ = ()
 
-    @classmethod
-    def new(cls, source: Any = b"") -> Self:
-        return cls(source)
-
     @property
     def byteLength(self) -> int:
-        return len(self)
-
-    @property
-    def length(self) -> int:
         return len(self)
 
     def to_bytes(self) -> bytes:
@@ -43,15 +37,33 @@ class ArrayBuffer(bytes):
     def to_string(self, encoding: str = "utf-8") -> str:
         return self.decode(encoding)
 
+    def slice(self, start: int = 0, end: int | None = None) -> Self:
+        """A copy of a part; negative indexes count from the end."""
+        return type(self)(self[start:end])
 
-class Uint8Array(ArrayBuffer):
-    """A chunk of a stream: `bytes` with `to_bytes()`, which production's chunks have."""
+
+class BodyBuffer(_FrozenBuffer):
+    """A whole body: `bytes` with the methods of JavaScript's `ArrayBuffer`."""
 
     __slots__ = ()
 
+
+class Chunk(_FrozenBuffer):
+    """A chunk of a stream: `bytes` with the methods of JavaScript's `Uint8Array` that do not change it."""
+
+    __slots__ = ()
+
+    byteOffset = 0
+
     @property
-    def buffer(self) -> ArrayBuffer:
-        return ArrayBuffer(self)
+    def length(self) -> int:
+        return len(self)
+
+    @property
+    def buffer(self) -> BodyBuffer:
+        return BodyBuffer(self)
+
+    subarray = _FrozenBuffer.slice
 
 
 class ReadResult:
@@ -59,7 +71,7 @@ class ReadResult:
 
     __slots__ = ("done", "value")
 
-    def __init__(self, value: Uint8Array | None, done: bool) -> None:
+    def __init__(self, value: Chunk | None, done: bool) -> None:
         self.value = value
         self.done = done
 
@@ -110,7 +122,7 @@ class ReadableStream:
         """The only consumer from now on. Raises `TypeError` if the stream is already locked to a reader."""
         return ReadableStreamReader(self)
 
-    def __aiter__(self) -> AsyncIterator[Uint8Array]:
+    def __aiter__(self) -> AsyncIterator[Chunk]:
         return _Chunks(self.getReader())
 
     def take(self) -> bytes | AsyncIterator[bytes]:
@@ -186,7 +198,7 @@ class ReadableStreamReader:
 
     async def read(self) -> ReadResult:
         chunk = await self._held().next()
-        return ReadResult(None, True) if chunk is None else ReadResult(Uint8Array(chunk), False)
+        return ReadResult(None, True) if chunk is None else ReadResult(Chunk(chunk), False)
 
     async def cancel(self, _reason: Any = None) -> None:
         await self._held().discard()
@@ -208,7 +220,7 @@ class _Chunks:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Uint8Array:
+    async def __anext__(self) -> Chunk:
         result = await self._reader.read()
         if result.value is None:
             raise StopAsyncIteration
@@ -222,9 +234,10 @@ def as_bytes(chunk: Any) -> bytes:
     """A chunk of a stream as bytes. Raises `TypeError` for any other type, such as str."""
     if isinstance(chunk, bytes):
         return chunk
-    if isinstance(chunk, (bytearray, memoryview)):
-        return bytes(chunk)
-    raise TypeError(f"a chunk of a streamed body must be bytes, not {type(chunk).__name__}")
+    content = bytes_of(chunk)
+    if content is None:
+        raise TypeError(f"a chunk of a streamed body must be bytes, not {type(chunk).__name__}")
+    return content
 
 
 async def close_source(source: object) -> None:

@@ -11,9 +11,9 @@ from fastapi import Request as FastAPIRequest
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from emulator_runtime import asgi, invocation
+from emulator_runtime import invocation
 from emulator_runtime.invocation import Invocation, Scope
-from emulator_runtime.workers import Context, Request, Response
+from emulator_runtime.workers import Context, Request, Response, asgi
 
 ENV = {"GREETING": "hello"}
 

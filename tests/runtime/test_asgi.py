@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from emulator_runtime import asgi
 from emulator_runtime.http import send_response
-from emulator_runtime.workers import Context, Request
+from emulator_runtime.workers import Context, Request, asgi
 from tests.runtime.asgi_application import APP, ENV, answer, within
 from tests.runtime.asgi_calls import Sent, incoming
 

@@ -12,8 +12,7 @@ import pytest
 from fastapi import BackgroundTasks, FastAPI
 from fastapi import Request as FastAPIRequest
 
-from emulator_runtime import asgi
-from emulator_runtime.workers import Context
+from emulator_runtime.workers import Context, asgi
 from tests.runtime.asgi_application import ENV, answer, within
 from tests.runtime.asgi_calls import incoming
 

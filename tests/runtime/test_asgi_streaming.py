@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from emulator_runtime import asgi
 from emulator_runtime.http import send_response
+from emulator_runtime.workers import asgi
 from tests.runtime.asgi_application import APP, ENV, answer, within
 from tests.runtime.asgi_calls import Sent, incoming
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 
 from emulator.wire.codec import CONTENT_TYPES, decode, encode
+from emulator_runtime import js
 from emulator_runtime.values import AttributeDict
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -352,6 +353,26 @@ def test_changed_bytes_do_not_change_a_message() -> None:
     body = encode(sent, "bytes")
     sent[0] = 0
     assert body == b"abc"
+
+
+def test_values_of_the_module_js_travel_as_what_they_hold() -> None:
+    moment, letters = js.Date.new(1000), js.Uint8Array.new([65, 66])
+    assert encode(letters, "bytes") == encode(js.DataView.new(letters.buffer), "bytes") == b"AB"
+    assert decode(encode({"at": moment, "to": js.URL.new("https://a/b")}, "json"), "json") == {
+        "at": "1970-01-01T00:00:01.000Z",
+        "to": "https://a/b",
+    }
+    sent = {"at": moment, "of": js.Set.new([1]), "by": js.Map.new([["a", letters]]), "raw": letters.buffer}
+    assert decode(encode(sent, "v8"), "v8") == {
+        "at": datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC),
+        "of": {1},
+        "by": {"a": b"AB"},
+        "raw": b"AB",
+    }
+    with pytest.raises(TypeError, match="cannot be cloned"):
+        encode(js.RegExp.new("a"), "v8")
+    with pytest.raises(TypeError, match="body is of type Uint8Array, which JSON cannot represent"):
+        encode(letters, "json")
 
 
 @given(st.binary(max_size=40))

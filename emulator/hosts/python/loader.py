@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RUNTIME_MODULES: Final[Mapping[str, str]] = {
-    "asgi": "emulator_runtime.asgi",
+    "asgi": "emulator_runtime.workers.asgi",
     "js": "emulator_runtime.js",
     "pyodide": "emulator_runtime.pyodide",
     "workers": "emulator_runtime.workers",
@@ -285,7 +285,10 @@ class _Space:
         target = self._resolve_top(top)
         if target == top:
             return _import(name, globals, locals, fromlist or (), 0)
-        module = _import(target + dot + rest, globals, locals, fromlist or (), 0)
+        if target in _PUBLIC_NAMES:
+            module = _import_of_runtime(target + dot + rest, fromlist or ())
+        else:
+            module = _import(target + dot + rest, globals, locals, fromlist or (), 0)
         return module if fromlist else sys.modules[target]
 
 
@@ -420,10 +423,47 @@ class _ByPlainName(Generic[T]):
                 name = space.resolve(name)
             elif package is not None:
                 package = space.resolve(package)
-        return self.original(name, package)
+        try:
+            return self.original(name, package)
+        except ModuleNotFoundError as error:
+            if _is_of_runtime(error):
+                raise _publicly_named(error) from None
+            raise
 
 
 _finder = _Finder()
+
+
+_PUBLIC_NAMES: Final = {module: name for name, module in RUNTIME_MODULES.items()}
+
+
+def _import_of_runtime(name: str, fromlist: Sequence[str]) -> ModuleType:
+    """Import one of the runtime's modules for a worker. An error names what is missing as the worker names it."""
+    try:
+        module = _import(name, fromlist=fromlist)
+    except ModuleNotFoundError as error:
+        if _is_of_runtime(error):
+            raise _publicly_named(error) from None
+        raise
+    for attribute in fromlist:
+        if attribute != "*" and not hasattr(module, attribute):
+            public = _public_name(name)
+            raise ImportError(f"cannot import name {attribute!r} from {public!r}", name=public)
+    return module
+
+
+def _is_of_runtime(error: ModuleNotFoundError) -> bool:
+    return (error.name or "").startswith(tuple(_PUBLIC_NAMES))
+
+
+def _publicly_named(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    name = _public_name(error.name or "")
+    return ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def _public_name(module: str) -> str:
+    """What worker code calls a module of the runtime."""
+    return next(name + module.removeprefix(own) for own, name in _PUBLIC_NAMES.items() if module.startswith(own))
 
 
 def _run(module: ModuleType, code: CodeType | None, space: _Space) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from emulator_runtime.errors import NotEmulated, NotEmulatedError
 from emulator_runtime.js.date import Date
-from emulator_runtime.js.objects import JSON, Array, Object, console, crypto
+from emulator_runtime.js.objects import JSON, Array, Object, console
 from emulator_runtime.js.timers import clearTimeout, queueMicrotask, setTimeout
-from emulator_runtime.streams import ArrayBuffer, ReadableStream, TransformStream, Uint8Array
+from emulator_runtime.streams import ReadableStream, TransformStream
 from emulator_runtime.url import URL, URLSearchParams
 from emulator_runtime.workers.blob import Blob, File
 from emulator_runtime.workers.formdata import FormData
@@ -25,7 +25,6 @@ __all__ = [
     "JSON",
     "URL",
     "Array",
-    "ArrayBuffer",
     "Blob",
     "Date",
     "File",
@@ -37,49 +36,74 @@ __all__ = [
     "Response",
     "TransformStream",
     "URLSearchParams",
-    "Uint8Array",
     "clearTimeout",
     "console",
-    "crypto",
     "fetch",
     "queueMicrotask",
     "setTimeout",
+    "undefined",
 ]
+
+undefined = None
 
 _KNOWN = {
     "AbortController": "asyncio.timeout() ends what takes too long",
     "AbortSignal": "asyncio.timeout() ends what takes too long",
     "CompressionStream": "Python's gzip and zlib compress",
     "DecompressionStream": "Python's gzip and zlib decompress",
-    "DOMException": "",
     "Env": "",
-    "Error": "raise a Python exception",
     "EventSource": "",
     "ExecutionContext": "",
-    "HTMLRewriter": "Python's html.parser parses HTML",
-    "Map": "a dict does the same",
     "Math": "Python's math does the same",
     "Promise": "asyncio.gather() and similar functions do the same",
-    "Set": "a set does the same",
-    "TextDecoder": "bytes.decode() does the same",
-    "TextEncoder": "str.encode() does the same",
     "caches": "",
     "connect": "",
     "performance": "time.perf_counter() does the same",
     "scheduler": "asyncio.sleep() does the same",
     "setInterval": "",
-    "structuredClone": "copy.deepcopy() does the same",
 }
 
-
 _RARE = {
+    "AggregateError": "errors",
+    "ArrayBuffer": "buffers",
+    "BigInt64Array": "buffers",
+    "BigUint64Array": "buffers",
     "CloseEvent": "event_target",
+    "CryptoKey": "web_crypto",
+    "DOMException": "errors",
+    "DataView": "buffers",
+    "Error": "errors",
     "ErrorEvent": "event_target",
+    "EvalError": "errors",
     "Event": "event_target",
     "EventTarget": "event_target",
+    "Float16Array": "buffers",
+    "Float32Array": "buffers",
+    "Float64Array": "buffers",
+    "HTMLRewriter": "html.rewriter",
+    "Int16Array": "buffers",
+    "Int32Array": "buffers",
+    "Int8Array": "buffers",
+    "Map": "collections",
     "MessageEvent": "event_target",
+    "Number": "number",
+    "RangeError": "errors",
+    "ReferenceError": "errors",
+    "RegExp": "regexp",
+    "Set": "collections",
+    "SyntaxError": "errors",
+    "TextDecoder": "text_coding",
+    "TextEncoder": "text_coding",
+    "TypeError": "errors",
+    "URIError": "errors",
+    "Uint16Array": "buffers",
+    "Uint32Array": "buffers",
+    "Uint8Array": "buffers",
+    "Uint8ClampedArray": "buffers",
     "WebSocket": "web_socket",
     "WebSocketPair": "web_socket",
+    "crypto": "web_crypto",
+    "structuredClone": "clone",
 }
 """Names that few workers use, and the modules here that they are imported from when they are."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from inspect import iscoroutine
 from typing import Any, Final
 
-from emulator_runtime.pyodide.ffi import JsException
+from emulator_runtime.errors import JsException
 
 _listeners_running: Final[set[asyncio.Future[Any]]] = set()
 

@@ -1,16 +1,13 @@
-"""The built-in objects of JavaScript that Python workers import: `Object`, `JSON`, `Array`, `console`, `crypto`."""
+"""The built-in objects of JavaScript that Python workers import: `Object`, `JSON`, `Array`, `console`."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from emulator_runtime.errors import NotEmulated
 from emulator_runtime.js.date import Date
 from emulator_runtime.url import URL, URLSearchParams
 from emulator_runtime.values import AttributeDict, to_attribute_dict
@@ -119,22 +116,4 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-class crypto:  # noqa: N801 - JavaScript's name
-    """`crypto.randomUUID()` and `crypto.getRandomValues()`. Use `hashlib`, `hmac` and `secrets` for everything else."""
-
-    subtle = NotEmulated("crypto.subtle", "Python's hashlib, hmac and secrets do the same, also in production")
-
-    @staticmethod
-    def randomUUID() -> str:
-        return str(uuid.uuid4())
-
-    @staticmethod
-    def getRandomValues(array: Any) -> Any:
-        """Fill a bytearray with random bytes, or return as many as `array` has."""
-        if isinstance(array, bytearray):
-            array[:] = os.urandom(len(array))
-            return array
-        return type(array)(os.urandom(len(array)))
-
-
-__all__ = ["JSON", "URL", "Array", "Object", "URLSearchParams", "console", "crypto"]
+__all__ = ["JSON", "URL", "Array", "Object", "URLSearchParams", "console"]

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextvars import Context, copy_context
 from typing import Any, Final, Self
 
+from emulator_runtime.buffers import JsBuffer
 from emulator_runtime.invocation import Invocation, require_current
 from emulator_runtime.js.event_target import CloseEvent, ErrorEvent, Event, EventTarget, MessageEvent
 from emulator_runtime.pyodide.ffi import JsException
-from emulator_runtime.streams import ArrayBuffer
+from emulator_runtime.streams import BodyBuffer
 from emulator_runtime.text import well_formed
 from emulator_runtime.web_socket_pipe import Closing, End, Item, Lost
 from emulator_runtime.workers.blob import Blob
@@ -146,12 +147,11 @@ class WebSocket(EventTarget):
         end = self._accepted()
         if isinstance(message, str):
             end.send(well_formed(message))
+        elif isinstance(message, JsBuffer):
+            end.send(message.to_bytes())
         elif isinstance(message, (bytes, bytearray, memoryview)):
-            if not isinstance(message, ArrayBuffer):
-                self._warn_of_bytes(message)
+            self._warn_of_bytes(message)
             end.send(bytes(message))
-        elif hasattr(message, "to_bytes") and not isinstance(message, int):
-            end.send(bytes(message.to_bytes()))
         else:
             end.send(_as_text(message))
 
@@ -246,7 +246,7 @@ class WebSocket(EventTarget):
         if isinstance(item, str):
             self.dispatchEvent(MessageEvent(item))
         elif isinstance(item, bytes):
-            self.dispatchEvent(MessageEvent(Blob(item) if self.binaryType == "blob" else ArrayBuffer(item)))
+            self.dispatchEvent(MessageEvent(Blob(item) if self.binaryType == "blob" else BodyBuffer(item)))
         elif isinstance(item, Closing):
             self._closed_in = True
             if not self._closed_out and self._end is not None and self._replies_to_close():

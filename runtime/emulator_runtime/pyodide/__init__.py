@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.errors import no_attribute
 
 __version__ = "0.28.2"
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("code", "console", "webloop"):
-        raise NotEmulatedError.of(f"pyodide.{name}")
-    raise AttributeError(f"module 'pyodide' has no attribute {name!r}")
+__getattr__ = no_attribute("pyodide")

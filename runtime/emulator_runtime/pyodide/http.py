@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator_runtime.errors import AbortError, BodyUsedError, HttpStatusError, NotEmulated
+from emulator_runtime.errors import AbortError, BodyUsedError, HttpStatusError, NotEmulated, no_attribute
 from emulator_runtime.workers.fetch import fetch
 from emulator_runtime.workers.response import FetchResponse
 
@@ -16,3 +16,6 @@ open_url = NotEmulated("pyodide.http.open_url", "await workers.fetch() does the 
 async def pyfetch(url: Any, /, **options: Any) -> FetchResponse:
     """`workers.fetch` under Pyodide's name."""
     return await fetch(url, **options)
+
+
+__getattr__ = no_attribute("pyodide.http")

@@ -6,7 +6,6 @@ import importlib
 from typing import Any
 
 from emulator_runtime.errors import NotEmulatedError
-from emulator_runtime.invocation import Context
 from emulator_runtime.workers.blob import Blob, BlobEnding, File
 from emulator_runtime.workers.entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint, handler
 from emulator_runtime.workers.env import env, patch_env, wait_until, waitUntil
@@ -17,13 +16,9 @@ from emulator_runtime.workers.queue import Message, MessageBatch
 from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import FetchResponse, Response
 from emulator_runtime.workers.rpc import import_from_javascript, python_from_rpc, python_to_rpc
+from emulator_runtime.workers.types import Body, Context, FetchKwargs, JSBody, RequestInitCfProperties
 
-# Names that production exports for annotations. Nothing checks them.
-BlobValue = Any
-Body = Any
-FetchKwargs = dict[str, Any]
-JSBody = Any
-RequestInitCfProperties = dict[str, Any]
+BlobValue = Any  # production exports it for annotations, like the names in `types`
 
 __all__ = [
     "Blob",

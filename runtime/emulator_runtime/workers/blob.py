@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Self
 
-from emulator_runtime.streams import ArrayBuffer, ReadableStream
+from emulator_runtime.buffers import JsBuffer, bytes_of
+from emulator_runtime.streams import BodyBuffer, ReadableStream
 from emulator_runtime.text import to_utf8
 
 
@@ -63,8 +64,8 @@ class Blob:
     async def bytes(self) -> bytes:
         return self.content
 
-    async def arrayBuffer(self) -> ArrayBuffer:
-        return ArrayBuffer(self.content)
+    async def arrayBuffer(self) -> BodyBuffer:
+        return BodyBuffer(self.content)
 
     def stream(self) -> ReadableStream:
         return ReadableStream(self.content)
@@ -109,7 +110,7 @@ class File(Blob):
 
 
 def _join(parts: Any, endings: BlobEnding | str | None) -> bytes:
-    if isinstance(parts, (str, bytes, bytearray, memoryview, Blob)) or not isinstance(parts, Iterable):
+    if isinstance(parts, (str, bytes, bytearray, memoryview, Blob, JsBuffer)) or not isinstance(parts, Iterable):
         parts = [parts]
     return b"".join([_part(part, endings) for part in parts])
 
@@ -122,6 +123,6 @@ def _part(part: Any, endings: BlobEnding | str | None) -> bytes:
         return to_utf8(text)
     if isinstance(part, Blob):
         return part.content
-    if isinstance(part, (bytes, bytearray, memoryview)):
-        return bytes(part)
+    if (content := bytes_of(part)) is not None:
+        return content
     raise TypeError(f"Don't know how to handle {type(part)} for Blob()")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.errors import NotEmulatedError, no_attribute
 from emulator_runtime.invocation import Context
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
@@ -39,6 +39,16 @@ class DurableObject(_NotEmulatedEntrypoint):
     _product = "Durable Objects"
 
 
+class DurableObjectContext(_NotEmulatedEntrypoint):
+    """The `ctx` of a Durable Object, which is not emulated yet."""
+
+    _product = "Durable Objects"
+
+
+class DurableObjectAbort(BaseException):
+    """What `abort()` of a Durable Object raises. Nothing raises it yet."""
+
+
 class WorkflowEntrypoint(_NotEmulatedEntrypoint):
     """Base of a Workflow. A worker can define subclasses, but Workflows are not emulated yet."""
 
@@ -55,3 +65,6 @@ def handler(func: _Handler) -> _Handler:
     """Marks a handler in the older form, such as `on_fetch`. Production converts its arguments to Python objects; here
     they are Python objects already, so this does nothing."""
     return func
+
+
+__getattr__ = no_attribute("workers.entrypoints")

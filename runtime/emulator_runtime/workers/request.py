@@ -9,7 +9,7 @@ from emulator_runtime.body import Body, encode_body
 from emulator_runtime.errors import BodyUsedError
 from emulator_runtime.js_options import given_headers, given_options
 from emulator_runtime.raw_headers import RawHeaders, find_header, to_message
-from emulator_runtime.streams import ArrayBuffer, ReadableStream
+from emulator_runtime.streams import BodyBuffer, ReadableStream
 from emulator_runtime.url import URL
 from emulator_runtime.values import AttributeDict, to_attribute_dict
 from emulator_runtime.workers.headers import Headers, encode_headers
@@ -217,7 +217,7 @@ class JsRequest(Request):
     async def json(self, **options: Any) -> Any:
         return to_attribute_dict(await super().json(**options))
 
-    async def arrayBuffer(self) -> ArrayBuffer:
+    async def arrayBuffer(self) -> BodyBuffer:
         return await self.buffer()
 
     async def formData(self) -> FormData:

@@ -16,7 +16,7 @@ from emulator_runtime.body import TEXT_TYPE, Body, encode_body
 from emulator_runtime.errors import BodyUsedError, HttpStatusError, InvalidURLError
 from emulator_runtime.js_options import given_headers, given_options
 from emulator_runtime.raw_headers import RawHeaders, find_header, to_message
-from emulator_runtime.streams import ArrayBuffer, ReadableStream
+from emulator_runtime.streams import BodyBuffer, ReadableStream
 from emulator_runtime.text import to_utf8
 from emulator_runtime.values import to_attribute_dict
 from emulator_runtime.workers.headers import Headers, encode_headers
@@ -372,7 +372,7 @@ class JsResponse(Response):
         )
         return JsResponse.over(made)
 
-    async def arrayBuffer(self) -> ArrayBuffer:
+    async def arrayBuffer(self) -> BodyBuffer:
         return await self.buffer()
 
     def clone(self) -> JsResponse:

@@ -925,3 +925,32 @@ def test_old_code_stays_in_service_while_new_code_is_only_tried(bench: Bench) ->
         assert await (await fetch(host, get())).text() == "new"
 
     bench.run(good, test)
+
+
+def test_a_worker_rewrites_html_and_its_handlers_print_and_see_env(bench: Bench) -> None:
+    source = """\
+        from js import HTMLRewriter
+        from pyodide.ffi import create_proxy
+        from workers import Response, WorkerEntrypoint, env
+
+        class Link:
+            async def element(self, element):
+                print("rewriting", element.getAttribute("href"))
+                element.setAttribute("href", "/" + env.GREETING)
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                page = Response("<a href=x>there</a>", headers={"content-type": "text/html"})
+                return HTMLRewriter.new().on("a[href]", create_proxy(Link())).transform(page.js_object)
+        """
+    lines: list[str] = []
+    bench.bus.subscribe(WorkerOutput, lambda event: lines.append(event.text))
+
+    async def rewritten(host: PythonHost) -> str:
+        restore = install(bench.bus)
+        answer = await (await fetch(host, get())).text()
+        restore()
+        return answer
+
+    assert bench.run(source, rewritten) == '<a href="/hello">there</a>'
+    assert lines == ["rewriting x"]

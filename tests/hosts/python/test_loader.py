@@ -20,6 +20,7 @@ import emulator_runtime.workers
 from emulator.base.errors import WorkerLoadError
 from emulator.base.failure import Failure, plain_name
 from emulator.hosts.python.loader import WorkerScope, modules_of
+from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.invocation import Invocation, current
 
 if TYPE_CHECKING:
@@ -197,9 +198,62 @@ def test_the_names_of_the_runtime_win_over_local_and_installed_modules(
     assert module.js.__name__ == "emulator_runtime.js"
     assert module.pyodide.__name__ == "emulator_runtime.pyodide"
     assert module.ffi is module.pyodide.ffi
-    assert module.asgi.__name__ == "emulator_runtime.asgi"
+    assert module.asgi is module.workers.asgi is module.workers_asgi
     for name in ("workers", "js", "pyodide", "asgi"):
         assert name not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("pyodide.webloop", "PyodideFuture PyodideTask WebLoop WebLoopPolicy"),
+        ("pyodide.code", "eval_code eval_code_async find_imports relaxed_call run_js should_quiet CodeRunner"),
+        ("pyodide.console", "BANNER Console PyodideConsole repr_shorten"),
+        ("pyodide.ffi", "JsArray JsBuffer JsCallable JsException JsMap JsPromise JsProxy JsTypedArray run_sync to_js"),
+        ("pyodide.ffi.wrappers", "add_event_listener clear_interval clear_timeout set_interval set_timeout"),
+        (
+            "workers.utils",
+            "RESPONSE_ACCEPTED_TYPES HTTPMessageMapping get_compat_flag import_from_javascript patch_env",
+        ),
+        ("workers.types", "Body Context FetchKwargs Headers JSBody RequestInitCfProperties"),
+        ("workers.rpc", "JsDict Response fetch python_from_rpc python_to_rpc"),
+        ("workers.entrypoints", "DurableObject DurableObjectAbort DurableObjectContext WorkerEntrypoint handler"),
+    ],
+)
+def test_the_modules_of_the_sdk_and_of_pyodide_are_there(
+    write: WriteFiles, loading: Loading, module: str, names: str
+) -> None:
+    source = f"import {module}\nfrom {module} import {', '.join(names.split())}\nfound = {module}"
+    assert loading.load(write({"app/entry.py": source}) / "app/entry.py").found
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("import pyodide.nothing", ModuleNotFoundError, "No module named 'pyodide.nothing'"),
+        ("import workers.nothing.more", ModuleNotFoundError, "No module named 'workers.nothing'"),
+        ("import importlib as i\ni.import_module('js.nothing')", ModuleNotFoundError, "No module named 'js.nothing'"),
+        ("from asgi import nothing", ImportError, "cannot import name 'nothing' from 'asgi'"),
+        ("from workers.utils import nothing", ImportError, "cannot import name 'nothing' from 'workers.utils'"),
+        ("from pyodide import nothing", ImportError, "cannot import name 'nothing' from 'pyodide'"),
+        ("import workers.utils\nworkers.utils.x", AttributeError, "module 'workers.utils' has no attribute 'x'"),
+        ("from pyodide import ffi\nffi.nothing", AttributeError, "module 'pyodide.ffi' has no attribute 'nothing'"),
+        ("from pyodide.code import run_js\nrun_js('1')", NotEmulatedError, "pyodide.code.run_js is not emulated yet"),
+        ("from pyodide.webloop import WebLoop\nWebLoop()", NotEmulatedError, "pyodide.webloop.WebLoop is not emulated"),
+        (
+            "from workers.utils import get_compat_flag as f\nf('x')",
+            NotEmulatedError,
+            "workers.utils.get_compat_flag is",
+        ),
+    ],
+)
+def test_what_the_runtime_lacks_has_its_public_name_in_the_error(
+    write: WriteFiles, loading: Loading, source: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as raised:
+        loading.load(write({"app/entry.py": source}) / "app/entry.py")
+    assert str(raised.value).startswith(message)
+    assert "emulator_runtime" not in str(raised.value)
 
 
 def test_a_third_party_module_is_not_imported_again_on_reload(

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from emulator_runtime import asgi
 from emulator_runtime.invocation import Invocation, Scope, current
 from emulator_runtime.web_socket_pipe import Closing, End, Item, Lost
-from emulator_runtime.workers import Context
+from emulator_runtime.workers import Context, asgi
 from tests.runtime.asgi_calls import incoming
 
 APP = FastAPI()

@@ -7,31 +7,119 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
-from emulator_runtime.errors import NotEmulatedError
-from emulator_runtime.streams import ArrayBuffer, Uint8Array
+from emulator_runtime.buffers import JsBuffer
+from emulator_runtime.errors import JsException, NotEmulated, NotEmulatedError, no_attribute
 from emulator_runtime.values import AttributeDict, to_attribute_dict
+
+__all__ = [
+    "IN_BROWSER",
+    "ConversionError",
+    "JsArray",
+    "JsAsyncGenerator",
+    "JsAsyncIterable",
+    "JsAsyncIterator",
+    "JsBuffer",
+    "JsCallable",
+    "JsDomElement",
+    "JsDoubleProxy",
+    "JsException",
+    "JsFetchResponse",
+    "JsGenerator",
+    "JsIterable",
+    "JsIterator",
+    "JsMap",
+    "JsMutableMap",
+    "JsNull",
+    "JsOnceCallable",
+    "JsPromise",
+    "JsProxy",
+    "JsTypedArray",
+    "can_run_sync",
+    "create_once_callable",
+    "create_proxy",
+    "destroy_proxies",
+    "jsnull",
+    "register_js_module",
+    "run_sync",
+    "to_js",
+    "to_py",
+    "unregister_js_module",
+]
 
 _T = TypeVar("_T")
 
 
 class JsProxy:
-    """The type of JavaScript objects in production. The emulator has none, so `isinstance` checks are false."""
+    """The type of JavaScript objects in production. The emulator has none, so `isinstance` checks are false; so are
+    those for the kinds of it below."""
 
 
-class JsException(Exception):  # noqa: N818 - production's name
-    """The type of JavaScript errors in production. The emulator raises Python's exceptions instead."""
-
-    def __init__(self, message: str = "", name: str = "Error") -> None:
-        super().__init__(message)
-        self.message = message
-        self.name = name
-        self.stack = ""
+class ConversionError(Exception):
+    """A value cannot be converted between Python and JavaScript."""
 
 
-JsBuffer = ArrayBuffer
+class JsAsyncGenerator(JsProxy):
+    pass
+
+
+class JsAsyncIterable(JsProxy):
+    pass
+
+
+class JsAsyncIterator(JsProxy):
+    pass
+
+
+class JsCallable(JsProxy):
+    pass
+
+
+class JsDomElement(JsProxy):
+    pass
+
+
+class JsDoubleProxy(JsProxy):
+    pass
+
+
+class JsFetchResponse(JsProxy):
+    pass
+
+
+class JsGenerator(JsProxy):
+    pass
+
+
+class JsIterable(JsProxy):
+    pass
+
+
+class JsIterator(JsProxy):
+    pass
+
+
+class JsOnceCallable(JsCallable):
+    pass
+
+
+class JsPromise(JsProxy):
+    pass
+
+
+class JsNull:
+    """The type of `jsnull` in production. JavaScript's null is None here."""
+
+
 JsArray = list
-JsMap = dict
+JsMap = JsMutableMap = dict
+JsTypedArray = JsBuffer
 jsnull = None
+
+IN_BROWSER = True
+"""Whether this is Pyodide, as code that asks means it: whether there is a module `js`."""
+
+register_js_module = NotEmulated("pyodide.ffi.register_js_module", "a module of your own does the same")
+unregister_js_module = NotEmulated("pyodide.ffi.unregister_js_module")
 
 
 def to_js(
@@ -46,7 +134,7 @@ def to_js(
     """A copy of a dict, list or tuple, down to `depth` (-1: without limit); other values are returned unchanged.
 
     `dict_converter` converts the pairs of each dict; the default is an object with attributes, where production makes a
-    Map. A tuple becomes a list, bytes become a `Uint8Array`.
+    Map. A tuple becomes a list; bytes, and other buffers, become a typed array.
     """
     if depth == 0:
         return obj
@@ -59,11 +147,23 @@ def to_js(
             return [convert(item) for item in obj]
         pairs = [(key, convert(value)) for key, value in obj.items()]
         return AttributeDict(pairs) if dict_converter is None else dict_converter(pairs)
-    if type(obj) in (bytes, bytearray):
-        return Uint8Array(obj)
-    if default_converter is not None and not isinstance(obj, (str, int, float, type(None))):
+    if isinstance(obj, (str, int, float, JsBuffer, type(None))):
+        return obj
+    if _is_buffer(obj):
+        from emulator_runtime.js.buffers import array_of  # few workers need it
+
+        return array_of(obj)
+    if default_converter is not None:
         return default_converter(obj, lambda value: value, lambda _key, _value: None)
     return obj
+
+
+def _is_buffer(obj: Any) -> bool:
+    try:
+        with memoryview(obj):
+            return True
+    except TypeError:
+        return False
 
 
 def to_py(obj: Any, **_options: Any) -> Any:
@@ -123,3 +223,6 @@ def run_sync(awaitable: Coroutine[Any, Any, Any]) -> Any:
     raise NotEmulatedError.of(
         "run_sync()", "a plain function cannot wait while the event loop runs: use await in an async def"
     )
+
+
+__getattr__ = no_attribute("pyodide.ffi")
