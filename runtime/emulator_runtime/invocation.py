@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, Protocol
 
 
 async def _without_exit(awaitable: Awaitable[Any]) -> Any:
@@ -18,15 +18,26 @@ async def _without_exit(awaitable: Awaitable[Any]) -> Any:
         raise RuntimeError(f"sys.exit({error.code}) in waitUntil work") from error
 
 
+class Waiter(Protocol):
+    """How plain functions of worker code wait for an awaitable."""
+
+    def run_sync(self, awaitable: Awaitable[Any], /) -> Any:
+        """The result of `awaitable`. Raises `RuntimeError` where the caller cannot wait."""
+
+    def can_run_sync(self) -> bool:
+        """Whether the caller can wait."""
+
+
 class Scope:
     """What all invocations of one version of a worker share: its name, its `env`, and `outbound`, which takes the
     `Request` of a `fetch()` and returns the `Response`.
 
     `on_warning` is called with a sentence to show to the user, about a call without effect for example.
-    `has_request_signal` says whether a request's signal tells of a client that has gone away.
+    `has_request_signal` says whether a request's signal tells of a client that has gone away. `waiter` is set once the
+    worker is loaded, by a host that has one.
     """
 
-    __slots__ = ("env", "has_request_signal", "name", "on_warning", "outbound")
+    __slots__ = ("env", "has_request_signal", "name", "on_warning", "outbound", "waiter")
 
     def __init__(
         self,
@@ -38,6 +49,7 @@ class Scope:
         has_request_signal: bool = False,
     ) -> None:
         self.has_request_signal = has_request_signal
+        self.waiter: Waiter | None = None
         self.name = name
         self.env = env
         self.outbound = outbound

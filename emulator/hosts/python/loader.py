@@ -57,6 +57,12 @@ installed SDK."""
 
 PYTHON_MODULES: Final = "python_modules"
 
+_WAITING: Final = (b"run_sync", b"run_until_complete", b"asyncio.run(", b"wsgi")
+"""What worker code has in it whose plain functions wait for an awaitable."""
+
+_WAITING_PACKAGES: Final = (b"run_sync", b"run_until_complete")
+"""The same for third-party code, whose bytecode has the names in it as well."""
+
 _BUILT_IN: Final = frozenset(sys.builtin_module_names)
 _import = builtins.__import__
 _serial = itertools.count(1)
@@ -75,6 +81,7 @@ class WorkerModules:
         self.worker = worker
         self.main = main
         self.cpu_ms = cpu_ms
+        self._packages = packages
         self._sources: dict[str, OwnSource] = {}
         self.space = _Space(worker, [str(main.parent)], self._loader, packages.space, self)
         self._main_name = main.stem.replace(".", "_") + self.space.suffix
@@ -93,6 +100,11 @@ class WorkerModules:
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self.space.is_closed
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether a module that has been loaded so far may wait for an awaitable in a plain function."""
+        return self.space.may_wait or self._packages.space.may_wait
 
     def load(self) -> ModuleType:
         """Import `main` and return it.
@@ -189,6 +201,7 @@ class _Space:
         self.make_loader = make_loader
         self.version = version
         self.is_closed = False
+        self.may_wait = False
         self.loaded: set[str] = set()
         """The names in `sys.modules` that may belong to this space: all that were looked for and found."""
         self._fallback = fallback
@@ -257,6 +270,11 @@ class _PackageSource(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         _run(module, self.get_code(module.__name__), self._space)
 
+    def get_data(self, path: str) -> bytes:
+        data = super().get_data(path)
+        self._space.may_wait = self._space.may_wait or any(word in data for word in _WAITING_PACKAGES)
+        return data
+
 
 class _PackageBytecode(SourcelessFileLoader):
     """A module in `python_modules/` without source code."""
@@ -288,6 +306,7 @@ class OwnSource(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
         source = self.get_data(self.path)
+        self._space.may_wait = self._space.may_wait or any(word in source for word in _WAITING)
         self._sources[self.path] = self
         self.lines = _decode(source).splitlines(keepends=True)
         if self.lines and not self.lines[-1].endswith("\n"):
