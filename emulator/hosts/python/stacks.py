@@ -13,6 +13,7 @@ import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import replace
+from threading import get_ident
 from types import CoroutineType
 from typing import Any, Final
 
@@ -28,12 +29,13 @@ _patched: dict[asyncio.AbstractEventLoop, _LoopPatch] = {}
 
 
 class Stacks:
-    """The stacks of one version of a worker, whose `scope` is given. Only used on the event loop's thread. Close it
-    when the last invocation of the version has ended."""
+    """The stacks of one version of a worker, by its `scope`. What has begun on a thread goes on on the same one.
+    Close it when the last invocation of the version has ended."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._free: list[_Stack] = []
+        self._thread = get_ident()
         self._loop = asyncio.get_running_loop()
         patch = _patched.get(self._loop)
         if patch is None:
@@ -77,6 +79,9 @@ class Stacks:
 
     @types.coroutine
     def _steps(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        if self._thread != get_ident():  # the testing kit opens a session on one thread and runs it on another
+            self._thread = get_ident()
+            self._free = []
         stack = self._free.pop() if self._free else _Stack()
         stack.gr_context = getcurrent().gr_context
         stack.is_done = False
