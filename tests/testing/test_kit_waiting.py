@@ -51,7 +51,7 @@ async def test_a_handler_that_waits_goes_on_whoever_moves_time() -> None:
         for _ in range(7):
             await asyncio.gather(*[emulator.advance(seconds=5), emulator.post("/", json="x")])
         await emulator.run_until_idle()
-        assert len(ast.literal_eval((await emulator.post("/", json="b")).text)) == 2
+        assert len(ast.literal_eval((await emulator.post("/", json="b")).text)) >= 2
     assert "emulator-testing" not in {thread.name.partition("_")[0] for thread in threading.enumerate()}
 
 

@@ -55,6 +55,9 @@ RUNTIME_MODULES: Final[Mapping[str, str]] = {
 """The names in worker code, and the modules that they mean. They take precedence over everything else, including an
 installed SDK."""
 
+_SDK_MODULES: Final[Mapping[str, str]] = {"wsgi": "emulator_runtime.workers.wsgi"}
+"""More of them, which a worker's own module of the name hides: a Django project may have a `wsgi.py`."""
+
 PYTHON_MODULES: Final = "python_modules"
 
 _WAITING: Final = (b"run_sync", b"run_until_complete", b"asyncio.run(", b"wsgi")
@@ -238,7 +241,7 @@ class _Space:
         # folder `email/` with templates in it must not hide the standard library's.
         if spec is not None and (spec.loader is not None or not _exists_elsewhere(top)):
             return own
-        return top if self._fallback is None else self._fallback.resolve(top)
+        return _SDK_MODULES.get(top, top) if self._fallback is None else self._fallback.resolve(top)
 
     def _import_module(
         self,

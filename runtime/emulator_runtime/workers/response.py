@@ -171,7 +171,7 @@ class FetchResponse(Body):
     ) -> Response:
         """A response with `data` as JSON (from `json.dumps`), and the content type `application/json` unless `headers`
         has one."""
-        code = _check_status(status)
+        code = check_status(status)
         if code in NULL_BODY_STATUSES:
             raise _null_body_error()
         raw = encode_headers(headers) if headers else []
@@ -241,7 +241,7 @@ class Response(FetchResponse):
         if not status:  # None, and 0 as in production
             self.status = 200
             return
-        self.status = _check_status(status)
+        self.status = check_status(status)
         if self.status in NULL_BODY_STATUSES and body is not None:
             self._drop_empty_body()
 
@@ -341,7 +341,7 @@ def _given_options(options: Any, keywords: dict[str, Any]) -> dict[str, Any]:
     return given_options(options, keywords)
 
 
-def _check_status(status: HTTPStatus | int) -> int:
+def check_status(status: HTTPStatus | int) -> int:
     if isinstance(status, bool) or not isinstance(status, int):
         raise TypeError(f"the status of a Response must be an int, not {type(status).__name__}")
     if not 200 <= status <= 599:
