@@ -14,7 +14,8 @@ from emulator_runtime.js.objects import JSON, Array, Object, console, crypto
 from emulator_runtime.js.timers import clearTimeout, queueMicrotask, setTimeout
 from emulator_runtime.streams import ArrayBuffer, ReadableStream, TransformStream, Uint8Array
 from emulator_runtime.url import URL, URLSearchParams
-from emulator_runtime.workers.blob import Blob, File
+from emulator_runtime.workers.blob import JsBlob as Blob
+from emulator_runtime.workers.blob import JsFile as File
 from emulator_runtime.workers.formdata import FormData
 from emulator_runtime.workers.headers import Headers
 from emulator_runtime.workers.request import JsRequest as Request
