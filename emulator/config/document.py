@@ -16,6 +16,9 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 _EXCERPT_WIDTH = 100
 
+REFUSED = "wrangler refuses this"
+"""How a warning begins about what the emulator takes and wrangler does not."""
+
 
 class DocumentSyntaxError(Exception):
     """The text has a syntax error. `offset` is the index of the character where the parser noticed it."""
@@ -73,6 +76,10 @@ class Findings:
     def warn(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = True) -> None:
         """Add a warning: the configuration can be used, but may not do what the user expects."""
         self.warnings.append(problem_at(self.document.place(path, at_key=at_key), message, hint))
+
+    def refused(self, path: KeyPath, why: str, hint: str = "") -> None:
+        """Add a warning: the configuration can be used here, but wrangler refuses it. `why` is a clause."""
+        self.warn(path, f"{REFUSED}: {why}", hint)
 
 
 def problem_at(place: Place, message: str, hint: str = "") -> Problem:

@@ -21,7 +21,14 @@ from emulator.config.document import (
     line_and_column,
 )
 from emulator.config.env_files import read_env_files
-from emulator.config.model import DEFAULT_CPU_MS, JAVASCRIPT_SUFFIXES, Bundling, WorkerConfig
+from emulator.config.model import (
+    DEFAULT_CPU_MS,
+    JAVASCRIPT_SUFFIXES,
+    PYTHON_FLAG,
+    PYTHON_MODULES,
+    Bundling,
+    WorkerConfig,
+)
 from emulator.config.reading import WorkerSection, read_settings
 from emulator.config.section import Draft
 
@@ -83,6 +90,7 @@ def load_config(
     section = settings.section
     path = path.absolute()
     main = _main(findings, path.parent, section)
+    _warn_of_refused_python(findings, path.parent, section, main)
     if section.name is None and not findings.document.has(section.name_path):
         findings.error(
             section.name_path, "is missing", "Give the worker a name: lowercase letters, digits and hyphens."
@@ -190,6 +198,24 @@ def _main(findings: Findings, directory: Path, section: WorkerSection) -> Path |
     else:
         return main
     return None
+
+
+def _warn_of_refused_python(findings: Findings, directory: Path, section: WorkerSection, main: Path | None) -> None:
+    """Warn of what wrangler refuses of a Python worker."""
+    if main is None or main.suffix != ".py":
+        return
+    if PYTHON_FLAG not in (section.compatibility_flags or ()):
+        of_section = (*section.path, "compatibility_flags")
+        path = next(filter(findings.document.has, (of_section, ("compatibility_flags",))), section.main_path)
+        hint = f'Add it: "compatibility_flags": ["{PYTHON_FLAG}"].'
+        findings.refused(path, f"a Python worker needs the compatibility flag {PYTHON_FLAG}", hint)
+    beside_main = main.parent / PYTHON_MODULES
+    if _is(Path.is_dir, beside_main) and beside_main.resolve() != (directory / PYTHON_MODULES).resolve():
+        findings.refused(
+            section.main_path,
+            f"there must be no {PYTHON_MODULES} beside main, and it is not read",
+            f"Move {shown_path(beside_main)} beside the configuration.",
+        )
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:

@@ -16,6 +16,12 @@ DEFAULT_CPU_MS: Final = 30_000
 JAVASCRIPT_SUFFIXES: Final = frozenset({".js", ".mjs", ".cjs", ".jsx", ".ts", ".mts", ".cts", ".tsx"})
 """The file name endings that wrangler allows for `main` of a JavaScript or TypeScript worker."""
 
+PYTHON_FLAG: Final = "python_workers"
+"""The compatibility flag of every Python worker."""
+
+PYTHON_MODULES: Final = "python_modules"
+"""The directory beside the configuration that holds the third-party modules of a Python worker."""
+
 
 class Place(NamedTuple):
     """The place of a setting: the file as the user wrote it, line and column counted from 1, and the key path."""

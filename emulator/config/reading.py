@@ -163,7 +163,10 @@ class _Reader:
         accepted.update((name, key.check) for name, key in self.kind_keys.items())
         accepted.update(dict.fromkeys(wrangler_keys.NOT_EMULATED, checks.ANYTHING))
         quiet = wrangler_keys.DEPLOYMENT
-        return read_object(findings or self.findings, path, value, accepted, quiet=quiet, suggested=quiet)
+        findings = findings or self.findings
+        if isinstance(value, dict):
+            _warn_of_refused(findings, path, value)
+        return read_object(findings, path, value, accepted, quiet=quiet, suggested=quiet)
 
     def section(
         self, findings: Findings, path: KeyPath, keys: Mapping[str, Any], *, inherited_only: bool = False
@@ -189,6 +192,14 @@ class _Reader:
             if key in wrangler_keys.NOT_EMULATED and keys[key] and not (inherited_only and not self.is_inherited(key)):
                 findings.warn((*path, key), "is not emulated yet and has no effect here")
         return section
+
+
+def _warn_of_refused(findings: Findings, path: KeyPath, value: Mapping[str, object]) -> None:
+    for key, check in wrangler_keys.DEPLOYMENT.items():
+        if key in value and not check.accepts(value[key]):
+            findings.refused((*path, key), must_be(check, value[key]))
+    if "route" in value and "routes" in value:
+        findings.refused((*path, "route"), "there is `routes`, too")
 
 
 def _no_such_environment(findings: Findings, environment: str, existing: list[str]) -> None:

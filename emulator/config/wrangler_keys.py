@@ -6,7 +6,11 @@ to wrangler too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
+
+from emulator.config import checks
+from emulator.config.checks import Check
 
 NOT_EMULATED: Final = frozenset(
     {
@@ -22,34 +26,32 @@ NOT_EMULATED: Final = frozenset(
 )
 """Keys whose absence a worker would notice; each gives a warning."""
 
-DEPLOYMENT: Final = frozenset(
-    {
-        "$schema",
-        "account_id",
-        "cache",
-        "compliance_region",
-        "first_party_worker",
-        "keep_vars",
-        "legacy_env",
-        "logpush",
-        "node_compat",
-        "observability",
-        "placement",
-        "preserve_file_names",
-        "preview_urls",
-        "previews",
-        "python_modules",
-        "route",
-        "routes",
-        "send_metrics",
-        "streaming_tail_consumers",
-        "tail_consumers",
-        "upload_source_maps",
-        "usage_model",
-        "workers_dev",
-    }
-)
-"""Keys that only concern deployment; they are ignored without a warning."""
+DEPLOYMENT: Final[Mapping[str, Check]] = {
+    "$schema": checks.STRING,
+    "account_id": checks.STRING,
+    "cache": checks.ANYTHING,
+    "compliance_region": checks.ANYTHING,
+    "first_party_worker": checks.BOOLEAN,
+    "keep_vars": checks.BOOLEAN,
+    "legacy_env": Check("left out: each environment is a worker of its own", lambda value: value is True),
+    "logpush": checks.BOOLEAN,
+    "node_compat": Check("left out: the flag nodejs_compat took its place", lambda value: not value),
+    "observability": checks.OBJECT,
+    "placement": checks.OBJECT,
+    "preserve_file_names": checks.BOOLEAN,
+    "preview_urls": checks.BOOLEAN,
+    "previews": checks.ANYTHING,
+    "python_modules": checks.OBJECT,
+    "route": Check("a string or an object", lambda value: isinstance(value, str | dict)),
+    "routes": checks.ARRAY,
+    "send_metrics": checks.BOOLEAN,
+    "streaming_tail_consumers": checks.ARRAY,
+    "tail_consumers": checks.ARRAY,
+    "upload_source_maps": checks.BOOLEAN,
+    "usage_model": checks.ANYTHING,
+    "workers_dev": checks.BOOLEAN,
+}
+"""Keys that only concern deployment. They are ignored, with a warning where wrangler refuses their values."""
 
 TOP_LEVEL_ONLY: Final = frozenset(
     {

@@ -16,7 +16,7 @@ from emulator.bindings.registry import KINDS
 from emulator.bindings.secrets.kind import SECRETS
 from emulator.bindings.vars.kind import VARS
 from emulator.config import find_config, load_config
-from emulator.config.model import JSON, Binding, WorkerConfig
+from emulator.config.model import JSON, PYTHON_FLAG, PYTHON_MODULES, Binding, WorkerConfig
 
 _HINT: Final = (
     'Name one with Emulator("path/wrangler.jsonc"), or for the fixture with the pytest setting `emulator_config`;\n'
@@ -95,6 +95,8 @@ def from_code(
             **({"queues": queues} if queues is not None else {}),
             **settings,
         }
+        if module.suffix == ".py":
+            _complete_python(document, directory)
         file = directory / "wrangler.json"
         try:
             file.write_text(json.dumps(document), encoding="utf-8")
@@ -108,6 +110,17 @@ def from_code(
         return [_with(replace(config, warnings=warnings), variables, secrets)]
 
     return read
+
+
+def _complete_python(document: dict[str, Any], directory: Path) -> None:
+    """Give a Python worker in `directory` the flag that each needs, and the `python_modules` of the working
+    directory."""
+    flags = document.get("compatibility_flags", [])
+    if isinstance(flags, list) and PYTHON_FLAG not in flags:
+        document["compatibility_flags"] = [*flags, PYTHON_FLAG]
+    packages = Path.cwd() / PYTHON_MODULES
+    if packages.is_dir():
+        (directory / PYTHON_MODULES).symlink_to(packages)
 
 
 def _in_code(problem: Problem) -> Problem:

@@ -36,7 +36,7 @@ WORKER = """
 from workers import WorkerEntrypoint
 
 class Default(WorkerEntrypoint):
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         raise ConnectionError("the mail server is down")
 """
 QUEUES = {

@@ -15,7 +15,10 @@ from emulator.config import WorkerConfig
 from tests.support.configs import load_config
 
 MARK = "▶"
-BASE = '{\n  "name": "demo",\n  "main": "src/entry.py",\n  "compatibility_date": "2026-01-31",\n  '
+BASE = (
+    '{\n  "name": "demo",\n  "main": "src/entry.py",\n  "compatibility_date": "2026-01-31",'
+    ' "compatibility_flags": ["python_workers"],\n  '
+)
 
 
 def wrap(fragment: str) -> str:

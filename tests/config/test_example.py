@@ -36,17 +36,17 @@ def load_example(directory: Path, environment: str | None = None) -> WorkerConfi
     return load_config(path, environment=environment)
 
 
-def test_the_example_loads_without_a_warning(tmp_path: Path) -> None:
+def test_the_example_loads_with_a_warning_of_its_pull_consumer_alone(tmp_path: Path) -> None:
     config = load_example(tmp_path)
-    assert config.warnings == ()
+    assert [warning.key for warning in config.warnings] == ["queues.consumers[1].type"]
     assert config.name == "example"
     assert VARS.bindings(config) == {"GREETING": "hello", "LIMITS": {"free": 3, "paid": None}}
     assert [consumer.settings.type for consumer in consumers_of(config)] == ["worker", "http_pull"]
 
 
-def test_the_environment_of_the_example_loads_without_a_warning(tmp_path: Path) -> None:
+def test_the_environment_of_the_example_loads_with_the_same_warning(tmp_path: Path) -> None:
     config = load_example(tmp_path, "staging")
-    assert config.warnings == ()
+    assert [warning.key for warning in config.warnings] == ["queues.consumers[1].type"]
     assert config.name == "example-staging"
     assert producers_of(config) == [Producer("SIGNUPS", "signups-staging")]
 
@@ -77,7 +77,7 @@ def test_every_setting_of_the_model_can_be_written_in_a_file() -> None:
 def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     config = load_example(tmp_path)
     push, pull = (consumer.settings for consumer in consumers_of(config))
-    assert push == ConsumerSettings(dead_letter_queue="signups-dead")
+    assert push == ConsumerSettings(dead_letter_queue="signups-dead", max_concurrency=10)
     assert pull == ConsumerSettings(type="http_pull")
     assert config.cpu_ms == 30_000
     assert dataclasses.replace(config.bundling, rules=(), tsconfig="", base_dir="") == Bundling()

@@ -226,6 +226,7 @@ def test_a_file_in_json5_is_used_with_one_warning_where_wrangler_would_refuse_it
   ▶name: 'demo',
   main: 'src/entry.py',
   compatibility_date: '2026-01-31',
+  compatibility_flags: ['python_workers'],
   limits: {cpu_ms: 0x10},
 }"""
     expected = "wrangler would refuse this file: expected a key in double quotes, or `}`, found `name`"

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from emulator.config import jsonc
 from emulator.config.document import DocumentSyntaxError
-from tests.support.node_tools import WRANGLER, needs_node, tool
+from tests.config.wrangler import vars_in_wrangler
+from tests.support.node_tools import needs_node
 
-READ = """
-const { unstable_readConfig } = require(process.argv[1]);
-const fs = require("fs");
-const answers = JSON.parse(fs.readFileSync(0, "utf8")).map((text) => {
-  fs.writeFileSync("wrangler.jsonc", text);
-  try { return JSON.stringify(unstable_readConfig({ config: "wrangler.jsonc" }).vars); } catch { return null; }
-});
-console.log(JSON.stringify(answers));
-"""
 FORMS = {
     '"vars": {"A": 1}': True,
     '"vars": {"A": 1,},': True,
@@ -50,17 +40,7 @@ def test_our_reader_takes_what_wrangler_takes(tmp_path: Path) -> None:
     base = '{"name": "demo", "main": "entry.js", "compatibility_date": "2026-01-31",'
     texts = [f"{base} {form}\n}}" for form in FORMS]
     (tmp_path / "entry.js").touch()
-    run = subprocess.run(
-        ["node", "-e", READ, str(tool(WRANGLER).parents[1] / "wrangler-dist/cli.js")],
-        input=json.dumps(texts),
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path), "WRANGLER_SEND_METRICS": "false"},
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    answers = json.loads(run.stdout.strip().splitlines()[-1])
+    answers = vars_in_wrangler(tmp_path, texts)
     assert dict(zip(FORMS, [answer is not None for answer in answers], strict=True)) == FORMS
     for text, answer in zip(texts, answers, strict=True):
         if answer is None:

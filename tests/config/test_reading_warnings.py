@@ -9,7 +9,7 @@ import pytest
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
 from emulator.bindings.registry import KINDS
 from emulator.config import reading, wrangler_keys
-from tests.config.project import assert_warnings, load, wrap
+from tests.config.project import assert_warnings, load, wrap, write
 
 UNKNOWN = "is not a key that wrangler knows"
 
@@ -68,8 +68,8 @@ def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest_name(tmp_path: Pa
             ),
         ),
         (
-            '"queues": {"consumers": [{"queue": "a", "type": "http_pull", ▶"max_concurrency": 2}]}',
-            "queues.consumers[0].max_concurrency: has no effect on an http_pull consumer",
+            '"queues": {"consumers": [{"queue": "a", "max_batch_timeout": 1, ▶"max_concurrency": null}]}',
+            "queues.consumers[0].max_concurrency: wrangler refuses this: must be a number, not null",
         ),
         ('"vars": {▶"my-var": 1}', "vars.my-var: is not a JavaScript identifier, so it cannot be written as env.NAME"),
         ('"vars": {"A": 1, ▶"A": 2}', "vars.A: appears more than once in this object; the last one is used"),
@@ -106,9 +106,99 @@ def test_no_value_of_a_key_that_is_not_read_breaks_the_reading(tmp_path: Path, k
         load(tmp_path, wrap(f'"{key}": {value}'))
 
 
+def test_a_pull_consumer_is_a_warning_as_is_what_has_no_effect_on_it(tmp_path: Path) -> None:
+    text = wrap('"queues": {"consumers": [{"queue": "a", ▶"type": "http_pull", ▶"max_concurrency": 2}]}')
+    expected = [
+        (
+            "queues.consumers[0].type: wrangler refuses this: a configuration has no pull consumers\n"
+            "In production, add it with `wrangler queues consumer http add a`."
+        ),
+        "queues.consumers[0].max_concurrency: has no effect on an http_pull consumer",
+    ]
+    assert_warnings(tmp_path, text, expected)
+
+
+DEPLOYMENT_VALUES = {
+    "{}": ("observability", "placement", "previews", "python_modules", "cache"),
+    "[]": ("routes", "streaming_tail_consumers", "tail_consumers"),
+    '"x"': ("$schema", "account_id", "compliance_region", "route", "usage_model"),
+    "false": ("node_compat",),
+}
+
+
 @pytest.mark.parametrize("key", sorted(wrangler_keys.DEPLOYMENT))
 def test_keys_that_concern_deployment_only_need_no_word(tmp_path: Path, key: str) -> None:
-    assert_warnings(tmp_path, wrap(f'"{key}": "x"'), [])
+    value = next((value for value, keys in DEPLOYMENT_VALUES.items() if key in keys), "true")
+    assert_warnings(tmp_path, wrap(f'"{key}": {value}'), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('▶"workers_dev": 1', "workers_dev: wrangler refuses this: must be true or false, not 1"),
+        ('▶"routes": "x"', 'routes: wrangler refuses this: must be an array, not "x"'),
+        ('▶"route": "a", "routes": ["b"]', "route: wrangler refuses this: there is `routes`, too"),
+        (
+            '"env": {"a": {}}, ▶"observability": []',
+            "observability: wrangler refuses this: must be an object, not an array",
+        ),
+        (
+            '▶"node_compat": true',
+            "node_compat: wrangler refuses this: must be left out: the flag nodejs_compat took its place, not true",
+        ),
+    ],
+)
+def test_what_wrangler_refuses_of_deployment_is_a_warning(tmp_path: Path, text: str, expected: str) -> None:
+    assert_warnings(tmp_path, wrap(text), [expected])
+
+
+NO_FLAG = (
+    "wrangler refuses this: a Python worker needs the compatibility flag python_workers\n"
+    'Add it: "compatibility_flags": ["python_workers"].'
+)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "expected"),
+    [
+        ('▶"main": "src/entry.py"', None, f"main: {NO_FLAG}"),
+        ('"main": "src/entry.py", ▶"compatibility_flags": []', None, f"compatibility_flags: {NO_FLAG}"),
+        (
+            '"main": "src/entry.py", ▶"compatibility_flags": [], "env": {"a": {}}',
+            "a",
+            f"compatibility_flags: {NO_FLAG}",
+        ),
+        (
+            '"main": "src/entry.py", "compatibility_flags": [], "env": {"a": {▶"compatibility_flags": ["x"]}}',
+            "a",
+            f"env.a.compatibility_flags: {NO_FLAG}",
+        ),
+        ('"main": "src/entry.py", "env": {"a": {"compatibility_flags": ["python_workers"]}}', "a", None),
+        ('"main": "src/index.js"', None, None),
+    ],
+)
+def test_a_python_worker_without_its_flag_is_a_warning(
+    tmp_path: Path, flags: str, environment: str | None, expected: str | None
+) -> None:
+    write(tmp_path, "", **{"src/index.js": ""})
+    text = f'{{"name": "demo", "compatibility_date": "2026-01-31", {flags}}}'
+    assert_warnings(tmp_path, text, [expected] if expected else [], environment=environment)
+
+
+def test_python_modules_beside_main_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "src/python_modules").mkdir(parents=True)
+    text = wrap("").replace('"main"', '▶"main"').replace("],", "]")
+    expected = (
+        "main: wrangler refuses this: there must be no python_modules beside main, and it is not read\n"
+        f"Move {tmp_path}/src/python_modules beside the configuration."
+    )
+    assert_warnings(tmp_path, text, [expected])
+
+
+def test_python_modules_beside_the_configuration_needs_no_word(tmp_path: Path) -> None:
+    (tmp_path / "python_modules").mkdir()
+    (tmp_path / "entry.py").touch()
+    assert_warnings(tmp_path, wrap("").replace("src/entry.py", "entry.py").replace("],", "]"), [])
 
 
 def test_an_empty_list_of_bindings_needs_no_word(tmp_path: Path) -> None:
@@ -116,7 +206,7 @@ def test_an_empty_list_of_bindings_needs_no_word(tmp_path: Path) -> None:
 
 
 def test_a_missing_compatibility_date_is_a_warning(tmp_path: Path) -> None:
-    text = '▶{"name": "demo", "main": "src/entry.py"}'
+    text = '▶{"name": "demo", "main": "src/entry.py", "compatibility_flags": ["python_workers"]}'
     assert_warnings(tmp_path, text, ["compatibility_date: is missing: the newest behaviour is assumed"])
 
 

@@ -141,6 +141,12 @@ def write_worker(directory: Path, code: str, name: str = "shop", **settings: Any
     entry = directory / "src" / "entry.py"
     entry.parent.mkdir(parents=True, exist_ok=True)
     entry.write_text(textwrap.dedent(code))
-    configuration = {"name": name, "main": "src/entry.py", "compatibility_date": "2026-11-01", **settings}
+    configuration = {
+        "name": name,
+        "main": "src/entry.py",
+        "compatibility_date": "2026-11-01",
+        "compatibility_flags": ["python_workers"],
+        **settings,
+    }
     (directory / "wrangler.jsonc").write_text(json.dumps(configuration, indent=2))
     return entry

@@ -20,7 +20,7 @@ SIGN_UP = """
             await self.env.EVENTS.send({"type": "welcome-email", "path": request.url})
             return Response.json({"ok": True})
 
-        async def queue(self, batch):
+        async def queue(self, batch, env, ctx):
             for message in batch.messages:
                 print("mail for", message.body.type)
                 if "fail" in message.body.path:

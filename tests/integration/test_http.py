@@ -92,7 +92,7 @@ WORKER = """
                 return None
             return Response("ok")
 
-        async def scheduled(self, controller):
+        async def scheduled(self, controller, env, ctx):
             if controller.cron == "bad":
                 raise RuntimeError("no such job")
             print("cron", controller.cron, controller.scheduledTime)

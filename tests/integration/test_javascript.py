@@ -44,7 +44,7 @@ CONSUMER = """
     from workers import WorkerEntrypoint
 
     class Default(WorkerEntrypoint):
-        async def queue(self, batch):
+        async def queue(self, batch, env, ctx):
             print("got", dict(batch.messages[0].body))
 """
 

@@ -32,7 +32,7 @@ WORKER = """
                 await self.env.JOBS.send(int(path))
             return Response("sent")
 
-        async def queue(self, batch):
+        async def queue(self, batch, env, ctx):
             seen = "".join(f"{message.body}\\n" for message in batch.messages)
             file = os.open(self.env.SEEN, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.write(file, seen.encode())
@@ -310,7 +310,7 @@ ODD = """
             await self.env.JOBS.sendBatch([{"body": number} for number in range(int(request.url.rsplit("/", 1)[1]))])
             return Response("sent")
 
-        async def queue(self, batch):
+        async def queue(self, batch, env, ctx):
             batch.messages[0].ack()
             raise ValueError("half of \\ud83d" + "x" * self.env.SIZE)
 """

@@ -19,7 +19,7 @@ WORKER = """
     from workers import WorkerEntrypoint
 
     class Default(WorkerEntrypoint):
-        async def queue(self, batch):
+        async def queue(self, batch, env, ctx):
             for message in batch.messages:
                 print(f"GOT {message.body} {message.attempts}")
                 if self.env.BROKEN:

@@ -31,7 +31,7 @@ WORKER = """
             await self.env.JOBS.send({"url": request.url})
             return Response("sent")
 
-        async def queue(self, batch):
+        async def queue(self, batch, env, ctx):
             for message in batch.messages:
                 print(f"GOT {message.body}")
                 if message.body == "poison":

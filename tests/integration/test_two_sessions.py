@@ -36,7 +36,7 @@ CONSUMER = """
     from workers import WorkerEntrypoint
 
     class Default(WorkerEntrypoint):
-        async def queue(self, batch):
+        async def queue(self, batch, env, ctx):
             if self.env.FAIL:
                 raise ConnectionError("not now")
             seen = "".join(f"{message.body}\\n" for message in batch.messages)

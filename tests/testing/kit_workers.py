@@ -31,12 +31,12 @@ def worker(*methods: str, more: str = "") -> dict[str, Any]:
 
 
 ACKS = """
-async def queue(self, batch):
+async def queue(self, batch, env, ctx):
     events.append([message.body for message in batch.messages])
 """
 
 FAILS = """
-async def queue(self, batch):
+async def queue(self, batch, env, ctx):
     raise ConnectionError("mail server is down")
 """
 

@@ -10,7 +10,7 @@ from emulator.testing import Chaos, Emulator
 from tests.testing.kit_workers import worker
 
 COUNTS = """
-async def queue(self, batch):
+async def queue(self, batch, env, ctx):
     for message in batch.messages:
         events.append(message.body)
 """
@@ -89,13 +89,13 @@ def test_chaos_can_begin_in_the_middle_and_tells_its_seed() -> None:
 
 
 CHARGES = """
-async def queue(self, batch):
+async def queue(self, batch, env, ctx):
     for message in batch.messages:
         await self.env.BANK.charge(message.body)
 """
 
 CHARGES_ONCE = """
-async def queue(self, batch):
+async def queue(self, batch, env, ctx):
     for message in batch.messages:
         if message.id not in events:
             events.append(message.id)
@@ -103,7 +103,7 @@ async def queue(self, batch):
 """
 
 CHARGES_LOUDLY = """
-async def queue(self, batch):
+async def queue(self, batch, env, ctx):
     for message in batch.messages:
         if message.id in events:
             raise ValueError("charged already")
@@ -153,7 +153,7 @@ def test_a_consumer_that_fails_on_a_duplicate_leaves_a_dead_letter() -> None:
 
 def test_what_is_acked_stays_acked_when_its_duplicate_is_refused_in_another_delivery() -> None:
     refuses = """
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         for message in batch.messages:
             if message.body == 1 and events.count(1) in (1, 2):
                 events.append(1)

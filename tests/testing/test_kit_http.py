@@ -185,7 +185,7 @@ def test_several_workers_each_have_a_host_name(tmp_path: Path) -> None:
 
 
 def test_the_control_plane_can_be_reached() -> None:
-    scheduled = "async def scheduled(self, controller):\n    events.append(controller.cron)"
+    scheduled = "async def scheduled(self, controller, env, ctx):\n    events.append(controller.cron)"
     with Emulator(**worker(ROUTES, scheduled, more=STREAMS)) as emulator:
         assert emulator.get("/cdn-cgi/handler/scheduled?cron=*").text == "ok"
         assert emulator.get("/events").json() == ["*"]

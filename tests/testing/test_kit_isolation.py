@@ -84,7 +84,11 @@ def test_nothing_is_left_behind_when_it_closes() -> None:
 
 def test_nothing_is_left_behind_when_work_is_under_way() -> None:
     warm_up()
-    queue = "async def queue(self, batch):\n    self.ctx.waitUntil(asyncio.sleep(50))\n    await asyncio.sleep(100)"
+    queue = """
+    async def queue(self, batch, env, ctx):
+        self.ctx.waitUntil(asyncio.sleep(50))
+        await asyncio.sleep(100)
+    """
     fetch = """
     async def fetch(self, request):
         self.ctx.waitUntil(stubborn())

@@ -136,7 +136,7 @@ def test_it_fails_also_when_the_worker_swallows_the_error() -> None:
 
 
 def test_it_fails_also_in_a_delivery() -> None:
-    queue = "async def queue(self, batch):\n    await fetch('https://example.com/')"
+    queue = "async def queue(self, batch, env, ctx):\n    await fetch('https://example.com/')"
     with Emulator(**worker(queue)) as emulator:
         emulator.queue("jobs").send("x")
         with pytest.raises(UnmatchedFetchError, match=r"https://example\.com/"):

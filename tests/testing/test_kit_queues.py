@@ -15,7 +15,7 @@ from tests.testing.kit_workers import ACKS, FAILS, SENDS, worker
 START = datetime(2027, 1, 15, 8, tzinfo=UTC)
 
 MIXED = """
-async def queue(self, batch):
+async def queue(self, batch, env, ctx):
     ack, again, rest = batch.messages
     ack.ack()
     again.retry(delaySeconds=60)
@@ -95,7 +95,7 @@ def test_pausing_resuming_and_purging() -> None:
 
 def test_what_is_in_flight_is_seen_from_within_a_delivery() -> None:
     queue = """
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         await self.env.SPY.look()
         await fetch("https://example.com/")
     """
@@ -155,7 +155,7 @@ def test_the_next_deliveries_can_be_made_to_fail() -> None:
 
 def test_dispatching_a_batch_gives_what_the_handler_decided() -> None:
     queue = """
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         first, second, third = batch.messages
         assert [each.id for each in batch.messages][0] == "0" * 31 + "1"
         first.ack()
@@ -174,7 +174,7 @@ def test_dispatching_a_batch_gives_what_the_handler_decided() -> None:
 
 def test_dispatching_a_batch_tells_for_which_errors_the_handler_asked_for_retries() -> None:
     queue = """
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         try:
             raise ConnectionError("busy")
         except ConnectionError:
@@ -190,7 +190,7 @@ def test_dispatching_a_batch_tells_for_which_errors_the_handler_asked_for_retrie
 
 def test_dispatching_messages_keeps_their_ids_attempts_and_times() -> None:
     queue = """
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         for message in batch.messages:
             events.append([message.id, message.attempts, message.timestamp.year, message.body])
         batch.retryAll(delaySeconds=3)
@@ -230,7 +230,7 @@ def test_dispatching_says_what_is_wrong() -> None:
 
 def test_a_scheduled_handler_is_run_at_a_time_and_raises_in_the_test() -> None:
     scheduled = """
-    async def scheduled(self, controller):
+    async def scheduled(self, controller, env, ctx):
         if controller.cron == "boom":
             raise ValueError("no report") from KeyError("cause")
         await self.env.JOBS.send([controller.cron, controller.scheduledTime])

@@ -54,7 +54,7 @@ def test_deliveries_are_returned_in_order_and_once() -> None:
 
 
 def test_a_handler_that_sleeps_takes_no_time_and_its_delivery_is_under_way_meanwhile() -> None:
-    sleeps = "async def queue(self, batch):\n    await asyncio.sleep(30)"
+    sleeps = "async def queue(self, batch, env, ctx):\n    await asyncio.sleep(30)"
     with Emulator(**worker(sleeps)) as emulator:
         begun = time.monotonic()
         emulator.queue("jobs").send("x")
@@ -84,7 +84,7 @@ def test_timeouts_and_timers_of_worker_code_follow_virtual_time() -> None:
 
 def test_run_until_idle_follows_retries_delays_and_wait_until_work() -> None:
     queue = """
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         for message in batch.messages:
             if message.attempts < 3:
                 message.retry(delaySeconds=3600)
@@ -110,7 +110,7 @@ def test_run_until_idle_leaves_dead_letters_where_they_are() -> None:
 
 
 def test_run_until_idle_tells_of_deliveries_without_an_end() -> None:
-    again = "async def queue(self, batch):\n    await self.env.JOBS.send('again')"
+    again = "async def queue(self, batch, env, ctx):\n    await self.env.JOBS.send('again')"
     with Emulator(**worker(again)) as emulator:
         emulator.queue("jobs").send("first")
         with pytest.raises(EmulatorError, match=r"never becomes idle: 21 deliveries \(21 on jobs\)") as info:
@@ -121,7 +121,7 @@ def test_run_until_idle_tells_of_deliveries_without_an_end() -> None:
 
 
 def test_deliveries_without_an_end_while_time_stands_still_are_told_of() -> None:
-    given = worker("async def queue(self, batch):\n    await self.env.JOBS.send('again')")
+    given = worker("async def queue(self, batch, env, ctx):\n    await self.env.JOBS.send('again')")
     given["queues"] = {
         "producers": [{"binding": "JOBS", "queue": "jobs"}],
         "consumers": [{"queue": "jobs", "max_batch_timeout": 0}],
@@ -228,7 +228,7 @@ def test_a_client_of_the_workers_own_reaches_the_network(server: str) -> None:
 
 
 def test_real_time_is_the_clock_on_the_wall() -> None:
-    given = worker(SENDS, "async def queue(self, batch):\n    await asyncio.sleep(0.03)")
+    given = worker(SENDS, "async def queue(self, batch, env, ctx):\n    await asyncio.sleep(0.03)")
     given["queues"] = {
         "producers": [{"binding": "JOBS", "queue": "jobs"}],
         "consumers": [{"queue": "jobs", "max_batch_timeout": 0}],

@@ -104,19 +104,20 @@ def test_outgoing_requests_and_direct_calls_are_told(pytester: pytest.Pytester) 
 
         WORKER = '''
             import asyncio
-            from workers import Response, fetch
+            from workers import Response, WorkerEntrypoint, fetch
 
-            async def on_fetch(request, env):
-                await asyncio.sleep(30)
-                await fetch("https://known.example/")
-                await fetch("https://unknown.example/")
-                return Response("ok")
+            class Default(WorkerEntrypoint):
+                async def fetch(self, request):
+                    await asyncio.sleep(30)
+                    await fetch("https://known.example/")
+                    await fetch("https://unknown.example/")
+                    return Response("ok")
 
-            async def on_scheduled(controller, env):
-                print("scheduled")
+                async def scheduled(self, controller, env, ctx):
+                    print("scheduled")
 
-            async def on_queue(batch, env):
-                batch.retryAll()
+                async def queue(self, batch, env, ctx):
+                    batch.retryAll()
             '''
 
         def test_it():

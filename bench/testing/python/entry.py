@@ -33,7 +33,7 @@ class Default(WorkerEntrypoint):
             await self.env.ORDERS.send(given, delaySeconds=given.get("wait", 0))
         return Response.json({"queued": len(orders)}, status=202)
 
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         if batch.queue == "orders-dead":
             dead.extend({"id": message.body["id"], "with": len(batch.messages)} for message in batch.messages)
             return

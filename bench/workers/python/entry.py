@@ -51,7 +51,7 @@ class Default(WorkerEntrypoint):
             await arrived
         return Response("arrived")
 
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         if batch.queue == "latency":
             while waiting:
                 waiting.pop().set_result(None)

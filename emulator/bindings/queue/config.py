@@ -133,6 +133,8 @@ def _read_consumer(section: Section, path: KeyPath, value: object, consumed: dic
     if queue is not None and queue == sound.get("dead_letter_queue"):
         findings.error((*path, "dead_letter_queue"), f"{found(queue)} cannot be its own dead letter queue")
     if sound.get("type") == "http_pull":
+        hint = f"In production, add it with `wrangler queues consumer http add {queue or 'QUEUE'}`."
+        findings.refused((*path, "type"), "a configuration has no pull consumers", hint)
         for key in _PUSH_ONLY_KEYS:
             if sound.pop(key, None) is not None:
                 findings.warn((*path, key), "has no effect on an http_pull consumer")
@@ -140,6 +142,8 @@ def _read_consumer(section: Section, path: KeyPath, value: object, consumed: dic
         findings.error(
             (*path, "visibility_timeout_ms"), 'is for consumers with `"type": "http_pull"` only', at_key=True
         )
+    if sound.get("max_concurrency", 0) is None:
+        findings.refused((*path, "max_concurrency"), "must be a number, not null")
     if queue in consumed:
         place = findings.document.place(consumed[queue])
         findings.error(

@@ -9,7 +9,7 @@ from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.bindings.vars.kind import VARS
 from emulator.config import checks
 from emulator.config.checks import found
-from emulator.config.document import problem_at
+from emulator.config.document import REFUSED, problem_at
 from emulator.config.model import WorkerConfig
 from emulator.config.section import Draft, Key, Section, must_be
 
@@ -52,6 +52,10 @@ class SecretKind(BindingKind[str]):
                 text = f"the secret {each.settings} is required, but neither .dev.vars nor .env sets it"
                 hint = f"Add a line {each.settings}=... to .dev.vars."
                 draft.findings.warnings.append(problem_at(each.place, text, hint))
+            if each.kind == self.name and each.settings in draft.section.names and each.place:
+                other = draft.findings.document.place(draft.section.names[each.settings])
+                text = f"{REFUSED}: {found(each.settings)} is already the name of {other.key} on line {other.line}"
+                draft.findings.warnings.append(problem_at(each.place, text))
 
     def open(self, resources: Resources) -> OpenKind[str]:
         """Nothing but the strings."""

@@ -1,21 +1,26 @@
 """Finds the entrypoints of a loaded module, and determines once how each of them is called.
 
 There are three forms: methods of `class Default(WorkerEntrypoint)`, functions such as `on_fetch`, and functions such as
-`fetch` that the module itself defines (an imported `fetch` is the client). The class takes precedence over functions. A
-handler gets as many of its three arguments as it declares.
+`fetch` that the module itself defines (an imported `fetch` is the client). The class takes precedence over functions.
+
+Handlers are called as production calls them. Methods get None for `env` and `ctx`, because the instance has both;
+`fetch` gets as many of its three arguments as it declares, every other method gets all three. Functions get as many as
+they declare. What production would not call at all runs here, and `unlike_production` says so.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
+from emulator.base import words
 from emulator.base.errors import WorkerLoadError
 from emulator.base.words import shown_path
+from emulator.config.model import WorkerConfig
 from emulator.hosts.triggers import HANDLERS, TRIGGERS, any_of
 from emulator_runtime.hosting import Context, WorkerEntrypoint
 
@@ -23,6 +28,12 @@ Call = Callable[[Any, Context], Any]
 
 _PARAMETERS: Final = {trigger.handler: trigger.parameters for trigger in TRIGGERS}
 _MOST: Final = 3
+_ADAPTED: Final = frozenset({"fetch"})
+"""The methods that get only the arguments that they declare."""
+_CLASSES_SINCE: Final = "2025-08-14"
+"""The compatibility date from which production runs classes, and functions no more."""
+_CLASSES_FLAG: Final = "python_no_global_handlers"
+_FUNCTIONS_FLAG: Final = "disable_python_no_global_handlers"
 _SIMILAR: Final = frozenset({"default", "defaults", "worker", *HANDLERS, *(f"on{handler}" for handler in HANDLERS)})
 
 
@@ -39,16 +50,17 @@ class Handler:
     line: int
 
 
-def find_handlers(module: ModuleType, env: Any, root: Path) -> dict[str, Handler]:
-    """The handlers of `module`, at least one. Paths in errors are shown relative to `root`.
+def find_handlers(module: ModuleType, env: Any, config: WorkerConfig) -> dict[str, Handler]:
+    """The handlers of `module`, at least one.
 
     Raises WorkerLoadError if there is none, or if one of them cannot be called with its arguments.
     """
-    default = getattr(module, "Default", None)
+    root = config.path.parent
+    default: Any = getattr(module, "Default", None)
     handlers: dict[str, Handler] = {}
     for event in HANDLERS:
         if _is_entrypoint_class(default):
-            handler = _method(default, event, env, root)
+            handler = _method(default, event, env, config)
         else:
             handler = _function(module, event, env, root)
         if handler is not None:
@@ -58,22 +70,75 @@ def find_handlers(module: ModuleType, env: Any, root: Path) -> dict[str, Handler
     return handlers
 
 
-def ignored_functions(module: ModuleType) -> list[str]:
-    """Entrypoint functions that are never called, because the module has a class `Default`."""
-    if not _is_entrypoint_class(getattr(module, "Default", None)):
-        return []
-    return [name for event in HANDLERS for name, _ in _candidates(module, event)]
+def unlike_production(module: ModuleType, handlers: Mapping[str, Handler], config: WorkerConfig) -> Iterator[str]:
+    """A sentence for each way in which production would run the loaded `module` differently, and for functions that are
+    never called because the module has a class `Default`."""
+    where = shown_path(config.main, config.path.parent)
+    default: Any = getattr(module, "Default", None)
+    if not _is_entrypoint_class(default):
+        yield from _functions_that_do_not_run(where, handlers, config)
+        return
+    for event in HANDLERS:
+        for name, _ in _candidates(module, event):
+            yield f"{where}: {name} is never called, because the module has a class Default"
+    if default.__name__ != "Default":
+        yield f"{where}: production does not find the class Default, because it was defined as {default.__name__}"
+    for event, handler in handlers.items():
+        yield from _method_that_is_not_called(default, event, handler, config)
+
+
+def _method_that_is_not_called(cls: Any, event: str, handler: Handler, config: WorkerConfig) -> Iterator[str]:
+    called = _method_name(event, config)
+    method = handler.name.rpartition(".")[2]
+    place = f"{shown_path(handler.file, config.path.parent)}:{handler.line}"
+    if not isinstance(inspect.getattr_static(cls, method), FunctionType):
+        yield f"{place}: production does not call {handler.name}, because it is not a plain method with self"
+    elif method != called:
+        has_flag = _FUNCTIONS_FLAG in config.compatibility_flags
+        mend = f"remove the flag {_FUNCTIONS_FLAG}" if has_flag else f"set a date from {_CLASSES_SINCE} on"
+        with_what = f"with this compatibility {'flag' if has_flag else 'date'}"
+        yield f"{place}: {with_what} production calls a method {called}, not {handler.name}: {mend}"
+
+
+def _functions_that_do_not_run(where: str, handlers: Mapping[str, Handler], config: WorkerConfig) -> Iterator[str]:
+    runs = _runs_functions(config)
+    names = [handler.name for handler in handlers.values() if not (runs and handler.name.startswith("on_"))]
+    if not names:
+        return
+    one = len(names) == 1
+    flag = "" if runs or set(names) & set(HANDLERS) else f", or set the compatibility flag {_FUNCTIONS_FLAG}"
+    yield (
+        f"{where}: production does not run the function{'' if one else 's'} {', '.join(names)}: "
+        f"make {'it a method' if one else 'them methods'} of class Default(WorkerEntrypoint){flag}"
+    )
+
+
+def _runs_functions(config: WorkerConfig) -> bool:
+    """Whether production runs functions such as `on_fetch`, as it did before there were classes."""
+    if _FUNCTIONS_FLAG in config.compatibility_flags:
+        return True
+    return "" < config.compatibility_date < _CLASSES_SINCE and _CLASSES_FLAG not in config.compatibility_flags
+
+
+def _method_name(event: str, config: WorkerConfig) -> str:
+    """The name of the method that production calls."""
+    return f"on_{event}" if event in _ADAPTED and _runs_functions(config) else event
 
 
 def _is_entrypoint_class(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, WorkerEntrypoint)
 
 
-def _method(cls: Any, event: str, env: Any, root: Path) -> Handler | None:
-    static = inspect.getattr_static(cls, event, None)
+def _method(cls: Any, event: str, env: Any, config: WorkerConfig) -> Handler | None:
+    root = config.path.parent
+    method = _method_name(event, config)
+    static = inspect.getattr_static(cls, method, None)
+    if static is None:
+        method = event
+        static = inspect.getattr_static(cls, method, None)
     if static is None:
         return None
-    name = f"{cls.__name__}.{event}"
+    name = f"{cls.__name__}.{method}"
     has_self = not isinstance(static, staticmethod)
     function = static.__func__ if isinstance(static, (staticmethod, classmethod)) else static
     if not callable(function):
@@ -83,17 +148,20 @@ def _method(cls: Any, event: str, env: Any, root: Path) -> Handler | None:
             hint=_expected(event, name),
         )
     file, line = _place(function, fallback=cls)
-    count = _count(function, event, name, has_self, f"{shown_path(file, root)}:{line}")
+    where = f"{shown_path(file, root)}:{line}"
+    count = _count(function, event, name, has_self, where)
+    if count < _MOST and event not in _ADAPTED:
+        raise _too_few(function, event, name, count, where)
     plain = isinstance(static, FunctionType)
-    return Handler(_call_method(cls, event, static if plain else None, count, env), name, file, line)
+    return Handler(_call_method(cls, method, static if plain else None, count, env), name, file, line)
 
 
-def _call_method(cls: Any, event: str, function: Callable[..., Any] | None, count: int, env: Any) -> Call:
+def _call_method(cls: Any, method: str, function: Callable[..., Any] | None, count: int, env: Any) -> Call:
     """How to call a method of a new instance. A plain function is called as such, without a bound method in between."""
     if function is None:
 
         def call_attribute(trigger: Any, ctx: Context) -> Any:
-            return getattr(cls(ctx, env), event)(*(trigger, env, ctx)[:count])
+            return getattr(cls(ctx, env), method)(*(trigger, None, None)[:count])
 
         return call_attribute
     if count == 0:
@@ -101,8 +169,8 @@ def _call_method(cls: Any, event: str, function: Callable[..., Any] | None, coun
     if count == 1:
         return lambda trigger, ctx: function(cls(ctx, env), trigger)
     if count == 2:
-        return lambda trigger, ctx: function(cls(ctx, env), trigger, env)
-    return lambda trigger, ctx: function(cls(ctx, env), trigger, env, ctx)
+        return lambda trigger, ctx: function(cls(ctx, env), trigger, None)
+    return lambda trigger, ctx: function(cls(ctx, env), trigger, None, None)
 
 
 def _function(module: ModuleType, event: str, env: Any, root: Path) -> Handler | None:
@@ -167,9 +235,22 @@ def _count(function: Callable[..., Any], event: str, name: str, has_self: bool, 
     return count
 
 
+def _too_few(function: Callable[..., Any], event: str, name: str, count: int, where: str) -> WorkerLoadError:
+    keyword = "async def" if inspect.iscoroutinefunction(function) else "def"
+    parameters = f"self, {_PARAMETERS[event]}"
+    return WorkerLoadError(
+        f"{name}{inspect.signature(function)} takes {words.count(count, 'argument')}, "
+        f"but production calls it with {_PARAMETERS[event]}",
+        where=where,
+        hint=f"write `{keyword} {event}({parameters})`; env and ctx are None there, use self.env and self.ctx",
+    )
+
+
 def _expected(event: str, name: str) -> str:
-    parameters = f"self, {_PARAMETERS[event]}" if "." in name else _PARAMETERS[event]
-    return f"expected {name}({parameters}), or fewer of these, in this order"
+    if "." not in name:
+        return f"expected {name}({_PARAMETERS[event]}), or fewer of these, in this order"
+    fewer = ", or fewer of these, in this order" if event in _ADAPTED else ""
+    return f"expected {name}(self, {_PARAMETERS[event]}){fewer}"
 
 
 def _place(function: Any, fallback: Any) -> tuple[str, int]:
@@ -192,8 +273,7 @@ def _no_entrypoint(module: ModuleType, root: Path) -> WorkerLoadError:
     return WorkerLoadError(
         "the module has no entrypoint" + "".join(f"; {text}" for text in found),
         where=shown_path(str(module.__file__), root),
-        hint=f"define class Default(WorkerEntrypoint) with a method {any_of(HANDLERS)} (or several of them), "
-        f"or functions {any_of([f'on_{handler}' for handler in HANDLERS])}",
+        hint=f"define class Default(WorkerEntrypoint) with a method {any_of(HANDLERS)} (or several of them)",
     )
 
 

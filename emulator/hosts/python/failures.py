@@ -28,7 +28,19 @@ def is_the_workers(error: BaseException) -> bool:
 
 def failure_of(error: BaseException, config: WorkerConfig) -> Failure:
     """The failure of an invocation that ended with this exception."""
-    return error.failure if isinstance(error, DescribedError) else Failure.from_exception(error, config.directory)
+    if isinstance(error, DescribedError):
+        return error.failure
+    failure = Failure.from_exception(error, config.directory)
+    if isinstance(error, AttributeError) and error.obj is None and _is_of_env_or_ctx(error.name, config):
+        hint = "(env and ctx are None in the methods of a class: use self.env and self.ctx)"
+        return replace(failure, message=f"{failure.message} {hint}", text=f"{failure.text} {hint}")
+    return failure
+
+
+def _is_of_env_or_ctx(attribute: str | None, config: WorkerConfig) -> bool:
+    return attribute in ("waitUntil", "passThroughOnException") or any(
+        binding.name == attribute for binding in config.bindings
+    )
 
 
 def load_failure(error: BaseException, config: WorkerConfig) -> Failure:

@@ -19,12 +19,11 @@ import msgspec
 
 from emulator.base.bus import Bus
 from emulator.base.failure import Failure
-from emulator.base.words import shown_path
 from emulator.config.model import WorkerConfig
 from emulator.hosts.host import CpuLimitExceeded, HandlerError, HandlerMissing, NotLoaded, Tunnel
 from emulator.hosts.outbound import Outbound
 from emulator.hosts.python.answers import InvocationStream, not_a_response
-from emulator.hosts.python.entrypoints import Handler, find_handlers, ignored_functions
+from emulator.hosts.python.entrypoints import Handler, find_handlers, unlike_production
 from emulator.hosts.python.failures import failure_of, is_the_workers, load_failure
 from emulator.hosts.python.loader import WorkerModules, WorkerPackages, WorkerScope
 from emulator.hosts.python.logging_isolation import forget_logging, own_logging
@@ -194,11 +193,12 @@ class PythonHost:
 
     async def try_reload(self, config: WorkerConfig) -> Failure | None:
         """Load the code again; when that fails, leave the old code in service and return why."""
-        if self._packages is not None and self._packages.directory != config.directory:
+        root = config.path.parent
+        if self._packages is not None and self._packages.root != root:
             self._packages.close()
             self._packages = None
         if self._packages is None:
-            self._packages = WorkerPackages(config.name, config.directory)
+            self._packages = WorkerPackages(config.name, root, self._reports.warn)
         self.config = config
         loaded = self._load(config, self._packages)
         if isinstance(loaded, Failure):
@@ -254,11 +254,10 @@ class PythonHost:
         )
         invocation = Invocation(scope, None)
         token = current.set(invocation)
-        root = config.path.parent
         try:
             with own_logging(self, config.name):
                 module = modules.load()
-            handlers = find_handlers(module, scope.env, root)
+            handlers = find_handlers(module, scope.env, config)
         except BaseException as error:
             for task in invocation.context.take_tasks():
                 task.cancel()
@@ -271,9 +270,8 @@ class PythonHost:
         finally:
             current.reset(token)
             flush_partial_lines(invocation)
-        for name in ignored_functions(module):
-            place = shown_path(config.main, root)
-            self._reports.warn(f"{place}: {name} is never called, because the module has a class Default")
+        for difference in unlike_production(module, handlers, config):
+            self._reports.warn(difference)
         version = _Version(
             modules, scope, handlers, waits_for_wait_until=NO_WAIT_FLAG not in config.compatibility_flags
         )
@@ -507,5 +505,4 @@ class PythonHost:
         return NotLoaded(self.failure or Failure("", text, (), text))
 
     def _missing(self, version: _Version, handler: str) -> HandlerMissing:
-        where = f"the class Default, or a function on_{handler}"
-        return self._reports.missing(handler, in_order(version.handlers), where)
+        return self._reports.missing(handler, in_order(version.handlers), "the class Default")

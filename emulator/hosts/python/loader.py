@@ -8,12 +8,13 @@ parent where the standard import machinery looks for it. So relative imports, ci
 Each version has its own `__import__`, so that the plain name works. A function uses the builtins of the module in which
 it was defined, so the modules of a version get a copy of the builtins with another `__import__`; this covers lazy
 imports in handlers too. A name means, in this order, one of the runtime's modules (`workers`, `js`, ...), a built-in
-module, a module beside `main`, one in `python_modules/` beside `main`, or the module that any other code would get.
-Nothing changes for code outside the workers, except that `importlib.import_module` finds a worker's modules while that
-worker runs, because frameworks use it to import what a setting names.
+module, a module beside `main`, one in `python_modules/`, or the module that any other code would get. Nothing changes
+for code outside the workers, except that `importlib.import_module`, `importlib.util.find_spec` and `importlib.metadata`
+find what is a worker's while that worker runs, because frameworks use them to find what a setting names.
 
 `python_modules/` contains third-party code. It is isolated between workers and kept over reloads, in a space of its
-own; a space is a suffix, some directories, and the meaning of names in them.
+own; a space is a suffix, some directories, and the meaning of names in them. What is compiled in it is built for
+Pyodide: the installed package of the same name takes the place of such a package.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import itertools
 import linecache
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.machinery import (
     ExtensionFileLoader,
@@ -37,14 +38,26 @@ from importlib.machinery import (
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from emulator.base.errors import WorkerLoadError
+from emulator.config.model import PYTHON_MODULES
+from emulator.hosts.python.python_modules import (
+    has_webassembly,
+    needs_another_version,
+    replacement,
+    webassembly_of,
+    why_not_loadable,
+)
 from emulator_runtime.hosting import Scope, current
 
 if TYPE_CHECKING:
+    from importlib.metadata import Distribution, DistributionFinder
+
     from emulator.base.bus import Bus
     from emulator.hosts.outbound import Outbound
+
+T = TypeVar("T")
 
 RUNTIME_MODULES: Final[Mapping[str, str]] = {
     "asgi": "emulator_runtime.asgi",
@@ -57,8 +70,6 @@ installed SDK."""
 
 _SDK_MODULES: Final[Mapping[str, str]] = {"wsgi": "emulator_runtime.workers.wsgi"}
 """More of them, which a worker's own module of the name hides: a Django project may have a `wsgi.py`."""
-
-PYTHON_MODULES: Final = "python_modules"
 
 _WAITING: Final = (b"run_sync", b"run_until_complete", b"asyncio.run(", b"wsgi")
 """What worker code has in it whose plain functions wait for an awaitable."""
@@ -83,8 +94,8 @@ class WorkerModules:
     def __init__(self, worker: str, main: Path, packages: WorkerPackages, *, cpu_ms: int = 30_000) -> None:
         self.worker = worker
         self.main = main
+        self.packages = packages
         self.cpu_ms = cpu_ms
-        self._packages = packages
         self._sources: dict[str, OwnSource] = {}
         self.space = _Space(worker, [str(main.parent)], self._loader, packages.space, self)
         self._main_name = main.stem.replace(".", "_") + self.space.suffix
@@ -107,7 +118,7 @@ class WorkerModules:
     @property
     def may_wait(self) -> bool:
         """Whether a module that has been loaded so far may wait for an awaitable in a plain function."""
-        return self.space.may_wait or self._packages.space.may_wait
+        return self.space.may_wait or self.packages.space.may_wait
 
     def load(self) -> ModuleType:
         """Import `main` and return it.
@@ -149,15 +160,35 @@ class WorkerModules:
 
 
 class WorkerPackages:
-    """The third-party modules of one worker: those in `python_modules/` beside its `main`."""
+    """The third-party modules of one worker: those in `python_modules/` in `root`, the directory of its configuration.
 
-    def __init__(self, worker: str, directory: Path) -> None:
-        self.directory = directory
-        self.space = _Space(worker, [str(directory / PYTHON_MODULES)], _PackageSource, None, None)
+    `on_warning` is told in a sentence when an installed package of another version takes the place of one.
+    """
+
+    def __init__(self, worker: str, root: Path, on_warning: Callable[[str], None]) -> None:
+        self.root = root
+        self.directory = root / PYTHON_MODULES
+        self.space = _Space(worker, [str(self.directory)], _PackageSource, None, None, is_replaced=self._is_replaced)
+        self._on_warning = on_warning
 
     def close(self) -> None:
         """Remove the modules from `sys.modules`."""
         self.space.close()
+
+    def _is_replaced(self, top: str) -> bool:
+        """Whether the module or package `top` means what any other code would get, although it is here: a module of the
+        standard library, or a package that is installed and is compiled here, or needs one that is in exactly the
+        version that is here."""
+        if top in sys.stdlib_module_names:
+            return True
+        is_compiled = has_webassembly(self.directory, top)
+        needed = "" if is_compiled else needs_another_version(self.directory, top)
+        if not (is_compiled or needed) or not _exists_elsewhere(top):
+            return False
+        warning = replacement(self.directory, top, needed)
+        if warning:
+            self._on_warning(warning)
+        return True
 
 
 class WorkerScope(Scope):
@@ -197,6 +228,8 @@ class _Space:
         make_loader: Callable[[str, str, _Space], SourceFileLoader],
         fallback: _Space | None,
         version: WorkerModules | None,
+        *,
+        is_replaced: Callable[[str], bool] = lambda _top: False,
     ) -> None:
         self.key = f"{re.sub(r'[^A-Za-z0-9_-]', '_', worker)}#{next(_serial)}"
         self.suffix = f"@{self.key}"
@@ -208,6 +241,7 @@ class _Space:
         self.loaded: set[str] = set()
         """The names in `sys.modules` that may belong to this space: all that were looked for and found."""
         self._fallback = fallback
+        self._is_replaced = is_replaced
         self._names: dict[str, str] = dict(RUNTIME_MODULES)
         self.builtins: dict[str, Any] = {**vars(builtins), "__import__": self._import_module}
         _open(self)
@@ -236,7 +270,9 @@ class _Space:
         own = top + self.suffix
         if own in sys.modules:
             return own
-        spec = PathFinder.find_spec(top, self.directories)
+        if self._is_replaced(top):
+            return top
+        spec = _found(top, self.directories)
         # A directory without an __init__.py is a module only where nothing else of that name is, as everywhere: a
         # folder `email/` with templates in it must not hide the standard library's.
         if spec is not None and (spec.loader is not None or not _exists_elsewhere(top)):
@@ -337,8 +373,16 @@ class _Extension(ExtensionFileLoader):
         return super().create_module(self._plain)
 
 
+class _ForPyodide(ExtensionFileLoader):
+    """A compiled module that runs in Pyodide only; importing it raises ImportError."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        raise ImportError(why_not_loadable(Path(self.path)), name=spec.name, path=self.path)
+
+
 class _Finder:
-    """Finds only the modules of spaces, by their names in `sys.modules`."""
+    """Finds only the modules of spaces, by their names in `sys.modules`, and the metadata of a running worker's
+    packages."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, _target: ModuleType | None = None) -> ModuleSpec | None:
@@ -347,7 +391,7 @@ class _Finder:
         space = _spaces.get(key) if at else None
         if space is None:
             return None
-        found = PathFinder.find_spec(base + dot + rest, space.directories if path is None else path)
+        found = _found(base + dot + rest, space.directories if path is None else path)
         if found is None:
             return None
         space.loaded.add(name)
@@ -360,19 +404,29 @@ class _Finder:
             spec.loader = space.make_loader(name, str(found.origin), space)
         elif isinstance(found.loader, SourcelessFileLoader):
             spec.loader = _PackageBytecode(name, str(found.origin), space)
+        elif isinstance(found.loader, _ForPyodide):
+            spec.loader = found.loader
         elif isinstance(found.loader, ExtensionFileLoader):
             spec.loader = _Extension(found)
         return spec
 
+    @staticmethod
+    def find_distributions(context: DistributionFinder.Context) -> Iterable[Distribution]:
+        scope = _running_scope()
+        if scope is None or "path" in vars(context):
+            return ()
+        directory = str(scope.modules.packages.directory)
+        return PathFinder.find_distributions(type(context)(name=context.name, path=[directory]))
 
-class _ImportModule:
-    """Replaces `importlib.import_module` while there are workers: finds a worker's modules for code that runs on its
-    behalf."""
 
-    def __init__(self, original: Callable[[str, str | None], ModuleType]) -> None:
+class _ByPlainName(Generic[T]):
+    """Replaces `importlib.import_module` or `importlib.util.find_spec` while there are workers: finds a worker's
+    modules for code that runs on its behalf."""
+
+    def __init__(self, original: Callable[[str, str | None], T]) -> None:
         self.original = original
 
-    def __call__(self, name: str, package: str | None = None) -> ModuleType:
+    def __call__(self, name: str, package: str | None = None) -> T:
         caller = sys._getframe(1)  # noqa: SLF001 - there is no other way to know who asks
         space = _space_of_frame(caller) or _running_space(name)
         if space is not None:
@@ -396,7 +450,8 @@ def _run(module: ModuleType, code: CodeType | None, space: _Space) -> None:
 def _open(space: _Space) -> None:
     if not _spaces:
         sys.meta_path.insert(0, _finder)
-        importlib.import_module = _ImportModule(importlib.import_module)
+        importlib.import_module = _ByPlainName(importlib.import_module)
+        importlib.util.find_spec = _ByPlainName(importlib.util.find_spec)
     _spaces[space.key] = space
 
 
@@ -404,9 +459,10 @@ def _close(space: _Space) -> None:
     del _spaces[space.key]
     if not _spaces:
         sys.meta_path.remove(_finder)
-        wrapper = importlib.import_module
-        if isinstance(wrapper, _ImportModule):
-            importlib.import_module = wrapper.original  # type: ignore[assignment]
+        for module, name in ((importlib, "import_module"), (importlib.util, "find_spec")):
+            wrapper = getattr(module, name)
+            if isinstance(wrapper, _ByPlainName):
+                setattr(module, name, wrapper.original)
 
 
 def _space_of_frame(frame: Any) -> _Space | None:
@@ -419,12 +475,25 @@ def _running_space(name: str) -> _Space | None:
 
     A library that imports a standard module means that one, even if the worker has a module of the same name.
     """
+    scope = _running_scope()
+    if scope is None or name.partition(".")[0] in sys.stdlib_module_names:
+        return None
+    return scope.modules.space
+
+
+def _running_scope() -> WorkerScope | None:
+    """The scope of the worker that is running."""
     invocation = current.get(None)
-    if invocation is None or not isinstance(invocation.scope, WorkerScope):
-        return None
-    if name.partition(".")[0] in sys.stdlib_module_names:
-        return None
-    return invocation.scope.modules.space
+    return invocation.scope if invocation is not None and isinstance(invocation.scope, WorkerScope) else None
+
+
+def _found(name: str, directories: Sequence[str]) -> ModuleSpec | None:
+    """Where the module `name` is in `directories`; `name` is a top-level name, or `directories` are its parent's."""
+    found = PathFinder.find_spec(name, directories)
+    if found is not None and not isinstance(found.loader, ExtensionFileLoader):
+        return found
+    file = webassembly_of(name.rpartition(".")[2], directories)
+    return found if file is None else ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
 
 
 def _exists_elsewhere(top: str) -> bool:

@@ -44,6 +44,6 @@ class Default(WorkerEntrypoint):
             body=json.dumps({"cents": order.cents}),
         )
 
-    async def scheduled(self, _controller):
+    async def scheduled(self, controller, env, ctx):
         metrics = await self.env.ORDERS.metrics()
         print(f"{metrics.backlogCount} order(s) wait to be charged")

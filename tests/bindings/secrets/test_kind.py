@@ -13,7 +13,8 @@ from tests.support.configs import load_config
 
 def load(directory: Path, secrets: str, *, environment: str | None = None, **overrides: str) -> WorkerConfig:
     (directory / "entry.py").write_text("")
-    text = f'{{"name": "app", "main": "entry.py", "compatibility_date": "2026-01-31",\n {secrets}}}'
+    needed = '"name": "app", "main": "entry.py", "compatibility_flags": ["python_workers"]'
+    text = f'{{{needed}, "compatibility_date": "2026-01-31",\n {secrets}}}'
     (directory / "wrangler.jsonc").write_text(text)
     return load_config(directory / "wrangler.jsonc", environment=environment, overrides=overrides)
 
@@ -50,3 +51,13 @@ def test_what_is_not_a_list_of_names_is_an_error(tmp_path: Path, secrets: str, t
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, secrets)
     assert text in str(caught.value)
+
+
+def test_a_required_secret_with_the_name_of_a_variable_is_refused_by_wrangler(tmp_path: Path) -> None:
+    config = load(tmp_path, '"vars": {"TOKEN": "x"},\n"secrets": {"required": ["TOKEN"]}', TOKEN="y")
+    assert [str(warning) for warning in config.warnings] == [
+        (
+            f"{tmp_path}/wrangler.jsonc:3:26: secrets.required[0]: wrangler refuses this: "
+            '"TOKEN" is already the name of vars.TOKEN on line 2'
+        )
+    ]

@@ -34,10 +34,11 @@ class Loading:
     def __init__(self) -> None:
         self.versions: list[WorkerModules] = []
         self.packages: dict[Path, WorkerPackages] = {}
+        self.warnings: list[str] = []
 
     def version(self, main: Path, worker: str = "sign-up") -> WorkerModules:
         if main.parent not in self.packages:
-            self.packages[main.parent] = WorkerPackages(worker, main.parent)
+            self.packages[main.parent] = WorkerPackages(worker, main.parent, self.warnings.append)
         version = WorkerModules(worker, main, self.packages[main.parent])
         self.versions.append(version)
         return version

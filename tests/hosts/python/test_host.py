@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from emulator.base.bus import Bus, Notice
-from emulator.config.model import WorkerConfig
+from emulator.config.model import Binding, WorkerConfig
 from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.python.host import PythonHost
@@ -103,14 +103,15 @@ FETCH_FORMS = {
         from workers import Response, WorkerEntrypoint
         class Default(WorkerEntrypoint):
             async def fetch(self, request, env, ctx):
-                assert ctx is self.ctx
-                return Response(env.GREETING + " " + request.url)
+                assert env is None
+                assert ctx is None
+                return Response(self.env.GREETING + " " + request.url)
     """,
     "sync": """
         from workers import Response, WorkerEntrypoint
         class Default(WorkerEntrypoint):
             def fetch(self, request, env):
-                return Response(env.GREETING + " " + request.url)
+                return Response(self.env.GREETING + " " + request.url)
     """,
     "no arguments": """
         from workers import Response, WorkerEntrypoint
@@ -123,26 +124,26 @@ FETCH_FORMS = {
         class Default(WorkerEntrypoint):
             async def fetch(self, *arguments, option=1, **options):
                 request, env, ctx = arguments
-                return Response(env.GREETING + " " + request.url)
+                return Response(self.env.GREETING + " " + request.url)
     """,
     "a default value": """
         from workers import Response, WorkerEntrypoint
         class Default(WorkerEntrypoint):
             async def fetch(self, request, env=None, ctx=None, more=1):
-                return Response(env.GREETING + " " + request.url)
+                return Response(self.env.GREETING + " " + request.url)
     """,
     "static method": """
-        from workers import Response, WorkerEntrypoint
+        from workers import Response, WorkerEntrypoint, env
         class Default(WorkerEntrypoint):
             @staticmethod
-            async def fetch(request, env):
+            async def fetch(request):
                 return Response(env.GREETING + " " + request.url)
     """,
     "class method": """
-        from workers import Response, WorkerEntrypoint
+        from workers import Response, WorkerEntrypoint, env
         class Default(WorkerEntrypoint):
             @classmethod
-            async def fetch(cls, request, env):
+            async def fetch(cls, request):
                 return Response(env.GREETING + " " + request.url)
     """,
     "own constructor": """
@@ -200,11 +201,148 @@ FETCH_FORMS = {
     """,
 }
 
+ON_FETCH = (
+    "src/entry.py: production does not run the function on_fetch: make it a method of class Default(WorkerEntrypoint), "
+    "or set the compatibility flag disable_python_no_global_handlers"
+)
+UNLIKE_PRODUCTION = {
+    "static method": [
+        "src/entry.py:4: production does not call Default.fetch, because it is not a plain method with self"
+    ],
+    "class method": [
+        "src/entry.py:4: production does not call Default.fetch, because it is not a plain method with self"
+    ],
+    "on_fetch": [ON_FETCH],
+    "decorated": [ON_FETCH],
+    "wrapped": [ON_FETCH],
+    "plain": [
+        "src/entry.py: production does not run the function fetch: make it a method of class Default(WorkerEntrypoint)"
+    ],
+    "the class wins": ["src/entry.py: on_fetch is never called, because the module has a class Default"],
+}
+
 
 @pytest.mark.parametrize("form", FETCH_FORMS)
 def test_a_fetch_entrypoint_of_any_form_is_called_with_what_it_declares(bench: Bench, form: str) -> None:
     assert bench.run(FETCH_FORMS[form], text_of) == "hello http://localhost/"
-    assert bool(bench.notices) == (form == "the class wins")
+    assert [notice.text for notice in bench.notices] == UNLIKE_PRODUCTION.get(form, [])
+
+
+async def handlers_of(host: PythonHost) -> Sequence[str]:
+    return host.handlers
+
+
+METHODS = """
+    from workers import WorkerEntrypoint
+    class Default(WorkerEntrypoint):
+        def fetch(self): ...
+        def queue(self, batch, env, ctx): ...
+        def scheduled(self, *arguments): ...
+"""
+ON_FETCH_METHOD = METHODS.replace("fetch", "on_fetch")
+FUNCTIONS = "def on_fetch(): ...\ndef on_queue(batch): ...\ndef scheduled(): ...\n"
+OLD = "2025-08-13"
+NEW = "2025-08-14"
+LEGACY = "disable_python_no_global_handlers"
+
+
+@pytest.mark.parametrize(
+    ("source", "date", "flags", "warning"),
+    [
+        (METHODS, "", (), ""),
+        (METHODS, NEW, (), ""),
+        (
+            METHODS,
+            OLD,
+            (),
+            (
+                "src/entry.py:4: with this compatibility date production calls a method on_fetch, not Default.fetch: "
+                "set a date from 2025-08-14 on"
+            ),
+        ),
+        (
+            METHODS,
+            NEW,
+            (LEGACY,),
+            (
+                "src/entry.py:4: with this compatibility flag production calls a method on_fetch, not Default.fetch: "
+                f"remove the flag {LEGACY}"
+            ),
+        ),
+        (METHODS, OLD, ("python_no_global_handlers",), ""),
+        (ON_FETCH_METHOD, OLD, (), ""),
+        ("def on_fetch(): ...", OLD, (), ""),
+        ("def on_fetch(): ...", NEW, (LEGACY,), ""),
+        (
+            FUNCTIONS,
+            NEW,
+            (),
+            (
+                "src/entry.py: production does not run the functions on_fetch, on_queue, scheduled: "
+                "make them methods of class Default(WorkerEntrypoint)"
+            ),
+        ),
+        (
+            FUNCTIONS,
+            OLD,
+            (),
+            (
+                "src/entry.py: production does not run the function scheduled: "
+                "make it a method of class Default(WorkerEntrypoint)"
+            ),
+        ),
+        (
+            METHODS.replace("Default", "Shop") + "    Default = Shop\n",
+            NEW,
+            (),
+            "src/entry.py: production does not find the class Default, because it was defined as Shop",
+        ),
+    ],
+)
+def test_handlers_that_production_does_not_run_are_a_warning(
+    bench: Bench, source: str, date: str, flags: Sequence[str], warning: str
+) -> None:
+    assert bench.run(source, handlers_of, compatibility_date=date, compatibility_flags=frozenset(flags))
+    assert [notice.text for notice in bench.notices] == ([warning] if warning else [])
+
+
+def test_queue_and_scheduled_of_a_class_get_three_arguments_of_which_only_the_first_is_there(bench: Bench) -> None:
+    source = """
+        from workers import WorkerEntrypoint
+        class Default(WorkerEntrypoint):
+            async def queue(self, batch, env, ctx):
+                assert self.env.GREETING == "hello"
+                print(batch.queue, env, ctx)
+            async def scheduled(self, *arguments):
+                print(arguments[0].cron, arguments[1:])
+        """
+    printed: list[str] = []
+
+    async def test(host: PythonHost) -> None:
+        restore = install(bench.bus)
+        try:
+            assert (await deliver(host, delivery(1))).outcome == "ok"
+            await run_scheduled(host, "* * * * *", 0)
+        finally:
+            restore()
+
+    bench.bus.subscribe(WorkerOutput, lambda output: printed.append(output.text))
+    bench.run(source, test)
+    assert printed == ["my-events None None", "* * * * * (None, None)"]
+
+
+@pytest.mark.parametrize("call", ["self.queue(1, 2, 3)", "env.EVENTS.send(1)", "ctx.waitUntil(1)"])
+def test_a_handler_that_uses_env_or_ctx_of_its_arguments_is_told_of_self(bench: Bench, call: str) -> None:
+    source = f"""
+        from workers import WorkerEntrypoint
+        class Default(WorkerEntrypoint):
+            async def queue(self, batch, env, ctx):
+                {call.replace("self.queue(1, 2, 3)", "env.other")}
+        """
+    events = Binding("queue", "EVENTS", None)
+    verdict = bench.run(source, lambda host: deliver(host, delivery(1)), bindings=(events,))
+    hint = "(env and ctx are None in the methods of a class: use self.env and self.ctx)"
+    assert (hint in verdict.error) == ("self.queue" not in call)
 
 
 def test_an_imported_fetch_is_not_a_handler(bench: Bench) -> None:
@@ -233,6 +371,14 @@ LOAD_ERRORS = {
     "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    def queue(): ...": [
         "src/entry.py:3: Default.queue() has no self",
         "expected Default.queue(self, batch, env, ctx)",
+    ],
+    "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    async def queue(self, batch): ...": [
+        "src/entry.py:3: Default.queue(self, batch) takes 1 argument, but production calls it with batch, env, ctx",
+        "write `async def queue(self, batch, env, ctx)`; env and ctx are None there, use self.env and self.ctx",
+    ],
+    "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    def scheduled(self): ...": [
+        "src/entry.py:3: Default.scheduled(self) takes 0 arguments, but production calls it with controller, env, ctx",
+        "write `def scheduled(self, controller, env, ctx)`",
     ],
     "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    fetch = 3": [
         "src/entry.py:2: Default.fetch must be a method, not int",
@@ -440,7 +586,7 @@ def test_what_the_handler_decided_is_told(bench: Bench) -> None:
     )
     ids = [f"{number:032x}" for number in range(4)]
     assert result == Verdict("ok", ack_all=True, explicit_acks={ids[0]}, retry_messages={ids[1]: 7, ids[2]: None})
-    assert len(bench.notices) == 2
+    assert [notice.text.partition(" ")[0] for notice in bench.notices] == ["src/entry.py:", "ack()", "retry()"]
 
 
 def test_decisions_survive_a_handler_that_raises(bench: Bench) -> None:
@@ -518,8 +664,8 @@ def test_scheduled_gets_its_controller_and_waits_for_its_work(bench: Bench) -> N
             async def scheduled(self, controller, env, ctx):
                 assert (controller.cron, controller.scheduledTime) == ("*/5 * * * *", 1234)
                 async def work():
-                    raise ValueError(env.GREETING)
-                ctx.waitUntil(work())
+                    raise ValueError(self.env.GREETING)
+                self.ctx.waitUntil(work())
     """
 
     async def test(host: PythonHost) -> str:

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
+import json
 import linecache
 import pickle
 import sys
 import traceback
 import typing
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import emulator_runtime.workers
 from emulator.base.errors import WorkerLoadError
 from emulator.base.failure import Failure, plain_name
 from emulator.hosts.python.loader import WorkerScope, modules_of
@@ -228,6 +232,157 @@ def test_python_modules_are_kept_over_reloads_and_apart_between_workers(write: W
 def test_own_modules_win_over_python_modules(write: WriteFiles, loading: Loading) -> None:
     root = write({"entry.py": "import thing", "thing.py": "X = 'own'", "python_modules/thing.py": "X = 'theirs'"})
     assert loading.load(root / "entry.py").thing.X == "own"
+
+
+def test_python_modules_do_not_hide_the_standard_library(write: WriteFiles, loading: Loading) -> None:
+    root = write({"entry.py": "import dataclasses", "python_modules/dataclasses.py": "X = 'a backport'"})
+    assert loading.load(root / "entry.py").dataclasses is sys.modules["dataclasses"]
+
+
+FOR_PYODIDE = "\0asm and so on"
+COMPILED = {
+    "python_modules/fast/__init__.py": "from fast import _core",
+    "python_modules/fast/_core.cpython-312-wasm32-emscripten.so": FOR_PYODIDE,
+    "python_modules/fast_things-1.2.dist-info/METADATA": "Metadata-Version: 2.1\nName: fast-things\nVersion: 1.2\n",
+    "python_modules/fast_things-1.2.dist-info/RECORD": "fast/__init__.py,,\nfast_things-1.2.dist-info/METADATA,,\n",
+}
+INSTALLED = {
+    "site/fast.py": "X = 'installed'",
+    "site/fast_things-1.3.dist-info/METADATA": "Metadata-Version: 2.1\nName: fast-things\nVersion: 1.3\n",
+}
+
+
+def test_an_installed_package_takes_the_place_of_one_that_is_compiled_for_pyodide(
+    write: WriteFiles, loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = {"entry.py": "import user, fast", "python_modules/user.py": "import fast"}
+    root = write({**COMPILED, **INSTALLED, **user})
+    monkeypatch.chdir(root)
+    monkeypatch.syspath_prepend(str(root / "site"))
+    monkeypatch.delitem(sys.modules, "fast", raising=False)
+    module = loading.load(root / "entry.py")
+    assert module.fast.X == "installed"
+    assert module.user.fast is module.fast is sys.modules["fast"]
+    assert loading.warnings == [
+        (
+            "python_modules has fast-things 1.2, which is built for Pyodide: the installed 1.3 takes its place; "
+            f"`{sys.executable} -m pip install fast-things==1.2` installs the same"
+        )
+    ]
+    del sys.modules["fast"]
+
+
+def test_what_needs_another_version_than_the_installed_one_is_replaced_too(
+    write: WriteFiles, loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinned = "Metadata-Version: 2.1\nName: needy\nVersion: 5\nRequires-Dist: fast==1.2 ; python_version > '3'\n"
+    files = {
+        "python_modules/fast.abi3.so": FOR_PYODIDE,
+        "python_modules/needy/__init__.py": "X = 'of python_modules'",
+        "python_modules/needy-5.dist-info/METADATA": pinned,
+        "python_modules/needy-5.dist-info/RECORD": "needy/__init__.py,,\n",
+        "site/needy.py": "import fast\nX = 'installed'",
+        "site/needy-6.dist-info/METADATA": "Metadata-Version: 2.1\nName: needy\nVersion: 6\n",
+        "site/fast.py": "",
+        "site/fast-1.3.dist-info/METADATA": "Metadata-Version: 2.1\nName: fast\nVersion: 1.3\n",
+        "entry.py": "import needy",
+    }
+    root = write(files)
+    monkeypatch.chdir(root)
+    monkeypatch.syspath_prepend(str(root / "site"))
+    assert loading.load(root / "entry.py").needy.X == "installed"
+    [warning] = loading.warnings
+    assert warning.startswith("python_modules has needy 5, which needs fast 1.2, and that version is not installed: ")
+    assert "the installed 6 takes its place" in warning
+    del sys.modules["fast"], sys.modules["needy"]
+
+    (root / "site/fast-1.3.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: fast\nVersion: 1.2\n")
+    loading.close()
+    loading.versions, loading.packages = [], {}
+    assert loading.load(root / "entry.py").needy.X == "of python_modules"
+
+
+def test_an_installed_package_of_the_same_version_needs_no_word(
+    write: WriteFiles, loading: Loading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = {name.replace("1.3", "1.2"): text.replace("1.3", "1.2") for name, text in INSTALLED.items()}
+    root = write({**COMPILED, **same, "entry.py": "import fast"})
+    monkeypatch.syspath_prepend(str(root / "site"))
+    assert loading.load(root / "entry.py").fast.X == "installed"
+    assert loading.warnings == []
+    del sys.modules["fast"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["fast/_core.cpython-312-wasm32-emscripten.so", "fast/_core.abi3.so", "fast/_core.so"],
+)
+def test_what_is_compiled_for_pyodide_and_not_installed_says_how_to_install_it(
+    write: WriteFiles, loading: Loading, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    files = {name: text for name, text in COMPILED.items() if not name.endswith(".so")}
+    root = write({**files, f"python_modules/{file}": FOR_PYODIDE, "entry.py": "import fast"})
+    monkeypatch.chdir(root)
+    with pytest.raises(ImportError) as caught:
+        loading.load(root / "entry.py")
+    assert str(caught.value) == (
+        f"python_modules/{file} is built for Pyodide and cannot be loaded here, and no fast is installed where the "
+        f"emulator runs: install it with `{sys.executable} -m pip install fast-things==1.2`"
+    )
+
+
+def test_a_compiled_module_by_itself_says_how_to_install_it(write: WriteFiles, loading: Loading) -> None:
+    root = write({"python_modules/_speed.cpython-312-wasm32-emscripten.so": FOR_PYODIDE, "entry.py": "import _speed"})
+    with pytest.raises(ImportError, match=r"no _speed is installed .* -m pip install _speed`"):
+        loading.load(root / "entry.py")
+
+
+def test_a_package_that_can_do_without_its_compiled_part_runs_without_it(write: WriteFiles, loading: Loading) -> None:
+    optional = "try:\n    from . import _core\nexcept ImportError:\n    _core = None\n"
+    root = write({**COMPILED, "python_modules/fast/__init__.py": optional, "entry.py": "import fast"})
+    assert loading.load(root / "entry.py").fast._core is None
+
+
+def test_the_metadata_of_python_modules_is_found_for_code_that_runs_for_the_worker(
+    write: WriteFiles, loading: Loading
+) -> None:
+    source = "from importlib.metadata import version\ndef get():\n    return version('fast-things'), version('pytest')"
+    root = write({**COMPILED, "entry.py": source})
+    version = loading.version(root / "entry.py")
+    module = version.load()
+    with pytest.raises(PackageNotFoundError):
+        module.get()
+    token = current.set(Invocation(WorkerScope(None, no_way_out, print, version), None))
+    try:
+        assert module.get() == ("1.2", pytest.__version__)
+    finally:
+        current.reset(token)
+
+
+def test_find_spec_finds_the_modules_of_a_worker(write: WriteFiles, loading: Loading) -> None:
+    source = """\
+        import importlib.util
+        names = ("helpers", "vendored", "pkg.sub", "workers", "json", "nothing")
+        found = {name: importlib.util.find_spec(name) for name in names}
+        relative = importlib.util.find_spec(".sub", "pkg")
+        """
+    files = {"helpers.py": "", "python_modules/vendored.py": "", "pkg/__init__.py": "", "pkg/sub.py": ""}
+    root = write({"entry.py": source, **files})
+    original = importlib.util.find_spec
+    module = loading.load(root / "entry.py")
+    assert {name: spec and spec.origin for name, spec in module.found.items()} == {
+        "helpers": str(root / "helpers.py"),
+        "vendored": str(root / "python_modules/vendored.py"),
+        "pkg.sub": str(root / "pkg/sub.py"),
+        "workers": emulator_runtime.workers.__file__,
+        "json": json.__file__,
+        "nothing": None,
+    }
+    assert module.relative.origin == str(root / "pkg/sub.py")
+    assert importlib.util.find_spec("helpers") is None
+    loading.close()
+    loading.versions, loading.packages = [], {}
+    assert importlib.util.find_spec is original
 
 
 def test_a_failed_import_leaves_nothing_half_initialised(write: WriteFiles, loading: Loading) -> None:

@@ -380,7 +380,7 @@ def test_third_party_code_that_waits_is_noticed(bench: Bench) -> None:
             async def on_fetch(request):
                 return Response(library.waited())
             """,
-        "src/python_modules/library.py": """
+        "python_modules/library.py": """
             import asyncio
 
             async def later():

@@ -692,7 +692,7 @@ def test_a_v8_message_from_javascript_arrives_in_python_as_the_value(workers: Wo
         from workers import WorkerEntrypoint
 
         class Default(WorkerEntrypoint):
-            async def queue(self, batch):
+            async def queue(self, batch, env, ctx):
                 body = batch.messages[0].body
                 assert body == {
                     "when": body["when"], "ids": {"a"}, "raw": b"\\1\\2", "big": 2**70,

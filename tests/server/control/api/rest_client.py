@@ -27,10 +27,10 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         return Response("ok")
 
-    async def queue(self, batch):
+    async def queue(self, batch, env, ctx):
         raise ValueError("no luck")
 
-    async def scheduled(self, controller):
+    async def scheduled(self, controller, env, ctx):
         pass
 """
 FETCH_ONLY = WORKER.partition("    async def queue")[0]
