@@ -71,11 +71,11 @@ def test_the_setting_in_the_manual_is_read(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*staging*"])
 
 
-def test_the_example_project_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(
-        ROOT / "examples" / "orders", pytester.path / "orders", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    monkeypatch.chdir(pytester.path / "orders")
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").iterdir()))
+def test_the_tests_of_an_example_pass(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    example = pytester.path / name
+    shutil.copytree(ROOT / "examples" / name, example, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(example)
     result = pytester.runpytest_inprocess("-W", "error")
     assert result.parseoutcomes().keys() == {"passed"}, result.stdout.str()
 

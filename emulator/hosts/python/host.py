@@ -194,16 +194,20 @@ class PythonHost:
     async def try_reload(self, config: WorkerConfig) -> Failure | None:
         """Load the code again; when that fails, leave the old code in service and return why."""
         root = config.path.parent
-        if self._packages is not None and self._packages.root != root:
-            self._packages.close()
-            self._packages = None
-        if self._packages is None:
-            self._packages = WorkerPackages(config.name, root, self._reports.warn)
+        old = packages = self._packages
+        if packages is None or packages.root != root or packages.is_of_one_version:
+            packages = WorkerPackages(config.name, root, self._reports.warn)
         self.config = config
-        loaded = self._load(config, self._packages)
-        if isinstance(loaded, Failure):
-            return loaded
+        try:
+            loaded = self._load(config, packages)
+            if isinstance(loaded, Failure):
+                return loaded
+            self._packages = packages
+        finally:
+            self._close_unused(packages)
         self._replace(loaded, None)
+        if old is not None:
+            self._close_unused(old)
         return None
 
     def fail(self, failure: Failure) -> None:
@@ -298,6 +302,12 @@ class PythonHost:
             version.stacks.close()
         version.modules.close()
         self._retired.discard(version)
+        self._close_unused(version.modules.packages)
+
+    def _close_unused(self, packages: WorkerPackages) -> None:
+        """Close packages that belong neither to the version in service nor to one that still runs."""
+        if packages is not self._packages and all(each.modules.packages is not packages for each in self._retired):
+            packages.close()
 
     def invoke(self, entrypoint: str, trigger: Trigger[R]) -> Coroutine[Any, Any, R]:
         """Run the handler for `trigger` and return its result; see `WorkerHost.invoke`."""
@@ -451,7 +461,7 @@ class PythonHost:
         if isinstance(source, bytes):
             return response.replace_body(source)
         if version.stacks is not None:
-            source = version.stacks.stream(source)
+            source = version.stacks.stream(source, invocation)
         version.streams += 1
 
         def ended(error: Exception | None) -> None:

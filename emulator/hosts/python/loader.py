@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from emulator.base.errors import WorkerLoadError
 from emulator.config.model import PYTHON_MODULES
+from emulator.hosts.python import frameworks
 from emulator.hosts.python.python_modules import (
     has_webassembly,
     needs_another_version,
@@ -171,6 +172,11 @@ class WorkerPackages:
         self.space = _Space(worker, [str(self.directory)], _PackageSource, None, None, is_replaced=self._is_replaced)
         self._on_warning = on_warning
 
+    @property
+    def is_of_one_version(self) -> bool:
+        """Whether the next version of the worker needs modules of its own, because these have state."""
+        return bool(self.space.installed)
+
     def close(self) -> None:
         """Remove the modules from `sys.modules`."""
         self.space.close()
@@ -238,6 +244,8 @@ class _Space:
         self.version = version
         self.is_closed = False
         self.may_wait = False
+        self.installed: list[str] = []
+        """The directories of installed packages that this space has copies of its own of."""
         self.loaded: set[str] = set()
         """The names in `sys.modules` that may belong to this space: all that were looked for and found."""
         self._fallback = fallback
@@ -250,6 +258,11 @@ class _Space:
         """The full name of a module that code of this space calls `name`."""
         top, dot, rest = name.partition(".")
         return self._resolve_top(top) + dot + rest
+
+    def own_installed(self) -> None:
+        """Load installed packages from now on as if they lay in `python_modules/`."""
+        space = self if self._fallback is None else self._fallback
+        space.installed = space.installed or frameworks.installed_packages()
 
     def close(self) -> None:
         if not self.is_closed:
@@ -273,6 +286,10 @@ class _Space:
         if self._is_replaced(top):
             return top
         spec = _found(top, self.directories)
+        if spec is None and self.installed:
+            spec = PathFinder.find_spec(top, self.installed)
+            if spec is not None and frameworks.is_shared(spec):
+                return top
         # A directory without an __init__.py is a module only where nothing else of that name is, as everywhere: a
         # folder `email/` with templates in it must not hide the standard library's.
         if spec is not None and (spec.loader is not None or not _exists_elsewhere(top)):
@@ -308,6 +325,8 @@ class _PackageSource(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         _run(module, self.get_code(module.__name__), self._space)
+        if self._space.installed:
+            frameworks.prepare(module)
 
     def get_data(self, path: str) -> bytes:
         data = super().get_data(path)
@@ -346,6 +365,8 @@ class OwnSource(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
         source = self.get_data(self.path)
         self._space.may_wait = self._space.may_wait or any(word in source for word in _WAITING)
+        if frameworks.needs_own_packages(source):
+            self._space.own_installed()
         self._sources[self.path] = self
         self.lines = _decode(source).splitlines(keepends=True)
         if self.lines and not self.lines[-1].endswith("\n"):
@@ -391,7 +412,7 @@ class _Finder:
         space = _spaces.get(key) if at else None
         if space is None:
             return None
-        found = _found(base + dot + rest, space.directories if path is None else path)
+        found = _found(base + dot + rest, [*space.directories, *space.installed] if path is None else path)
         if found is None:
             return None
         space.loaded.add(name)
@@ -428,7 +449,9 @@ class _ByPlainName(Generic[T]):
 
     def __call__(self, name: str, package: str | None = None) -> T:
         caller = sys._getframe(1)  # noqa: SLF001 - there is no other way to know who asks
-        space = _space_of_frame(caller) or _running_space(name)
+        space = _space_of_frame(caller)
+        if space is None or space.version is None:  # a library, which may mean a module of the worker that runs it
+            space = _running_space(name) or space
         if space is not None:
             if not name.startswith("."):
                 name = space.resolve(name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
+from contextvars import Context
 from dataclasses import replace
 from threading import get_ident
 from types import CoroutineType
@@ -20,7 +21,7 @@ from typing import Any, Final
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from emulator.hosts.python.entrypoints import Call, Handler
-from emulator_runtime.hosting import Scope, close_source, current
+from emulator_runtime.hosting import Invocation, Scope, close_source, current
 
 _KEPT: Final = 64
 """How many stacks are kept to be used again: making one takes ten times as long as using it."""
@@ -60,13 +61,14 @@ class Stacks:
 
         return lambda trigger, ctx: self.run(finished(trigger, ctx))
 
-    async def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """The result of `coroutine`, which runs on a stack of its own."""
-        return await self._steps(coroutine)
+    async def run(self, coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -> Any:
+        """The result of `coroutine`, which runs on a stack of its own, in `context` or in the caller's."""
+        return await self._steps(coroutine, context)
 
-    def stream(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same stream; what makes its chunks runs on a stack of its own."""
-        return _Stream(self, source)
+    def stream(self, source: AsyncIterator[bytes], invocation: Invocation) -> AsyncIterator[bytes]:
+        """The same stream; what makes its chunks runs as part of `invocation`, on a stack of its own, and in the
+        caller's context: in that of the handler, so that it can undo there what the handler did."""
+        return _Stream(self, source, invocation, getcurrent().gr_context)
 
     def run_sync(self, awaitable: Awaitable[Any]) -> Any:
         """The result of `awaitable`, for which the stack that this is called on waits. Raises `RuntimeError` where the
@@ -78,12 +80,12 @@ class Stacks:
         return _is_on_a_stack()
 
     @types.coroutine
-    def _steps(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    def _steps(self, coroutine: Coroutine[Any, Any, Any], context: Context | None) -> Generator[Any, Any, Any]:
         if self._thread != get_ident():  # the testing kit opens a session on one thread and runs it on another
             self._thread = get_ident()
             self._free = []
         stack = self._free.pop() if self._free else _Stack()
-        stack.gr_context = getcurrent().gr_context
+        stack.gr_context = context or getcurrent().gr_context
         stack.is_done = False
         resume: Callable[..., Any] = stack.switch
         value: Any = coroutine
@@ -150,21 +152,35 @@ class _Stack(greenlet):  # type: ignore[misc]
 class _Stream:
     """A stream each of whose chunks is made on a stack."""
 
-    __slots__ = ("_source", "_stacks")
+    __slots__ = ("_context", "_invocation", "_source", "_stacks")
 
-    def __init__(self, stacks: Stacks, source: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self, stacks: Stacks, source: AsyncIterator[bytes], invocation: Invocation, context: Context | None
+    ) -> None:
         self._stacks = stacks
         self._source = source
+        self._invocation = invocation
+        self._context = context
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk: bytes = await self._stacks.run(_awaited(self._source.__anext__()))
+        chunk: bytes = await self._run(self._source.__anext__())
         return chunk
 
     async def aclose(self) -> None:
-        await self._stacks.run(close_source(self._source))
+        await self._run(close_source(self._source))
+
+    async def _run(self, work: Awaitable[Any]) -> Any:
+        async def within() -> Any:
+            token = current.set(self._invocation)
+            try:
+                return await work
+            finally:
+                current.reset(token)
+
+        return await self._stacks.run(within(), self._context)
 
 
 class _LoopPatch:

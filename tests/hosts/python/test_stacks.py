@@ -445,3 +445,32 @@ def test_the_limit_of_cpu_time_holds_on_a_stack(bench: Bench) -> None:
             watchdog.stop()
 
     bench.run(source, test, cpu_ms=200)
+
+
+def test_a_stream_goes_on_in_the_context_of_its_handler(bench: Bench) -> None:
+    source = """
+        async def chunks():
+            token = mark.set("streaming")
+            yield plainly(b"a")
+            await asyncio.sleep(0)
+            yield f"{mark.get()} {env.GREETING}".encode()
+            mark.reset(token)
+
+        def first_in_the_handler():
+            stream = chunks()
+            first = run_sync(stream.__anext__())
+            async def rest():
+                yield first
+                async for chunk in stream:
+                    yield chunk
+            return rest()
+
+        async def on_fetch(request):
+            return Response(first_in_the_handler())
+    """
+
+    async def test(host: PythonHost) -> bytes:
+        response = await fetch(host, Request("http://localhost/"))
+        return await asyncio.create_task(response.bytes())
+
+    assert bench.run(source, test) == b"astreaming hello"
