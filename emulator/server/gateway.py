@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from emulator.base.bus import Bus
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import FetchTrigger
+from emulator.server.asgi import ANSWER
 from emulator.server.events import RequestFinished
 from emulator.server.hostname import is_within_this_machine
 from emulator_runtime.hosting import FetchResponse, Response, request_from_scope, send_response
@@ -66,7 +67,7 @@ class Gateway:
         elif self._timer() - started > SLOW_SECONDS and await _has_left(request):
             status = CLIENT_CLOSED_REQUEST
         else:
-            await send_response(response, send, head=head)
+            await send_response(response, send, head=head, answer=scope.get(ANSWER))
         if request.has_signal:
             request.ended(client_has_gone=status == CLIENT_CLOSED_REQUEST)
         self.report(scope, status, self._timer() - started)

@@ -8,31 +8,15 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
-from typing import Any, Final, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from emulator.base.errors import ServerError
 from emulator.base.words import reason
 from emulator.server.app import App
 from emulator.server.gateway import AnswerBrokenError
+from emulator.server.protocol import HttpProtocol
 from emulator.server.websocket import WebSocketTunnel
-
-SMALL_BYTES: Final = 16_384
-"""Up to this size it is cheaper to copy two pieces together than to send them separately."""
-
-MAX_HEAD_BYTES: Final = 65_536
-"""How long the line of a request and its headers may be together; more is answered with 431. Production allows 128 KB
-in all, and 16 KB for the URL."""
-
-LINGER_SECONDS: Final = 1.0
-"""How long a client whose request was refused may go on sending before the connection is dropped."""
-
-_MAX_METHOD_BYTES: Final = 20
-
-_HEAD_TOO_LONG: Final = f"The head of the request is over the limit of {MAX_HEAD_BYTES:,} bytes.\n".encode()
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -99,127 +83,6 @@ def _free_port(host: str, port: int) -> int:
     return 0
 
 
-class _JoinedWrites:
-    """A connection's transport that sends everything written in one turn of the loop together.
-
-    uvicorn writes the head and the body of an answer separately, and each write is a system call: a third of the cost
-    of a small answer. `holding` lists the connections, of all of a server, that wrote something in this turn.
-    """
-
-    def __init__(self, transport: asyncio.Transport, holding: list[_JoinedWrites]) -> None:
-        self._transport = transport
-        self._holding = holding
-        self.held = b""
-        self.is_closing = transport.is_closing
-        self.get_extra_info = transport.get_extra_info
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-
-    def write(self, data: bytes) -> None:
-        held = self.held
-        if held:
-            self.held = b""
-            self._transport.write(held + data)
-        elif len(data) < SMALL_BYTES:
-            self.held = data
-            holding = self._holding
-            if not holding:
-                asyncio.get_running_loop().call_soon(_flush_all, holding)
-            holding.append(self)
-        else:
-            self._transport.write(data)
-
-    def write_eof(self) -> None:
-        """Send what was written, and end. What is written afterwards, an answer to an earlier request, is dropped."""
-        self.flush()
-        self._transport.write_eof()
-        self.write = self._drop  # type: ignore[method-assign]
-
-    def _drop(self, data: bytes) -> None:
-        """Write nothing."""
-
-    def close(self) -> None:
-        self.flush()
-        self._transport.close()
-
-    def flush(self) -> None:
-        held = self.held
-        if held:
-            self.held = b""
-            if not self.is_closing():
-                self._transport.write(held)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-def _flush_all(holding: list[_JoinedWrites]) -> None:
-    connections = holding.copy()
-    holding.clear()
-    for connection in connections:
-        if connection.held:
-            connection.flush()
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, with writes that are joined and a limit to the head of a request."""
-
-    _room = MAX_HEAD_BYTES
-    """How many bytes may still come of the head that is not complete; 0 once one was refused."""
-
-    def __init__(self, holding: list[_JoinedWrites], **of_uvicorn: Any) -> None:
-        super().__init__(**of_uvicorn)
-        self._holding = holding
-
-    def data_received(self, data: bytes) -> None:
-        if len(data) > self._room:
-            self._receive_in_pieces(data)
-            return
-        before: Any = self.scope
-        HttpToolsProtocol.data_received(self, data)  # quicker than super()
-        scope: Any = self.scope
-        if scope is None or "method" in scope:  # the head is complete
-            self._room = MAX_HEAD_BYTES
-            return
-        if scope is before:
-            self._room -= len(data)
-        elif b"\r\n\r\n" not in data and data.find(self.url, 0, len(self.url) + _MAX_METHOD_BYTES) > 0:
-            self._room = MAX_HEAD_BYTES - len(data)
-        else:  # another request ends in `data`, perhaps with a body: what is parsed counts
-            self._room = MAX_HEAD_BYTES - self._parsed_head_bytes()
-        if self._room <= 0:
-            self._refuse_head()
-
-    def _receive_in_pieces(self, data: bytes) -> None:
-        """Take no more at a time than may belong to a head, so that none that is too long is ever complete."""
-        while data and self._room and not self.transport.is_closing():
-            piece, data = data[: self._room], data[self._room :]
-            self.data_received(piece)
-
-    def _parsed_head_bytes(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-
-    def _refuse_head(self) -> None:
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain;charset=UTF-8\r\n"
-            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_HEAD_TOO_LONG), _HEAD_TOO_LONG)
-        )
-        self._room = 0
-        # Closed with bytes unread, the connection would be reset and the answer lost on its way.
-        self.transport.write_eof()
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast("asyncio.Transport", _JoinedWrites(transport, self._holding)))
-
-    def _should_upgrade_to_ws(self) -> bool:
-        app = cast("App", self.config.app)
-        return app.takes_websocket(cast("dict[str, Any]", self.scope), self.url)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Log nothing: such a request is answered like any other, and the log has it."""
-
-
 def _is_news(record: logging.LogRecord) -> bool:
     """Whether a log record of uvicorn says something that has not been said yet."""
     return record.exc_info is None or record.exc_info[0] is not AnswerBrokenError
@@ -242,7 +105,7 @@ class HttpServer:
             uvicorn.Config(
                 app,
                 interface="asgi3",
-                http=cast("type[_Protocol]", partial(_Protocol, [])),
+                http=HttpProtocol,
                 ws=WebSocketTunnel,
                 lifespan="off",
                 log_config=None,

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from emulator_runtime.errors import BodyUsedError
 from emulator_runtime.incoming import IncomingRequest
-from emulator_runtime.raw_headers import find_header
+from emulator_runtime.raw_headers import RawHeaders, find_header
 from emulator_runtime.streams import ReadableStream, as_bytes, close_source
 from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse
 
@@ -26,11 +26,16 @@ request_from_scope = IncomingRequest
 
 
 async def send_response(
-    response: FetchResponse, send: Callable[[AsgiMessage], Awaitable[None]], *, head: bool = False
+    response: FetchResponse,
+    send: Callable[[AsgiMessage], Awaitable[None]],
+    *,
+    head: bool = False,
+    answer: Callable[[int, RawHeaders, bytes], bool] | None = None,
 ) -> None:
     """Send `response` over ASGI. With `head` it answers a HEAD request, so only the headers are sent.
 
-    A body in memory is sent in one message, with its length, and a stream chunk by chunk. If a stream fails, the error
+    A body in memory is sent in one message, with its length, or where the server has `answer`, a quicker way for the
+    whole answer, by that unless it returns False. A stream is sent chunk by chunk. If a stream fails, the error
     is raised after the start has been sent, so that the server can abort the connection. Raises `OSError` if the body
     was read before.
     """
@@ -39,16 +44,20 @@ async def send_response(
         await _send_stream(response, body, send, head)
         return
     status = response.status
-    if status not in NULL_BODY_STATUSES:
-        content = body or b""
-        if find_header(raw, b"content-length") is None:
-            raw = [*raw, (b"content-length", b"%d" % len(content))]
-        if head:
-            content = b""
-    else:
+    content = b"" if status in NULL_BODY_STATUSES else body or b""
+    length = find_header(raw, b"content-length")
+    if status in NULL_BODY_STATUSES:
+        if status not in {204, 304}:
+            answer = None  # these end after their heads by themselves
+    elif length is None:
+        raw = [*raw, (b"content-length", b"%d" % len(content))]
+    elif not head and length != b"%d" % len(content):
+        answer = None  # the server says that this is wrong
+    if head:
         content = b""
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": content})
+    if answer is None or not answer(status, raw, content):
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": content})
 
 
 async def _send_stream(

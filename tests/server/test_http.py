@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from emulator.server.app import App
-from emulator.server.http import MAX_HEAD_BYTES, HttpServer, listen
+from emulator.server.http import HttpServer, listen
+from emulator.server.protocol import MAX_HEAD_BYTES
 
 
 class Echo:
