@@ -85,7 +85,7 @@ class Stacks:
             self._thread = get_ident()
             self._free = []
         stack = self._free.pop() if self._free else _Stack()
-        stack.gr_context = context or getcurrent().gr_context
+        stack.gr_context = getcurrent().gr_context if context is None else context
         stack.is_done = False
         resume: Callable[..., Any] = stack.switch
         value: Any = coroutine
@@ -205,16 +205,21 @@ class _LoopPatch:
             asyncio.run = asyncio.run.original
 
     def _make_task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        make: Callable[..., Any] = self._task_factory or _plain_task
         invocation = current.get(None)
         stacks = None if invocation is None else self.users.get(invocation.scope)
-        if stacks is not None:
-            coroutine = stacks.run(coroutine)
-        if self._task_factory is not None:
-            return self._task_factory(loop, coroutine, **options)
-        return asyncio.Task(coroutine, loop=loop, **options)
+        if stacks is None:
+            return make(loop, coroutine, **options)
+        task = make(loop, stacks.run(coroutine), **options)
+        task.add_done_callback(lambda _task: coroutine.close())  # which has not begun, if the task was cancelled before
+        return task
 
     def _wait_for(self, future: Any) -> Any:
         return _run_sync(future) if _is_on_a_stack() else self._run_until_complete(future)
+
+
+def _plain_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+    return asyncio.Task(coroutine, loop=loop, **options)
 
 
 class _Run:

@@ -307,6 +307,17 @@ def test_a_timeout_around_a_plain_function_interrupts_it(bench: Bench) -> None:
     assert bench.text(source) == "timed out"
 
 
+def test_a_task_that_is_cancelled_before_it_begins_leaves_nothing_behind(bench: Bench) -> None:
+    source = """
+        async def on_fetch(request):
+            task = asyncio.create_task(later("never"))
+            task.cancel()
+            await asyncio.wait([task])
+            return Response(str(task.cancelled()))
+    """
+    assert bench.text(source) == "True"
+
+
 def test_wait_until_work_waits(bench: Bench) -> None:
     source = """
         done = []
