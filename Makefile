@@ -48,7 +48,8 @@ bench: $(DEV_STAMP)
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/node_modules bench/results tests/npm/node_modules
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/node_modules bench/results \
+	  tests/npm/node_modules tests/npm/node22/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is new enough makes the virtual environment; PYTHON=... names another.
@@ -78,10 +79,10 @@ $(DEV_STAMP): $(RUN_STAMP)
 	@touch $@
 
 # What the tests run for real beside Python: wrangler, workerd and esbuild. Where there is no node, their tests are skipped.
-$(NODE_STAMP): tests/npm/package-lock.json
+$(NODE_STAMP): tests/npm/package-lock.json tests/npm/node22/package-lock.json | $(DEV_STAMP)
 	@if command -v node >/dev/null && command -v npm >/dev/null; then \
 	  echo 'Installing wrangler, workerd and esbuild for the tests ...'; \
-	  cd tests/npm && npm ci --loglevel=error >/dev/null && touch node_modules/.installed; \
+	  (cd tests/npm && npm ci --loglevel=error >/dev/null) && $(BIN)/python -m tests.support.node && touch $@; \
 	else \
 	  echo 'There is no node with npm here: the tests that need wrangler, workerd or esbuild will be skipped.'; \
 	fi

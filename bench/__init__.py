@@ -1,1 +1,1 @@
-"""Benchmarks: the emulator beside wrangler dev and Miniflare, on this machine, in one go. Run by `python -m bench`."""
+"""Benchmarks: the emulator beside uvicorn, workerd and wrangler dev, on this machine. Run by `python -m bench`."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.measures import Effort, flood_rate, send_rate
-from bench.sides import BenchError, Server, Side, emulator_side, running
+from bench.sides import BenchError, Server, emulator_side, running
 
 _API: Final = "/cdn-cgi/emulator/client/v4/accounts/bench/queues"
 _BATCH: Final = 100
@@ -39,20 +39,14 @@ def journal(effort: Effort) -> dict[str, float]:
 def persistence(effort: Effort) -> dict[str, float]:
     """What `--persist-to` leaves of the rates of `send` and `flood`. The two sides take turns."""
     plain = emulator_side()
-    sides = {plain.name: plain, "persistent": _persistent(plain)}
+    assert plain.keeping is not None
+    sides = {plain.name: plain, "persistent": replace(plain, name="persistent", command=plain.keeping)}
     rates: dict[str, tuple[float, float]] = {}
     for name, side in sides.items():
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch, running(side, Path(scratch)) as server:
             rates[name] = (send_rate(server, effort), flood_rate(server, effort))
     (send, flood), (kept_send, kept_flood) = rates[plain.name], rates["persistent"]
     return {"persistent-send": kept_send / send, "persistent-flood": kept_flood / flood}
-
-
-def _persistent(plain: Side) -> Side:
-    def command(directory: Path, port: int, debugger_port: int) -> list[str]:
-        return [*plain.command(directory, port, debugger_port), "--persist-to", str(directory / "state")]
-
-    return replace(plain, name="persistent", command=command)
 
 
 def rest(effort: Effort) -> dict[str, float]:

@@ -146,10 +146,8 @@ def _wait_until_quiet(server: Server) -> None:
 
 
 def flood_rate(server: Server, effort: Effort) -> float:
-    """Messages a second, the median of several floods: from the first `sendBatch` of 100 to the last batch consumed.
-
-    A flood is 5,000 messages, because Miniflare refuses messages once 10,000 of them wait to be enqueued.
-    """
+    """Messages a second, the median of several floods: from the first `sendBatch` of 100 to the last batch consumed. A
+    flood is 5,000 messages."""
     client = _Client(server)
     rates = [_flood(client, batches=50) for _ in range(effort.floods + 2)]
     client.close()

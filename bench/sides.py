@@ -16,18 +16,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from emulator.base.errors import EmulatorError
 from emulator.hosts.workerd.tools import find_esbuild, find_workerd
+from tests.support import node
 
 EMULATOR: Final = "emulator"
 EMULATOR_JAVASCRIPT: Final = "emulator-javascript"
-MINIFLARE: Final = "miniflare"
+UVICORN: Final = "uvicorn"
+WORKERD: Final = "workerd"
 WRANGLER: Final = "wrangler"
 BEFORE: Final = "-before"
 """Ends the name of a side that is the emulator of another checkout."""
@@ -35,26 +38,32 @@ BEFORE: Final = "-before"
 HERE: Final = Path(__file__).resolve().parent
 START_TIMEOUT_SECONDS: Final = 60.0
 STOP_TIMEOUT_SECONDS: Final = 15.0
+_ALONE: Final = "only the emulator and uvicorn are measured"
 
 
 class BenchError(Exception):
     """A measurement that could not be made. The text says why, for the person who reads the table."""
 
 
+Command = Callable[[Path, int, int], Sequence[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """One of the programs. `command` makes its command line from the directory of the worker and two free ports.
 
-    The second port is for a debugger. `source` is the file of the worker that holds its `VERSION`. `variables` are set
-    in its environment.
+    The second port is for a debugger. `source` is the file of the worker that holds its `VERSION`. `keeping` is the
+    command line with which it keeps messages on disk; None where it has none. `lacks` are the measures that it cannot
+    be held to. `variables` are set in its environment.
     """
 
     name: str
     title: str
     worker: Path
     source: str
-    reloads: bool
-    command: Callable[[Path, int, int], Sequence[str]]
+    command: Command
+    keeping: Command | None = None
+    lacks: Collection[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,17 +88,32 @@ class Server:
 def emulator_side() -> Side:
     """The emulator of this checkout, with its default settings."""
 
-    return Side(EMULATOR, "emulator", HERE / "workers/python", "entry.py", True, _emulator)
+    return Side(EMULATOR, "emulator", HERE / "workers/python", "entry.py", _emulator, _emulator_keeping)
 
 
 def javascript_side() -> Side:
     """The emulator of this checkout with the JavaScript worker that the others run."""
-    return Side(EMULATOR_JAVASCRIPT, "emulator, JavaScript", HERE / "workers/javascript", "index.js", True, _emulator)
+    worker = HERE / "workers/javascript"
+    return Side(EMULATOR_JAVASCRIPT, "emulator, JavaScript", worker, "index.js", _emulator, _emulator_keeping)
+
+
+def uvicorn_side() -> Side:
+    """The server that the emulator's HTTP is built on, with an application that does nothing but answer."""
+
+    def command(_: Path, port: int, __: int) -> Sequence[str]:
+        return [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--no-access-log"]
+
+    lacks = ("send", "flood", "latency", "reload")
+    return Side(UVICORN, f"uvicorn {version('uvicorn')}", HERE / "workers/bare", "app.py", command, lacks=lacks)
 
 
 def _emulator(directory: Path, port: int, _: int) -> Sequence[str]:
     program = Path(sys.executable).with_name("emulator")
     return [str(program), *_dev(directory, port)]
+
+
+def _emulator_keeping(directory: Path, port: int, debugger_port: int) -> Sequence[str]:
+    return [*_emulator(directory, port, debugger_port), "--persist-to", str(directory / "state")]
 
 
 def _emulator_module(directory: Path, port: int, _: int) -> Sequence[str]:
@@ -117,6 +141,7 @@ def sides_against(checkout: Path) -> tuple[Side, ...]:
             side,
             name=side.name + suffix,
             command=_emulator_module,
+            keeping=None,
             variables={"PYTHONPATH": _python_path(root.resolve())},
         )
         for side in sides
@@ -129,41 +154,53 @@ def _python_path(checkout: Path) -> str:
 
 
 def node_sides() -> tuple[Side, ...]:
-    """The emulator with a JavaScript worker, Miniflare and wrangler dev, on the workerd and at the versions of
+    """The emulator with a JavaScript worker, `workerd serve` and wrangler dev, on the workerd and at the versions of
     `package.json`, which `install` puts in place."""
 
-    def miniflare(directory: Path, port: int, _: int) -> Sequence[str]:
-        return ["node", str(HERE / "miniflare.mjs"), str(directory), str(port)]
+    def workerd(directory: Path, port: int, _: int) -> Sequence[str]:
+        # Queues are an experiment of workerd's.
+        options = ["--experimental", "--watch", "--socket-addr", f"http=127.0.0.1:{port}"]
+        return [str(find_workerd(HERE)), "serve", *options, str(directory / "wrangler.jsonc")]
 
     def wrangler(directory: Path, port: int, debugger_port: int) -> Sequence[str]:
-        program = HERE / "node_modules/.bin/wrangler"
+        program = HERE / "node_modules/wrangler/bin/wrangler.js"
         ports = ["--ip", "127.0.0.1", "--port", str(port), "--inspector-port", str(debugger_port)]
         configuration = ["-c", str(directory / "wrangler.jsonc")]
-        return [str(program), "dev", *configuration, *ports, "--show-interactive-dev-session=false"]
+        return [
+            node.find() or "node",
+            str(program),
+            "dev",
+            *configuration,
+            *ports,
+            "--show-interactive-dev-session=false",
+        ]
 
     versions = json.loads((HERE / "package.json").read_text())["devDependencies"]
     worker = HERE / "workers/javascript"
     return (
         javascript_side(),
-        Side(MINIFLARE, f"Miniflare {versions['miniflare']}", worker, "index.js", False, miniflare),
-        Side(WRANGLER, f"wrangler dev {versions['wrangler']}", worker, "index.js", True, wrangler),
+        Side(WORKERD, f"workerd serve {versions['workerd']}", worker, "index.js", workerd, workerd),
+        Side(WRANGLER, f"wrangler dev {versions['wrangler']}", worker, "index.js", wrangler),
     )
 
 
 def install() -> None:
-    """Have npm install what `package-lock.json` says into `bench/node_modules`, unless that is there already.
+    """Have npm install what `package-lock.json` says into `bench/node_modules`, unless that is there already, and a
+    newer Node.js where the machine's is too old.
 
     Raises BenchError when node is missing, or the installation fails.
     """
     if shutil.which("node") is None or shutil.which("npm") is None:
-        raise BenchError("node and npm are not installed, so only the emulator is measured")
+        raise BenchError(f"node and npm are not installed, so {_ALONE}")
+    if (missing := node.install()) is not None:
+        raise BenchError(f"{missing}, so {_ALONE}")
     installed = HERE / "node_modules/.package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= (HERE / "package-lock.json").stat().st_mtime:
         return
     done = subprocess.run(["npm", "ci"], cwd=HERE, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it does not say why")
-        raise BenchError(f"npm ci failed, so only the emulator is measured: {reason}")
+        raise BenchError(f"npm ci failed, so {_ALONE}: {reason}")
 
 
 @contextmanager
@@ -201,7 +238,7 @@ def environment(scratch: Path) -> dict[str, str]:
     Wrangler is kept from the network and from the user's home. Python may cache its bytecode, as it does by default.
     """
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    programs = {"EMULATOR_WORKERD": find_workerd, "EMULATOR_ESBUILD": find_esbuild}
+    programs = {"EMULATOR_WORKERD": find_workerd, "EMULATOR_ESBUILD": find_esbuild, "WORKERD_ESBUILD": find_esbuild}
     for variable, find in programs.items():
         with suppress(EmulatorError):
             inherited[variable] = str(find(HERE))

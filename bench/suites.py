@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 
 from bench.measures import Effort
 from bench.sides import EMULATOR, HERE, BenchError, environment
+from tests.support import node
 
 VITEST: Final = "vitest"
 
@@ -78,7 +79,7 @@ def same_suite(_effort: Effort, with_node: bool) -> Values:
         with _copy_of("javascript") as directory:
             (directory / "node_modules").symlink_to(HERE / "node_modules")
             report = directory / "report.json"
-            program = ["node", str(HERE / "node_modules/vitest/vitest.mjs"), "run"]
+            program = [node.find() or "node", str(HERE / "node_modules/vitest/vitest.mjs"), "run"]
             reporters = ["--reporter=default", "--reporter=json", f"--outputFile.json={report}"]
             runs[VITEST] = (_seconds([*program, *reporters], directory), read_vitest(report.read_text()))
     return {

@@ -79,13 +79,19 @@ def _target(row: Row, target: Target) -> str:
             return f"{target.comparison} {target.amount:,g} {row.unit}"
         case "below":
             return f"below {target.side}"
+        case "at most times":
+            return f"at most {target.amount:g} x {target.side}"
 
 
 def _reached(row: Row, target: Target, values: Medians) -> str:
     if target.comparison in {"at least", "at most"}:
         return row.write(values[row.ours]) if row.ours in values else "?"
     factor = row.times_better(values, target.side)
-    return "?" if factor is None else f"{factor:.1f} x"
+    if factor is None:
+        return "?"
+    if target.comparison == "at most times":
+        factor = 1 / factor
+    return f"{factor:.1f} x" if factor >= 2 else f"{factor:.2f} x"
 
 
 def save(samples: Samples, titles: Mapping[str, str], load: str, failures: Sequence[str]) -> Path:

@@ -48,11 +48,12 @@ class Reference(NamedTuple):
 
 
 class OtherWorker(NamedTuple):
-    """A service that another JavaScript worker in the session answers: its default export if `entrypoint` is empty,
-    else the export of that name."""
+    """Another JavaScript worker in the session: its default export if `entrypoint` is empty, else the export of that
+    name. `props` are its `ctx.props`."""
 
     worker: str
     entrypoint: str = ""
+    props: Mapping[str, object] | None = None
 
 
 Value: TypeAlias = "str | bool | int | Reference | Mapping[str, Value] | Sequence[Value]"

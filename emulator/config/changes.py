@@ -18,6 +18,7 @@ _PLAIN: Final = (
     ("cpu_ms", "limits.cpu_ms"),
     ("dev_port", "dev.port"),
     ("dev_ip", "dev.ip"),
+    ("origin", "origin of requests"),
 )
 
 

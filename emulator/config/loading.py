@@ -4,6 +4,7 @@ problem of the file."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,10 @@ from emulator.config.section import Draft
 
 if TYPE_CHECKING:
     from emulator.config.kind import ConfigKind
+
+_MAX_NAME: Final = 63
+_UNFIT: Final = re.compile(r"[^a-z0-9_]+")
+"""What the name of a directory may have and the name of a worker may not."""
 
 CONFIG_NAMES: Final = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 
@@ -92,9 +97,9 @@ def load_config(
     main = _main(findings, path.parent, section)
     _warn_of_refused_python(findings, path.parent, section, main)
     if section.name is None and not findings.document.has(section.name_path):
-        findings.error(
-            section.name_path, "is missing", "Give the worker a name: lowercase letters, digits and hyphens."
-        )
+        section.name = _directory_name(path.parent, environment)
+        text = f"is missing: the worker is called {section.name}, as its directory"
+        findings.warn(section.name_path, f"{text}; wrangler does not deploy it without one")
     elif section.name is not None and not checks.WORKER_NAME.accepts(section.name):
         findings.error(
             section.name_path,
@@ -102,7 +107,10 @@ def load_config(
             f"Give {format_path(('env', environment or ''))} a `name` of its own.",
         )
     if section.compatibility_date is None and not findings.errors:
-        findings.warn(("compatibility_date",), "is missing: the newest behaviour is assumed")
+        findings.warn(
+            ("compatibility_date",),
+            "is missing: the newest behaviour is assumed, and wrangler deploys nothing without it",
+        )
     env_files = read_env_files(path.parent, environment, shown_path)
     draft = Draft(section, findings, main, env_files, overrides or {})
     for kind in kinds:
@@ -123,10 +131,17 @@ def load_config(
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
         dev_port=settings.dev_port,
         dev_ip=settings.dev_ip,
+        origin=settings.origin,
         watched=(path, *env_files.watched),
         warnings=(*_in_order(findings.warnings), *env_files.warnings),
         place=findings.document.place(section.name_path),
     )
+
+
+def _directory_name(directory: Path, environment: str | None) -> str:
+    """The name of a worker that has none of its own."""
+    name = _UNFIT.sub("-", directory.name.lower()).strip("-") or "worker"
+    return f"{name}-{environment.lower()}"[:_MAX_NAME] if environment else name[:_MAX_NAME]
 
 
 def _document(path: Path) -> Document:

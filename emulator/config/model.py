@@ -97,7 +97,8 @@ class WorkerConfig:
     Paths are absolute. `bindings` and `declarations` are what the binding kinds have read, in the order of the file;
     only a kind knows what its settings mean. `cpu_ms` is CPU time in milliseconds. `watched` lists the files whose
     change means a new configuration: the configuration itself, and every `.dev.vars` and `.env` file that was read or
-    would be if it existed. `place` is the place of the name.
+    would be if it existed. `origin` is where production would serve it, such as `http://shop.example.com`, or empty.
+    `place` is the place of the name.
     """
 
     name: str
@@ -114,6 +115,7 @@ class WorkerConfig:
     cpu_ms: int = DEFAULT_CPU_MS
     dev_port: int | None = None
     dev_ip: str | None = None
+    origin: str = ""
     watched: tuple[Path, ...] = ()
     warnings: tuple[Problem, ...] = ()
     place: Place | None = field(default=None, compare=False, repr=False)
@@ -122,3 +124,10 @@ class WorkerConfig:
     def directory(self) -> Path:
         """The directory of `main`: what the worker can import from."""
         return self.main.parent
+
+    def has_flag(self, enable: str, disable: str, since: str) -> bool:
+        """Whether a compatibility flag is set: by the name that enables it or the one that disables it, else by date.
+        Without a date, today's rules apply."""
+        if disable in self.compatibility_flags:
+            return False
+        return enable in self.compatibility_flags or not self.compatibility_date or self.compatibility_date >= since

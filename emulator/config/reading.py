@@ -14,6 +14,7 @@ from emulator.config import checks, wrangler_keys
 from emulator.config.bundling import BUNDLING_KEYS, inherited, read_bundling
 from emulator.config.checks import Check, found
 from emulator.config.document import Findings, KeyPath, format_path
+from emulator.config.origin import origin_of
 from emulator.config.section import Key, Section, did_you_mean, must_be, read_object
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ SECTION_KEYS: Final[Mapping[str, Check]] = {
     "compatibility_flags": checks.ARRAY,
     "triggers": checks.OBJECT,
     "limits": checks.OBJECT,
+    **dict.fromkeys(wrangler_keys.ROUTES, checks.ANYTHING),
     **BUNDLING_KEYS,
 }
 """The keys of the top level and of environments that do not belong to a binding kind."""
@@ -33,7 +35,12 @@ SECTION_KEYS: Final[Mapping[str, Check]] = {
 TOP_LEVEL_KEYS: Final[Mapping[str, Check]] = {**SECTION_KEYS, "dev": checks.OBJECT, "env": checks.OBJECT}
 TRIGGERS_KEYS: Final[Mapping[str, Check]] = {"crons": checks.ARRAY}
 LIMITS_KEYS: Final[Mapping[str, Check]] = {"cpu_ms": checks.CPU_TIME}
-DEV_KEYS: Final[Mapping[str, Check]] = {"port": checks.PORT_NUMBER, "ip": checks.TEXT}
+DEV_KEYS: Final[Mapping[str, Check]] = {
+    "port": checks.PORT_NUMBER,
+    "ip": checks.TEXT,
+    "host": checks.TEXT,
+    "upstream_protocol": checks.one_of("http", "https"),
+}
 
 
 class WorkerSection(Section):
@@ -57,6 +64,8 @@ class WorkerSection(Section):
         self.compatibility_flags: frozenset[str] | None = None
         self.crons: tuple[str, ...] | None = None
         self.cpu_ms: int | None = None
+        routes = self.keys.get("routes")
+        self.routes: Sequence[object] = routes if isinstance(routes, list) and routes else [self.keys.get("route")]
         self.bundling: dict[str, Any] = {}
 
 
@@ -66,6 +75,7 @@ class FileSettings(NamedTuple):
     section: WorkerSection
     dev_port: int | None
     dev_ip: str | None
+    origin: str
 
 
 def read_settings(findings: Findings, environment: str | None, kinds: Sequence[ConfigKind]) -> FileSettings | None:
@@ -107,7 +117,7 @@ class _Reader:
             return None
         dev = _dev(self.findings, top)
         merged = section if environment is None or chosen is None else self.inherit(section, chosen, environment)
-        return FileSettings(merged, dev.get("port"), dev.get("ip"))
+        return FileSettings(merged, dev.get("port"), dev.get("ip"), origin_of(dev, merged.routes))
 
     def environment(self, findings: Findings, path: KeyPath, value: object) -> WorkerSection:
         if not checks.OBJECT.accepts(value):
@@ -135,6 +145,8 @@ class _Reader:
             chosen.crons = top.crons
         if "limits" not in chosen.keys:
             chosen.cpu_ms = top.cpu_ms
+        if not chosen.keys.keys() & wrangler_keys.ROUTES.keys():
+            chosen.routes = top.routes
         chosen.bundling = inherited(top.bundling) | chosen.bundling
         chosen.inherit(top, [name for name, key in self.kind_keys.items() if key.inherited])
         return chosen
@@ -195,7 +207,7 @@ class _Reader:
 
 
 def _warn_of_refused(findings: Findings, path: KeyPath, value: Mapping[str, object]) -> None:
-    for key, check in wrangler_keys.DEPLOYMENT.items():
+    for key, check in {**wrangler_keys.DEPLOYMENT, **wrangler_keys.ROUTES}.items():
         if key in value and not check.accepts(value[key]):
             findings.refused((*path, key), must_be(check, value[key]))
     if "route" in value and "routes" in value:

@@ -42,8 +42,6 @@ DEPLOYMENT: Final[Mapping[str, Check]] = {
     "preview_urls": checks.BOOLEAN,
     "previews": checks.ANYTHING,
     "python_modules": checks.OBJECT,
-    "route": Check("a string or an object", lambda value: isinstance(value, str | dict)),
-    "routes": checks.ARRAY,
     "send_metrics": checks.BOOLEAN,
     "streaming_tail_consumers": checks.ARRAY,
     "tail_consumers": checks.ARRAY,
@@ -52,6 +50,12 @@ DEPLOYMENT: Final[Mapping[str, Check]] = {
     "workers_dev": checks.BOOLEAN,
 }
 """Keys that only concern deployment. They are ignored, with a warning where wrangler refuses their values."""
+
+ROUTES: Final[Mapping[str, Check]] = {
+    "route": Check("a string or an object", lambda value: isinstance(value, str | dict)),
+    "routes": checks.ARRAY,
+}
+"""Where the worker is deployed to, of which the emulator takes the host. Wrong values are warnings, too."""
 
 TOP_LEVEL_ONLY: Final = frozenset(
     {
@@ -71,7 +75,5 @@ TOP_LEVEL_ONLY: Final = frozenset(
 NOT_INHERITED: Final = frozenset({"cloudchamber", "containers", "define"})
 """Keys that an environment must repeat, like the keys of most binding kinds."""
 
-DEV_DEPLOYMENT: Final = frozenset(
-    {"container_engine", "enable_containers", "generate_types", "host", "inspector_port", "upstream_protocol"}
-)
+DEV_DEPLOYMENT: Final = frozenset({"container_engine", "enable_containers", "generate_types", "inspector_port"})
 """Keys of `dev` that are ignored without a warning."""

@@ -50,6 +50,7 @@ class HostFactory:
         self._outbound = outbound
         self._timer = timer
         self._network = HttpOutbound()
+        self._python_workers: set[str] = set()
         self._sockets: SocketDirectory | None = None
         self._binding_server: BindingServer | None = None
 
@@ -60,6 +61,7 @@ class HostFactory:
     def make(self, config: WorkerConfig) -> WorkerHost:
         """A host for the worker that `config` describes."""
         if not _is_javascript(config):
+            self._python_workers.add(config.name)
             return PythonHost(
                 config,
                 make_env=self._make_env,
@@ -73,7 +75,7 @@ class HostFactory:
         from emulator.hosts.workerd.sockets import SocketDirectory
 
         if self._sockets is None or self._binding_server is None:
-            self._sockets, self._binding_server = SocketDirectory(), BindingServer()
+            self._sockets, self._binding_server = SocketDirectory(self._python_workers), BindingServer()
         host = WorkerdHost(
             config,
             queues=self._queues,

@@ -77,9 +77,9 @@ class WorkerHost(Protocol):
         worker's directory."""
 
     @property
-    def takes_websockets(self) -> bool:
-        """Whether a request for a WebSocket may be passed to `tunnel`. Otherwise it is handled like any other
-        request."""
+    def tunnels_websockets(self) -> bool:
+        """Whether a request for a WebSocket is passed to `tunnel`. Otherwise it is handled like any other request, and
+        may be answered with an `Upgrade`."""
 
     def tunnel(self, request: IncomingRequest) -> Tunnel | None:
         """Begin a connection that becomes a WebSocket if the worker accepts it. None if that is not possible at the

@@ -10,6 +10,8 @@ from emulator_runtime.hosting import NULL_BODY_STATUSES, Request, Response
 if TYPE_CHECKING:
     import httpx
 
+    from emulator.hosts.outbound_websocket import OutgoingWebSockets
+
 Outbound = Callable[[Request], Awaitable[Response]]
 """Carries out a `fetch()` of worker code. Raises OSError if there is no answer."""
 
@@ -25,16 +27,26 @@ class HttpOutbound:
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
+        self._web_sockets: OutgoingWebSockets | None = None
 
     async def __call__(self, request: Request) -> Response:
         """Send `request`, and return when the headers of the answer have arrived. Raises OSError if there is no
         answer."""
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
+
         import httpx
 
         if self._client is None:
+            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # fetch() keeps none
             # In production a subrequest has no time limit, but a local service that hangs should be noticed.
-            self._client = httpx.AsyncClient(timeout=httpx.Timeout(60.0, read=None), max_redirects=20)
+            timeout = httpx.Timeout(60.0, read=None)
+            self._client = httpx.AsyncClient(cookies=no_cookies, timeout=timeout, max_redirects=20)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS]
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            from emulator.hosts.outbound_websocket import OutgoingWebSockets, handshake_headers  # few workers need it
+
+            headers = handshake_headers(headers)
+            self._web_sockets = self._web_sockets or OutgoingWebSockets()
         content: Any = None
         if (body := request.body) is not None:
             # A body that is in memory can be sent again after a redirect; a stream cannot.
@@ -53,6 +65,8 @@ class HttpOutbound:
             for name, value in answer.headers.raw
             if name.lower() not in _ENCODING_HEADERS
         ]
+        if answer.status_code == 101 and self._web_sockets is not None:
+            return await self._web_sockets.open(answer, kept)
         has_body = answer.status_code not in NULL_BODY_STATUSES
         if not has_body:
             await answer.aclose()
@@ -68,6 +82,8 @@ class HttpOutbound:
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._web_sockets is not None:
+            await self._web_sockets.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = None

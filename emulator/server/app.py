@@ -14,6 +14,10 @@ from emulator.server.gateway import Gateway
 from emulator.server.hostname import host_header, split_host
 
 CONTROL_PREFIX = "/cdn-cgi/"
+SCHEDULED_PATH = "/__scheduled"
+"""Where `wrangler dev --test-scheduled` runs the `scheduled` handler."""
+
+_OWN = (CONTROL_PREFIX, SCHEDULED_PATH)
 
 
 class App:
@@ -33,15 +37,15 @@ class App:
         self._control: ASGIApp | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
-        if scope["path"].startswith(CONTROL_PREFIX):
+        if scope["path"].startswith(_OWN) and self._is_control(scope):
             return self._answer_control(scope, receive, send)
         gateway = self.gateway(scope) if self._several else self._primary
         return gateway(scope, receive, send)
 
-    def takes_websocket(self, scope: Scope, target: bytes) -> bool:
-        """Whether a request for a WebSocket, of which `scope` has only the headers so far, is for a worker that may
-        accept it."""
-        return not target.startswith(CONTROL_PREFIX.encode()) and self.gateway(scope).host.takes_websockets
+    def tunnels_websocket(self, scope: Scope, target: bytes) -> bool:
+        """Whether a request for a WebSocket, of which `scope` has only the headers so far, goes through a
+        tunnel."""
+        return not target.startswith(CONTROL_PREFIX.encode()) and self.gateway(scope).host.tunnels_websockets
 
     def gateway(self, scope: Scope) -> Gateway:
         """The gateway of the worker that a request is for, by its `Host`."""
@@ -55,6 +59,11 @@ class App:
             if len(self._by_host) < 256:
                 self._by_host[host] = gateway
         return gateway
+
+    def _is_control(self, scope: Scope) -> bool:
+        if scope["path"].startswith(CONTROL_PREFIX):
+            return True
+        return scope["path"] == SCHEDULED_PATH and "scheduled" in self.gateway(scope).host.handlers
 
     async def _answer_control(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._control is None:

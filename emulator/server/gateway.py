@@ -14,7 +14,7 @@ from emulator.hosts.triggers import FetchTrigger
 from emulator.server.asgi import ANSWER
 from emulator.server.events import RequestFinished
 from emulator.server.hostname import is_within_this_machine
-from emulator_runtime.hosting import FetchResponse, Response, request_from_scope, send_response
+from emulator_runtime.hosting import FetchResponse, Response, Upgrade, request_from_scope, send_response
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
@@ -46,7 +46,10 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = self._timer()
-        request = request_from_scope(scope, receive)
+        seen = scope
+        if self.host.config.origin:
+            seen, send = _at_origin(self.host.config.origin, scope, send)
+        request = request_from_scope(seen, receive)
         raised: BaseException | None = None
         try:
             response: FetchResponse = await self.host.invoke("", FetchTrigger(request))
@@ -67,7 +70,7 @@ class Gateway:
         elif self._timer() - started > SLOW_SECONDS and await _has_left(request):
             status = CLIENT_CLOSED_REQUEST
         else:
-            await send_response(response, send, head=head, answer=scope.get(ANSWER))
+            await send_response(response, send, head=head, answer=seen.get(ANSWER))
         if request.has_signal:
             request.ended(client_has_gone=status == CLIENT_CLOSED_REQUEST)
         self.report(scope, status, self._timer() - started)
@@ -81,6 +84,12 @@ class Gateway:
         if query:
             path = f"{path}?{query.decode('latin-1')}"
         self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+
+
+def _at_origin(origin: str, scope: Scope, send: Send) -> tuple[Scope, Send]:
+    from emulator.server.origin import answered_here, seen_at
+
+    return seen_at(origin, scope), answered_here(origin, scope, send)
 
 
 def _explain(scope: Scope, request: IncomingRequest, error: HandlerError | NotLoaded | HandlerMissing) -> Response:
@@ -120,7 +129,10 @@ async def _stream(request: IncomingRequest, response: FetchResponse, send: Send)
 
 
 async def _send_all(request: IncomingRequest, response: FetchResponse, send: Send) -> None:
-    await send_response(response, send)
+    if isinstance(response, Upgrade):
+        await send({"type": "emulator.websocket", "headers": response.raw_headers, "end": response.end})
+    else:
+        await send_response(response, send)
     request.ended(client_has_gone=False)  # here, as from now on the server says that the client has gone
 
 

@@ -197,7 +197,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _should_upgrade_to_ws(self) -> bool:
         app = cast("App", self.config.app)
-        return app.takes_websocket(cast("dict[str, Any]", self.scope), self.url)
+        if app.tunnels_websocket(cast("dict[str, Any]", self.scope), self.url):
+            return True
+        from emulator.server.upgrade import make_upgradable
+
+        make_upgradable(self)
+        return False
 
 
 class Exchange(RequestResponseCycle):

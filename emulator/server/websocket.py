@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any, Final, cast
 
 from emulator.server.app import App
+from emulator.server.asgi import Scope
 from emulator.server.gateway import Gateway
 from emulator_runtime.hosting import request_from_scope
 
@@ -65,7 +66,12 @@ class WebSocketTunnel(asyncio.Protocol):
         started = perf_counter()
         scope = _scope(head)
         gateway = self._app.gateway(scope)
-        request = request_from_scope(scope, _nothing)
+        seen: Scope = scope
+        if gateway.host.config.origin:
+            from emulator.server.origin import seen_at
+
+            seen = seen_at(gateway.host.config.origin, scope)
+        request = request_from_scope(seen, _nothing)
         tunnel = gateway.host.tunnel(request)
         if tunnel is None:
             self._client.write(_UNAVAILABLE)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emulator.testing.chaos import Chaos
     from emulator.testing.emulators import AsyncEmulator, Emulator
     from emulator.testing.outbound import Outbound, OutboundCall
+    from emulator.testing.websocket import WebSocketClosed, WebSocketRefused
     from emulator_runtime.hosting import Response
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "Response",
     "RetryBatch",
     "RetryMessage",
+    "WebSocketClosed",
+    "WebSocketRefused",
     "message",
 ]
 
@@ -47,6 +50,8 @@ _MODULES = {
     "Outbound": f"{__name__}.outbound",
     "OutboundCall": f"{__name__}.outbound",
     "Response": f"{__name__}.outbound",
+    "WebSocketClosed": f"{__name__}.websocket",
+    "WebSocketRefused": f"{__name__}.websocket",
 }
 
 

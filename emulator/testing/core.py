@@ -221,9 +221,12 @@ class Core:
         if thread is not None:
             thread.shutdown()
 
-    def run(self, main: Coroutine[Any, Any, T], *, check: bool = True) -> T:
+    def run(
+        self, main: Coroutine[Any, Any, T], *, check: bool = True, stuck: Callable[[], EmulatorError] | None = None
+    ) -> T:
         """Run `main` to its end, and everything that is due then. An exception of worker code is raised with the user's
-        frames only. Unless `check` is false, a `fetch()` that no route answers fails the test."""
+        frames only. Unless `check` is false, a `fetch()` that no route answers fails the test. `stuck` makes the error
+        for when `main` cannot end."""
         __tracebackhide__ = True
         try:
             self.check_ready()
@@ -231,6 +234,8 @@ class Core:
                 result = self.loop.complete(self._then_rest(main))
                 self.loop.advance_to(self.loop.time())
         except StuckError:
+            if stuck is not None:
+                raise stuck() from None
             text = "worker code waits for something that can never happen: no timer is set and nothing else is running"
             raise EmulatorError(text) from None
         except EndlessError:

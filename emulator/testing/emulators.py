@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
     from emulator.bindings.registry import AccessorTypes, AsyncAccessorTypes
     from emulator.config.model import JSON
+    from emulator.testing.websocket import AsyncClientWebSocket, ClientWebSocket
 else:
     AccessorTypes = AsyncAccessorTypes = object
 
@@ -274,6 +275,17 @@ class Emulator(_Base, AccessorTypes):
         __tracebackhide__ = True
         return self.client.delete(url, **options)
 
+    def websocket(
+        self, url: str, *, headers: Mapping[str, str] | None = None, protocols: Sequence[str] = ()
+    ) -> ClientWebSocket:
+        """A WebSocket to a Python worker, for a `with` block, which raises WebSocketRefused if it is not taken. `url`
+        is as of the other requests; the worker chooses one of `protocols`."""
+        __tracebackhide__ = True
+        from emulator.testing.websocket import ClientWebSocket, Conversation, request_for
+
+        conversation = Conversation(self._core, request_for(self.client, url, headers, protocols))
+        return ClientWebSocket(conversation)
+
     def advance(self, seconds: float = 0.0) -> list[Delivery]:
         """Move time by `seconds`, running all that falls due on the way in order. Returns the deliveries that were
         settled since the last call of this or `run_until_idle`."""
@@ -398,6 +410,17 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
         """DELETE `url`."""
         __tracebackhide__ = True
         return await self.client.delete(url, **options)
+
+    def websocket(
+        self, url: str, *, headers: Mapping[str, str] | None = None, protocols: Sequence[str] = ()
+    ) -> AsyncClientWebSocket:
+        """A WebSocket to a Python worker, for an `async with` block, which raises WebSocketRefused if it is not taken.
+        `url` is as of the other requests; the worker chooses one of `protocols`."""
+        __tracebackhide__ = True
+        from emulator.testing.websocket import AsyncClientWebSocket, Conversation, request_for
+
+        conversation = Conversation(self._core, request_for(self.client, url, headers, protocols))
+        return AsyncClientWebSocket(self._core, conversation)
 
     async def advance(self, seconds: float = 0.0) -> list[Delivery]:
         """Move time by `seconds`, running all that falls due on the way in order. Returns the deliveries that were

@@ -235,6 +235,8 @@ def _as_response(answered: Any) -> Response:
         answered = answered()
     if isinstance(answered, Exception):
         raise answered
+    if isinstance(answered, Response) and answered.raw_web_socket is not None:
+        return answered
     if isinstance(answered, FetchResponse):
         return answered.clone()  # it may answer several calls, so it must not be used up
     if answered is None:

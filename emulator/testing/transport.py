@@ -28,7 +28,7 @@ class _Exchange:
     def __init__(self, core: Core, request: httpx.Request, body: bytes) -> None:
         self._core = core
         self._request = request
-        self._scope = _scope_of(request)
+        self._scope = scope_of(request)
         self._body: bytes | None = body
         self._answer: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
         self._left = asyncio.Event()
@@ -99,7 +99,8 @@ class _Exchange:
             await self._answer.put(message)
 
 
-def _scope_of(request: httpx.Request) -> dict[str, Any]:
+def scope_of(request: httpx.Request) -> dict[str, Any]:
+    """The ASGI scope of a request."""
     url = request.url
     return {
         "type": "http",

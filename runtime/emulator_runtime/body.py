@@ -43,6 +43,12 @@ class Body:
         return self._raw
 
     @property
+    def sent_headers(self) -> RawHeaders:
+        """The headers as they were given, without what is added for the worker; for hosts. Not part of production's
+        interface."""
+        return self._raw
+
+    @property
     def body(self) -> ReadableStream | None:
         """The body as a stream of bytes, or None. The stream and the reading methods share the content."""
         content = self.raw_body

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from emulator_runtime.incoming import IncomingRequest
     from emulator_runtime.integers import to_int32
     from emulator_runtime.invocation import Context, Invocation, Scope, current
+    from emulator_runtime.js.web_socket import WebSocket
+    from emulator_runtime.pyodide.ffi import JsException
     from emulator_runtime.raw_headers import RawHeaders, find_header
     from emulator_runtime.streams import ReadableStream, as_bytes, close_source, read_all
     from emulator_runtime.text import well_formed
     from emulator_runtime.values import AttributeDict, to_attribute_dict
+    from emulator_runtime.web_socket_pipe import Closing, End, Item, Lost
     from emulator_runtime.workers.entrypoints import WorkerEntrypoint
     from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
     from emulator_runtime.workers.request import Request
-    from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse, Response
+    from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse, Response, Upgrade
     from emulator_runtime.workers.scheduled import ScheduledController
 
 __all__ = [
@@ -31,11 +34,16 @@ __all__ = [
     "AttributeDict",
     "BatchMetrics",
     "BodyUsedError",
+    "Closing",
     "Context",
     "Decisions",
+    "End",
     "FetchResponse",
     "IncomingRequest",
     "Invocation",
+    "Item",
+    "JsException",
+    "Lost",
     "Message",
     "MessageBatch",
     "NotEmulated",
@@ -45,6 +53,8 @@ __all__ = [
     "Response",
     "ScheduledController",
     "Scope",
+    "Upgrade",
+    "WebSocket",
     "WorkerEntrypoint",
     "as_bytes",
     "close_source",
@@ -64,14 +74,17 @@ _HOMES: Final = {
     "incoming": ("IncomingRequest",),
     "integers": ("to_int32",),
     "invocation": ("Context", "Invocation", "Scope", "current"),
+    "js.web_socket": ("WebSocket",),
+    "pyodide.ffi": ("JsException",),
     "raw_headers": ("RawHeaders", "find_header"),
     "streams": ("ReadableStream", "as_bytes", "close_source", "read_all"),
     "text": ("well_formed",),
     "values": ("AttributeDict", "to_attribute_dict"),
+    "web_socket_pipe": ("Closing", "End", "Item", "Lost"),
     "workers.entrypoints": ("WorkerEntrypoint",),
     "workers.queue": ("BatchMetrics", "Decisions", "Message", "MessageBatch"),
     "workers.request": ("Request",),
-    "workers.response": ("NULL_BODY_STATUSES", "FetchResponse", "Response"),
+    "workers.response": ("NULL_BODY_STATUSES", "FetchResponse", "Response", "Upgrade"),
     "workers.scheduled": ("ScheduledController",),
 }
 """Which module of the runtime each name is imported from."""

@@ -28,7 +28,6 @@ _CF: dict[str, Any] = {
     "asOrganization": "",
     "asn": 395747,
     "city": "Austin",
-    "clientAcceptEncoding": "gzip, deflate, br",
     "colo": "DFW",
     "continent": "NA",
     "country": "US",
@@ -87,12 +86,36 @@ class IncomingRequest(Request):
         return str(self._scope.get("http_version", "1.1"))
 
     @property
+    def raw_headers(self) -> RawHeaders:
+        """The headers as ASGI has them, with the client's address in `cf-connecting-ip` unless the client has sent one,
+        which is for tests; for hosts and servers. Not part of production's interface."""
+        if self._raw is self._scope["headers"]:
+            address = self.client_address
+            if address and find_header(self._raw, b"cf-connecting-ip") is None:
+                self._raw = [*self._raw, (b"cf-connecting-ip", address.encode("latin-1"))]
+        return self._raw
+
+    @property
+    def client_address(self) -> str:
+        """The IP address of the client; empty if the server does not know it. For hosts; not part of production's
+        interface."""
+        client = self._scope.get("client")
+        return client[0] if client else ""
+
+    @property
+    def can_upgrade(self) -> bool:
+        """Whether the server can make a WebSocket of the connection; for hosts. Not part of production's interface."""
+        return "emulator.websocket" in self._scope.get("extensions", ())
+
+    @property
     def cf(self) -> AttributeDict | None:
         """What Cloudflare knows about the request, with the fields as attributes. In the emulator they are plausible
         constants."""
         if self._cf is _UNREAD:
             self._cf = AttributeDict(_CF)
             self._cf["httpProtocol"] = f"HTTP/{self.http_version}"
+            accepted = find_header(self._raw, b"accept-encoding") or b""
+            self._cf["clientAcceptEncoding"] = accepted.decode("latin-1")
         return self._cf  # type: ignore[no-any-return]
 
     @property

@@ -33,11 +33,26 @@ class Scope:
     `Request` of a `fetch()` and returns the `Response`.
 
     `on_warning` is called with a sentence to show to the user, about a call without effect for example.
-    `has_request_signal` says whether a request's signal tells of a client that has gone away. `waiter` is set once the
-    worker is loaded, by a host that has one.
+    `has_request_signal` says whether a request's signal tells of a client that has gone away. `has_flag(enable,
+    disable, since)` says whether a compatibility flag is set, by one of its two names or by date. `on_error` is called
+    with an exception of code that runs after its handler, and the invocation that it belongs to.
+
+    `sockets` are the `js.WebSocket`s that are open; `on_socket_closed` is called with the invocation of one that is not
+    any more. `waiter` is set once the worker is loaded, by a host that has one.
     """
 
-    __slots__ = ("env", "has_request_signal", "name", "on_warning", "outbound", "waiter")
+    __slots__ = (
+        "env",
+        "has_flag",
+        "has_request_signal",
+        "name",
+        "on_error",
+        "on_socket_closed",
+        "on_warning",
+        "outbound",
+        "sockets",
+        "waiter",
+    )
 
     def __init__(
         self,
@@ -47,9 +62,15 @@ class Scope:
         on_warning: Callable[[str], None] = lambda _text: None,
         *,
         has_request_signal: bool = False,
+        has_flag: Callable[[str, str, str], bool] = lambda _enable, _disable, _since: True,
+        on_error: Callable[[BaseException, Invocation], None] = lambda _error, _invocation: None,
     ) -> None:
         self.has_request_signal = has_request_signal
         self.waiter: Waiter | None = None
+        self.has_flag = has_flag
+        self.on_error = on_error
+        self.sockets: set[Any] = set()
+        self.on_socket_closed: Callable[[Invocation], None] = lambda _invocation: None
         self.name = name
         self.env = env
         self.outbound = outbound

@@ -77,13 +77,14 @@ def test_a_line_that_cannot_be_read_is_a_warning_that_does_not_show_it(tmp_path:
     ]
 
 
-def test_a_secret_that_would_hide_a_queue_is_an_error(tmp_path: Path) -> None:
+def test_a_binding_is_what_its_name_means_where_a_secret_has_it_too(tmp_path: Path) -> None:
     text = wrap('"queues": {"producers": [{"binding": "JOBS", "queue": "jobs"}]}')
     path = write(tmp_path, text, **{".dev.vars": "JOBS=hunter2"})
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
-    place = f"{path}:5:40: queues.producers[0].binding"
-    assert str(caught.value) == f'{place}: "JOBS" is also a secret in {tmp_path}/.dev.vars'
+    config = load_config(path)
+    assert [(each.kind, each.name) for each in config.bindings] == [("queue", "JOBS")]
+    place = f"{path}:5:29: queues.producers[0].binding"
+    expected = f'{place}: "JOBS" is also a secret in {tmp_path}/.dev.vars, which is not used: the binding is'
+    assert [str(warning) for warning in config.warnings] == [expected]
 
 
 def test_an_override_that_would_hide_a_queue_is_an_error(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_example_shows_every_key_that_is_read() -> None:
     queues = data["queues"]
     shown_keys = {name: key.check for kind in KINDS if kind is not NOT_EMULATED for name, key in kind.keys.items()}
     shown: list[tuple[Any, Mapping[str, object]]] = [
-        (data, {**reading.TOP_LEVEL_KEYS, **shown_keys}),
+        (data | {"route": "which wrangler refuses beside routes"}, {**reading.TOP_LEVEL_KEYS, **shown_keys}),
         (queues, QUEUES_KEYS),
         (queues["producers"][0], PRODUCER_KEYS),
         (queues["consumers"][0] | queues["consumers"][1], CONSUMER_KEYS),

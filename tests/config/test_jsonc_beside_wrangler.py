@@ -36,11 +36,11 @@ FORMS = {
 
 
 @needs_node
-def test_our_reader_takes_what_wrangler_takes(tmp_path: Path) -> None:
+def test_our_reader_takes_what_wrangler_takes(tmp_path: Path, newest_node: str) -> None:
     base = '{"name": "demo", "main": "entry.js", "compatibility_date": "2026-01-31",'
     texts = [f"{base} {form}\n}}" for form in FORMS]
     (tmp_path / "entry.js").touch()
-    answers = vars_in_wrangler(tmp_path, texts)
+    answers = vars_in_wrangler(newest_node, tmp_path, texts)
     assert dict(zip(FORMS, [answer is not None for answer in answers], strict=True)) == FORMS
     for text, answer in zip(texts, answers, strict=True):
         if answer is None:

@@ -57,10 +57,6 @@ ONE_ERROR = {
         '{"name": ▶"My_Worker", "main": "src/entry.py"}',
         f'name: must be {WORKER_NAME}, not "My_Worker"',
     ),
-    "name missing": (
-        '▶{"main": "src/entry.py"}',
-        "name: is missing\nGive the worker a name: lowercase letters, digits and hyphens.",
-    ),
     "main missing": (
         '// first\n▶{"name": "demo"}',
         'main: is missing\nName the worker\'s module, such as "src/entry.py".',

@@ -207,7 +207,11 @@ def test_an_empty_list_of_bindings_needs_no_word(tmp_path: Path) -> None:
 
 def test_a_missing_compatibility_date_is_a_warning(tmp_path: Path) -> None:
     text = '▶{"name": "demo", "main": "src/entry.py", "compatibility_flags": ["python_workers"]}'
-    assert_warnings(tmp_path, text, ["compatibility_date: is missing: the newest behaviour is assumed"])
+    assert_warnings(
+        tmp_path,
+        text,
+        ["compatibility_date: is missing: the newest behaviour is assumed, and wrangler deploys nothing without it"],
+    )
 
 
 def test_every_key_has_one_place_in_the_tables() -> None:
@@ -225,3 +229,29 @@ def test_every_key_has_one_place_in_the_tables() -> None:
 
 def test_a_key_that_counts_at_the_top_level_only_holds_in_environments_too() -> None:
     assert all(key.inherited for kind in KINDS for key in kind.keys.values() if key.top_level_only)
+
+
+@pytest.mark.parametrize(
+    ("directory", "environment", "name"),
+    [
+        ("my-app", None, "my-app"),
+        ("My App 2", None, "my-app-2"),
+        ("über", None, "ber"),
+        ("--", None, "worker"),
+        ("x" * 70, None, "x" * 63),
+        ("my-app", "staging", "my-app-staging"),
+    ],
+)
+def test_a_worker_without_a_name_is_called_as_its_directory(
+    tmp_path: Path, directory: str, environment: str | None, name: str
+) -> None:
+    text = (
+        '{"main": "src/entry.py", "compatibility_date": "2026-01-31", "compatibility_flags": ["python_workers"],'
+        ' "env": {"staging": {}}}'
+    )
+    config = load(tmp_path / directory, text, environment=environment)
+    assert config.name == name
+    (warning,) = config.warnings
+    assert warning.message == (
+        f"is missing: the worker is called {name}, as its directory; wrangler does not deploy it without one"
+    )

@@ -38,10 +38,10 @@ FORMS = {
 
 
 @needs_node
-def test_wrangler_refuses_what_we_say_it_does_and_nothing_else(tmp_path: Path) -> None:
+def test_wrangler_refuses_what_we_say_it_does_and_nothing_else(tmp_path: Path, newest_node: str) -> None:
     base = '"name": "demo", "main": "src/entry.py", "compatibility_date": "2026-01-31"'
     texts = [f"{{{base}{form and ', '}{form}}}" for form in FORMS]
-    answers = vars_in_wrangler(tmp_path, texts)
+    answers = vars_in_wrangler(newest_node, tmp_path, texts)
     assert {form: answer is None for form, answer in zip(FORMS, answers, strict=True)} == FORMS
     said = {
         form: any(warning.message.startswith(REFUSED) for warning in load(tmp_path, text).warnings)

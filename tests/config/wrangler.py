@@ -21,10 +21,10 @@ console.log(JSON.stringify(answers));
 """
 
 
-def vars_in_wrangler(directory: Path, texts: Sequence[str]) -> list[str | None]:
-    """`vars` of each text of a configuration, as JSON; None for one that wrangler refuses."""
+def vars_in_wrangler(node: str, directory: Path, texts: Sequence[str]) -> list[str | None]:
+    """`vars` of each text of a configuration, as JSON; None for one that wrangler refuses. `node` runs it."""
     run = subprocess.run(
-        ["node", "-e", _READ, str(tool(WRANGLER).parents[1] / "wrangler-dist/cli.js")],
+        [node, "-e", _READ, str(tool(WRANGLER).parents[1] / "wrangler-dist/cli.js")],
         input=json.dumps(texts),
         capture_output=True,
         text=True,

@@ -24,6 +24,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/moved":
             self._answer(b"", 302, {"location": "/hello"})
+        elif self.path == "/cookie":
+            self._answer(str(self.headers["cookie"]).encode(), 200, {"set-cookie": "seen=yes; path=/"})
         elif self.path == "/empty":
             self.send_response(204)
             self.end_headers()
@@ -112,6 +114,20 @@ def test_redirects_are_followed_unless_asked_not_to(url: str) -> None:
     _fetch(Request(f"{url}/moved", redirect="manual"), shown)
     with pytest.raises(OSError, match="redirects"):
         _fetch(Request(f"{url}/moved", redirect="error"), shown)
+
+
+def test_no_cookies_are_kept(url: str) -> None:
+    async def check() -> list[str]:
+        outbound = HttpOutbound()
+        try:
+            answers = [
+                await outbound(Request(f"{url}/cookie", headers=headers)) for headers in ({}, {}, {"cookie": "a=b"})
+            ]
+            return [await answer.text() for answer in answers]
+        finally:
+            await outbound.close()
+
+    assert asyncio.run(check()) == ["None", "None", "a=b"]
 
 
 def test_a_body_in_memory_survives_a_redirect(url: str) -> None:

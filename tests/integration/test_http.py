@@ -264,6 +264,8 @@ def test_scheduled_runs_by_http(emulator: Running, client: httpx.Client) -> None
     answer = client.get(url, params={"cron": "*/5 * * * *", "time": "1700000000000"})
     assert (answer.status_code, answer.text) == (200, "ok")
     emulator.wait_for(r"cron \*/5 \* \* \* \* 1700000000000")
+    assert client.get(f"{emulator.url}/__scheduled", params={"cron": "0 0 * * *"}).text == "Ran scheduled event"
+    emulator.wait_for(r"cron 0 0 \* \* \* \d+")
     failed = client.get(url, params={"cron": "bad"})
     assert failed.status_code == 500
     assert "RuntimeError: no such job" in failed.text

@@ -289,16 +289,6 @@ def test_websockets_are_let_through(
     assert running.end() == 0
 
 
-def test_python_workers_take_no_websocket_yet(
-    start: Callable[..., Running], connect: Callable[..., WebSocket], tmp_path: Path
-) -> None:
-    config = write(
-        tmp_path, "plain", "entry.py", "from workers import Response\nasync def fetch(r): return Response('hi')\n"
-    )
-    running = start("dev", "-c", str(config), "-p", "0", cwd=tmp_path).ready()
-    assert connect(running.url, "/").answer.startswith("HTTP/1.1 200 ")
-
-
 def test_a_reload_under_load_fails_no_request(start: Callable[..., Running], tmp_path: Path) -> None:
     config = write(tmp_path, "busy", "index.js", SENDER, queues=producer("jobs"))
     running = start("dev", "-c", str(config), "-p", "0", "--log-level", "warning", cwd=tmp_path).ready()

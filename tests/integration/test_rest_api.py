@@ -246,7 +246,7 @@ def test_on_another_address_the_token_that_is_printed_is_required(dev: Callable[
 
 
 @needs_node
-def test_wrangler_queues_works_unchanged(session: Running, tmp_path: Path) -> None:
+def test_wrangler_queues_works_unchanged(session: Running, tmp_path: Path, newest_node: str) -> None:
     environment = {
         **os.environ,
         "CLOUDFLARE_API_BASE_URL": f"{session.url}{API}",
@@ -259,7 +259,7 @@ def test_wrangler_queues_works_unchanged(session: Running, tmp_path: Path) -> No
     }
 
     def wrangler(*arguments: str, status: int = 0) -> str:
-        command = ["node", str(tool(WRANGLER)), "queues", *arguments]
+        command = [newest_node, str(tool(WRANGLER)), "queues", *arguments]
         ended = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
         )

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from emulator_runtime import asgi
-from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.http import send_response
 from emulator_runtime.workers import Context, Request
 from tests.runtime.asgi_application import APP, ENV, answer, within
@@ -159,8 +158,6 @@ async def test_many_requests_at_once_on_one_application() -> None:
 async def test_an_entrypoint_made_of_an_application() -> None:
     default = asgi.entrypoint(APP)(Context(), ENV)
     assert (await default.fetch(incoming(method="GET"))).status == 200  # type: ignore[attr-defined]
-    with pytest.raises(NotEmulatedError, match=r"asgi.websocket is not emulated yet"):
-        await default.fetch(incoming(method="GET", headers=[(b"upgrade", b"websocket")]))  # type: ignore[attr-defined]
 
 
 def test_options_are_checked() -> None:

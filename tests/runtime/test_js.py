@@ -136,7 +136,7 @@ async def test_timers() -> None:
     assert fired == ["micro", "timer"]
 
 
-@pytest.mark.parametrize("name", ["WebSocketPair", "HTMLRewriter", "caches", "connect", "AbortController"])
+@pytest.mark.parametrize("name", ["EventSource", "HTMLRewriter", "caches", "connect", "AbortController"])
 def test_well_known_names_can_be_imported_and_say_what_is_missing_when_used(name: str) -> None:
     missing: Any = getattr(importlib.import_module("emulator_runtime.js"), name)
     with pytest.raises(NotEmulatedError, match=f"js.{name} is not emulated yet"):
@@ -147,7 +147,7 @@ def test_well_known_names_can_be_imported_and_say_what_is_missing_when_used(name
 
 
 def test_an_unknown_name_of_js_says_what_is_there() -> None:
-    with pytest.raises(NotEmulatedError, match=r"js.document is not emulated yet; js has JSON, URL"):
+    with pytest.raises(NotEmulatedError, match=r"js.document is not emulated yet; js has .*JSON"):
         from emulator_runtime.js import document  # noqa: F401
 
 

@@ -13,8 +13,10 @@ from emulator.server.app import App
 class RecordingGateway:
     """A gateway that records the paths that it is asked for."""
 
-    def __init__(self, name: str, *, takes_websockets: bool = False) -> None:
-        self.host = SimpleNamespace(config=SimpleNamespace(name=name), takes_websockets=takes_websockets)
+    def __init__(self, name: str, *, tunnels_websockets: bool = False, handlers: tuple[str, ...] = ("fetch",)) -> None:
+        self.host = SimpleNamespace(
+            config=SimpleNamespace(name=name), tunnels_websockets=tunnels_websockets, handlers=handlers
+        )
         self.paths: list[str] = []
 
     async def __call__(self, scope: Any, _receive: Any, _send: Any) -> None:
@@ -86,8 +88,20 @@ async def test_the_control_plane_is_created_once_and_knows_the_worker() -> None:
     assert (control.created, control.workers, shop.paths) == (1, ["mail", "shop"], [])
 
 
-def test_a_websocket_is_for_a_worker_that_takes_them_and_never_for_the_control_plane() -> None:
-    app = app_of(RecordingGateway("shop"), RecordingGateway("chat", takes_websockets=True))
-    assert app.takes_websocket(scope_of("/", "chat.localhost"), b"/")
-    assert not app.takes_websocket(scope_of("/", "shop.localhost"), b"/")
-    assert not app.takes_websocket(scope_of("/", "chat.localhost"), b"/cdn-cgi/x")
+async def test_wranglers_path_for_schedules_is_the_workers_own_where_it_has_no_such_handler() -> None:
+    shop, cleaner = RecordingGateway("shop"), RecordingGateway("cleaner", handlers=("fetch", "scheduled"))
+    control = RecordingControl()
+    app = app_of(shop, cleaner, control=control)
+    for host in ("shop.localhost", "cleaner.localhost"):
+        for path in ("/__scheduled", "/__scheduled/more", "/__schedule"):
+            await ask(app, scope_of(path, host))
+    assert control.workers == ["cleaner"]
+    assert shop.paths == ["/__scheduled", "/__scheduled/more", "/__schedule"]
+    assert cleaner.paths == ["/__scheduled/more", "/__schedule"]
+
+
+def test_a_websocket_is_tunnelled_to_a_worker_that_runs_elsewhere_and_never_for_the_control_plane() -> None:
+    app = app_of(RecordingGateway("shop"), RecordingGateway("chat", tunnels_websockets=True))
+    assert app.tunnels_websocket(scope_of("/", "chat.localhost"), b"/")
+    assert not app.tunnels_websocket(scope_of("/", "shop.localhost"), b"/")
+    assert not app.tunnels_websocket(scope_of("/", "chat.localhost"), b"/cdn-cgi/x")

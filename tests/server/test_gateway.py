@@ -31,6 +31,7 @@ class Exchange:
         method: str = "GET",
         client: str = "127.0.0.1",
         raise_errors: bool = False,
+        origin: str = "",
     ) -> None:
         bus = Bus()
         self.finished: list[RequestFinished] = []
@@ -39,7 +40,7 @@ class Exchange:
         self.leaving = asyncio.Event()
         self.has_body = asyncio.Event()
         host = SimpleNamespace(
-            config=SimpleNamespace(name="shop"), invoke=lambda _entry, trigger: fetch(trigger.request)
+            config=SimpleNamespace(name="shop", origin=origin), invoke=lambda _entry, trigger: fetch(trigger.request)
         )
         self.gateway = Gateway(cast("Any", host), bus, raise_errors=raise_errors, timer=lambda: 0.0)
         headers = [(b"host", b"localhost"), (b"accept", accept.encode())]

@@ -1,7 +1,8 @@
 """The tools from npm that tests run for real: wrangler, workerd and esbuild, as `make test` installs them.
 
-Where there is no node they are skipped, and say so. Where there is, they must be there: a test that fails for want of
-them tells more than one that nobody notices is skipped.
+Where there is no node, the tests that need them are skipped, and say so. Where there is, they must be there: a test
+that fails for want of them tells more than one that nobody notices is skipped. A test that runs wrangler itself needs a
+newer node than npm does, and is skipped where there is none: see `node.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+from tests.support import node
 
 NODE_MODULES = Path(__file__).parents[1] / "npm/node_modules"
 WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
@@ -33,3 +36,12 @@ def javascript(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets JavaScript workers be bundled and run by what is installed for the tests."""
     monkeypatch.setenv("EMULATOR_WORKERD", str(tool(WORKERD)))
     monkeypatch.setenv("EMULATOR_ESBUILD", str(tool(ESBUILD)))
+
+
+@pytest.fixture(scope="session")
+def newest_node() -> str:
+    """The path of a Node.js that the installed wrangler runs on. Skips the test where there is none."""
+    found = node.find()
+    if found is None:
+        pytest.skip(node.missing())
+    return found

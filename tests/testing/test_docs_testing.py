@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import emulator.log.text
-import emulator.testing.core
-import emulator.testing.transport  # noqa: F401 - loaded here once, so that pytester does not load it for each run
+import emulator_runtime.js.web_socket
+import emulator_runtime.workers.asgi_websocket  # noqa: F401 - loaded here once, not by pytester for each run
 from emulator.cli.init import create
 
 pytest_plugins = ["pytester"]

@@ -261,11 +261,12 @@ class Trial:
         messages = client.post(f"{path}/pull", json={"batch_size": 20}).json()["result"]["messages"]
         with self._lock:
             self.report.returned += [message["id"] for message in messages if message["id"] in self._acked]
+            # Before the ack, which may be taken although the process is killed before it says so.
+            self._pulled |= {_number(message) for message in messages}
         acks = [{"lease_id": message["lease_id"]} for message in messages]
         if acks and client.post(f"{path}/ack", json={"acks": acks}).status_code == 200:
             with self._lock:
                 self._acked |= {message["id"] for message in messages}
-        self._pulled |= {_number(message) for message in messages}
         return len(messages)
 
     def _pull_all(self, client: httpx.Client, queue: str) -> set[int]:

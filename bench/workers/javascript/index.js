@@ -1,4 +1,4 @@
-// The worker that wrangler dev and Miniflare run. It does what ../python/entry.py does; keep the two alike.
+// The worker that workerd and wrangler dev run. It does what ../python/entry.py does; keep the two alike.
 
 const VERSION = "0";
 

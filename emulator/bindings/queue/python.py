@@ -27,14 +27,14 @@ def make_bindings(
     resources: Resources, worker: WorkerConfig, producers: Mapping[str, Producer]
 ) -> dict[str, QueueBinding]:
     """The producer bindings in `env` of a Python worker, by name."""
-    content_type: ContentType = "json" if _enabled(worker, "queues_json_messages", JSON_MESSAGES_SINCE) else "v8"
+    content_type: ContentType = "json" if _has_flag(worker, "queues_json_messages", JSON_MESSAGES_SINCE) else "v8"
     return {
         name: QueueBinding(
             resources.queues,
             producer.queue,
             worker=worker.name,
             content_type=content_type,
-            expose_error_codes=_enabled(worker, "queue_expose_error_codes", ERROR_CODES_SINCE),
+            expose_error_codes=_has_flag(worker, "queue_expose_error_codes", ERROR_CODES_SINCE),
             on_warning=partial(resources.warn, worker.name),
         )
         for name, producer in producers.items()
@@ -174,9 +174,5 @@ def _metrics(metrics: Backlog) -> AttributeDict:
     )
 
 
-def _enabled(worker: WorkerConfig, flag: str, since: str) -> bool:
-    """Whether a compatibility flag is set: by its name, else by date. Without a date in the configuration, today's
-    rules apply."""
-    if f"no_{flag}" in worker.compatibility_flags:
-        return False
-    return flag in worker.compatibility_flags or not worker.compatibility_date or worker.compatibility_date >= since
+def _has_flag(worker: WorkerConfig, flag: str, since: str) -> bool:
+    return worker.has_flag(flag, f"no_{flag}", since)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, cast
@@ -23,7 +22,7 @@ _JSON: Final = ((b"Content-Type", b"application/json"),)
 
 
 class _BatchEntry(msgspec.Struct, gc=False):
-    body: str
+    body: bytes
     contentType: str = _DEFAULT_TYPE  # noqa: N815 - workerd's name
     delaySecs: int | None = None  # noqa: N815
 
@@ -54,8 +53,7 @@ async def answer(queues: Queues, worker: str, producer: Producer, request: WireR
             metrics = await _send(queues, worker, producer, outgoing, None)
         else:
             outgoing = [
-                _message(b64decode(entry.body), entry.contentType, entry.delaySecs)
-                for entry in _read_batch(request.body).messages
+                _message(entry.body, entry.contentType, entry.delaySecs) for entry in _read_batch(request.body).messages
             ]
             metrics = await _send(queues, worker, producer, outgoing, delay)
         return WireResponse(b'{"metadata":{"metrics":%b}}' % _metrics(metrics), headers=_JSON)

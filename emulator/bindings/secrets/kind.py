@@ -38,14 +38,16 @@ class SecretKind(BindingKind[str]):
                 section.findings.error((*path, "required", index), must_be(checks.TEXT, name))
 
     def complete(self, draft: Draft) -> None:
-        """Add the secrets, and warn about required ones that are missing. They may replace vars, but not other
-        bindings."""
+        """Add the secrets, and warn about required ones that are missing. They replace vars of the same
+        name, and give way to other bindings."""
         files = draft.env_files
         for name, secret in files.values.items():
             if name in draft.variables:
                 continue
             if path := draft.foreign_name(VARS.name, name):
-                draft.findings.error(path, f"{found(name)} is also a secret in {files.origins[name]}")
+                text = f"{found(name)} is also a secret in {files.origins[name]}, which is not used: the binding is"
+                draft.findings.warn(path, text)
+                continue
             draft.put(self.name, name, secret)
         for each in draft.declarations:
             if each.kind == self.name and each.settings not in {*files.values, *draft.variables} and each.place:

@@ -18,16 +18,18 @@ SERVICE_KEYS: Final[Mapping[str, Check]] = {
     "binding": checks.BINDING,
     "service": checks.WORKER_NAME,
     "entrypoint": checks.BINDING,
+    "props": checks.OBJECT,
 }
 
 
 class ServiceBinding(NamedTuple):
     """A binding to another worker: to its default export, or if `entrypoint` is not empty, to the export of that
-    name."""
+    name. `props` are its `ctx.props` there."""
 
     binding: str
     service: str
     entrypoint: str | None = None
+    props: Mapping[str, object] | None = None
 
 
 class ServiceKind(BindingKind[ServiceBinding]):
@@ -41,12 +43,10 @@ class ServiceKind(BindingKind[ServiceBinding]):
         """Read every valid service."""
         for path, item in section.items("services"):
             sound = section.read_object(
-                path, item, SERVICE_KEYS, required=("binding", "service"), quiet=("environment", "props", "remote")
+                path, item, SERVICE_KEYS, required=("binding", "service"), quiet=("environment", "remote")
             )
             if isinstance(item, dict) and item.get("remote"):
                 section.findings.warn((*path, "remote"), "is not emulated: the worker is a local one")
-            if isinstance(item, dict) and item.get("props"):
-                section.findings.warn((*path, "props"), "is not emulated yet: ctx.props is empty")
             if "binding" in sound:
                 name_path = (*path, "binding")
                 if section.claim(sound["binding"], name_path) and "service" in sound:
@@ -90,7 +90,8 @@ class _OpenServices(OpenKind[ServiceBinding]):
         from emulator.bindings.wiring import OtherWorker, Reference, Wiring
 
         for name, service in bindings.items():
-            leads_to = OtherWorker(service.service, service.entrypoint or "")
+            entrypoint = "" if service.entrypoint == "default" else service.entrypoint
+            leads_to = OtherWorker(service.service, entrypoint or "", service.props)
             yield Wiring(name, {"service": Reference()}, {"": leads_to})
 
 

@@ -74,11 +74,16 @@ def not_a_response(value: Any, handler: Handler, config: WorkerConfig) -> Descri
     elif isinstance(value, CoroutineType):
         value.close()
         hint = "; is an await missing?"
-    place = f"{shown_path(handler.file, config.path.parent)}:{handler.line}"
     kind = "None" if value is None else plain_name(f"{type(value).__module__}.").removeprefix("builtins.")
     if value is not None:
         kind += type(value).__qualname__
-    message = f"{handler.name} ({place}) must return a Response, not {kind}{hint}"
+    return wrong_answer(f"must return a Response, not {kind}{hint}", handler, config)
+
+
+def wrong_answer(what: str, handler: Handler, config: WorkerConfig) -> DescribedError:
+    """The error about what a handler has returned, with its place. `what` goes on from the name of the handler."""
+    place = f"{shown_path(handler.file, config.path.parent)}:{handler.line}"
+    message = f"{handler.name} ({place}) {what}"
     lines = linecache.getlines(handler.file)
     code = lines[handler.line - 1].strip() if 0 < handler.line <= len(lines) else ""
     frame = Frame(handler.file, handler.line, handler.name, code, is_user=True, source=lines)

@@ -8,7 +8,7 @@ the suffix of their worker here.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -30,15 +30,16 @@ def installed_packages() -> list[str]:
     return [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
 
 
-def is_shared(spec: ModuleSpec) -> bool:
-    """Whether an installed package is the same for everybody: it is loaded already, or is compiled, which often cannot
-    be loaded twice."""
+def is_shared(spec: ModuleSpec, installed: Sequence[str]) -> bool:
+    """Whether a top-level package or module is one of the `installed` ones, and is the same for everybody: it is loaded
+    already, or is compiled, which often cannot be loaded twice."""
+    places = [str(spec.origin)] if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+    if not any(str(Path(place).parent) in installed for place in places):
+        return False
     if spec.name != _DJANGO and spec.name in sys.modules:
         return True
-    if spec.submodule_search_locations is None:
-        return str(spec.origin).endswith(tuple(EXTENSION_SUFFIXES))
     suffix = EXTENSION_SUFFIXES[-1]
-    return any(True for place in spec.submodule_search_locations for _ in Path(place).rglob(f"*{suffix}"))
+    return any(place.endswith(suffix) or any(True for _ in Path(place).rglob(f"*{suffix}")) for place in places)
 
 
 def prepare(module: ModuleType) -> None:

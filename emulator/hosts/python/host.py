@@ -22,7 +22,7 @@ from emulator.base.failure import Failure
 from emulator.config.model import WorkerConfig
 from emulator.hosts.host import CpuLimitExceeded, HandlerError, HandlerMissing, NotLoaded, Tunnel
 from emulator.hosts.outbound import Outbound
-from emulator.hosts.python.answers import InvocationStream, not_a_response
+from emulator.hosts.python.answers import InvocationStream, not_a_response, wrong_answer
 from emulator.hosts.python.entrypoints import Handler, find_handlers, unlike_production
 from emulator.hosts.python.failures import failure_of, is_the_workers, load_failure
 from emulator.hosts.python.loader import WorkerModules, WorkerPackages, WorkerScope
@@ -36,8 +36,10 @@ from emulator_runtime.hosting import (
     BatchMetrics,
     BodyUsedError,
     Decisions,
+    FetchResponse,
     IncomingRequest,
     Invocation,
+    JsException,
     Message,
     MessageBatch,
     Response,
@@ -152,6 +154,7 @@ class PythonHost:
         self._bus = bus
         self._reports = Reports(config.name, bus, timer)
         self._packages: WorkerPackages | None = None
+        self._differences: frozenset[str] = frozenset()
         self._version: _Version | None = None
         self._retired: set[_Version] = set()
         self._drained: asyncio.Future[None] | None = None
@@ -172,8 +175,8 @@ class PythonHost:
         return frozenset[Path]() if self._version is None else self._version.modules.files
 
     @property
-    def takes_websockets(self) -> bool:
-        """Not yet."""
+    def tunnels_websockets(self) -> bool:
+        """Never: a handler answers with a WebSocket of its own."""
         return False
 
     def tunnel(self, _request: IncomingRequest) -> Tunnel | None:
@@ -226,6 +229,7 @@ class PythonHost:
         if self._version is not None:
             self._retire(self._version)
             self._version = None
+            await asyncio.sleep(0)  # listeners hear that their WebSockets are lost
         if self.failure is None:
             self.failure = Failure("", "the worker has been stopped", (), "the worker has been stopped")
         if any(version.running for version in self._retired):
@@ -255,6 +259,8 @@ class PythonHost:
             modules,
             self._bus,
             has_request_signal=SIGNAL_FLAG in config.compatibility_flags,
+            has_flag=config.has_flag,
+            on_error=lambda error, invocation: self._failed(error, trigger_text(invocation)),
         )
         invocation = Invocation(scope, None)
         token = current.set(invocation)
@@ -274,24 +280,30 @@ class PythonHost:
         finally:
             current.reset(token)
             flush_partial_lines(invocation)
-        for difference in unlike_production(module, handlers, config):
+        differences = frozenset(unlike_production(module, handlers, config))
+        for difference in sorted(differences - self._differences):
             self._reports.warn(difference)
+        self._differences = differences
         version = _Version(
             modules, scope, handlers, waits_for_wait_until=NO_WAIT_FLAG not in config.compatibility_flags
         )
+        scope.on_socket_closed = partial(self._socket_closed, version)
         self._end(version, invocation)
         return version
 
     def _retire(self, version: _Version) -> None:
-        """Let a version finish its invocations, and close it after the last one."""
+        """Let a version finish its invocations, and close it after the last one. Its WebSockets end at once, as in
+        production."""
         version.retired = True
         self._retired.add(version)
+        for socket in tuple(version.scope.sockets):
+            socket.lose()
         self._close_if_idle(version)
 
     def _close_if_idle(self, version: _Version) -> None:
         if version.running:
             return
-        if not version.streams:
+        if not version.streams and not version.scope.sockets:
             self._close(version)
         drained = self._drained
         if drained is not None and not drained.done() and not any(other.running for other in self._retired):
@@ -315,7 +327,7 @@ class PythonHost:
             raise self._reports.no_entrypoint(entrypoint)
         return self._ways[trigger.handler](trigger)
 
-    async def _fetch(self, trigger: FetchTrigger) -> Response:
+    async def _fetch(self, trigger: FetchTrigger) -> FetchResponse:
         version = self._version
         if version is None:
             raise self._not_loaded()
@@ -424,6 +436,11 @@ class PythonHost:
         if version.retired:
             self._close_if_idle(version)
 
+    def _socket_closed(self, version: _Version, invocation: Invocation) -> None:
+        """A WebSocket is not open any more: if nothing else of its invocation runs, that has ended."""
+        if invocation not in version.running:
+            self._end(version, invocation)
+
     def _finish_later(self, version: _Version, invocation: Invocation, tasks: Sequence[asyncio.Future[Any]]) -> None:
         async def finish() -> None:
             try:
@@ -452,8 +469,16 @@ class PythonHost:
             tasks = invocation.context.take_tasks()
         return failures
 
-    def _streamed(self, version: _Version, invocation: Invocation, response: Response) -> Response:
+    def _streamed(self, version: _Version, invocation: Invocation, response: Response) -> FetchResponse:
         """`response` with a body whose code runs as part of `invocation` and keeps its version open."""
+        socket = response.raw_web_socket
+        if socket is not None:
+            from emulator.hosts.python.sockets import upgrade  # few workers have WebSockets
+
+            try:
+                return upgrade(invocation.trigger.request, response, socket)
+            except JsException as error:
+                raise wrong_answer(f"returned a WebSocket: {error}", version.handlers["fetch"], self.config) from None
         body = response.body
         if body is None or body.locked or body.disturbed:
             return response

@@ -43,13 +43,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from emulator.base.errors import WorkerLoadError
 from emulator.config.model import PYTHON_MODULES
 from emulator.hosts.python import frameworks
-from emulator.hosts.python.python_modules import (
-    has_webassembly,
-    needs_another_version,
-    replacement,
-    webassembly_of,
-    why_not_loadable,
-)
 from emulator_runtime.hosting import Scope, current
 
 if TYPE_CHECKING:
@@ -182,11 +175,15 @@ class WorkerPackages:
         self.space.close()
 
     def _is_replaced(self, top: str) -> bool:
-        """Whether the module or package `top` means what any other code would get, although it is here: a module of the
-        standard library, or a package that is installed and is compiled here, or needs one that is in exactly the
+        """Whether the module or package `top` means what any other code would get, although it may be here: a module of
+        the standard library, or a package that is installed and is compiled here, or needs one that is in exactly the
         version that is here."""
         if top in sys.stdlib_module_names:
             return True
+        if not self.directory.is_dir():
+            return not self.space.installed
+        from emulator.hosts.python.python_modules import has_webassembly, needs_another_version, replacement
+
         is_compiled = has_webassembly(self.directory, top)
         needed = "" if is_compiled else needs_another_version(self.directory, top)
         if not (is_compiled or needed) or not _exists_elsewhere(top):
@@ -209,10 +206,9 @@ class WorkerScope(Scope):
         on_warning: Callable[[str], None],
         modules: WorkerModules,
         bus: Bus | None = None,
-        *,
-        has_request_signal: bool = False,
+        **of_scope: Any,
     ) -> None:
-        super().__init__(modules.worker, env, outbound, on_warning, has_request_signal=has_request_signal)
+        super().__init__(modules.worker, env, outbound, on_warning, **of_scope)
         self.modules = modules
         self.bus = bus
 
@@ -264,6 +260,21 @@ class _Space:
         space = self if self._fallback is None else self._fallback
         space.installed = space.installed or frameworks.installed_packages()
 
+    def find(self, name: str, path: Sequence[str] | None = None) -> ModuleSpec | None:
+        """Where a module of this space is, by its plain name; `path` is its package's, None for a top-level name."""
+        directories = self.directories if path is None else path
+        found = PathFinder.find_spec(name, directories)
+        if self.version is not None or (found is not None and not isinstance(found.loader, ExtensionFileLoader)):
+            return found
+        from emulator.hosts.python.python_modules import webassembly_of
+
+        file = webassembly_of(name.rpartition(".")[2], directories)
+        if file is not None:
+            return ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
+        if found is None and path is None and self.installed:
+            return PathFinder.find_spec(name, self.installed)
+        return found
+
     def close(self) -> None:
         if not self.is_closed:
             self.is_closed = True
@@ -284,12 +295,10 @@ class _Space:
         if own in sys.modules:
             return own
         if self._is_replaced(top):
+            return _SDK_MODULES.get(top, top)
+        spec = self.find(top)
+        if spec is not None and self.installed and frameworks.is_shared(spec, self.installed):
             return top
-        spec = _found(top, self.directories)
-        if spec is None and self.installed:
-            spec = PathFinder.find_spec(top, self.installed)
-            if spec is not None and frameworks.is_shared(spec):
-                return top
         # A directory without an __init__.py is a module only where nothing else of that name is, as everywhere: a
         # folder `email/` with templates in it must not hide the standard library's.
         if spec is not None and (spec.loader is not None or not _exists_elsewhere(top)):
@@ -398,6 +407,8 @@ class _ForPyodide(ExtensionFileLoader):
     """A compiled module that runs in Pyodide only; importing it raises ImportError."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
+        from emulator.hosts.python.python_modules import why_not_loadable
+
         raise ImportError(why_not_loadable(Path(self.path)), name=spec.name, path=self.path)
 
 
@@ -412,7 +423,7 @@ class _Finder:
         space = _spaces.get(key) if at else None
         if space is None:
             return None
-        found = _found(base + dot + rest, [*space.directories, *space.installed] if path is None else path)
+        found = space.find(base + dot + rest, path)
         if found is None:
             return None
         space.loaded.add(name)
@@ -508,15 +519,6 @@ def _running_scope() -> WorkerScope | None:
     """The scope of the worker that is running."""
     invocation = current.get(None)
     return invocation.scope if invocation is not None and isinstance(invocation.scope, WorkerScope) else None
-
-
-def _found(name: str, directories: Sequence[str]) -> ModuleSpec | None:
-    """Where the module `name` is in `directories`; `name` is a top-level name, or `directories` are its parent's."""
-    found = PathFinder.find_spec(name, directories)
-    if found is not None and not isinstance(found.loader, ExtensionFileLoader):
-        return found
-    file = webassembly_of(name.rpartition(".")[2], directories)
-    return found if file is None else ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
 
 
 def _exists_elsewhere(top: str) -> bool:

@@ -48,6 +48,9 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 
+_REPLACED: Final = _HOP_BY_HOP | {b"accept-encoding"}
+"""Headers of a request that the worker does not get as the client sent them."""
+
 
 class ConnectionLostError(Exception):
     """The connection to workerd ended before the end of the answer."""
@@ -72,6 +75,14 @@ class WorkerdAnswer:
         if isinstance(self.body, bytes):
             return self.body
         return b"".join([chunk async for chunk in self.body])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body in pieces. Raises ConnectionLostError if the connection is lost."""
+        if isinstance(self.body, bytes):
+            yield self.body
+        else:
+            async for chunk in self.body:
+                yield chunk
 
 
 class AnswerStream:
@@ -435,9 +446,10 @@ def _second_socket(transport: asyncio.Transport) -> socket.socket:
 
 
 def request_head(method: str, url: str, headers: RawHeaders, *extra: tuple[bytes, bytes]) -> bytes:
-    """The head of a request with a URL in its first line, without headers about the connection that it arrived on."""
+    """The head of a request with a URL in its first line and `extra` headers, without those about the connection that
+    it arrived on, and without `accept-encoding`."""
     parts = [f"{method} {url} HTTP/1.1\r\n".encode("latin-1", "replace")]
-    parts += [b"%b: %b\r\n" % header for header in headers if header[0] not in _HOP_BY_HOP]
+    parts += [b"%b: %b\r\n" % header for header in headers if header[0] not in _REPLACED]
     parts += [b"%b: %b\r\n" % header for header in extra]
     parts.append(b"\r\n")
     return b"".join(parts)

@@ -7,21 +7,25 @@ beside the configuration, which embeds them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from emulator.bindings.wiring import OtherWorker, Reference, Value, Wiring
+from emulator.bindings.wiring import Answered, OtherWorker, Reference, Value, Wiring, targets
 from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
-from emulator.hosts.workerd.protocol import CONTROL_ENTRYPOINT, INVOKE_ENTRYPOINT, delivery_module, worker_module
+from emulator.hosts.workerd.protocol import (
+    CONTROL_ENTRYPOINT,
+    INVOKE_ENTRYPOINT,
+    delivery_module,
+    services_module,
+    worker_module,
+)
 from emulator.hosts.workerd.source import Module, Source
 
 MAIN_NAME: Final = "__emulator__.js"
 """The name of the emulator's main module. Its frames are not shown in stack traces."""
-
-CAPNP_HOST: Final = "emulator"
-"""The host that workerd connects to if one worker calls another; with it, method calls work too."""
 
 _KINDS: Final[Mapping[str, str]] = {
     "esm": "esModule",
@@ -37,16 +41,16 @@ _DELIVERY_DATE: Final = "2025-01-01"
 @dataclass(frozen=True, slots=True)
 class Sockets:
     """The paths of the Unix sockets on which a process listens. `fetch` is for users' requests, `control` for the
-    emulator's, and `services` for those of other workers, by entrypoint (empty for the default export)."""
+    emulator's, and `debug` for calls of other workers, if there are any."""
 
     fetch: Path
     control: Path
-    services: Mapping[str, Path]
+    debug: Path | None = None
 
     @property
     def names(self) -> Sequence[str]:
-        """The sockets by their names in workerd's configuration."""
-        return ["fetch", "control", *(f"service {entrypoint}" for entrypoint in self.services)]
+        """The sockets by the names that workerd gives them."""
+        return ["fetch", "control", *(["debug-port"] if self.debug is not None else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,9 @@ class WorkerdSettings:
     """The settings of a process.
 
     `worker` is the name of the worker, and `wirings` configure its bindings, each with its kind; `binding_server`
-    answers them, and `other_worker` returns the socket of another worker by name and entrypoint. `cf_header` is the
-    header that contains `request.cf`. `outbound` is the socket for `fetch()`; None means the network.
+    answers them. `find_worker` returns the debug port of another worker, or why the binding of that name cannot lead
+    to it. `cf_header` is the header that contains `request.cf`. `outbound` is the socket for `fetch()`; None means the
+    network.
     """
 
     worker: str
@@ -64,7 +69,7 @@ class WorkerdSettings:
     compatibility_flags: Sequence[str]
     wirings: Sequence[tuple[str, Wiring]]
     binding_server: Path
-    other_worker: Callable[[str, str], Path]
+    find_worker: Callable[[str, str], Path | str]
     sockets: Sockets
     cf_header: str
     token: str
@@ -75,16 +80,19 @@ def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
     """Write the configuration and the modules to `directory`, and return the configuration file."""
     main = worker_module(settings.source.modules[0].name, settings.token)
     modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules)
-    delivery = Module("delivery.js", "esm", delivery_module())
+    own = [Module("delivery.js", "esm", delivery_module())]
+    if targets(settings.wirings):
+        own.append(Module("services.js", "esm", services_module()))
     extensions = [Module(name, "esm", source.encode()) for name, source in _extensions(settings.wirings).items()]
-    written = (*modules, delivery, *extensions)
+    written = (*modules, *own, *extensions)
     for number, module in enumerate(written):
         (directory / f"module-{number}").write_bytes(module.content)
     embedded = [_module(number, module) for number, module in enumerate(written)]
-    count = len(modules)
+    count, own_count = len(modules), len(modules) + len(own)
     services = [
         _worker(settings, embedded[:count]),
         _delivery(embedded[count]),
+        *(_services(settings, module) for module in embedded[count + 1 : own_count]),
         '(name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))',
         *_external(settings),
     ]
@@ -93,7 +101,7 @@ def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
         "const config :Workerd.Config = (\n"
         f"  services = {_list(services)},\n"
         f"  sockets = {_list(list(_sockets(settings)))},\n"
-        f"{_extension(embedded[count + 1 :])}"
+        f"{_extension(embedded[own_count:])}"
         '  logging = (structuredLogging = true, stdoutPrefix = "", stderrPrefix = ""),\n'
         ");\n"
     )
@@ -136,7 +144,7 @@ def _extensions(wirings: Sequence[tuple[str, Wiring]]) -> dict[str, str]:
 def _worker(settings: WorkerdSettings, modules: Sequence[str]) -> str:
     flags = ", ".join(map(quoted, settings.compatibility_flags))
     outbound = ', globalOutbound = "outbound"' if settings.outbound else ""
-    more = "".join(f", {name} = {value}" for name, value in _worker_settings(settings.wirings).items())
+    more = "".join(f", {name} = {value}" for name, value in _worker_settings(settings).items())
     return (
         f'(name = "worker", worker = (modules = {_list(modules)}, '
         f"compatibilityDate = {quoted(settings.compatibility_date)}, compatibilityFlags = [{flags}], "
@@ -144,17 +152,17 @@ def _worker(settings: WorkerdSettings, modules: Sequence[str]) -> str:
     )
 
 
-def _worker_settings(wirings: Sequence[tuple[str, Wiring]]) -> dict[str, str]:
+def _worker_settings(settings: WorkerdSettings) -> dict[str, str]:
     """The bindings' settings of the worker itself; lists in several bindings are joined."""
     found: dict[str, list[str]] = {}
     lists: set[str] = set()
-    for kind, wiring in wirings:
+    for kind, wiring in settings.wirings:
         for name, value in wiring.worker.items():
             if isinstance(value, Sequence) and not isinstance(value, str | Reference):
                 lists.add(name)
-                found.setdefault(name, []).extend(_value(each, kind, wiring) for each in value)
+                found.setdefault(name, []).extend(_value(each, kind, wiring, settings) for each in value)
             else:
-                found[name] = [_value(value, kind, wiring)]
+                found[name] = [_value(value, kind, wiring, settings)]
     return {name: f"[{', '.join(values)}]" if name in lists else values[0] for name, values in found.items()}
 
 
@@ -163,27 +171,50 @@ def _delivery(module: str) -> str:
         f'(name = "delivery", worker = (modules = [{module}], compatibilityDate = {quoted(_DELIVERY_DATE)}, '
         'compatibilityFlags = ["experimental", "service_binding_extra_handlers"], bindings = ['
         f'(name = "WORKER", service = (name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")), '
-        f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}"))]))'
+        f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}")), '
+        '(name = "CODED", service = (name = "delivery", entrypoint = "coded"))]))'
+    )
+
+
+def _services(settings: WorkerdSettings, module: str) -> str:
+    return (
+        f'(name = "services", worker = (modules = [{module}], compatibilityDate = '
+        f'{quoted(settings.compatibility_date)}, compatibilityFlags = ["experimental"], bindings = ['
+        '(name = "DEBUG_PORT", workerdDebugPort = void)]))'
     )
 
 
 def _bindings(settings: WorkerdSettings) -> Iterator[str]:
     for kind, wiring in settings.wirings:
         if wiring.binding:
-            yield _value({"name": wiring.name, **wiring.binding}, kind, wiring)
+            yield _value({"name": wiring.name, **wiring.binding}, kind, wiring, settings)
 
 
-def _value(value: Value, kind: str, wiring: Wiring) -> str:
+def _value(value: Value, kind: str, wiring: Wiring, settings: WorkerdSettings) -> str:
     """A value as text. References lead to services of `wiring`."""
     if isinstance(value, Reference):
+        service = wiring.services[value.service]
+        if isinstance(service, OtherWorker):
+            return _other_worker(wiring.name, service, settings)
         return quoted(_service_name(kind, wiring, value.service))
     if isinstance(value, str):
         return quoted(value)
     if isinstance(value, bool | int):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return f"({', '.join(f'{name} = {_value(each, kind, wiring)}' for name, each in value.items())})"
-    return f"[{', '.join(_value(each, kind, wiring) for each in value)}]"
+        return f"({', '.join(f'{name} = {_value(each, kind, wiring, settings)}' for name, each in value.items())})"
+    return f"[{', '.join(_value(each, kind, wiring, settings) for each in value)}]"
+
+
+def _other_worker(binding: str, other: OtherWorker, settings: WorkerdSettings) -> str:
+    """The service that stands for another worker, with what `services.js` must know of it."""
+    found = settings.find_worker(binding, other.worker)
+    props: dict[str, object] = {"absent": found}
+    if isinstance(found, Path):
+        props = {"address": f"unix:{found}", "props": other.props or {}}
+        if other.entrypoint:
+            props["entrypoint"] = other.entrypoint
+    return f'(name = "services", props = (json = {quoted(json.dumps(props))}))'
 
 
 def _service_name(kind: str, wiring: Wiring, service: str) -> str:
@@ -193,14 +224,10 @@ def _service_name(kind: str, wiring: Wiring, service: str) -> str:
 def _external(settings: WorkerdSettings) -> Iterator[str]:
     for kind, wiring in settings.wirings:
         for name, service in wiring.services.items():
-            if isinstance(service, OtherWorker):
-                path = settings.other_worker(service.worker, service.entrypoint)
-                options = f'capnpConnectHost = "{CAPNP_HOST}"'
-            else:
-                path = settings.binding_server
+            if isinstance(service, Answered):
                 header = quoted(binding_id(settings.worker, kind, wiring, name))
                 options = f'injectRequestHeaders = [(name = "{BINDING_HEADER}", value = {header})]'
-            yield _reached_at(_service_name(kind, wiring, name), path, options)
+                yield _reached_at(_service_name(kind, wiring, name), settings.binding_server, options)
     if settings.outbound:
         yield _reached_at("outbound", settings.outbound, "style = proxy")
 
@@ -214,9 +241,6 @@ def _sockets(settings: WorkerdSettings) -> Iterator[str]:
     options = f"style = proxy, cfBlobHeader = {quoted(settings.cf_header)}"
     yield _socket("fetch", sockets.fetch, options, f'(name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")')
     yield _socket("control", sockets.control, "", '"delivery"')
-    for entrypoint, path in sockets.services.items():
-        service = '(name = "worker"' + (f", entrypoint = {quoted(entrypoint)})" if entrypoint else ")")
-        yield _socket(f"service {entrypoint}", path, f'capnpConnectHost = "{CAPNP_HOST}"', service)
 
 
 def _socket(name: str, path: Path, options: str, service: str) -> str:

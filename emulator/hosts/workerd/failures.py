@@ -18,8 +18,11 @@ from emulator.hosts.workerd.protocol import NO_DEFAULT_EXPORT
 from emulator.hosts.workerd.source import Source
 
 _FRAME: Final = re.compile(
-    r"^ +at (?:(?P<function>.*?) \()?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?$"
+    r"^(?P<indent> +)at (?:(?P<function>.*?) \()?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?"
+    r"(?P<rest>[ ,].*)?$"
 )
+"""A frame of a stack. In what is logged, other things may follow it, such as the properties of the error."""
+
 _SERVICE: Final = re.compile(r"^service \S+: ")
 _UNCAUGHT: Final = re.compile(r"^Uncaught (?:\(in \w+\) )?")
 _TYPED: Final = re.compile(r"^(?P<type>(?:[A-Z]\w*)?(?:Error|Exception)): (?P<message>.*)$", re.DOTALL)
@@ -29,7 +32,15 @@ _PREFIXES: Final = re.compile(
 )
 _NO_SUCH_MODULE: Final = re.compile(r'No such module "(?P<name>[^"]+)"')
 _NO_SUCH_FLAG: Final = re.compile(r"No such compatibility flag: (?P<flag>\S+)")
+_NO_DEBUG_PORT: Final = re.compile(r"--debug-port: unrecognized|no field named 'workerdDebugPort'")
 _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
+
+
+HUNG_TEXT: Final = (
+    "Error: The Workers runtime canceled this request because it detected that your Worker's code had hung and would "
+    "never generate a response. Refer to: https://developers.cloudflare.com/workers/observability/errors/"
+)
+"""What workerd and production say of a handler that waits for something that can never happen."""
 
 
 def thrown(described: Mapping[str, Any], source: Source, root: Path) -> Failure:
@@ -65,6 +76,11 @@ def not_started(said: str, source: Source, main: Path, config_file: str) -> Fail
             "export default { async fetch(request, env, ctx) { ... } }"
         )
         return simple_failure(message)
+    if _NO_DEBUG_PORT.search(said):
+        return simple_failure(
+            "this workerd is too old for workers that call each other; `npm update workerd` installs a newer one, or "
+            "emulator install-js where the project has none"
+        )
     if flag is not None:
         message = f"{config_file}: compatibility_flags: workerd has no flag {flag['flag']!r}"
         return simple_failure(message)
@@ -101,6 +117,11 @@ def _missing_module(name: str, source: Source, root: Path, config_file: str) -> 
     return None
 
 
+def logged(text: str, source: Source, root: Path) -> str:
+    """What worker code has logged. The stacks in it name the user's files, and not the emulator's."""
+    return _shown_stack(text, source, root, []) if "    at " in text else text
+
+
 def readable(text: str) -> str:
     """What workerd itself logs, without the places in its own source and the addresses of its stack."""
     text = _ADDRESSES.sub("", text)
@@ -116,8 +137,10 @@ def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) ->
         if match is None:
             shown.append(line)
             continue
-        module, function = match["module"], match["function"] or ""
+        module, function, rest = match["module"], match["function"] or "", match["rest"] or ""
         if module == MAIN_NAME:
+            if rest and shown:
+                shown[-1] += rest
             continue
         located = source.locate(module, int(match["line"]), int(match["column"] or 1))
         if located is None:
@@ -129,5 +152,7 @@ def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) ->
         is_user = file.is_relative_to(root) and "node_modules" not in file.parts
         frames.append(Frame(str(file), number, function or "<module>", code, is_user, lines))
         place = f"{file}:{number}" + (f":{column}" if match["column"] else "")
-        shown.append(f"    at {function} ({place})" if function else f"    at {place}")
+        shown.append(
+            f"{match['indent']}at {function} ({place}){rest}" if function else f"{match['indent']}at {place}{rest}"
+        )
     return "\n".join(shown).rstrip()

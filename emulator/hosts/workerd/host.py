@@ -38,9 +38,17 @@ from emulator.hosts.workerd.bundle import read_source
 from emulator.hosts.workerd.client import ConnectionLostError, UploadBrokenError, WorkerdAnswer
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
-from emulator.hosts.workerd.failures import readable, simple_failure, thrown
+from emulator.hosts.workerd.failures import HUNG_TEXT, logged, readable, simple_failure, thrown
 from emulator.hosts.workerd.outbound_service import OutboundService
-from emulator.hosts.workerd.protocol import FAILURE_HEADER, Ended, batch_request, read_ended, scheduled_request
+from emulator.hosts.workerd.protocol import (
+    FAILURE_HEADER,
+    HUNG,
+    Ended,
+    batch_request,
+    decode_head,
+    read_ended,
+    scheduled_request,
+)
 from emulator.hosts.workerd.requests import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.hosts.workerd.source import Source
@@ -49,7 +57,7 @@ from emulator.hosts.workerd.version import Starter, Version, Wirings
 from emulator.hosts.workerd.watchdog import ProcessWatchdog
 from emulator.queues.message import Cause, Verdict
 from emulator.wire.texts import read_json
-from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, find_header
+from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStream, Request, find_header
 
 if TYPE_CHECKING:
     from emulator.bindings.open_kinds import OpenKinds
@@ -65,13 +73,13 @@ _HEALTHY_SECONDS: Final = 10.0
 
 _LEVELS: Final[dict[str, Level]] = {"debug": "debug", "warn": "warning", "error": "error", "fatal": "error"}
 _FAILURE_HEADER: Final = FAILURE_HEADER.encode()
-_OLD_CODE_SECONDS: Final = 0.2
-"""How long a reload waits for the old process to end, if other workers may be connected to it."""
-
 _UNCAUGHT_SECONDS: Final = 0.1
 """How long an error that workerd has logged is kept as the possible reason of a failure."""
 
 _UNCAUGHT: Final = "Uncaught exception: "
+_HUNG: Final = "NOSENTRY queue event aborted"
+"""How a line of workerd's begins that says the same as the failure of a batch."""
+
 _LOST_SECONDS: Final = 1.0
 """How long to wait, after a connection is lost, to see whether the process has died, which is then the reason."""
 
@@ -130,7 +138,7 @@ class WorkerdHost:
             QueueTrigger.handler: self._queue,
             ScheduledTrigger.handler: self._scheduled,
         }
-        sockets.join(config.name, [other for _, other in targets(open_kinds.wirings(config))])
+        sockets.join(config.name)
 
     @property
     def handlers(self) -> Sequence[str]:
@@ -162,7 +170,7 @@ class WorkerdHost:
                 self._resting -= 1
 
     @property
-    def takes_websockets(self) -> bool:
+    def tunnels_websockets(self) -> bool:
         """Whether there is a process that can answer."""
         return self._version is not None and "fetch" in self._version.handlers
 
@@ -183,7 +191,6 @@ class WorkerdHost:
         failure = await self.try_reload(config)
         if failure is not None:
             self.fail(failure)
-            await self._let_callers_move()
 
     async def try_reload(self, config: WorkerConfig) -> Failure | None:
         """Start the code anew; when that fails, leave the old process in service and return why."""
@@ -191,14 +198,11 @@ class WorkerdHost:
         self.config = config
         self._sockets.enter(config.name)
         wirings = self._open_kinds.wirings(config)
-        called = targets(wirings)
-        self._sockets.join(config.name, [other for _, other in called])
-        for name, other in called:
-            if other.worker not in self._sockets.workers:
-                self._reports.warn(
-                    f"env.{name} leads to the worker {other.worker}, which is not a JavaScript worker in this session; "
-                    "name its configuration with -c too"
-                )
+        self._sockets.join(config.name)
+        for name, other in targets(wirings):
+            found = self._sockets.find(name, other.worker)
+            if isinstance(found, str):
+                self._reports.warn(found)
         await self._serve(config, wirings)
         try:
             built = await self._build(config, wirings)
@@ -208,18 +212,11 @@ class WorkerdHost:
             self._adopt(built)
         finally:
             self._settled.set()
-        await self._let_callers_move()
         return None
 
     def fail(self, failure: Failure) -> None:
         """Take the old process out of service, as there is newer code that does not run."""
         self._adopt(failure)
-
-    async def _let_callers_move(self) -> None:
-        """Wait a moment for the old process, where other workers are connected to it: they keep their connections, and
-        so call the old code for as long as it is there."""
-        if self.config.name in self._sockets.called and self._retiring:
-            await asyncio.wait(self._retiring.values(), timeout=_OLD_CODE_SECONDS)
 
     async def stop(self, grace_seconds: float) -> None:
         """Let running invocations and `waitUntil` work finish for at most `grace_seconds`, then end the process."""
@@ -283,8 +280,8 @@ class WorkerdHost:
             built.watchdog = ProcessWatchdog(
                 built, self.config.cpu_ms, self._reports.warn, partial(self._overspend, built)
             )
-            for entrypoint, path in built.services.items():
-                path.replace(self._sockets.service(self.config.name, entrypoint))
+            if built.debug is not None:
+                built.debug.replace(self._sockets.service(self.config.name))
         if old is not None:
             self._retire(old)
 
@@ -393,6 +390,8 @@ class WorkerdHost:
             if await is_refusal(answer):
                 failure = self._uncaught(version) or simple_failure("workerd could not run the handler")
                 raise self._failed(failure, trigger)
+        if find_header(answer.headers, b"content-encoding") is not None:
+            answer = await _for_client(version, trigger.request, answer)
         body = answer.body
         if isinstance(body, bytes):
             return response_of(answer, body)
@@ -463,13 +462,15 @@ class WorkerdHost:
         level = _LEVELS.get(str(record.get("level")), "info")
         if "source" in record:
             text = readable(text)
+            if text.startswith(_HUNG):
+                return
             if text.startswith(_UNCAUGHT):
                 version.uncaught.append(text.removeprefix(_UNCAUGHT))
                 asyncio.get_running_loop().call_later(_UNCAUGHT_SECONDS, self._forget_uncaught, version)
                 return
-        trigger = version.trigger()
-        for line in text.split("\n"):
-            self._bus.publish(WorkerOutput(self.config.name, trigger, level, line))
+        else:
+            text = logged(text, version.source, self._root)
+        self._bus.publish(WorkerOutput(self.config.name, version.trigger(), level, text))
 
     def _uncaught(self, version: Version) -> Failure | None:
         """The error that workerd has logged a moment ago, if any."""
@@ -497,6 +498,8 @@ class WorkerdHost:
         """The failure of an invocation, or None if it succeeded."""
         if ended.outcome == "ok":
             return None
+        if ended.failure is None and ended.outcome in HUNG:
+            return simple_failure(HUNG_TEXT)
         if ended.failure is None:
             return simple_failure(f"the handler ended with the outcome {ended.outcome}")
         return thrown(ended.failure, version.source, self._root)
@@ -531,6 +534,20 @@ class WorkerdHost:
 
     def _missing(self, version: Version, handler: str) -> HandlerMissing:
         return self._reports.missing(handler, version.handlers, "the default export")
+
+
+async def _for_client(version: Version, request: Request, answer: WorkerdAnswer) -> WorkerdAnswer:
+    """`answer`, or the same without a coding that the client has not asked for."""
+    from emulator.hosts.workerd.encodings import plain_headers, unwanted_coding  # few answers have one
+
+    coding = unwanted_coding(request.sent_headers, answer.headers)
+    if not coding or answer.body == b"":
+        return answer
+    try:
+        decoded = await version.control.send_stream(decode_head(coding), answer.chunks(), chunked=True)
+    except UploadBrokenError as error:
+        raise ConnectionLostError("the answer broke off") from error
+    return WorkerdAnswer(answer.status, plain_headers(answer.headers), decoded.body)
 
 
 def _nobodys() -> FetchResponse:

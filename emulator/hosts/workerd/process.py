@@ -11,13 +11,14 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 from emulator.base.words import reason
+from emulator.hosts.workerd.configuration import Sockets
 from emulator.wire.texts import read_json
 
 START_SECONDS: Final = 15.0
@@ -73,7 +74,7 @@ class WorkerdProcess:
         """The process id of the shell that guards workerd and leads its process group; None if there is no process."""
         return None if self._guard is None else self._guard.pid
 
-    async def start(self, workerd: Path, configuration: Path, sockets: Sequence[str], files: Path) -> None:
+    async def start(self, workerd: Path, configuration: Path, sockets: Sockets, files: Path) -> None:
         """Start workerd, and wait until it listens on all of `sockets`. The directory `files` is removed if the
         emulator is killed.
 
@@ -81,10 +82,13 @@ class WorkerdProcess:
         """
         self._loop = asyncio.get_running_loop()
         self._workerd = workerd
-        self._awaited = set(sockets)
+        self._awaited = set(sockets.names)
         self._listening = self._loop.create_future()
         self._ended = self._loop.create_future()
-        command = [str(workerd), "serve", "--experimental", "--control-fd=1", str(configuration)]
+        command = [str(workerd), "serve", "--experimental", "--control-fd=1"]
+        if sockets.debug is not None:
+            command.append(f"--debug-port=unix:{sockets.debug}")
+        command.append(str(configuration))
         try:
             self._guard = subprocess.Popen(  # noqa: ASYNC220 - it returns as soon as the shell is there
                 ["/bin/sh", "-c", _GUARD, "sh", str(files), *command],

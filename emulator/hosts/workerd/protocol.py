@@ -9,6 +9,7 @@ called with `key` raised, or null, and what was logged when it asked for the ret
 | --- | --- | --- |
 | `POST /queue` | the description of a batch as JSON, then the bodies of its messages | an `Ended`, with decisions |
 | `POST /scheduled` | `{"cron", "scheduledTime"}` | an `Ended` |
+| `POST /decode` | the body of an answer in the coding that a header names | the body without it |
 | `GET /handlers` | | a list of the handlers that the worker has |
 | `GET /idle` | | 204, once no `waitUntil` work runs any more |
 | `POST /why` | (from `delivery.js` to `worker.js`) `{"key", "retried"}` | `{"failure", "causes", "retryAllCause"}` |
@@ -33,10 +34,14 @@ QUEUE_PATH: Final = "/queue"
 SCHEDULED_PATH: Final = "/scheduled"
 HANDLERS_PATH: Final = "/handlers"
 IDLE_PATH: Final = "/idle"
+DECODE_PATH: Final = "/decode"
 WHY_PATH: Final = "/why"
 
 DESCRIPTION_HEADER: Final = "x-description-bytes"
 """A header of a batch: how many bytes of the body are its description."""
+
+CODING_HEADER: Final = "x-coding"
+"""A header of a body that is to be decoded: `gzip` or `br`."""
 
 FAILURE_HEADER: Final = "x-emulator-failure"
 """A header of an answer that describes what a `fetch` handler raised; its value is the token, which user code does not
@@ -60,18 +65,20 @@ _NAMES: Final = {
         "scheduled": SCHEDULED_PATH,
         "handlers": HANDLERS_PATH,
         "idle": IDLE_PATH,
+        "decode": DECODE_PATH,
         "why": WHY_PATH,
     },
     "descriptionHeader": DESCRIPTION_HEADER,
+    "codingHeader": CODING_HEADER,
     "failureHeader": FAILURE_HEADER,
     "noDefaultExport": NO_DEFAULT_EXPORT,
 }
 
-_OUTCOMES: Final[dict[str, Outcome]] = {
-    "ok": "ok",
-    "exceededCpu": "exceeded_cpu",
-    "exceededWallTime": "exceeded_wall_time",
-}
+HUNG: Final = frozenset({"exception", "exceededCpu"})
+"""The outcomes, without an exception of the handler, of an invocation that waits for something that can never happen:
+workerd's word for it today, and in versions before that. It has no limit of CPU time."""
+
+_OUTCOMES: Final[dict[str, Outcome]] = {"ok": "ok", "exceededWallTime": "exceeded_wall_time"}
 """workerd's words for how an invocation ended, and the emulator's; any other means an exception."""
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -87,6 +94,11 @@ def worker_module(main: str, token: str) -> bytes:
 def delivery_module() -> bytes:
     """The emulator's module that passes deliveries to the worker."""
     return _filled("delivery.js").encode()
+
+
+def services_module() -> bytes:
+    """The emulator's module that calls other workers."""
+    return (_MODULES / "services.js").read_bytes()
 
 
 def _filled(module: str) -> str:
@@ -110,6 +122,14 @@ def scheduled_request(trigger: ScheduledTrigger) -> tuple[bytes, bytes]:
     """The head and the body of the request that runs the `scheduled` handler."""
     body = _encode({"cron": well_formed(trigger.cron), "scheduledTime": trigger.scheduled_time_ms})
     return _post_head(SCHEDULED_PATH, len(body)), body
+
+
+def decode_head(coding: str) -> bytes:
+    """The head of the request that decodes a body, which follows in chunks."""
+    return (
+        f"POST {DECODE_PATH} HTTP/1.1\r\nHost: emulator\r\n{CODING_HEADER}: {coding}\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+    ).encode()
 
 
 def _post_head(path: str, size: int, header: str = "") -> bytes:

@@ -7,12 +7,10 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
-
-from emulator.bindings.wiring import OtherWorker
 
 _ROOT: Final = Path("/tmp")
 """The parent of the directory. The system's default may be too long for the path of a Unix socket, which is limited to
@@ -20,27 +18,21 @@ about 100 characters."""
 
 
 class SocketDirectory:
-    """A directory that exists while a host uses it, and that only this user can read."""
+    """A directory that exists while a host uses it, and that only this user can read. `python_workers` are the other
+    workers of the session, which may become more."""
 
-    def __init__(self) -> None:
+    def __init__(self, python_workers: Collection[str] = ()) -> None:
         self._path: Path | None = None
         self._users: set[str] = set()
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[str, int] = {}
         self._made = 0
-        self.entrypoints: dict[str, set[str]] = {}
-        """The entrypoints of each worker that others have bindings to; an empty name is the default export."""
+        self._python_workers = python_workers
         self.workers: set[str] = set()
         """The session's JavaScript workers."""
-        self.called: set[str] = set()
-        """The workers that others have bindings to."""
 
-    def join(self, worker: str, called: Iterable[OtherWorker]) -> None:
-        """Add a worker of the session, whose bindings lead to `called`."""
+    def join(self, worker: str) -> None:
+        """Add a JavaScript worker of the session."""
         self.workers.add(worker)
-        self.entrypoints.setdefault(worker, {""})
-        for other in called:
-            self.entrypoints.setdefault(other.worker, {""}).add(other.entrypoint)
-            self.called.add(other.worker)
 
     def enter(self, worker: str) -> None:
         """The host of `worker` begins to use the directory."""
@@ -83,10 +75,18 @@ class SocketDirectory:
         directory.mkdir()
         return directory
 
-    def service(self, worker: str, entrypoint: str) -> Path:
-        """The socket at which others reach an entrypoint of `worker` (empty for its default export), whichever process
-        runs it."""
-        return self.path / f"s{self._number(worker, entrypoint)}"
+    def service(self, worker: str) -> Path:
+        """The socket at which others reach `worker`, whichever process runs it."""
+        return self.path / f"s{self._number(worker)}"
+
+    def find(self, binding: str, worker: str) -> Path | str:
+        """The socket at which others reach `worker`, or why env.`binding` cannot lead there, as a sentence."""
+        if worker in self.workers:
+            return self.service(worker)
+        leads = f"env.{binding} leads to the worker {worker}, which is"
+        if worker in self._python_workers:
+            return f"{leads} a Python worker; calling one from JavaScript is not emulated yet"
+        return f"{leads} not a worker of this session; name its configuration with -c too"
 
     @property
     def bindings(self) -> Path:
@@ -95,7 +95,7 @@ class SocketDirectory:
 
     def outbound(self, worker: str) -> Path:
         """The socket at which the `fetch()` of `worker` is answered instead of by the network."""
-        return self.path / f"o{self._number(worker, '')}"
+        return self.path / f"o{self._number(worker)}"
 
-    def _number(self, worker: str, entrypoint: str) -> int:
-        return self._numbers.setdefault((worker, entrypoint), len(self._numbers))
+    def _number(self, worker: str) -> int:
+        return self._numbers.setdefault(worker, len(self._numbers))

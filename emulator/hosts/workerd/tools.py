@@ -19,9 +19,9 @@ from typing import Final
 
 from emulator.base.errors import EmulatorError
 
-WORKERD_VERSION: Final = "1.20260426.1"
-ESBUILD_VERSION: Final = "0.27.3"
-"""The versions that `emulator install-js` installs: those of wrangler 4.86.0."""
+WORKERD_VERSION: Final = "1.20261117.1"
+ESBUILD_VERSION: Final = "0.28.2"
+"""The versions that `emulator install-js` installs: those of wrangler 4.164.0."""
 
 _INSTALL_HINT: Final = "Run `emulator install-js`, or `npm install --save-dev wrangler` beside the worker."
 

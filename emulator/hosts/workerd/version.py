@@ -15,7 +15,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 from emulator.base.failure import Failure
-from emulator.bindings.wiring import Wiring
+from emulator.bindings.wiring import Wiring, targets
 from emulator.config.model import WorkerConfig
 from emulator.hosts.triggers import HANDLERS, Trigger, any_of, in_order, with_article
 from emulator.hosts.workerd.client import ConnectionLostError, WorkerdClient
@@ -53,6 +53,7 @@ class Version:
         "active",
         "cf_header",
         "control",
+        "debug",
         "directory",
         "fetches",
         "handlers",
@@ -60,7 +61,6 @@ class Version:
         "last",
         "overspent",
         "process",
-        "services",
         "source",
         "started_at",
         "token",
@@ -82,7 +82,7 @@ class Version:
         self.cf_header = settings.cf_header.encode()
         self.fetches = WorkerdClient(settings.sockets.fetch)
         self.control = WorkerdClient(settings.sockets.control)
-        self.services = settings.sockets.services
+        self.debug = settings.sockets.debug
         self.handlers: Sequence[str] = ()
         self.active: set[Trigger[Any]] = set()
         self.last: Trigger[Any] | None = None
@@ -220,7 +220,7 @@ class Starter:
         version = Version(settings, directory, self._on_line, self._on_exit)
         try:
             file = write_configuration(settings, directory)
-            await version.process.start(workerd, file, settings.sockets.names, self._sockets.path)
+            await version.process.start(workerd, file, settings.sockets, self._sockets.path)
             answer = await version.control.send(_GET_HANDLERS)
             version.handlers = in_order(json.loads(await answer.read()))
         except (WorkerdStartError, ConnectionLostError, ValueError) as error:
@@ -236,8 +236,7 @@ class Starter:
         self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source, directory: Path
     ) -> WorkerdSettings:
         date = config.compatibility_date or datetime.now(UTC).date().isoformat()
-        entrypoints = sorted(self._sockets.entrypoints[config.name])
-        listening = {entrypoint: directory / f"service-{number}" for number, entrypoint in enumerate(entrypoints)}
+        is_called = len(self._sockets.workers) > 1 or any(other.worker == config.name for _, other in targets(wirings))
         return WorkerdSettings(
             worker=config.name,
             source=source,
@@ -245,8 +244,8 @@ class Starter:
             compatibility_flags=sorted(config.compatibility_flags),
             wirings=wirings,
             binding_server=self._sockets.bindings,
-            other_worker=self._sockets.service,
-            sockets=Sockets(directory / "fetch", directory / "control", listening),
+            find_worker=self._sockets.find,
+            sockets=Sockets(directory / "fetch", directory / "control", directory / "debug" if is_called else None),
             cf_header=f"x-cf-{token_hex(8)}",
             token=token_hex(16),
             outbound=self._sockets.outbound(config.name) if self._has_outbound else None,

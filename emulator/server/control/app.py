@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.server.addresses import API_PREFIX
+from emulator.server.app import SCHEDULED_PATH
 from emulator.server.control.api.routes import make_api, rest_parts
 from emulator.server.control.guard import Guard
 from emulator.session.session import Session
@@ -27,7 +28,8 @@ def make_control(
     """The control plane of a session as an ASGI application, together with `routes_beside`, behind its guard, which
     uses `token` and `bound_host`. `scope["emulator.worker"]` is the worker that a request is for."""
     routes: list[Route | Mount] = [
-        Route("/cdn-cgi/handler/scheduled", _scheduled, methods=["GET", "POST"]),
+        Route("/cdn-cgi/handler/scheduled", partial(_scheduled, "ok"), methods=["GET", "POST"]),
+        Route(SCHEDULED_PATH, partial(_scheduled, "Ran scheduled event"), methods=["GET", "POST"]),
         *routes_beside,
         Mount(API_PREFIX, make_api(session)),
     ]
@@ -37,9 +39,9 @@ def make_control(
     return Guard(control, token, bound_host)
 
 
-async def _scheduled(request: Request) -> Response:
-    """Run the `scheduled` handler: `?cron=` names the trigger (empty if absent), and `?time=` is the time at which it
-    was due, in milliseconds since the epoch (now if absent)."""
+async def _scheduled(done: str, request: Request) -> Response:
+    """Run the `scheduled` handler, and answer `done`. `?cron=` names the trigger (empty if absent), and `?time=` is the
+    time at which it was due, in milliseconds since the epoch (now if absent)."""
     host: WorkerHost = request.scope["emulator.worker"]
     cron = request.query_params.get("cron", "")
     given = request.query_params.get("time")
@@ -55,7 +57,7 @@ async def _scheduled(request: Request) -> Response:
         return PlainTextResponse(f"The worker's code failed to load\n\n{error.failure.text}\n", 500)
     except HandlerMissing as error:
         return PlainTextResponse(f"{error}\n", 500)
-    return PlainTextResponse("ok")
+    return PlainTextResponse(done)
 
 
 async def _http_error(there_are: str, request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ when they are imported.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from emulator_runtime.errors import NotEmulated, NotEmulatedError
@@ -63,8 +64,6 @@ _KNOWN = {
     "Set": "a set does the same",
     "TextDecoder": "bytes.decode() does the same",
     "TextEncoder": "str.encode() does the same",
-    "WebSocket": "",
-    "WebSocketPair": "",
     "caches": "",
     "connect": "",
     "performance": "time.perf_counter() does the same",
@@ -72,6 +71,18 @@ _KNOWN = {
     "setInterval": "",
     "structuredClone": "copy.deepcopy() does the same",
 }
+
+
+_RARE = {
+    "CloseEvent": "event_target",
+    "ErrorEvent": "event_target",
+    "Event": "event_target",
+    "EventTarget": "event_target",
+    "MessageEvent": "event_target",
+    "WebSocket": "web_socket",
+    "WebSocketPair": "web_socket",
+}
+"""Names that few workers use, and the modules here that they are imported from when they are."""
 
 
 async def fetch(resource: Any, options: Any = None, **keywords: Any) -> Response:
@@ -85,6 +96,9 @@ async def fetch(resource: Any, options: Any = None, **keywords: Any) -> Response
 def __getattr__(name: str) -> Any:
     if name.startswith("__") and name.endswith("__"):
         raise AttributeError(f"module 'js' has no attribute {name!r}")
+    if name in _RARE:
+        value = globals()[name] = getattr(import_module(f"emulator_runtime.js.{_RARE[name]}"), name)
+        return value
     if name in _KNOWN:
         return NotEmulated(f"js.{name}", _KNOWN[name])
-    raise NotEmulatedError.of(f"js.{name}", f"js has {', '.join(__all__)}")
+    raise NotEmulatedError.of(f"js.{name}", f"js has {', '.join(sorted((*__all__, *_RARE)))}")

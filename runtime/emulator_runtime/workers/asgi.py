@@ -16,7 +16,6 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from emulator_runtime import invocation
-from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.streams import Pipe, ReadableStream
 from emulator_runtime.workers.entrypoints import WorkerEntrypoint
 from emulator_runtime.workers.request import Request
@@ -81,9 +80,16 @@ async def fetch(
     return exchange.answer.result()
 
 
-async def websocket(app: Application, req: Request, env: Any = None) -> JsResponse:  # noqa: ARG001
-    """Not emulated yet."""
-    raise NotEmulatedError.of("asgi.websocket")
+async def websocket(app: Application, req: Request, env: Any = None) -> JsResponse:
+    """The answer of `app` to a request for a WebSocket.
+
+    As in production it is accepted at once, whatever the application does: `websocket.accept` only returns, a protocol
+    or headers in it are not sent, and there is no lifespan. It is closed when the application ends, with the code 1000,
+    or 1011 if that raises an exception.
+    """
+    from emulator_runtime.workers.asgi_websocket import answer_websocket  # few applications have one
+
+    return answer_websocket(app, request_to_scope(req, {} if env is None else env, ws=True))
 
 
 def entrypoint(app: Application, *, options: Options | None = None) -> type[WorkerEntrypoint]:

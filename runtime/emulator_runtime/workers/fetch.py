@@ -20,6 +20,8 @@ async def fetch(resource: Request | URL | str, **options: Any) -> Response:
     __tracebackhide__ = True  # tracebacks in tests end in the code that called this
     fetcher = options.pop("fetcher", None)
     request = resource if isinstance(resource, Request) and not options else Request(resource, **options)
+    if request.url.startswith(("ws:", "wss:")):
+        raise TypeError(f"Fetch API cannot load: {request.url}; a WebSocket has an address with http: or https: here")
     if fetcher is not None:
         return await fetcher(request)  # type: ignore[no-any-return]
     response: Response = await invocation.require_current("fetch()").scope.outbound(request)

@@ -105,7 +105,7 @@ class Request(Body):
         if not self._immutable:
             return to_message(self._raw)
         if self._message is None:
-            self._message = to_message(self._raw)
+            self._message = to_message(self.raw_headers)
         return self._message
 
     @property
@@ -171,7 +171,7 @@ class Request(Body):
     def clone(self) -> Request:
         """A second request with the same content, for reading the body twice. Raises `OSError` if it was read
         before."""
-        return Request.made_of(self, self._tee(), list(self._raw))
+        return Request.made_of(self, self._tee(), list(self.raw_headers))
 
     @classmethod
     def made_of(cls, other: Request, body: bytes | ReadableStream | None, raw: RawHeaders) -> Self:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from emulator_runtime import invocation
 from emulator_runtime.body import TEXT_TYPE, Body, encode_body
-from emulator_runtime.errors import BodyUsedError, HttpStatusError, InvalidURLError, NotEmulatedError
+from emulator_runtime.errors import BodyUsedError, HttpStatusError, InvalidURLError
 from emulator_runtime.js_options import given_headers, given_options
 from emulator_runtime.raw_headers import RawHeaders, find_header, to_message
 from emulator_runtime.streams import ArrayBuffer, ReadableStream
@@ -24,6 +24,8 @@ from emulator_runtime.workers.headers import Headers, encode_headers
 if TYPE_CHECKING:
     from http.client import HTTPMessage
 
+    from emulator_runtime.js.web_socket import WebSocket
+    from emulator_runtime.web_socket_pipe import End
     from emulator_runtime.workers.formdata import FormData
 
 NULL_BODY_STATUSES = frozenset({101, 204, 205, 304})
@@ -37,8 +39,10 @@ class FetchResponse(Body):
     address that it came from, empty for a response that a worker created; `redirected` says whether redirects led
     there."""
 
-    __slots__ = ("_status_text", "redirected", "status", "url")
+    __slots__ = ("_status_text", "_web_socket", "redirected", "status", "url")
 
+    _web_socket: WebSocket
+    """Only set in a response that has one, as most have none."""
     status: int
     url: str
     redirected: bool
@@ -83,6 +87,11 @@ class FetchResponse(Body):
         return self._raw, body
 
     @property
+    def raw_web_socket(self) -> WebSocket | None:
+        """The WebSocket of a response with the status 101; for hosts. Not part of production's interface."""
+        return getattr(self, "_web_socket", None)
+
+    @property
     def ok(self) -> bool:
         """Whether the status is 200 to 299."""
         return 200 <= self.status < 300
@@ -118,8 +127,10 @@ class FetchResponse(Body):
 
     @property
     def is_streaming(self) -> bool:
-        """Whether part of the body is not in memory yet; for servers. Not part of production's interface."""
-        return isinstance(self._body, ReadableStream) and self._body.size is None
+        """Whether part of the answer is still to come: of a body that is not in memory, or over a WebSocket; for
+        servers. Not part of production's interface."""
+        body = self._body
+        return (isinstance(body, ReadableStream) and body.size is None) or (body is None and self.status == 101)
 
     def raise_for_status(self) -> None:
         """Raise `HttpStatusError`, an `OSError`, if the status is 400 to 599."""
@@ -148,6 +159,10 @@ class FetchResponse(Body):
     def clone(self) -> Response:
         """A second response with the same content, for reading the body twice. Raises `OSError` if it was read
         before."""
+        if self.raw_web_socket is not None:
+            from emulator_runtime.pyodide.ffi import JsException
+
+            raise JsException("Cannot clone a response to a WebSocket handshake.", "TypeError")
         body, raw = self._tee(), list(self._raw)
         return Response.of_parts(body, raw, self.status, self._status_text, self.url, self.redirected)
 
@@ -204,6 +219,8 @@ class FetchResponse(Body):
         self.status = other.status
         self.url = other.url
         self.redirected = other.redirected
+        if other.raw_web_socket is not None:
+            self._web_socket = other.raw_web_socket
 
 
 class Response(FetchResponse):
@@ -216,6 +233,9 @@ class Response(FetchResponse):
 
     `request.body`, `response.body` and `TransformStream.new().readable` are streams. The emulator also accepts an async
     iterator of bytes, and calls its `aclose()`, if it has one, if the body is not read to its end.
+
+    With `web_socket`, one of a `js.WebSocketPair`, and the status 101, the client that has asked for a WebSocket gets
+    this one.
     """
 
     __slots__ = ()
@@ -228,11 +248,12 @@ class Response(FetchResponse):
         headers: Any = None,
         web_socket: Any = None,
     ) -> None:
-        if web_socket is not None:
-            raise NotEmulatedError.of("web_socket of Response")
         self._used = False
         self.url = ""
         self.redirected = False
+        if web_socket is not None:
+            self._upgrade(body, status, status_text, headers, web_socket)
+            return
         if type(body) is str and not headers:
             try:
                 self._body = body.encode()
@@ -265,6 +286,27 @@ class Response(FetchResponse):
         if status is not None or status_text or headers is not None:
             raise ValueError("Expected no options when constructing Response from a js.Response")
         self._share(other)
+
+    def _upgrade(self, body: Any, status: Any, status_text: str, headers: Any, web_socket: Any) -> None:
+        """Become the answer that makes the connection a WebSocket."""
+        from emulator_runtime.js.web_socket import WebSocket
+        from emulator_runtime.pyodide.ffi import JsException
+
+        if not isinstance(web_socket, WebSocket):
+            raise JsException(
+                "Incorrect type for the 'webSocket' field on 'InitializerDict': the provided value is not of type "
+                "'WebSocket'.",
+                "TypeError",
+            )
+        if status != 101:
+            raise JsException("Responses with a WebSocket must have status code 101.", "RangeError")
+        if body is not None and body != "":
+            raise _null_body_error()
+        self._body = None
+        self._raw = encode_headers(headers)
+        self._status_text = _check_status_text(status_text)
+        self.status = 101
+        self._web_socket = web_socket
 
     def _drop_empty_body(self) -> None:
         """Warn about an empty body with a status that has no body, as production does."""
@@ -330,6 +372,12 @@ class JsResponse(Response):
         return self.body_used
 
     @property
+    def webSocket(self) -> WebSocket | None:
+        """The WebSocket of an answer to a `fetch()` with the header `Upgrade: websocket`, if the other side took it.
+        Call its `accept()`, or return the response."""
+        return self.raw_web_socket
+
+    @property
     def js_object(self) -> Self:
         return self
 
@@ -348,6 +396,20 @@ class JsResponse(Response):
 
     def clone(self) -> JsResponse:
         return JsResponse.over(super().clone())
+
+
+class Upgrade(FetchResponse):
+    """A response whose WebSocket has been handed over: `end` is for the server; for hosts."""
+
+    __slots__ = ("end",)
+
+    end: End
+
+    @classmethod
+    def of(cls, response: FetchResponse, end: End) -> Self:
+        upgrade = cls.of_parts(None, response.raw_headers, 101, response.status_text)
+        upgrade.end = end
+        return upgrade
 
 
 async def _json(body: Body) -> Any:

@@ -11,7 +11,7 @@ from emulator_runtime.errors import NotEmulatedError
 from tests.bindings.test_env import make
 from tests.config.project import assert_warnings, wrap
 
-ENTRY = '{"binding": "AUTH", "service": "auth", "entrypoint": "Admin"}'
+ENTRY = '{"binding": "AUTH", "service": "auth", "entrypoint": "Admin", "props": {"a": 1}}'
 
 
 def test_a_javascript_worker_has_them(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_javascript_worker_has_them(tmp_path: Path) -> None:
     (tmp_path / "src/index.js").touch()
     text = wrap(f'"services": [{ENTRY}]').replace("entry.py", "index.js")
     config = assert_warnings(tmp_path, text, [])
-    assert SERVICES.bindings(config) == {"AUTH": ServiceBinding("AUTH", "auth", "Admin")}
+    assert SERVICES.bindings(config) == {"AUTH": ServiceBinding("AUTH", "auth", "Admin", {"a": 1})}
 
 
 def test_a_python_worker_is_warned_of_them(tmp_path: Path) -> None:
@@ -29,13 +29,10 @@ def test_a_python_worker_is_warned_of_them(tmp_path: Path) -> None:
 
 
 def test_what_is_said_about_a_service_and_not_emulated_is_a_warning(tmp_path: Path) -> None:
-    entry = ENTRY.replace("}", ', ▶"remote": true, ▶"props": {"a": 1}, "environment": "x"}')
+    entry = ENTRY.replace("}}", '}, ▶"remote": true, "environment": "x"}')
     (tmp_path / "src").mkdir()
     (tmp_path / "src/index.js").touch()
-    expected = [
-        "services[0].remote: is not emulated: the worker is a local one",
-        "services[0].props: is not emulated yet: ctx.props is empty",
-    ]
+    expected = ["services[0].remote: is not emulated: the worker is a local one"]
     assert_warnings(tmp_path, wrap(f'"services": [{entry}]').replace("entry.py", "index.js"), expected)
 
 

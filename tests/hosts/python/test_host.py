@@ -306,6 +306,17 @@ def test_handlers_that_production_does_not_run_are_a_warning(
     assert [notice.text for notice in bench.notices] == ([warning] if warning else [])
 
 
+def test_a_reload_repeats_no_warning(bench: Bench) -> None:
+    async def test(host: PythonHost) -> list[int]:
+        counts = []
+        for code in ("def on_fetch(): ...", "def on_queue(): ...", METHODS, "def on_queue(): ..."):
+            await bench.reload(code)
+            counts.append(len(bench.notices))
+        return counts
+
+    assert bench.run("def on_fetch(): ...", test) == [1, 2, 2, 3]
+
+
 def test_queue_and_scheduled_of_a_class_get_three_arguments_of_which_only_the_first_is_there(bench: Bench) -> None:
     source = """
         from workers import WorkerEntrypoint

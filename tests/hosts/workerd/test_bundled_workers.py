@@ -4,6 +4,7 @@ that the user wrote."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -172,6 +173,57 @@ def test_an_error_names_the_lines_of_typescript(workers: Workers, minify: bool) 
         assert failure.frames[-1].function == "check"
     assert failure.frames[-1].code.startswith("if (name === undefined) throw")
     assert f"{app / 'lib/check.ts'}:5:33" in failure.text
+
+
+def test_an_error_that_is_logged_names_the_lines_of_typescript_in_one_record(workers: Workers) -> None:
+    config = workers.add(
+        """\
+        interface Unused {}
+
+        class Refused extends Error {
+          code = 42;
+        }
+
+        function inner(): never {
+          throw new Refused("not you");
+        }
+
+        export default {
+          async fetch(request: Request): Promise<Response> {
+            const errors: Error[] = [];
+            for (const call of [inner, () => request.json()]) {
+              try {
+                await call();
+              } catch (error) {
+                errors.push(error as Error);
+              }
+            }
+            const [refused, foreign] = errors;
+            console.error(refused);
+            console.error("failed:", { refused }, [new Error("outer", { cause: refused })]);
+            console.warn(refused.stack, "and more");
+            console.log(foreign);
+            return new Response("ok");
+          },
+        };
+        """,
+        suffix=".ts",
+    )
+
+    async def test(host: WorkerdHost) -> None:
+        await fetch(host, Request("http://localhost/"))
+        one, several, stack, foreign = (event.text for event in workers.output)
+        frames = f"    at inner ({config.main}:8:9)\n    at Object.fetch ({config.main}:16:15)"
+        assert one == f"Refused [Error]: not you\n{frames} {{\n  code: 42\n}}"
+        assert stack == f"Error: not you\n{frames} and more"
+        assert several.count(f"at inner ({config.main}:8:9)") == 2
+        assert re.search(rf"Error: outer\n +at Object.fetch \({config.main}:23:\d+\) {{\n +\[cause\]: Refused", several)
+        assert foreign.startswith("SyntaxError: ")
+        for text in (one, several, stack, foreign):
+            assert "__emulator__" not in text
+            assert "index.js" not in text
+
+    workers.run(test)
 
 
 def test_a_warning_of_esbuild_is_said_once_for_as_long_as_it_stays(workers: Workers) -> None:

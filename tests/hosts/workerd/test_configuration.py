@@ -21,8 +21,8 @@ def configuration(directory: Path, *wirings: Wiring) -> str:
         compatibility_flags=(),
         wirings=[("kv", wiring) for wiring in wirings],
         binding_server=Path("/s/b"),
-        other_worker=lambda worker, entrypoint: Path(f"/s/{worker}-{entrypoint}"),
-        sockets=Sockets(Path("/s/f"), Path("/s/c"), {}),
+        find_worker=lambda binding, worker: Path(f"/s/{worker}") if worker == "mailer" else f"{binding}: no {worker}",
+        sockets=Sockets(Path("/s/f"), Path("/s/c")),
         cf_header="x-cf",
         token="t",
     )
@@ -41,14 +41,24 @@ def test_a_binding_leads_to_its_own_service_which_says_whose_it_is(tmp_path: Pat
 def test_a_binding_may_have_several_services_and_nested_values(tmp_path: Path) -> None:
     inner = [{"name": "fetcher", "service": Reference("data")}, {"name": "limit", "json": "5"}]
     binding: Any = {"wrapped": {"moduleName": "x:y", "innerBindings": inner, "fast": True, "size": 3}}
-    services: Any = {"data": ANSWERED, "mail": OtherWorker("mailer", "Send")}
+    services: Any = {"data": ANSWERED}
     text = configuration(tmp_path, Wiring("DB", binding, services))
     assert (
         '(name = "DB", wrapped = (moduleName = "x:y", innerBindings = [(name = "fetcher", service = "kv DB data"), '
         '(name = "limit", json = "5")], fast = true, size = 3))'
     ) in text
     assert 'value = "app/kv/DB/data"' in text
-    assert '(name = "kv DB mail", external = (address = "unix:/s/mailer-Send", http = (capnpConnectHost' in text
+
+
+def test_a_binding_to_another_worker_says_where_that_is_or_why_it_is_not(tmp_path: Path) -> None:
+    here = Wiring("MAIL", {"service": Reference()}, {"": OtherWorker("mailer", "Send", {"from": "a"})})
+    gone = Wiring("AUTH", {"service": Reference()}, {"": OtherWorker("auth")})
+    text = configuration(tmp_path, here, gone).replace('\\"', "'")
+    found = "{'address': 'unix:/s/mailer', 'props': {'from': 'a'}, 'entrypoint': 'Send'}"
+    assert f'(name = "MAIL", service = (name = "services", props = (json = "{found}")))' in text
+    assert """(name = "AUTH", service = (name = "services", props = (json = "{'absent': 'AUTH: no auth'}")))""" in text
+    assert text.count('(name = "services", worker = ') == 1
+    assert '(name = "services"' not in configuration(tmp_path, Wiring("A", {"x": Reference()}, {"": ANSWERED}))
 
 
 def test_what_bindings_say_about_the_worker_is_put_together(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -15,7 +16,6 @@ import pytest
 from emulator.base.coroutines import run_now
 from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES
 from emulator.bindings.queue.config import Producer
-from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.events import RuntimeExited
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.workerd.host import WorkerdHost
@@ -67,6 +67,7 @@ def server_request(
         "query_string": b"",
         "headers": [(b"host", b"localhost:8787"), *headers],
         "http_version": "1.1",
+        "client": ("10.0.0.7", 50_000),
     }
     return request_from_scope(scope, receive or play)
 
@@ -101,9 +102,79 @@ def test_a_worker_sees_the_url_method_headers_and_cf_of_the_client(workers: Work
         assert json.loads(body) == {
             "url": "http://localhost:8787/a%20b/%C3%A9",
             "method": "DELETE",
-            "headers": [["cookie", "a=b"], ["host", "localhost:8787"], ["x-one", "1"]],
+            "headers": [
+                ["accept-encoding", "br, gzip"],
+                ["cf-connecting-ip", "10.0.0.7"],
+                ["cookie", "a=b"],
+                ["host", "localhost:8787"],
+                ["x-one", "1"],
+            ],
             "colo": "DFW",
         }
+
+    workers.run(test)
+
+
+def test_production_accepts_its_own_encodings_and_keeps_what_the_client_says(workers: Workers) -> None:
+    workers.add("""
+        export default {
+          fetch({ headers, cf }) {
+            const names = ["accept-encoding", "cf-connecting-ip"];
+            return Response.json([...names.map((name) => headers.get(name)), cf.clientAcceptEncoding]);
+          },
+        };
+    """)
+
+    async def test(host: WorkerdHost) -> None:
+        for encodings, given, address in [(b"zstd, gzip;q=0.5", b"", "10.0.0.7"), (b"", b"192.0.2.1", "192.0.2.1")]:
+            headers = [(b"accept-encoding", encodings)] if encodings else []
+            headers += [(b"cf-connecting-ip", given)] if given else []
+            _, _, body = await sent(host, server_request(headers=headers))
+            assert json.loads(body) == ["br, gzip", address, encodings.decode()]
+
+    workers.run(test)
+
+
+@pytest.mark.parametrize("size", [10, 500_000])
+@pytest.mark.parametrize(
+    ("path", "accepted", "coding"),
+    [
+        ("/auto/gzip", b"gzip, deflate", b"gzip"),
+        ("/auto/gzip", b"br", None),
+        ("/auto/gzip", b"identity", None),
+        ("/auto/gzip", b"gzip;q=0, *", None),
+        ("/auto/gzip", b"*;q=0.5", b"gzip"),
+        ("/auto/gzip", None, None),
+        ("/auto/br", b"gzip", None),
+        ("/manual/gzip", b"gzip", b"gzip"),
+        ("/manual/gzip", None, None),
+        ("/auto/other", None, b"other"),
+    ],
+)
+def test_an_answer_is_compressed_only_for_clients_that_ask_for_it(
+    workers: Workers, path: str, accepted: bytes | None, coding: bytes | None, size: int
+) -> None:
+    workers.add("""
+        export default {
+          fetch(request, env) {
+            const [, way, coding] = new URL(request.url).pathname.split("/");
+            const body = new Response("x".repeat(env.SIZE)).body;
+            const headers = { "content-encoding": coding, "content-type": "text/plain" };
+            if (way === "auto") {
+              return new Response(body, { headers });
+            }
+            return new Response(body.pipeThrough(new CompressionStream(coding)), { headers, encodeBody: "manual" });
+          },
+        };
+    """, vars={"SIZE": size})  # fmt: skip
+
+    async def test(host: WorkerdHost) -> None:
+        for _ in range(2):
+            headers = [] if accepted is None else [(b"accept-encoding", accepted)]
+            status, got, body = await sent(host, server_request(path, headers=headers))
+            assert (status, dict(got).get(b"content-encoding")) == (200, coding)
+            assert (gzip.decompress(body) if coding == b"gzip" else body) == b"x" * size
+            assert dict(got)[b"content-type"] == b"text/plain"
 
     workers.run(test)
 
@@ -338,61 +409,6 @@ def test_compatibility_flags_are_the_workers(workers: Workers) -> None:
     assert workers.run(text) == "6869"
 
 
-def test_workers_call_each_other_through_service_bindings(workers: Workers) -> None:
-    services = (ServiceBinding("AUTH", "auth"), ServiceBinding("ADMIN", "auth", "Admin"))
-    workers.add(
-        """
-        export default {
-          async fetch(request, env) {
-            const answer = await env.AUTH.fetch("http://auth/path");
-            return new Response([await answer.text(), await env.AUTH.add(1, 2), await env.ADMIN.whoami()].join());
-          },
-        };
-        """,
-        services=services,
-    )
-    workers.add(
-        """
-        import { WorkerEntrypoint } from "cloudflare:workers";
-        export default class extends WorkerEntrypoint {
-          fetch(request) { return new Response(request.url); }
-          add(a, b) { return a + b; }
-        }
-        export class Admin extends WorkerEntrypoint { whoami() { return "admin"; } }
-        """,
-        "auth",
-    )
-
-    async def test(host: WorkerdHost) -> None:
-        assert await text(host) == "http://auth/path,3,admin"
-        workers.write("""
-            import { WorkerEntrypoint } from "cloudflare:workers";
-            export default class extends WorkerEntrypoint {
-              fetch(request) { return new Response("new"); }
-              add(a, b) { return a * 10 + b; }
-            }
-            export class Admin extends WorkerEntrypoint { whoami() { return "boss"; } }
-        """, "auth")  # fmt: skip
-        await workers.session.reload(1)
-        assert await text(host) == "new,12,boss"
-
-    workers.run(test)
-
-
-def test_a_service_that_is_not_there_is_said_at_the_start(workers: Workers) -> None:
-    workers.add(OK, services=(ServiceBinding("AUTH", "auth"),))
-
-    async def test(host: WorkerdHost) -> None:
-        (notice,) = workers.notices
-        assert notice.text == (
-            "env.AUTH leads to the worker auth, which is not a JavaScript worker in this session; "
-            "name its configuration with -c too"
-        )
-        assert await text(host) == "ok"
-
-    workers.run(test)
-
-
 def test_what_fetch_throws_is_a_failure_with_the_users_own_frames(workers: Workers) -> None:
     config = workers.add("""\
         function inner() {
@@ -437,6 +453,39 @@ def test_other_ways_to_fail(workers: Workers, body: str, expected: str) -> None:
         with pytest.raises(HandlerError) as caught:
             await fetch(host, server_request())
         assert caught.value.failure.summary.startswith(expected)
+
+    workers.run(test)
+
+
+def test_a_handler_that_hangs_has_failed_as_production_says_it(workers: Workers) -> None:
+    workers.add(
+        """
+        const never = () => new Promise(() => {});
+        export default {
+          fetch: never,
+          async queue(batch) { batch.messages[0].ack(); await never(); },
+          scheduled: never,
+        };
+        """,
+        **consumer(max_retries=0),
+    )
+
+    async def test(host: WorkerdHost) -> None:
+        send(workers, b"1", b"2")
+        batch = await workers.until(lambda: next(iter(workers.delivered), None))
+        assert batch.verdict.outcome == "exception"
+        assert len(batch.settlement.acked) == 1
+        for call in (fetch(host, server_request()), run_scheduled(host, "* * * * *")):
+            with pytest.raises(HandlerError):
+                await call
+        assert [event.trigger for event in workers.failed] == ["QUEUE jobs", "GET /", "SCHEDULED * * * * *"]
+        for event in workers.failed:
+            text = event.failure.text
+            assert text.startswith(
+                "Error: The Workers runtime canceled this request because it detected that your Work"
+            )
+            assert text == workers.failed[1].failure.text, "the text is ours where workerd has none"
+        assert workers.lines() == []
 
     workers.run(test)
 
@@ -596,8 +645,7 @@ def test_output_has_its_level_worker_and_trigger(workers: Workers) -> None:
             ("GET /path", "info", "an object { a: [ 1, { b: 2 } ] }"),
             ("GET /path", "debug", "debug"),
             ("GET /path", "warning", "warn"),
-            ("GET /path", "error", "two"),
-            ("GET /path", "error", "lines"),
+            ("GET /path", "error", "two\nlines"),
         ]
         assert {event.worker for event in workers.output} == {"app"}
 

@@ -73,7 +73,7 @@ def test_a_cron_is_sent_with_the_time_at_which_it_was_due() -> None:
     ("outcome", "ours"),
     [
         ("ok", "ok"),
-        ("exceededCpu", "exceeded_cpu"),
+        ("exceededCpu", "exception"),
         ("exceededWallTime", "exceeded_wall_time"),
         ("canceled", "exception"),
     ],

@@ -57,6 +57,11 @@ async def test_fetch_outside_of_an_invocation_is_a_runtime_error() -> None:
         await workers.fetch("https://example.com")
 
 
+async def test_fetch_of_a_websockets_address_says_which_one_to_use() -> None:
+    with pytest.raises(TypeError, match=r"cannot load: wss://example.com/; a WebSocket has an address with http:"):
+        await workers.fetch("wss://example.com/", headers={"Upgrade": "websocket"})
+
+
 async def test_fetch_of_a_relative_url_is_an_error_before_anything_is_sent() -> None:
     with pytest.raises(TypeError, match="Invalid URL"):
         await workers.fetch("/path")

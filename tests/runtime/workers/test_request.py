@@ -52,8 +52,21 @@ def test_headers_are_an_http_message_whose_names_have_no_case() -> None:
     assert "ACCEPT" in headers
     assert headers.get("missing") is None
     assert headers.get("missing", "default") == "default"
-    assert dict(headers.items()) == {"accept": "text/html", "host": "localhost:8787", "x-token": "abc"}
-    assert list(headers) == ["accept", "host", "x-token"]
+    expected = {"accept": "text/html", "cf-connecting-ip": "127.0.0.1", "host": "localhost:8787", "x-token": "abc"}
+    assert dict(headers.items()) == expected
+    assert list(headers) == list(expected)
+
+
+def test_the_address_of_the_client_is_a_header_unless_the_client_sends_one() -> None:
+    scope = http_scope() | {"client": ("192.0.2.7", 50_000)}
+    request = request_from_scope(scope, playing())
+    assert request.headers["cf-connecting-ip"] == request.clone().headers["cf-connecting-ip"] == "192.0.2.7"
+    assert request.js_object.headers.get("cf-connecting-ip") == "192.0.2.7"
+    assert request_from_scope(scope, playing()).js_object.headers.get("cf-connecting-ip") == "192.0.2.7"
+    scope["headers"] = [(b"cf-connecting-ip", b"198.51.100.1")]
+    assert request_from_scope(scope, playing()).headers["cf-connecting-ip"] == "198.51.100.1"
+    scope |= {"client": None, "headers": []}
+    assert "cf-connecting-ip" not in request_from_scope(scope, playing()).headers
 
 
 def test_a_header_that_comes_twice_is_joined_with_a_comma() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from emulator_runtime import invocation, js
-from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.pyodide.ffi import JsException
 from emulator_runtime.workers import Blob, FetchResponse, File, FormData, Headers, Response
 
@@ -200,11 +199,6 @@ def test_raise_for_status_raises_from_400() -> None:
         Response("x", 404).raise_for_status()
     with pytest.raises(OSError, match="503 Server Error"):
         Response("x", 503).raise_for_status()
-
-
-def test_a_web_socket_is_not_emulated() -> None:
-    with pytest.raises(NotEmulatedError, match="web_socket"):
-        Response(None, web_socket=object())
 
 
 def test_a_response_is_a_fetch_response_and_shows_itself() -> None:

@@ -61,6 +61,19 @@ async function scheduled(request, env) {
   return Response.json({ outcome: result.outcome, ...(await why(env, `scheduled ${cron} ${scheduledTime}`)) });
 }
 
+/** A body without its coding. workerd decodes what one worker answers another. */
+async function decode(request, env) {
+  const { body } = await env.CODED.fetch(request);
+  return new Response(body);
+}
+
+export const coded = {
+  fetch({ body, headers }) {
+    const coding = headers.get(PROTOCOL.codingHeader);
+    return new Response(body, { encodeBody: "manual", headers: { "content-encoding": coding } });
+  },
+};
+
 export default {
   async fetch(request, env) {
     const { pathname } = new URL(request.url);
@@ -70,6 +83,9 @@ export default {
       }
       if (pathname === PROTOCOL.paths.scheduled) {
         return await scheduled(request, env);
+      }
+      if (pathname === PROTOCOL.paths.decode) {
+        return await decode(request, env);
       }
       return await env.CONTROL.fetch(request);
     } catch (error) {

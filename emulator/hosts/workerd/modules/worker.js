@@ -2,6 +2,7 @@
 // emulator. The first runs the worker's handlers and keeps what they raise; the second tells about them. What is written
 // as EMULATOR_... is filled in from protocol.py.
 
+import { WorkerEntrypoint } from "cloudflare:workers";
 import * as worker from "./EMULATOR_MAIN";
 export * from "./EMULATOR_MAIN";
 
@@ -17,6 +18,8 @@ if (main === undefined || main === null) {
 }
 
 const isClass = typeof main === "function";
+/** The worker's own handlers, by name. */
+const handlers = Object.fromEntries(PROTOCOL.handlers.map((name) => [name, handler(name)]));
 const report = console.error.bind(console);
 
 /** Why messages are to be retried, by their ids, until the delivery module asks for it; of `retryAll`, by the key of its
@@ -78,6 +81,8 @@ function taken(map, key) {
   return value;
 }
 
+/** The prototypes of entrypoints whose calls are counted. */
+const counting = new WeakSet();
 /** How many calls of other workers, and pieces of work of `waitUntil`, have begun and not ended. */
 let pending = 0;
 /** Failures of `queue` and `scheduled`, by what they were called with, until the delivery module asks for them. */
@@ -134,34 +139,57 @@ function watch(ctx, failed) {
   };
 }
 
-/** What other workers call: the default export as it is, with a `fetch` that counts. */
-async function counted(ctx, call) {
-  watch(ctx, reportLate("waitUntil"));
-  pending += 1;
-  try {
-    return await call();
-  } finally {
+/** A function that other workers call, with its calls counted until they have ended; it returns what it always did. */
+function counted(method) {
+  const ended = () => {
     pending -= 1;
-  }
-}
-
-function forOthers() {
-  if (!handler("fetch")) {
-    return main;
-  }
-  if (isClass) {
-    return class extends main {
-      fetch(request) {
-        return counted(this.ctx, () => super.fetch(request));
+  };
+  return new Proxy(method, {
+    apply(original, self, values) {
+      const ctx = self instanceof WorkerEntrypoint ? self.ctx : values[2];
+      if (typeof ctx?.waitUntil === "function" && !Object.hasOwn(ctx, "waitUntil")) {
+        watch(ctx, reportLate("waitUntil"));
       }
-    };
-  }
-  return Object.create(main, {
-    fetch: { value: (request, env, ctx) => counted(ctx, () => main.fetch(request, env, ctx)), enumerable: true },
+      pending += 1;
+      let result;
+      try {
+        result = Reflect.apply(original, self, values);
+      } finally {
+        if (!(result instanceof Promise)) {
+          ended();
+        }
+      }
+      return result instanceof Promise ? result.finally(ended) : result;
+    },
   });
 }
 
-export default forOthers();
+/** Have the methods of an entrypoint, its own and those that it inherits, count their calls. */
+function countCalls(entrypoint) {
+  let prototype = entrypoint.prototype ?? null;
+  while (prototype !== null && prototype !== Object.prototype && prototype !== WorkerEntrypoint.prototype) {
+    if (!counting.has(prototype)) {
+      counting.add(prototype);
+      for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+        if (name !== "constructor" && typeof property.value === "function" && property.configurable) {
+          Object.defineProperty(prototype, name, { ...property, value: counted(property.value) });
+        }
+      }
+    }
+    prototype = Object.getPrototypeOf(prototype);
+  }
+}
+
+for (const exported of Object.values(worker)) {
+  if (typeof exported === "function" && (exported === main || exported.prototype instanceof WorkerEntrypoint)) {
+    countCalls(exported);
+  }
+}
+
+/** What other workers call. Of an object, workerd calls only methods that it has itself. */
+export default isClass
+  ? main
+  : new Proxy(main, { get: (own, name) => (typeof own[name] === "function" ? counted(own[name]) : own[name]) });
 
 function reportLate(trigger) {
   return (error) => report(TOKEN + JSON.stringify({ trigger, ...described(error) }));
@@ -178,7 +206,7 @@ async function run(name, event, env, ctx, key) {
   };
   watch(ctx, fail);
   try {
-    await (isClass ? new main(ctx, env)[name](event) : main[name](event, env, ctx));
+    await (isClass ? handlers[name].call(new main(ctx, env), event) : main[name](event, env, ctx));
   } catch (error) {
     fail(error);
   }
@@ -188,7 +216,7 @@ export const EMULATOR_INVOKE = {
   async fetch(request, env, ctx) {
     watch(ctx, reportLate("waitUntil"));
     try {
-      const response = await (isClass ? new main(ctx, env).fetch(request) : main.fetch(request, env, ctx));
+      const response = await (isClass ? handlers.fetch.call(new main(ctx, env), request) : main.fetch(request, env, ctx));
       if (response instanceof Response) {
         return response;
       }
@@ -210,11 +238,20 @@ export const EMULATOR_INVOKE = {
   },
 };
 
+/** Leave the worker's own names in `ctx.exports`, which every invocation shares. */
+function hideOwnNames({ exports }) {
+  if (exports !== undefined) {
+    delete exports.EMULATOR_INVOKE;
+    delete exports.EMULATOR_CONTROL;
+  }
+}
+
 export const EMULATOR_CONTROL = {
-  async fetch(request) {
+  async fetch(request, env, ctx) {
     const url = new URL(request.url);
     if (url.pathname === PROTOCOL.paths.handlers) {
-      return Response.json(PROTOCOL.handlers.filter(handler));
+      hideOwnNames(ctx);
+      return Response.json(PROTOCOL.handlers.filter((name) => handlers[name]));
     }
     if (url.pathname === PROTOCOL.paths.idle) {
       while (pending > 0) {
