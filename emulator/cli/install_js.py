@@ -26,9 +26,9 @@ _LOCKED: Final = ("package.json", "package-lock.json")
 def install_js(*, force: bool) -> None:
     """Install workerd and esbuild, which run and bundle JavaScript workers, into the emulator's cache.
 
-    They are downloaded through npm, at versions that are known to work, and their checksums are verified. A worker
-    whose own node_modules has them, as it does where wrangler is installed, does not need this. Running a worker does
-    not need Node.js.
+    They are downloaded through npm, at versions that are known to work, and their checksums are verified, with the
+    packages that wrangler adds to workers that use modules of Node.js. A worker whose own node_modules has them, as it
+    does where wrangler is installed, does not need this. Running a worker does not need Node.js.
     """
     target = cache_directory()
     what = f"workerd {WORKERD_VERSION} and esbuild {ESBUILD_VERSION}"

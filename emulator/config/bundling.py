@@ -20,6 +20,8 @@ BUNDLING_KEYS: Final[Mapping[str, Check]] = {
     "alias": checks.OBJECT,
     "no_bundle": checks.BOOLEAN,
     "base_dir": checks.TEXT,
+    "find_additional_modules": checks.BOOLEAN,
+    "preserve_file_names": checks.BOOLEAN,
     "minify": checks.BOOLEAN,
     "keep_names": checks.BOOLEAN,
     "tsconfig": checks.TEXT,

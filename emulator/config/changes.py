@@ -32,6 +32,8 @@ def _changes(old: WorkerConfig, new: WorkerConfig, kinds: Iterable[ConfigKind]) 
     for attribute, key in _PLAIN:
         yield from difference(key, getattr(old, attribute), getattr(new, attribute))
     yield from _bundling_changes(old.bundling, new.bundling)
+    if old.build != new.build:
+        yield "build changed"
     yield from set_changes("compatibility flag", sorted(old.compatibility_flags), sorted(new.compatibility_flags))
     for kind in kinds:
         yield from kind.changes(old, new)

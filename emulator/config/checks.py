@@ -74,6 +74,10 @@ ARRAY: Final = Check("an array", lambda value: isinstance(value, list))
 BOOLEAN: Final = Check("true or false", lambda value: isinstance(value, bool))
 STRING: Final = Check("a string", lambda value: isinstance(value, str))
 TEXT: Final = Check("a non-empty string", lambda value: isinstance(value, str) and value != "")
+TEXT_OR_TEXTS: Final = Check(
+    "a non-empty string, or an array of them",
+    lambda value: TEXT.accepts(value) or (isinstance(value, list) and all(map(TEXT.accepts, value))),
+)
 WORKER_NAME: Final = matching(
     "a name of 1 to 63 lowercase letters, digits, hyphens and underscores that does not begin with a hyphen",
     _WORKER_NAME,

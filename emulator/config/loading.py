@@ -27,6 +27,7 @@ from emulator.config.model import (
     JAVASCRIPT_SUFFIXES,
     PYTHON_FLAG,
     PYTHON_MODULES,
+    Build,
     Bundling,
     WorkerConfig,
 )
@@ -36,6 +37,7 @@ from emulator.config.section import Draft
 if TYPE_CHECKING:
     from emulator.config.kind import ConfigKind
 
+_WATCHED_BY_DEFAULT: Final = "./src"
 _MAX_NAME: Final = 63
 _UNFIT: Final = re.compile(r"[^a-z0-9_]+")
 """What the name of a directory may have and the name of a worker may not."""
@@ -94,7 +96,8 @@ def load_config(
         raise ConfigError(_in_order(findings.errors))
     section = settings.section
     path = path.absolute()
-    main = _main(findings, path.parent, section)
+    build = _build(path.parent, section)
+    main = _main(findings, path.parent, section, is_built=build is not None)
     _warn_of_refused_python(findings, path.parent, section, main)
     if section.name is None and not findings.document.has(section.name_path):
         section.name = _directory_name(path.parent, environment)
@@ -127,6 +130,7 @@ def load_config(
         bindings=tuple(draft.bindings),
         declarations=tuple(draft.declarations),
         bundling=Bundling(**section.bundling),
+        build=build,
         crons=section.crons or (),
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
         dev_port=settings.dev_port,
@@ -190,8 +194,23 @@ def _parse(suffix: str, text: str, shown: str) -> Document:
     raise ConfigError([Problem(shown, 0, 0, "", "must end in .jsonc, .json or .toml")])
 
 
-def _main(findings: Findings, directory: Path, section: WorkerSection) -> Path | None:
-    """The absolute path of the worker's module, or None after reporting an error."""
+def _build(directory: Path, section: WorkerSection) -> Build | None:
+    """What makes the worker's code, if something does."""
+    settings = section.build or {}
+    if not settings.get("command"):
+        return None
+    watched = settings.get("watch_dir", _WATCHED_BY_DEFAULT)
+    paths = [watched] if isinstance(watched, str) else watched
+    return Build(
+        settings["command"],
+        Path(os.path.normpath(directory / settings.get("cwd", "."))),
+        tuple(Path(os.path.normpath(directory / path)) for path in paths),
+    )
+
+
+def _main(findings: Findings, directory: Path, section: WorkerSection, *, is_built: bool) -> Path | None:
+    """The absolute path of the worker's module, or None after reporting an error. Only a module that `is_built` need
+    not exist yet."""
     if section.main is None:
         if not findings.document.has(section.main_path):
             findings.error(section.main_path, "is missing", 'Name the worker\'s module, such as "src/entry.py".')
@@ -206,7 +225,7 @@ def _main(findings: Findings, directory: Path, section: WorkerSection) -> Path |
             section.main_path,
             f"must be a Python file ending in .py, or a JavaScript or TypeScript file, not {found(section.main)}",
         )
-    elif not _is(Path.is_file, main):
+    elif not is_built and not _is(Path.is_file, main):
         findings.error(
             section.main_path, f"{found(section.main)}: there is no such file", f"Looked for {shown_path(main)}."
         )

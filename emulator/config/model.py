@@ -76,18 +76,31 @@ class ModuleRule:
 class Bundling:
     """How JavaScript is bundled; the names are wrangler's keys. `define` maps expressions to the code that replaces
     them, and `alias` maps modules to the modules that replace them. `tsconfig` and `base_dir` are relative to the
-    configuration; if empty, they mean the `tsconfig.json` nearest to the code, and the directory of `main`."""
+    configuration; if empty, they mean the `tsconfig.json` nearest to the code, and the directory of `main`.
+    `find_additional_modules` is on by default if nothing is bundled, and off otherwise."""
 
     rules: tuple[ModuleRule, ...] = ()
     define: Mapping[str, str] = field(default_factory=dict)
     alias: Mapping[str, str] = field(default_factory=dict)
     no_bundle: bool = False
     base_dir: str = ""
+    find_additional_modules: bool | None = None
+    preserve_file_names: bool = False
     minify: bool = False
     keep_names: bool = True
     tsconfig: str = ""
     jsx_factory: str = "React.createElement"
     jsx_fragment: str = "React.Fragment"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What makes the code of a worker before it is loaded: a shell command, its directory, and the files and
+    directories whose change means that it runs again. Paths are absolute."""
+
+    command: str
+    directory: Path
+    watched: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,7 @@ class WorkerConfig:
     declarations: tuple[Declaration, ...] = ()
     bundling: Bundling = field(default_factory=Bundling)
     """How the code is bundled; JavaScript only."""
+    build: Build | None = None
     crons: tuple[str, ...] = ()
     cpu_ms: int = DEFAULT_CPU_MS
     dev_port: int | None = None

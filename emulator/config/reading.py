@@ -27,6 +27,7 @@ SECTION_KEYS: Final[Mapping[str, Check]] = {
     "compatibility_flags": checks.ARRAY,
     "triggers": checks.OBJECT,
     "limits": checks.OBJECT,
+    "build": checks.OBJECT,
     **dict.fromkeys(wrangler_keys.ROUTES, checks.ANYTHING),
     **BUNDLING_KEYS,
 }
@@ -34,6 +35,11 @@ SECTION_KEYS: Final[Mapping[str, Check]] = {
 
 TOP_LEVEL_KEYS: Final[Mapping[str, Check]] = {**SECTION_KEYS, "dev": checks.OBJECT, "env": checks.OBJECT}
 TRIGGERS_KEYS: Final[Mapping[str, Check]] = {"crons": checks.ARRAY}
+BUILD_KEYS: Final[Mapping[str, Check]] = {
+    "command": checks.STRING,
+    "cwd": checks.TEXT,
+    "watch_dir": checks.TEXT_OR_TEXTS,
+}
 LIMITS_KEYS: Final[Mapping[str, Check]] = {"cpu_ms": checks.CPU_TIME}
 DEV_KEYS: Final[Mapping[str, Check]] = {
     "port": checks.PORT_NUMBER,
@@ -67,6 +73,7 @@ class WorkerSection(Section):
         routes = self.keys.get("routes")
         self.routes: Sequence[object] = routes if isinstance(routes, list) and routes else [self.keys.get("route")]
         self.bundling: dict[str, Any] = {}
+        self.build: Mapping[str, Any] | None = None
 
 
 class FileSettings(NamedTuple):
@@ -145,6 +152,8 @@ class _Reader:
             chosen.crons = top.crons
         if "limits" not in chosen.keys:
             chosen.cpu_ms = top.cpu_ms
+        if "build" not in chosen.keys:
+            chosen.build = top.build
         if not chosen.keys.keys() & wrangler_keys.ROUTES.keys():
             chosen.routes = top.routes
         chosen.bundling = inherited(top.bundling) | chosen.bundling
@@ -197,6 +206,8 @@ class _Reader:
             section.cpu_ms = limits.get("cpu_ms")
             if "subrequests" in keys["limits"]:
                 findings.warn((*limits_path, "subrequests"), "is not emulated yet: subrequests are not counted")
+        if "build" in keys:
+            section.build = read_object(findings, (*path, "build"), keys["build"], BUILD_KEYS)
         section.bundling = read_bundling(findings, path, keys)
         for kind in self.kinds:
             kind.read(section)

@@ -14,11 +14,9 @@ from emulator.config.checks import Check
 
 NOT_EMULATED: Final = frozenset(
     {
-        "build",
         "cloudchamber",
         "containers",
         "exports",
-        "find_additional_modules",
         "migrations",
         "pages_build_output_dir",
         "site",
@@ -38,7 +36,6 @@ DEPLOYMENT: Final[Mapping[str, Check]] = {
     "node_compat": Check("left out: the flag nodejs_compat took its place", lambda value: not value),
     "observability": checks.OBJECT,
     "placement": checks.OBJECT,
-    "preserve_file_names": checks.BOOLEAN,
     "preview_urls": checks.BOOLEAN,
     "previews": checks.ANYTHING,
     "python_modules": checks.OBJECT,

@@ -92,7 +92,8 @@ async def serve(session: Session, options: ServingOptions) -> None:
     restore_output = install_output(session.bus)
     try:
         async with _watchdog(session.bus), _syncing(session):
-            await session.load()
+            if not await _load(session, signals):
+                return
             await server.start()
             name = f"[{host}]" if ":" in host else host
             url = f"http://{name}:{sockets[0].getsockname()[1]}"
@@ -119,6 +120,25 @@ async def serve(session: Session, options: ServingOptions) -> None:
         restore_output()
         for each in sockets:
             each.close()
+
+
+async def _load(session: Session, signals: _Signals) -> bool:
+    """Load the workers. If the first signal comes while a command makes their code, stop that, and return False."""
+    if all(config.build is None for config in session.configs):
+        await session.load()
+        return True
+    loading = asyncio.create_task(session.load())
+    stopping = asyncio.create_task(signals.first.wait())
+    await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if loading.done():
+        loading.result()
+        return True
+    loading.cancel()
+    with suppress(asyncio.CancelledError):
+        await loading
+    await session.stop(0.0)
+    return False
 
 
 def _describe(session: Session, url: str, api_token: str) -> Running:

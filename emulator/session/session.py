@@ -129,7 +129,8 @@ class Session:
         service, and what is wrong is returned: the caller tries again, or calls `fail` with that."""
         host = self.hosts[index]
         started = perf_counter()
-        failure = await host.try_reload(self.configs[index])
+        config = self.configs[index]
+        failure = await self._build(config) or await host.try_reload(config)
         if failure is None:
             self._tell_of_reload(host, files, perf_counter() - started)
         return failure
@@ -181,8 +182,20 @@ class Session:
         return env
 
     async def _start(self, host: WorkerHost) -> None:
-        await host.start()
+        failure = await self._build(host.config)
+        if failure is None:
+            await host.start()
+        else:
+            host.fail(failure)
         self.queues.hold(host.config.name, held=host.failure is not None)
+
+    async def _build(self, config: WorkerConfig) -> Failure | None:
+        """Run the command that makes a worker's code, if there is one, and return why it failed."""
+        if config.build is None:
+            return None
+        from emulator.session.build import run_build  # most workers do not need it
+
+        return await run_build(config, config.build, self.bus)
 
     def _introduce(self, journal: Journal) -> None:
         """Publish where messages are kept, how many were recovered, and what was damaged."""

@@ -158,19 +158,38 @@ def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Col
         with suppress(OSError):
             files[path] = _version(path.stat())
     for config in configs:
-        waiting = [config.directory]
-        while waiting:
-            directory = waiting.pop()
-            with _suppress_missing(), os.scandir(directory) as entries:
+        for path in _watched(config):
+            if path.is_file():
+                directories.add(path.parent)
+                files[path] = _version(path.stat())
+            for directory, entries in _walk(path, ignored):
                 directories.add(directory)
                 for entry in entries:
-                    with suppress(OSError):
-                        if entry.is_dir():
-                            if _is_code_directory(entry) and Path(entry.path) not in ignored:
-                                waiting.append(Path(entry.path))
-                        elif _is_code(entry.name):
+                    if _is_relevant(config, entry.name):
+                        with suppress(OSError):
                             files[Path(entry.path)] = _version(entry.stat())
     return _Scan(files, frozenset(directories))
+
+
+def _watched(config: WorkerConfig) -> Sequence[Path]:
+    """Where the code of a worker is, or what it is made of."""
+    return [config.directory] if config.build is None else config.build.watched
+
+
+def _walk(root: Path, ignored: frozenset[Path]) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """Every directory that may have code, with its files."""
+    waiting = [root]
+    while waiting:
+        directory = waiting.pop()
+        found = []
+        with _suppress_missing(), os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    if not entry.is_dir():
+                        found.append(entry)
+                    elif _is_code_directory(entry) and Path(entry.path) not in ignored:
+                        waiting.append(Path(entry.path))
+            yield directory, found
 
 
 @contextmanager
@@ -194,13 +213,22 @@ def _is_code_directory(entry: os.DirEntry[str]) -> bool:
     return not Path(entry.path, "pyvenv.cfg").exists()
 
 
-def _is_code(name: str) -> bool:
-    return os.path.splitext(name)[1] in RELOADING_SUFFIXES and not name.startswith((".", "#"))  # noqa: PTH122 - a name
+def _is_relevant(config: WorkerConfig, name: str) -> bool:
+    """Whether a change of a file of this name may change the worker. A command may make code of anything."""
+    if name.startswith((".", "#")):
+        return False
+    if config.build is not None:
+        return not name.endswith("~")
+    return os.path.splitext(name)[1] in RELOADING_SUFFIXES  # noqa: PTH122 - a name
 
 
 def _concerns(config: WorkerConfig, changed: set[Path], files: Collection[Path]) -> Change | None:
     configuration = changed & set(config.watched)
-    code = {path for path in changed if path.is_relative_to(config.directory) or path in files} - set(config.watched)
+    if config.build is None:
+        code = {path for path in changed if path.is_relative_to(config.directory) or path in files}
+    else:  # what the command makes of them is not a change, wherever it is
+        code = {path for path in changed if any(map(path.is_relative_to, _watched(config)))} - {config.main}
+    code -= set(config.watched)
     if not configuration and not code:
         return None
     return Change(config, sorted(configuration | code), bool(configuration))

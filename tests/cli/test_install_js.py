@@ -14,6 +14,7 @@ from emulator.hosts.workerd.tools import (
     ESBUILD_VERSION,
     WORKERD_VERSION,
     cache_directory,
+    find_package,
     find_workerd,
     installed_in,
 )
@@ -23,6 +24,10 @@ INSTALLS = """#!/bin/sh
 for name in @cloudflare/workerd-linux-64/bin/workerd @esbuild/linux-x64/bin/esbuild; do
   mkdir -p "node_modules/$(dirname "$name")"
   cp /bin/sh "node_modules/$name"
+done
+for name in @cloudflare/unenv-preset unenv; do
+  mkdir -p "node_modules/$name"
+  echo '{}' > "node_modules/$name/package.json"
 done
 echo run >> "$CALLS"
 """
@@ -104,3 +109,6 @@ def test_the_real_npm_installs_what_is_locked(tmp_path: Path, monkeypatch: pytes
     done = run()
     assert done.exit_code == 0, done.output
     assert find_workerd(tmp_path).is_relative_to(cache_directory())
+    preset = find_package("@cloudflare/unenv-preset", tmp_path)
+    assert preset is not None
+    assert preset.is_relative_to(cache_directory().resolve())

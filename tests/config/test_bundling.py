@@ -12,7 +12,7 @@ from emulator.base.errors import ConfigError
 from emulator.bindings.registry import KINDS
 from emulator.config import WorkerConfig
 from emulator.config.changes import describe_changes
-from emulator.config.model import Bundling, ModuleRule
+from emulator.config.model import Build, Bundling, ModuleRule
 from tests.support.configs import load_config
 
 
@@ -42,6 +42,8 @@ def test_all_of_them_are_read(tmp_path: Path) -> None:
         alias={"a": "./b.ts"},
         no_bundle=True,
         base_dir="src",
+        find_additional_modules=False,
+        preserve_file_names=True,
         minify=True,
         keep_names=False,
         tsconfig="other.json",
@@ -55,6 +57,8 @@ def test_all_of_them_are_read(tmp_path: Path) -> None:
         alias={"a": "./b.ts"},
         no_bundle=True,
         base_dir="src",
+        find_additional_modules=False,
+        preserve_file_names=True,
         minify=True,
         keep_names=False,
         tsconfig="other.json",
@@ -103,6 +107,10 @@ def test_alias_counts_at_the_top_level_only(tmp_path: Path) -> None:
         ({"define": {"A": 1}}, "define.A: must be a string, not 1"),
         ({"alias": {"a": None}}, "alias.a: must be a string, not null"),
         ({"minify": 1}, "minify: must be true or false, not 1"),
+        ({"find_additional_modules": "yes"}, 'find_additional_modules: must be true or false, not "yes"'),
+        ({"build": "make"}, 'build: must be an object, not "make"'),
+        ({"build": {"command": ["make"]}}, "build.command: must be a string, not an array"),
+        ({"build": {"watch_dir": 1}}, "build.watch_dir: must be a non-empty string, or an array of them, not 1"),
         ({"tsconfig": ""}, 'tsconfig: must be a non-empty string, not ""'),
     ],
 )
@@ -117,11 +125,24 @@ def test_a_key_that_a_rule_does_not_have_is_a_warning(tmp_path: Path) -> None:
     assert [warning.key for warning in config.warnings] == ["rules[0].fallthru"]
 
 
-def test_additional_modules_are_not_emulated_where_there_is_a_bundle(tmp_path: Path) -> None:
-    config = load(tmp_path, find_additional_modules=True)
-    assert [f"{warning.key} {warning.message}" for warning in config.warnings] == [
-        "find_additional_modules is not emulated yet and has no effect here"
-    ]
+def test_a_command_may_make_the_code(tmp_path: Path) -> None:
+    config = load(tmp_path, main="dist/index.js", build={"command": "make", "cwd": "..", "watch_dir": ["a", "../b"]})
+    assert config.build == Build("make", tmp_path.parent, (tmp_path / "a", tmp_path.parent / "b"))
+    assert config.warnings == ()
+    usual = load(tmp_path, main="dist/index.js", build={"command": "make"})
+    assert usual.build == Build("make", tmp_path, (tmp_path / "src",))
+    assert describe_changes(config, usual, KINDS) == ["build changed"]
+
+
+def test_an_environment_inherits_the_command_or_has_another(tmp_path: Path) -> None:
+    builds = {"build": {"command": "make"}, "env": {"a": {}, "b": {"build": {"command": "make b"}}, "c": {"build": {}}}}
+    commands = [load(tmp_path, environment, **builds).build for environment in ("a", "b", "c")]
+    assert [build and build.command for build in commands] == ["make", "make b", None]
+
+
+def test_without_a_command_the_code_must_be_there(tmp_path: Path) -> None:
+    expected = ['main: "dist/index.js": there is no such file']
+    assert problems(tmp_path, main="dist/index.js", build={"watch_dir": "x"}) == expected
 
 
 def test_a_change_of_them_is_named(tmp_path: Path) -> None:

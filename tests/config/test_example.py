@@ -62,6 +62,7 @@ def test_the_example_shows_every_key_that_is_read() -> None:
         (queues["consumers"][0] | queues["consumers"][1], CONSUMER_KEYS),
         (data["triggers"], reading.TRIGGERS_KEYS),
         (data["limits"], reading.LIMITS_KEYS),
+        (data["build"], reading.BUILD_KEYS),
         (data["dev"], reading.DEV_KEYS),
     ]
     for section, keys in shown:
@@ -80,4 +81,8 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     assert push == ConsumerSettings(dead_letter_queue="signups-dead", max_concurrency=10)
     assert pull == ConsumerSettings(type="http_pull")
     assert config.cpu_ms == 30_000
-    assert dataclasses.replace(config.bundling, rules=(), tsconfig="", base_dir="") == Bundling()
+    assert (
+        dataclasses.replace(config.bundling, rules=(), tsconfig="", base_dir="", find_additional_modules=None)
+        == Bundling()
+    )
+    assert config.build is None

@@ -45,7 +45,7 @@ def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest_name(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('▶"build": {"command": "make"}', "build: is not emulated yet and has no effect here"),
+        ('"build": {▶"comand": "make"}', "build.comand: is not a key that wrangler knows\nDid you mean `command`?"),
         ('▶"site": {"bucket": "public"}', "site: is not emulated yet and has no effect here"),
         ('▶"assets": {"directory": "public"}', "assets: is not emulated yet and has no effect here"),
         (

@@ -21,10 +21,7 @@ FORMS = {
     f'{FLAG}, "secrets": {{"required": ["A", "B"]}}, "vars": {{"C": 1}}': False,
     f'{FLAG}, "secrets": {{"required": ["A"]}}, "vars": {{"A": 1}}': True,
     **{f'{FLAG}, "{key}": "x"': False for key in ("$schema", "account_id", "route")},
-    **{
-        f'{FLAG}, "{key}": "x"': True
-        for key in ("keep_vars", "logpush", "node_compat", "observability", "placement", "preserve_file_names")
-    },
+    **{f'{FLAG}, "{key}": "x"': True for key in ("keep_vars", "logpush", "node_compat", "observability", "placement")},
     **{
         f'{FLAG}, "{key}": "x"': True
         for key in ("preview_urls", "python_modules", "routes", "send_metrics", "tail_consumers", "workers_dev")

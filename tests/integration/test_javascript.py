@@ -221,6 +221,14 @@ WEBSOCKET = """
       },
     };
 """
+WEBSOCKET_SCRIPT = (
+    WEBSOCKET.replace(
+        "export default {", 'addEventListener("fetch", (event) => event.respondWith(answer(event.request)));'
+    )
+    .replace("async fetch(", "async function answer(")
+    .replace("      },\n    };", "      }")
+)
+"""The same in service-worker syntax."""
 
 
 class WebSocket:
@@ -263,10 +271,11 @@ def connect() -> Iterator[Callable[..., WebSocket]]:
         yield connect_to
 
 
+@pytest.mark.parametrize("code", [WEBSOCKET, WEBSOCKET_SCRIPT], ids=["module", "script"])
 def test_websockets_are_let_through(
-    start: Callable[..., Running], connect: Callable[..., WebSocket], tmp_path: Path
+    start: Callable[..., Running], connect: Callable[..., WebSocket], tmp_path: Path, code: str
 ) -> None:
-    config = write(tmp_path, "chat", "index.js", WEBSOCKET)
+    config = write(tmp_path, "chat", "index.js", code)
     running = start("dev", "-c", str(config), "-p", "0", cwd=tmp_path).ready()
     channel = connect(running.url, "/chat?room=1")
     assert channel.answer.startswith("HTTP/1.1 101 ")

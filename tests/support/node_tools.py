@@ -32,8 +32,9 @@ def tool(path: Path) -> Path:
 
 
 @pytest.fixture
-def javascript(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets JavaScript workers be bundled and run by what is installed for the tests."""
+def javascript(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lets JavaScript workers be bundled and run by what is installed for the tests, and by nothing else."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("EMULATOR_WORKERD", str(tool(WORKERD)))
     monkeypatch.setenv("EMULATOR_ESBUILD", str(tool(ESBUILD)))
 

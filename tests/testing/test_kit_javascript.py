@@ -106,6 +106,30 @@ def test_what_worker_code_throws_comes_out(main: Path) -> None:
         assert emulator.get("/throw").status_code == 500
 
 
+def test_a_script_in_service_worker_syntax_is_tested_like_a_module(tmp_path: Path) -> None:
+    main = tmp_path / "script.js"
+    main.write_text("""
+        addEventListener("fetch", (event) => {
+          const { pathname } = new URL(event.request.url);
+          if (pathname === "/throw") throw new TypeError("boom");
+          if (pathname === "/send") event.waitUntil(scheduler.wait(50).then(() => JOBS.send({ to: GREETING })));
+          if (pathname !== "/origin") event.respondWith(new Response(GREETING));
+        });
+        addEventListener("queue", (event) => event.messages.forEach((message) => message.retry({ delaySeconds: 60 })));
+    """)
+    with emulated(main) as emulator:
+        assert emulator.get("/send").text == "hello"
+        deliveries = emulator.run_until_idle()
+        assert [message.attempts for delivery in deliveries for message in delivery.messages] == [1, 2, 3]
+        assert [message.body for message in emulator.queue("dead-jobs").messages] == [{"to": "hello"}]
+        with pytest.raises(JavaScriptError, match=r"TypeError: boom\n    at .*script\.js:4"):
+            emulator.get("/throw")
+        with pytest.raises(JavaScriptError, match=r"no listener of fetch called event\.respondWith"):
+            emulator.get("/origin")
+        emulator.outbound.get("https://example.com/origin", text="from the origin")
+        assert emulator.get("https://example.com/origin").text == "from the origin"
+
+
 def test_what_it_fetches_is_answered_by_routes(main: Path) -> None:
     with emulated(main) as emulator:
         emulator.outbound.post("https://api.example.com/mail", text="taken", status=202, headers={"x-kind": "made"})

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -17,51 +18,101 @@ from emulator.base.errors import EmulatorError
 from emulator.base.words import reason
 from emulator.config.model import WorkerConfig
 from emulator.hosts.workerd.nodejs import MODULES, REQUIRE, NodeCompat
-from emulator.hosts.workerd.unbundled import PROVIDED
+from emulator.hosts.workerd.unbundled import PROVIDED, SCRIPT_BEGIN
 
 _MOST_ERRORS: Final = 10
 _NAVIGATOR_DATE: Final = "2022-03-21"
+_BUNDLED_SCRIPT_END: Final = "}).call(globalThis, (name) => require(name));"
+"""The last line of a bundled script, which requires the files that are copied beside it. workerd's `require` works only
+if it is called by its name."""
+
+_SYNTAX: Final = ("--target=es2024", "--supported:import-source=true")
+_QUIET: Final = ("--log-level=warning", f"--log-limit={_MOST_ERRORS}", "--color=false")
 
 
-def build_arguments(
-    config: WorkerConfig, compat: NodeCompat, copied: Iterable[str], packages: Collection[str], out: Path
-) -> Iterator[str]:
-    """The command that bundles a worker into the directory `out`: its code and a map, a `meta.json`, and a copy of each
-    imported file with an ending in `copied`. `packages` have the names of Node.js modules, but are packages."""
-    yield from (str(config.main), "--bundle", "--format=esm", "--platform=browser", "--target=es2024")
-    yield from (f"--outdir={out}", f"--metafile={out / 'meta.json'}")
-    yield from ("--sourcemap=external", "--sources-content=false", "--supported:import-source=true")
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What esbuild is to make, in the directory `out`: the code and a map, a `meta.json`, and a copy of each imported
+    file with an ending in `copied`.
+
+    With `is_script`, the code is a script. `external` are files that stay modules of their own. `packages` have the
+    names of Node.js modules, but are packages. `aliases` are modules in place of others, and `injected` are modules
+    that run first.
+    """
+
+    out: Path
+    copied: Collection[str]
+    is_script: bool = False
+    external: Collection[Path] = ()
+    packages: Collection[str] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    injected: Sequence[Path] = ()
+
+
+def build_arguments(config: WorkerConfig, compat: NodeCompat, bundle: Bundle) -> Iterator[str]:
+    """The options that bundle a worker."""
+    out = bundle.out
+    yield from (str(config.main), "--bundle", f"--format={'iife' if bundle.is_script else 'esm'}")
+    yield from ("--platform=browser", *_SYNTAX, *_loaders(), f"--outdir={out}", f"--metafile={out / 'meta.json'}")
+    yield from ("--sourcemap=external", "--sources-content=false")
     yield from ("--entry-names=[name]", "--asset-names=[name]-[hash]", "--conditions=workerd,worker,browser")
-    yield from ("--log-level=warning", f"--log-limit={_MOST_ERRORS}", "--color=false")
+    yield from _QUIET
     yield from (f"--external:{prefix}*" for prefix in PROVIDED)
     yield "--external:__STATIC_CONTENT_MANIFEST"
-    yield from (f"--loader:{suffix}=jsx" for suffix in (".js", ".mjs", ".cjs"))
-    yield from (f"--loader:{ending}=copy" for ending in copied)
+    if bundle.external:
+        yield from ("--charset=utf8", *(f"--external:{file}" for file in bundle.external))
+    yield from (f"--loader:{ending}=copy" for ending in bundle.copied)
     yield from (f"--define:{name}={code}" for name, code in _defines(config).items())
-    yield from (f"--alias:{name}={other}" for name, other in _aliases(config, compat, packages).items())
-    if compat == "v2":
+    yield from (f"--alias:{name}={other}" for name, other in _aliases(config, compat, bundle).items())
+    yield from (f"--inject:{file}" for file in bundle.injected)
+    if bundle.is_script:
+        yield from (f"--banner:js={SCRIPT_BEGIN}", f"--footer:js={_BUNDLED_SCRIPT_END}")
+    elif compat == "v2":
         yield f"--banner:js={REQUIRE}"
     yield from _options(config)
 
 
-async def run(esbuild: Path, arguments: Iterable[str], directory: Path) -> tuple[int, str]:
-    """Run a command, and return its status and output. Cancelling this kills the process.
+def module_arguments(main: Path, output: Path) -> Iterator[str]:
+    """The options that bundle the module `main` of the emulator for workerd."""
+    yield from (str(main), "--bundle", "--format=esm", f"--outfile={output}", "--external:node:*", *_QUIET)
+
+
+def syntax_arguments(config: WorkerConfig, out: Path, defines: Mapping[str, str]) -> Iterator[str]:
+    """The options that translate the main module alone, without what it imports, into the directory `out`."""
+    yield from (str(config.main), *_SYNTAX, *_loaders(), f"--outdir={out}", f"--metafile={out / 'meta.json'}")
+    yield from ("--entry-names=[name]", *_QUIET)
+    yield from (f"--define:{name}={code}" for name, code in defines.items())
+    if config.bundling.tsconfig:
+        yield f"--tsconfig={config.bundling.tsconfig}"
+
+
+def _loaders() -> Iterator[str]:
+    yield from (f"--loader:{suffix}=jsx" for suffix in (".js", ".mjs", ".cjs"))
+
+
+async def run(
+    program: Path, arguments: Iterable[str], directory: Path, modules: Iterable[Path] = ()
+) -> tuple[int, str]:
+    """Run a command, and return its status and output. `modules` are more directories in which esbuild finds packages.
+    Cancelling this kills the process.
 
     Raises EmulatorError if it cannot be started.
     """
+    searched = [*map(str, modules), *filter(None, [os.environ.get("NODE_PATH")])]
     try:
         process = await asyncio.create_subprocess_exec(
-            esbuild,
+            program,
             *arguments,
             cwd=directory,
+            env={**os.environ, "NODE_PATH": os.pathsep.join(searched)} if searched else None,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
     except OSError as error:
-        raise EmulatorError(f"cannot be started: {reason(error)}", where=str(esbuild)) from None
+        raise EmulatorError(f"cannot be started: {reason(error)}", where=str(program)) from None
     try:
-        _, said = await process.communicate()
+        said, _ = await process.communicate()
     except BaseException:
         if process.returncode is None:
             process.kill()
@@ -96,7 +147,7 @@ def _has_navigator(config: WorkerConfig) -> bool:
     return is_recent and "no_global_navigator" not in config.compatibility_flags
 
 
-def _aliases(config: WorkerConfig, compat: NodeCompat, packages: Collection[str]) -> Mapping[str, str]:
-    names = sorted(MODULES.difference(packages)) if compat == "v2" else ()
-    bare = {name: f"node:{name}" for name in names}
-    return {**bare, **config.bundling.alias}
+def _aliases(config: WorkerConfig, compat: NodeCompat, bundle: Bundle) -> Mapping[str, str]:
+    bare = {name: f"node:{name}" for name in sorted(MODULES)} if compat == "v2" else {}
+    given = {**bare, **bundle.aliases}
+    return {**{name: given[name] for name in given if name not in bundle.packages}, **config.bundling.alias}

@@ -14,11 +14,12 @@ from emulator.base.failure import MAX_TRACEBACK_BYTES, Failure, Frame, limited, 
 from emulator.base.words import shown_path
 from emulator.hosts.workerd.configuration import MAIN_NAME
 from emulator.hosts.workerd.diagnostics import build_error, import_error
+from emulator.hosts.workerd.nodejs import POLYFILL_HINT
 from emulator.hosts.workerd.protocol import NO_DEFAULT_EXPORT
-from emulator.hosts.workerd.source import Source
+from emulator.hosts.workerd.source import SCRIPT_NAME, Source
 
 _FRAME: Final = re.compile(
-    r"^(?P<indent> +)at (?:(?P<function>.*?) \()?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?"
+    r"^(?P<indent> +)at (?:(?P<function>.*?) \()?(?:file:///bundle/)?(?P<module>[^()\s][^()]*?):(?P<line>\d+)(?::(?P<column>\d+))?\)?"
     r"(?P<rest>[ ,].*)?$"
 )
 """A frame of a stack. In what is logged, other things may follow it, such as the properties of the error."""
@@ -30,7 +31,7 @@ _ADDRESSES: Final = re.compile(r"\nstack: [^\n]*")
 _PREFIXES: Final = re.compile(
     r"[\w./+-]+\.(?:c\+\+|h):\d+: |(?:failed|overloaded|disconnected): |(?:remote|broken\.\w+|jsg)\."
 )
-_NO_SUCH_MODULE: Final = re.compile(r'No such module "(?P<name>[^"]+)"')
+_NO_SUCH_MODULE: Final = re.compile(r'(?:No such module "|Module not found: (?:file:///bundle/)?)(?P<name>[^"\s]+)')
 _NO_SUCH_FLAG: Final = re.compile(r"No such compatibility flag: (?P<flag>\S+)")
 _NO_DEBUG_PORT: Final = re.compile(r"--debug-port: unrecognized|no field named 'workerdDebugPort'")
 _IMPORTED_FROM: Final = re.compile(r'imported from "(?P<module>[^"]+)"')
@@ -106,6 +107,8 @@ def _missing_module(name: str, source: Source, root: Path, config_file: str) -> 
     known. The user's own files are searched first."""
     if name.startswith("node:"):
         hint = "workerd provides this Node.js module only from a later compatibility_date on, or not at all."
+        if source.lacks_polyfills:
+            hint = f"{hint} {POLYFILL_HINT}"
     else:
         hint = f"Without a bundle, only files that rules in {config_file} name can be imported."
     names = (name, name.removeprefix("node:"), f"./{name}")
@@ -138,7 +141,7 @@ def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) ->
             shown.append(line)
             continue
         module, function, rest = match["module"], match["function"] or "", match["rest"] or ""
-        if module == MAIN_NAME:
+        if module in (MAIN_NAME, SCRIPT_NAME):
             if rest and shown:
                 shown[-1] += rest
             continue

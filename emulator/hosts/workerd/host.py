@@ -217,6 +217,7 @@ class WorkerdHost:
     def fail(self, failure: Failure) -> None:
         """Take the old process out of service, as there is newer code that does not run."""
         self._adopt(failure)
+        self._settled.set()
 
     async def stop(self, grace_seconds: float) -> None:
         """Let running invocations and `waitUntil` work finish for at most `grace_seconds`, then end the process."""

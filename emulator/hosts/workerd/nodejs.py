@@ -1,7 +1,7 @@
 """The Node.js modules that a worker may import, and their names.
 
 With the flag nodejs_compat, workerd has them as `node:...`. From a certain compatibility date on, production allows
-imports without the prefix.
+imports without the prefix, and from a later one on the flag is not needed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,16 @@ NodeCompat = Literal["none", "als", "v1", "v2"]
 """The Node.js modules of a worker: none, `node:async_hooks`, `node:` modules, or these under their bare names too."""
 
 _V2_DATE: Final = "2024-09-23"
+_DEFAULT_DATE: Final = "2026-08-04"
+"""From when on the flag is set unless it is switched off."""
+
+POLYFILLS: Final = "emulator-polyfills"
+"""The package that has the polyfills of a bundle. What it exports depends on whether it is imported or required."""
+
+POLYFILL_HINT: Final = (
+    "wrangler adds a polyfill for it, from packages that are not installed here: "
+    "run `emulator install-js`, or `npm install --save-dev wrangler` beside the worker."
+)
 
 # fmt: off
 MODULES: Final = frozenset({
@@ -29,7 +39,7 @@ MODULES: Final = frozenset({
 REQUIRE: Final = (
     "const require = ((process) => (name) => { "
     "const module = process.getBuiltinModule(name); "
-    'if (module === undefined) throw new Error(`Dynamic require of "${name}" is not supported`); '
+    'if (module === undefined) throw new Error(`No such module "${name}"`); '
     "return module; })(globalThis.process);"
 )
 """The beginning of a bundle, so that CommonJS code in it finds `node:...` modules. They are looked up when they are
@@ -38,10 +48,13 @@ required, because code may require modules that it does not need. esbuild uses t
 
 def node_compat(date: str, flags: Collection[str]) -> NodeCompat:
     """The modules of a worker with these flags and compatibility date; without a date, those of the newest."""
-    if "nodejs_compat_v2" in flags:
+    is_default = not date or date >= _DEFAULT_DATE
+    is_on = "nodejs_compat" in flags or (is_default and "no_nodejs_compat" not in flags)
+    is_recent = is_default or (is_on and date >= _V2_DATE)
+    if "nodejs_compat_v2" in flags or (is_recent and "no_nodejs_compat_v2" not in flags):
         return "v2"
-    if "nodejs_compat" in flags:
-        return "v2" if (not date or date >= _V2_DATE) and "no_nodejs_compat_v2" not in flags else "v1"
+    if is_on:
+        return "v1"
     return "als" if "nodejs_als" in flags else "none"
 
 

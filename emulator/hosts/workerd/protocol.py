@@ -91,6 +91,12 @@ def worker_module(main: str, token: str) -> bytes:
     return text.replace("EMULATOR_MAIN", main).replace("EMULATOR_TOKEN", token).encode()
 
 
+def script_module(main: str) -> bytes:
+    """The emulator's module that runs the script `main`, which is written in service-worker syntax."""
+    text = (_MODULES / "service_worker.js").read_text(encoding="utf-8")
+    return text.replace("EMULATOR_HANDLERS", json.dumps(HANDLERS)).replace("EMULATOR_MAIN", main).encode()
+
+
 def delivery_module() -> bytes:
     """The emulator's module that passes deliveries to the worker."""
     return _filled("delivery.js").encode()

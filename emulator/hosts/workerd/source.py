@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 ModuleKind = Literal["esm", "commonjs", "text", "data", "wasm", "json"]
 
@@ -19,15 +19,21 @@ class Module:
     content: bytes
 
 
+SCRIPT_NAME: Final = "__emulatorScript__.js"
+"""The name of the emulator's module that runs a script. Its frames are not shown in stack traces."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The modules of a worker; the first is its main module. `inputs` are the files that they were made from.
 
     `locate` returns the place in the user's files that a line and column of a module (both counted from 1) come from,
-    or None if it is not known. `warnings` are sentences about the code.
+    or None if it is not known. `warnings` are sentences about the code. `lacks_polyfills` says that it may import
+    Node.js modules that wrangler would add, but that are not installed.
     """
 
     modules: tuple[Module, ...]
     inputs: frozenset[Path] = field(default=frozenset())
     warnings: tuple[str, ...] = ()
     locate: Callable[[str, int, int], tuple[Path, int, int] | None] = lambda _module, _line, _column: None
+    lacks_polyfills: bool = False

@@ -1,9 +1,10 @@
-"""Finds the two programs that run JavaScript workers: workerd, and esbuild, which bundles them.
+"""Finds what runs JavaScript workers: workerd, esbuild, which bundles them, and the packages that wrangler adds to
+bundles.
 
-Both come from npm, in packages that contain the program for one platform. `node_modules/.bin` has only scripts that
-need node, so it is skipped. The search looks at EMULATOR_WORKERD and EMULATOR_ESBUILD, in the `node_modules` beside the
-worker or above it (projects with wrangler have both), in the emulator's cache, which `emulator install-js` fills, and
-on the PATH.
+All of it comes from npm, the two programs in packages that contain the program for one platform. `node_modules/.bin`
+has only scripts that need node, so it is skipped. The search looks at EMULATOR_WORKERD and EMULATOR_ESBUILD, in the
+`node_modules` beside the worker or above it (projects with wrangler have all), in the emulator's cache, which
+`emulator install-js` fills, and for programs on the PATH.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from emulator.base.errors import EmulatorError
 WORKERD_VERSION: Final = "1.20261117.1"
 ESBUILD_VERSION: Final = "0.28.2"
 """The versions that `emulator install-js` installs: those of wrangler 4.164.0."""
+
+POLYFILL_PACKAGES: Final = ("@cloudflare/unenv-preset", "unenv")
+"""The packages that have wrangler's polyfills of Node.js modules."""
 
 _INSTALL_HINT: Final = "Run `emulator install-js`, or `npm install --save-dev wrangler` beside the worker."
 
@@ -71,6 +75,23 @@ def find_esbuild(directory: Path) -> Path:
     return _find(_ESBUILD, directory)
 
 
+def find_package(name: str, directory: Path) -> Path | None:
+    """The directory of an npm package that wrangler brings, for a worker in `directory` (absolute), with links
+    resolved: in its `node_modules`, above it, or in the emulator's cache."""
+    for parent in (
+        *(each / "node_modules" for each in (directory, *directory.parents)),
+        cache_directory() / "node_modules",
+    ):
+        if not parent.is_dir():
+            continue
+        stored = (parent / ".pnpm").glob(f"{name.replace('/', '+')}@*/node_modules")
+        newest_first = sorted(stored, key=lambda path: _version_key(path.parent.name), reverse=True)
+        for place in (parent, parent / "wrangler/node_modules", *newest_first):
+            if (place / name / "package.json").is_file():
+                return (place / name).resolve()
+    return None
+
+
 def cache_directory() -> Path:
     """The directory in which `emulator install-js` installs programs; each pair of versions has its own."""
     if sys.platform == "darwin":
@@ -82,8 +103,10 @@ def cache_directory() -> Path:
 
 
 def installed_in(directory: Path) -> bool:
-    """Whether both programs, for this platform, are in the `node_modules` of `directory`."""
-    return all(_in_node_modules(program, directory / "node_modules") for program in (_WORKERD, _ESBUILD))
+    """Whether both programs, for this platform, and the packages are in the `node_modules` of `directory`."""
+    modules = directory / "node_modules"
+    has_packages = all((modules / package / "package.json").is_file() for package in POLYFILL_PACKAGES)
+    return has_packages and all(_in_node_modules(program, modules) for program in (_WORKERD, _ESBUILD))
 
 
 def _find(program: _Program, directory: Path) -> Path:

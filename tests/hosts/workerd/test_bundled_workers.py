@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -93,7 +94,7 @@ def test_commonjs_packages_require_the_modules_of_nodejs(workers: Workers) -> No
         module.exports = [new Mine() instanceof Emitter, join("a", "b"), missing];
     """
     write(workers.directory / "app", {"node_modules/pkg/index.js": package})
-    assert answer(workers) == [True, "a/b", 'Dynamic require of "node:child_process" is not supported']
+    assert answer(workers) == [True, "a/b", 'No such module "node:child_process"']
 
 
 def test_a_dynamic_import_is_part_of_the_bundle(workers: Workers) -> None:
@@ -286,3 +287,140 @@ def test_a_file_that_no_rule_names_is_missing_without_a_bundle(workers: Workers)
     found = workers.run(failure)
     assert found is not None
     assert "only files that rules in wrangler.jsonc name can be imported" in found.text
+
+
+def test_wasm_that_a_package_does_not_export_is_found_by_its_path(workers: Workers) -> None:
+    workers.add(
+        """
+        import add from "adder/dist/add.wasm";
+        import module from "adder/dist/add.wasm?module";
+        import legacy from "beside.wasm";
+        import { sum } from "./lib/sum";
+        const one = new WebAssembly.Instance(add).exports as any;
+        const others = [module, legacy].map((each) => each instanceof WebAssembly.Module);
+        export default { fetch: () => Response.json([one.add(1, 2), sum, ...others]) };
+        """,
+        suffix=".ts",
+    )
+    write(
+        workers.directory,
+        {
+            "app/lib/sum.ts": """
+                import add from "@scope/adder/add.wasm";
+                export const sum = (new WebAssembly.Instance(add).exports as any).add(40, 2);
+            """,
+            "node_modules/adder/package.json": '{"name": "adder", "exports": {".": "./index.js"}}',
+            "node_modules/adder/index.js": "",
+            "node_modules/adder/dist/add.wasm": ADD_WASM,
+            "app/node_modules/@scope/adder/package.json": '{"exports": "./index.js"}',
+            "app/node_modules/@scope/adder/add.wasm": ADD_WASM,
+            "app/beside.wasm": ADD_WASM,
+        },
+    )
+    assert answer(workers) == [3, 42, True, True]
+
+
+ADDITIONAL = Bundling(
+    find_additional_modules=True, rules=(ModuleRule("ESModule", ("**/*.mjs",)), ModuleRule("CommonJS", ("**/*.cjs",)))
+)
+
+
+@pytest.mark.parametrize("minify", [False, True])
+def test_additional_modules_are_imported_by_names_that_only_running_code_knows(workers: Workers, minify: bool) -> None:
+    workers.add(
+        """
+        import english from "./lang/en.mjs";
+        import "./lang/größe.mjs";
+        import { nested } from "./lib/nested";
+        export default {
+          async fetch(request: Request) {
+            const names = ["./lang/fr.cjs", "./lang/it.txt"];
+            const part = ["de.mjs"][0];
+            const others = await Promise.all([import(`./lang/${part}`), ...names.map((name) => import(name))]);
+            return Response.json([english, nested, ...others.map((other) => other.default)]);
+          },
+        };
+        """,
+        suffix=".ts",
+        bundling=replace(ADDITIONAL, minify=minify),
+    )
+    write(
+        workers.directory,
+        {
+            "app/lib/nested.ts": 'import english from "../lang/en.mjs"; export const nested = english.toUpperCase();',
+            "app/lang/en.mjs": 'export default "hello";',
+            "app/lang/de.mjs": 'import english from "./en.mjs"; export default english + " auf deutsch";',
+            "app/lang/größe.mjs": "export {};",
+            "app/lang/fr.cjs": 'module.exports = "bonjour";',
+            "app/lang/it.txt": "ciao",
+        },
+    )
+    assert answer(workers) == ["hello", "HELLO", "hello auf deutsch", "bonjour", "ciao"]
+
+
+def test_an_error_in_an_additional_module_names_its_file(workers: Workers) -> None:
+    workers.add(
+        'import fail from "./lib/fail.mjs"; export default { fetch: () => fail() };',
+        bundling=ADDITIONAL,
+    )
+    write(workers.directory, {"app/lib/fail.mjs": "\nexport default () => { throw new Error('additional'); };"})
+
+    async def ask(host: WorkerdHost) -> Failure:
+        assert workers.directory / "app/lib/fail.mjs" in host.files
+        with pytest.raises(HandlerError) as raised:
+            await fetch(host, Request("http://localhost/"))
+        return raised.value.failure
+
+    failure = workers.run(ask)
+    assert failure.location == f"{workers.directory / 'app/lib/fail.mjs'}:2"
+
+
+def test_additional_modules_below_a_base_directory(workers: Workers) -> None:
+    workers.add(
+        """
+        import shared from "../shared/greeting.mjs";
+        const load = async (name) => (await import(name)).default;
+        export default { fetch: async () => Response.json([shared, await load("./shared/greeting.mjs")]) };
+        """,
+        bundling=replace(ADDITIONAL, base_dir=".."),
+    )
+    write(workers.directory, {"shared/greeting.mjs": 'export default "hello";'})
+    assert answer(workers) == ["hello", "hello"]
+
+
+def test_preserved_file_names_can_be_imported_by_running_code(workers: Workers) -> None:
+    workers.add(
+        """
+        import page from "./pages/home.html";
+        const load = async (name: string) => (await import(name)).default;
+        export default { fetch: async () => Response.json([page, await load("./pages/home.html")]) };
+        """,
+        suffix=".ts",
+        bundling=Bundling(preserve_file_names=True),
+    )
+    write(workers.directory, {"app/pages/home.html": "<p>home</p>"})
+    assert answer(workers) == ["<p>home</p>", "<p>home</p>"]
+
+
+def test_without_a_bundle_additional_modules_can_be_left_out(workers: Workers) -> None:
+    rules = (ModuleRule("ESModule", ("**/*.mjs",)),)
+    workers.add(
+        """
+        export default {
+          fetch: () => import("./other.mjs").then(() => Response.json("found"), () => Response.json("missing")),
+        };
+        """,
+        bundling=Bundling(no_bundle=True, find_additional_modules=False, rules=rules),
+    )
+    write(workers.directory, {"app/other.mjs": "export default 1;"})
+    assert answer(workers) == "missing"
+
+
+def test_a_script_cannot_have_additional_modules(workers: Workers) -> None:
+    workers.add("addEventListener('fetch', (event) => event.respondWith(new Response()));", bundling=ADDITIONAL)
+
+    async def told(host: WorkerdHost) -> str:
+        assert host.failure is not None
+        return host.failure.message
+
+    assert "find_additional_modules needs a worker with a default export" in workers.run(told)

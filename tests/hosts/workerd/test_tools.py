@@ -8,7 +8,7 @@ import pytest
 
 from emulator.base.errors import EmulatorError
 from emulator.hosts.workerd import tools
-from emulator.hosts.workerd.tools import cache_directory, find_esbuild, find_workerd, installed_in
+from emulator.hosts.workerd.tools import cache_directory, find_esbuild, find_package, find_workerd, installed_in
 
 WORKERD = "@cloudflare/workerd-linux-64/bin/workerd"
 ESBUILD = "@esbuild/linux-x64/bin/esbuild"
@@ -35,6 +35,12 @@ def program(path: Path, content: bytes = b"\x7fELF") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     path.chmod(0o755)
+    return path
+
+
+def package(path: Path) -> Path:
+    path.mkdir(parents=True)
+    (path / "package.json").write_text("{}")
     return path
 
 
@@ -118,8 +124,35 @@ def test_a_platform_that_there_is_none_for(worker: Path, monkeypatch: pytest.Mon
         find_workerd(worker)
 
 
-def test_installed_means_both(worker: Path) -> None:
+def test_installed_means_both_and_the_packages(worker: Path) -> None:
     program(worker / "node_modules" / WORKERD)
-    assert not installed_in(worker)
     program(worker / "node_modules" / ESBUILD)
+    assert not installed_in(worker)
+    for name in ("@cloudflare/unenv-preset", "unenv"):
+        package(worker / "node_modules" / name)
     assert installed_in(worker)
+    (worker / "node_modules" / WORKERD).unlink()
+    assert not installed_in(worker)
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        (["project/node_modules/unenv", "project/packages/node_modules/unenv"], 1),
+        (["project/node_modules/wrangler/node_modules/unenv"], 0),
+        (
+            [
+                "project/node_modules/.pnpm/unenv@2.0.0-rc.9/node_modules/unenv",
+                "project/node_modules/.pnpm/unenv@2.0.0-rc.24/node_modules/unenv",
+            ],
+            1,
+        ),
+        (["cache/emulator/CACHE/node_modules/unenv"], 0),
+        (["elsewhere/node_modules/unenv"], None),
+    ],
+)
+def test_a_package_is_found_where_the_programs_are(
+    worker: Path, tmp_path: Path, places: list[str], found: int | None
+) -> None:
+    packages = [package(tmp_path / place.replace("CACHE", cache_directory().name)) for place in places]
+    assert find_package("unenv", worker) == (None if found is None else packages[found])
