@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -103,6 +105,7 @@ class Core:
         self.timeline = Timeline(self.bus, self.loop.time)
         self.closed = False
         self.lock = threading.RLock()
+        self._thread: ThreadPoolExecutor | None = None
         self._is_real = settings.real_time
         self._returned = 0
         self._begun = 0
@@ -200,9 +203,23 @@ class Core:
             return function(*arguments)
 
     async def on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call `function` on another thread, while no other thread is inside this emulator."""
+        """Call `function` on another thread, which is always the same one: a plain function of worker code that waits
+        (`hosts/python/stacks.py`) cannot go on on another."""
         __tracebackhide__ = True
-        return await on_thread(self.exclusively, function, *arguments)
+        return await on_thread(self.call_on_thread, function, *arguments)
+
+    def call_on_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What `on_thread` does, for a caller that cannot await."""
+        __tracebackhide__ = True
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "emulator-testing")
+        return self._thread.submit(copy_context().run, self.exclusively, function, *arguments).result()
+
+    def end_thread(self) -> None:
+        """End the thread of `on_thread`; not on that thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown()
 
     def run(
         self, main: Coroutine[Any, Any, T], *, check: bool = True, stuck: Callable[[], EmulatorError] | None = None
@@ -592,7 +609,9 @@ def keep_sources(error: BaseException) -> None:
         link = link.__cause__ or link.__context__
 
 
-_IN_BETWEEN: Final = frozenset({"anyio", "asyncio", "contextlib", "emulator", "emulator_runtime", "httpx"})
+_IN_BETWEEN: Final = frozenset(
+    {"anyio", "asyncio", "concurrent", "contextlib", "emulator", "emulator_runtime", "httpx"}
+)
 
 
 def _top_module(traceback: TracebackType) -> str:

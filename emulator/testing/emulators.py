@@ -322,7 +322,7 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
     """Workers under test, for async tests, under asyncio or anything else that anyio supports. Use it in an `async
     with` block; the fixture `async_emulator` is one.
 
-    The workers run on an event loop of their own, in virtual time, on one of anyio's worker threads while something is
+    The workers run on an event loop of their own, in virtual time, on a thread of their own while something is
     awaited. What is asked for at the same time is done one after the other. What only looks is not awaited.
     """
 
@@ -352,7 +352,11 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
         if self._client is not None:
             await self._client.aclose()
             self._client = None
-        await on_thread(self._close)
+        if self._opened is None:
+            self._close()
+        else:
+            await self._opened.on_thread(self._close)
+            self._opened.end_thread()
         self._closed(error)
 
     @property
@@ -364,7 +368,7 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
         if self._client is None:
             from emulator.testing.transport import AsyncClient
 
-            self._client = AsyncClient(core, on_thread)
+            self._client = AsyncClient(core)
         return self._client
 
     async def request(self, method: str, url: str, **options: Any) -> httpx.Response:
@@ -435,7 +439,7 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
         __tracebackhide__ = True
         from emulator.testing.transport import AsyncClient
 
-        async with AsyncClient(self._core, on_thread) as client:
+        async with AsyncClient(self._core) as client:
             return await client.request(method, url, **options)
 
     async def dispatch_queue(
@@ -444,19 +448,14 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
         """Run the consumer of `queue` once, outside of its queue, on bodies or on what `message()` makes. Returns what
         the handler decided; one that raises is an outcome."""
         __tracebackhide__ = True
-        result: QueueResult = await on_thread(
-            self._core.exclusively, self._core.dispatch_queue, queue, messages, content_type
-        )
-        return result
+        return await self._core.on_thread(self._core.dispatch_queue, queue, messages, content_type)
 
     async def dispatch_scheduled(
         self, cron: str = "", time: datetime | None = None, *, worker: str | None = None
     ) -> None:
         """Run the `scheduled` handler of the first worker, or of `worker`, as if `cron` had fired at `time` (now)."""
         __tracebackhide__ = True
-        await on_thread(
-            self._core.exclusively, self._core.dispatch_scheduled, cron, (time or self.now).timestamp(), worker
-        )
+        await self._core.on_thread(self._core.dispatch_scheduled, cron, (time or self.now).timestamp(), worker)
 
 
 @contextmanager
@@ -467,7 +466,9 @@ def opened(**arguments: Any) -> Iterator[AsyncEmulator]:
     try:
         yield emulator
     finally:
-        emulator._close()  # noqa: SLF001
+        core = emulator._core  # noqa: SLF001
+        core.call_on_thread(emulator._close)  # noqa: SLF001
+        core.end_thread()
     emulator._closed()  # noqa: SLF001
 
 

@@ -21,9 +21,6 @@ HOST: Final = "http://localhost"
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Runner = Callable[..., Coroutine[Any, Any, Any]]
-"""Runs a function on a thread: `await runner(function, *arguments)`."""
-
 
 class _Exchange:
     """One request and its answer, which run on the core's loop as the test asks for more."""
@@ -167,10 +164,10 @@ class Client(httpx.Client):
 
 
 class AsyncClient(httpx.AsyncClient):
-    """An async httpx client on a core, whose functions `on_thread` runs."""
+    """An async httpx client on a core."""
 
-    def __init__(self, core: Core, on_thread: Runner) -> None:
-        super().__init__(transport=AsyncTransport(core, on_thread), base_url=HOST, trust_env=False)
+    def __init__(self, core: Core) -> None:
+        super().__init__(transport=AsyncTransport(core), base_url=HOST, trust_env=False)
 
     send = _trimmed_async(httpx.AsyncClient.send)
     request = _trimmed_async(httpx.AsyncClient.request)
@@ -214,33 +211,31 @@ class _Stream(httpx.SyncByteStream):
 
 
 class AsyncTransport(httpx.AsyncBaseTransport):
-    """Sends the requests of an `httpx.AsyncClient` to the workers. `on_thread` runs the core's functions."""
+    """Sends the requests of an `httpx.AsyncClient` to the workers."""
 
-    def __init__(self, core: Core, on_thread: Runner) -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
-        self._on_thread = on_thread
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         __tracebackhide__ = True
         exchange = _Exchange(self._core, request, await request.aread())
         try:
-            status, headers = await self._on_thread(self._core.exclusively, exchange.start)
+            status, headers = await self._core.on_thread(exchange.start)
         except BaseException:
-            await self._on_thread(self._core.exclusively, exchange.finish)
+            await self._core.on_thread(exchange.finish)
             raise
-        stream = _AsyncStream(self._core, exchange, self._on_thread)
+        stream = _AsyncStream(self._core, exchange)
         return httpx.Response(status, headers=headers, stream=stream, request=request)
 
 
 class _AsyncStream(httpx.AsyncByteStream):
-    def __init__(self, core: Core, exchange: _Exchange, on_thread: Runner) -> None:
+    def __init__(self, core: Core, exchange: _Exchange) -> None:
         self._core = core
         self._exchange = exchange
-        self._on_thread = on_thread
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (chunk := await self._on_thread(self._core.exclusively, self._exchange.next_chunk)) is not None:
+        while (chunk := await self._core.on_thread(self._exchange.next_chunk)) is not None:
             yield chunk
 
     async def aclose(self) -> None:
-        await self._on_thread(self._core.exclusively, self._exchange.finish)
+        await self._core.on_thread(self._exchange.finish)

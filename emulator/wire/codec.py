@@ -9,9 +9,9 @@
 
 A `v8` body from a JavaScript worker is in V8's own format, and is kept and delivered unchanged.
 
-A value that cannot be encoded raises TypeError in the sender. JSON follows `JSON.stringify` where that keeps the
-meaning (a datetime becomes its ISO string, a NaN null), but not where production would silently store `{}` (a set,
-bytes).
+A value that cannot be encoded raises TypeError in the sender. JSON follows `JSON.stringify` of what production makes of
+the value in JavaScript: 1.0 is `1`, NaN `null`, a datetime its ISO string, a set `{}`, bytes `{"0":...}`; a tuple and
+an integer beyond 2^53 - 1 raise.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ ContentType = Literal["json", "text", "bytes", "v8"]
 CONTENT_TYPES: Final[tuple[str, ...]] = get_args(ContentType)
 
 _MAX_DEPTH: Final = 200
+_MAX_SAFE_INTEGER: Final = 2**53 - 1
+_POINT, _BRACKET = b".["
+_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
 _EXT_DATETIME, _EXT_DATE, _EXT_TIME, _EXT_SET, _EXT_FROZENSET, _EXT_TUPLE, _EXT_INT = range(1, 8)
 
 _COLLECTIONS: Final[dict[type, int]] = {set: _EXT_SET, frozenset: _EXT_FROZENSET, tuple: _EXT_TUPLE}
@@ -96,12 +99,19 @@ def _json() -> Any:
 
 def _encode_json(body: object) -> bytes:
     orjson = _orjson or _json()
-    options = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+    options = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_STRICT_INTEGER
     try:
-        return orjson.dumps(body, None, options)  # type: ignore[no-any-return]
+        encoded: bytes = orjson.dumps(body, None, options)
     except TypeError:
         pass
-    # What orjson does not accept: keys that are not strings, dates, large integers, lone surrogates.
+    else:
+        # Only these two look different in JavaScript: 1.0, and tuples, which look like lists here. To look for a number
+        # in bytes is by far the fastest.
+        if _POINT not in encoded and _BRACKET not in encoded:
+            return encoded
+        if encoded.find(b".0") < 0 and not _has_tuple(body):
+            return encoded
+    # What orjson does not accept, too: keys that are not strings, dates, sets, bytes, lone surrogates.
     import json
 
     plain = _jsonable(body, "body", 0)
@@ -112,33 +122,57 @@ def _encode_json(body: object) -> bytes:
         return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _jsonable(value: object, path: str, depth: int) -> object:  # noqa: C901 - a row for each type
+def _has_tuple(value: Any) -> bool:
+    """Whether there is a tuple in a value that orjson has written."""
+    if not isinstance(value, (dict, list)):
+        return isinstance(value, tuple)
+    for child in value.values() if isinstance(value, dict) else value:  # half as long as any()
+        if type(child) not in _LEAVES and _has_tuple(child):
+            return True
+    return False
+
+
+def _jsonable(value: object, path: str, depth: int) -> object:
     """`value` as `json.dumps` accepts it. Raises TypeError with the path to a value that JSON cannot represent."""
     if depth > _MAX_DEPTH:
         raise TypeError(f"{path} is nested more than {_MAX_DEPTH} levels deep, or refers to itself")
     if value is None or isinstance(value, (str, bool)):
         return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return value if value - value == 0.0 else None
+    if isinstance(value, (int, float)):
+        return _json_number(value)
     if isinstance(value, dict):
         return {_json_key(key, path): _jsonable(item, f"{path}.{key}", depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [_jsonable(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-    # orjson writes these by itself, so they must be accepted together with a date too.
-    if isinstance(value, Enum):
+    if isinstance(value, Enum):  # orjson writes its value, so it must be accepted beside a date too
         return _jsonable(value.value, path, depth + 1)
-    if type(value).__name__ == "UUID":
+    return _json_object(value, path)
+
+
+def _json_number(value: float) -> float | None:
+    if isinstance(value, int):
+        if abs(value) > _MAX_SAFE_INTEGER:
+            raise TypeError("Do not know how to serialize a BigInt")
+        return int(value)
+    if value - value != 0.0:
+        return None
+    return int(value) if value.is_integer() and abs(value) < 1e21 else value
+
+
+def _json_object(value: object, path: str) -> object:
+    if isinstance(value, datetime):  # without a time zone it is in UTC, which is production's
+        moment = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+        return moment.isoformat(timespec="milliseconds") + "Z"
+    if isinstance(value, (set, frozenset)):
+        return {}
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {str(index): byte for index, byte in enumerate(bytes(value))}
+    if type(value).__name__ == "UUID":  # orjson writes it
         return str(value)
     if isinstance(to_json := getattr(value, "toJSON", None), MethodType):  # of a js.Date and a js.URL
         return str(to_json())
-    raise TypeError(
-        f"{path} is of type {_type_name(value)}, which JSON cannot represent; "
-        'send it with contentType="v8", or convert it'
-    )
+    hint = "make it a list" if isinstance(value, tuple) else 'send it with contentType="v8", or convert it'
+    raise TypeError(f"{path} is of type {_type_name(value)}, which JSON cannot represent; {hint}")
 
 
 def _json_key(key: object, path: str) -> str:

@@ -153,7 +153,7 @@ def encode_body(body: Any, where: str) -> tuple[bytes | ReadableStream | None, b
 
 def _encode_object(body: Any, where: str) -> tuple[bytes | ReadableStream, bytes | None]:
     from emulator_runtime.url import URLSearchParams
-    from emulator_runtime.workers.blob import Blob
+    from emulator_runtime.workers.blob import Blob, JsBlob, JsFile
     from emulator_runtime.workers.formdata import FormData
 
     if isinstance(body, FormData):
@@ -161,11 +161,15 @@ def _encode_object(body: Any, where: str) -> tuple[bytes | ReadableStream, bytes
         return content, content_type.encode("latin-1")
     if isinstance(body, URLSearchParams):
         return body.toString().encode(), _FORM_TYPE
-    if isinstance(body, Blob):
+    if isinstance(body, Blob) and (where != "Response" or isinstance(body, (JsBlob, JsFile))):
         return body.content, body.content_type.encode("latin-1", "replace") or None
     if isinstance(body, JsBuffer):
         return body.to_bytes(), None
     if hasattr(body, "__aiter__"):
         return ReadableStream(body), None
-    hint = "; use Response.json(...) for it" if where == "Response" and isinstance(body, (dict, list)) else ""
+    hint = ""
+    if where == "Response" and isinstance(body, (dict, list)):
+        hint = "; use Response.json(...) for it"
+    elif hasattr(body, "js_object"):
+        hint = "; pass its js_object"
     raise TypeError(f"Unsupported type in {where}: {type(body).__name__}{hint}")

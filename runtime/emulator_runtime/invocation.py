@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, Protocol
 
 
 async def _without_exit(awaitable: Awaitable[Any]) -> Any:
@@ -16,6 +16,16 @@ async def _without_exit(awaitable: Awaitable[Any]) -> Any:
         return await awaitable
     except SystemExit as error:
         raise RuntimeError(f"sys.exit({error.code}) in waitUntil work") from error
+
+
+class Waiter(Protocol):
+    """How plain functions of worker code wait for an awaitable."""
+
+    def run_sync(self, awaitable: Awaitable[Any], /) -> Any:
+        """The result of `awaitable`. Raises `RuntimeError` where the caller cannot wait."""
+
+    def can_run_sync(self) -> bool:
+        """Whether the caller can wait."""
 
 
 class Scope:
@@ -28,7 +38,7 @@ class Scope:
     with an exception of code that runs after its handler, and the invocation that it belongs to.
 
     `sockets` are the `js.WebSocket`s that are open; `on_socket_closed` is called with the invocation of one that is not
-    any more.
+    any more. `waiter` is set once the worker is loaded, by a host that has one.
     """
 
     __slots__ = (
@@ -41,6 +51,7 @@ class Scope:
         "on_warning",
         "outbound",
         "sockets",
+        "waiter",
     )
 
     def __init__(
@@ -55,6 +66,7 @@ class Scope:
         on_error: Callable[[BaseException, Invocation], None] = lambda _error, _invocation: None,
     ) -> None:
         self.has_request_signal = has_request_signal
+        self.waiter: Waiter | None = None
         self.has_flag = has_flag
         self.on_error = on_error
         self.sockets: set[Any] = set()

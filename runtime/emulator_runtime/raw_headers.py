@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from emulator_runtime.text import to_js_string
+
 if TYPE_CHECKING:
     from http.client import HTTPMessage
 
@@ -19,11 +21,14 @@ _NAMES_KEPT = 512
 
 
 def encode_name(name: Any) -> bytes:
-    """A header name in lower case. Raises `TypeError` if it is not an HTTP token."""
+    """A header name in lower case; what is not a str becomes one as in JavaScript. Raises `TypeError` if it is not an
+    HTTP token."""
     known = _NAMES.get(name)
     if known is not None:
         return known
-    if not isinstance(name, str) or not _TOKEN.match(name):
+    if not isinstance(name, str):
+        return encode_name(to_js_string(name))
+    if not _TOKEN.match(name):
         raise TypeError(f"Invalid header name: {name!r}")
     encoded = name.lower().encode("ascii")
     if len(_NAMES) < _NAMES_KEPT:
@@ -32,12 +37,10 @@ def encode_name(name: Any) -> bytes:
 
 
 def encode_value(name: str, value: Any) -> bytes:
-    """A header value as Latin-1, or as UTF-8 if Latin-1 cannot represent it. Raises `TypeError` if it has a line break
-    or a NUL."""
+    """A header value as Latin-1, or as UTF-8 if Latin-1 cannot represent it; what is not a str becomes one as in
+    JavaScript. Raises `TypeError` if it has a line break or a NUL."""
     if not isinstance(value, str):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"the value of header {name!r} must be a string, not {type(value).__name__}")
-        value = str(value)
+        value = to_js_string(value)
     if _FORBIDDEN.search(value):
         raise TypeError(f"Invalid header value of {name!r}: it contains a line break or a NUL")
     text: str = value.strip(" \t")

@@ -81,9 +81,60 @@ async def test_cookies_are_kept_and_204_has_no_body() -> None:
     assert len(response.headers.getSetCookie()) == 2
 
 
-async def test_an_exception_in_a_route_is_raised() -> None:
-    with pytest.raises(ZeroDivisionError, match="in the route"):
-        await answer(incoming(method="GET", path="/fails"))
+async def test_an_exception_that_the_application_answers_is_a_response_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert (await answer(incoming(method="GET", path="/fails")))[::2] == (500, "Internal Server Error")
+    assert "Exception in ASGI application after response started" in caplog.text
+    assert 'raise ZeroDivisionError("in the route")' in caplog.text
+
+
+async def test_an_exception_that_the_application_does_not_answer_is_raised_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        if scope["type"] == "http":
+            raise ZeroDivisionError("in the application")
+
+    with pytest.raises(ZeroDivisionError, match="in the application"):
+        await answer(incoming(method="GET"), app)
+    assert "ASGI request failed: ZeroDivisionError: in the application" in caplog.text
+
+
+def test_a_scope_is_made_of_a_request_of_either_kind() -> None:
+    request = Request("https://example.com/a%20b?c=d", headers={"X-A": "1"})
+    for each in (request, request.js_object):
+        scope = asgi.request_to_scope(each, ENV)
+        assert scope == {
+            "type": "http",
+            "asgi": {"spec_version": "2.0", "version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "https",
+            "path": "/a b",
+            "raw_path": b"/a%20b",
+            "query_string": b"c=d",
+            "headers": [(b"x-a", b"1")],
+            "env": ENV,
+        }
+    state = {"a": 1}
+    scope = asgi.request_to_scope(request, ENV, ws=True, state=state)
+    assert (scope["type"], scope["state"]) == ("websocket", state)
+    assert scope["state"] is not state
+
+
+async def test_work_in_the_background_goes_on_and_its_exception_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def works() -> str:
+        return "done"
+
+    async def fails() -> None:
+        raise ZeroDivisionError("in the background")
+
+    assert await asgi.run_in_background(works()) == "done"
+    with pytest.raises(ZeroDivisionError):
+        await asgi.run_in_background(fails())
+    assert "Unhandled exception in background task" in caplog.text
+    assert "in the background" in caplog.text
 
 
 async def test_the_headers_of_the_answer_can_be_changed() -> None:

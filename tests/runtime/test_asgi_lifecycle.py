@@ -86,6 +86,21 @@ async def test_a_start_up_that_fails_is_raised() -> None:
         await answer(incoming(method="GET"), FastAPI(lifespan=lifespan))
 
 
+async def test_a_shutdown_that_fails_is_raised() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.failed", "message": "no way out"})
+            return
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"good"})
+
+    with pytest.raises(RuntimeError, match="no way out"):
+        await answer(incoming(method="GET"), app)
+
+
 async def test_an_application_without_lifespan() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"
@@ -121,7 +136,7 @@ async def test_an_exception_after_a_good_answer_is_logged(caplog: pytest.LogCapt
 
     with caplog.at_level(logging.ERROR, "asgi"):
         assert (await answer(incoming(method="GET"), app))[2] == "good"
-    assert "raised an exception after its answer" in caplog.text
+    assert "Exception in ASGI application after response started" in caplog.text
 
 
 async def test_a_cancelled_fetch_cancels_the_application() -> None:

@@ -173,10 +173,10 @@ def test_proxies_are_the_objects_themselves_with_destroy() -> None:
     assert isinstance(ffi.JsException("x"), Exception)
 
 
-def test_run_sync_says_why_it_cannot() -> None:
+def test_run_sync_says_why_it_cannot_outside_of_a_handler() -> None:
     async def work() -> None: ...
 
-    with pytest.raises(NotEmulatedError, match="use await in an async def"):
+    with pytest.raises(RuntimeError, match="Cannot stack switch: run_sync works while an event is handled"):
         ffi.run_sync(work())
     assert not ffi.can_run_sync()
 

@@ -23,7 +23,7 @@ from emulator_runtime.values import AttributeDict
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 
 JSON_LEAVES = (
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 )
 JSON_VALUES = st.recursive(
     JSON_LEAVES | st.text(),
@@ -97,7 +97,11 @@ def test_json_is_what_any_json_parser_reads(value: Any) -> None:
         ("gr\u00fc\u00df dich \U0001f600", '"gr\u00fc\u00df dich \U0001f600"'.encode()),
         ('\x00\n"\\', b'"\\u0000\\n\\"\\\\"'),
         ({"a": float("nan"), "b": float("inf"), "c": -float("inf")}, b'{"a":null,"b":null,"c":null}'),
-        ((1, (2, 3)), b"[1,[2,3]]"),
+        ([1.0, -0.0, 2.5, 1e16, {"a": [3.0]}], b'[1,0,2.5,10000000000000000,{"a":[3]}]'),
+        ({"version": "1.0", "size": 5}, b'{"version":"1.0","size":5}'),
+        ([{1, 2}, frozenset("a"), set()], b"[{},{},{}]"),
+        ([b"\x00a", bytearray(b"b"), b""], b'[{"0":0,"1":97},{"0":98},{}]'),
+        (b"a", b'{"0":97}'),
         ({1: "a", 2.5: "b", None: "d"}, b'{"1":"a","2.5":"b","null":"d"}'),
         ({False: 1, None: 2}, b'{"false":1,"null":2}'),
         (datetime(2026, 1, 2, 3, 4, 5, 678_999, UTC), b'"2026-01-02T03:04:05.678Z"'),
@@ -107,11 +111,10 @@ def test_json_is_what_any_json_parser_reads(value: Any) -> None:
             {"at": datetime(2026, 1, 2, tzinfo=UTC), "nan": float("nan")},
             b'{"at":"2026-01-02T00:00:00.000Z","nan":null}',
         ),
-        (2**53 + 1, b"9007199254740993"),
-        (10**30, b"1000000000000000000000000000000"),
+        ([2**53 - 1, 1 - 2**53], b"[9007199254740991,-9007199254740991]"),
+        (datetime(2026, 1, 2, 3, 4), b'"2026-01-02T03:04:00.000Z"'),
         (AttributeDict(a=AttributeDict(b=1)), b'{"a":{"b":1}}'),
         (OrderedDict(b=1, a=2), b'{"b":1,"a":2}'),
-        (Point(1, 2), b"[1,2]"),
         ([Size.SMALL, Colour.RED], b'[1,"red"]'),
         ({Colour.RED: 1}, b'{"red":1}'),
     ],
@@ -121,27 +124,28 @@ def test_json_is_written_as_json_stringify_writes_it(value: object, expected: by
     assert encode(value, "json") == expected
 
 
-def test_a_date_without_a_time_zone_is_local_time() -> None:
-    value = datetime(2026, 1, 2, 3, 4)
-    assert encode(value, "json") == encode(value.astimezone(), "json")
-
-
 def test_a_lone_surrogate_is_escaped_and_comes_back() -> None:
     assert encode("\ud800", "json") == b'"\\ud800"'
     assert decode(encode({"\udfff": "a\ud800b"}, "json"), "json") == {"\udfff": "a\ud800b"}
 
 
-@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 10**30, -(10**40)])
-def test_a_large_integer_comes_back_exactly(value: int) -> None:
-    assert decode(encode([value], "json"), "json") == [value]
+@pytest.mark.parametrize("value", [2**53, -(2**53), 2**64, -(2**63) - 1, 10**30])
+def test_an_integer_that_javascript_cannot_hold_is_a_type_error(value: int) -> None:
+    for body in (value, {"a": [value]}, [1.0, value]):
+        with pytest.raises(TypeError, match="Do not know how to serialize a BigInt"):
+            encode(body, "json")
+
+
+@pytest.mark.parametrize("value", [(), (1, 2), Point(1, 2)], ids=repr)
+def test_a_tuple_is_a_type_error(value: object) -> None:
+    for body in (value, {"a": {"b": [value]}}, [1.0, value]):
+        with pytest.raises(TypeError, match=r"is of type (tuple|Point), which JSON cannot represent; make it a list"):
+            encode(body, "json")
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        {1, 2},
-        b"x",
-        bytearray(b"x"),
         date(2026, 1, 1),
         time(1, 2),
         timedelta(1),
@@ -172,8 +176,8 @@ def test_what_json_can_say_alone_it_can_say_beside_a_date(value: object) -> None
 
 
 def test_a_type_error_tells_where_the_value_is() -> None:
-    with pytest.raises(TypeError, match=r"body\.users\[1\]\.tags is of type set"):
-        encode({"users": [{}, {"tags": {1}}]}, "json")
+    with pytest.raises(TypeError, match=r"body\.users\[1\]\.day is of type date"):
+        encode({"users": [{}, {"day": date(2026, 1, 2)}]}, "json")
 
 
 def test_a_key_that_json_cannot_say_is_a_type_error() -> None:
@@ -286,11 +290,12 @@ def nested(depth: int, kind: type) -> object:
     return value
 
 
-@pytest.mark.parametrize("content_type", ["json", "v8"])
-@pytest.mark.parametrize("kind", [list, dict, tuple], ids=lambda kind: kind.__name__)
+NESTS = [("json", list), ("json", dict), ("v8", list), ("v8", dict), ("v8", tuple)]
+
+
+@pytest.mark.parametrize(("content_type", "kind"), NESTS)
 def test_deep_nesting_within_reason_is_fine(content_type: Any, kind: type) -> None:
-    decoded = decode(encode(nested(150, kind), content_type), content_type)
-    assert decoded == nested(150, list if content_type == "json" and kind is tuple else kind)
+    assert decode(encode(nested(150, kind), content_type), content_type) == nested(150, kind)
 
 
 @pytest.mark.parametrize("content_type", ["json", "v8"])
@@ -300,8 +305,7 @@ def test_endless_nesting_is_a_type_error(content_type: Any, kind: type) -> None:
         encode(nested(1_200, kind), content_type)
 
 
-@pytest.mark.parametrize("content_type", ["json", "v8"])
-@pytest.mark.parametrize("kind", [list, dict, tuple], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(("content_type", "kind"), NESTS)
 @pytest.mark.parametrize("depth", [30, 60, 150, 199, 201, 253, 254, 255, 400, 511, 512])
 def test_what_is_accepted_can_be_read(content_type: Any, kind: type, depth: int) -> None:
     value = nested(depth, kind)
@@ -333,9 +337,8 @@ def test_the_keys_of_a_decoded_dict_are_attributes(content_type: Any) -> None:
     assert body == {"user": {"name": "Ada"}, "list": [{"id": 7}]}
 
 
-@pytest.mark.parametrize("content_type", ["json", "v8"])
-def test_the_keys_of_a_dict_in_a_tuple_are_attributes(content_type: Any) -> None:
-    assert decode(encode(({"id": 7},), content_type), content_type)[0].id == 7
+def test_the_keys_of_a_dict_in_a_tuple_are_attributes() -> None:
+    assert decode(encode(({"id": 7},), "v8"), "v8")[0].id == 7
 
 
 @pytest.mark.parametrize("content_type", ["json", "v8"])

@@ -170,7 +170,7 @@ def _metrics(metrics: Backlog) -> AttributeDict:
     return AttributeDict(
         backlogCount=metrics.backlog_count,
         backlogBytes=metrics.backlog_bytes,
-        oldestMessageTimestamp=None if oldest is None else datetime.fromtimestamp(oldest, UTC),
+        oldestMessageTimestamp=None if oldest is None else datetime.fromtimestamp(oldest, UTC).replace(tzinfo=None),
     )
 
 

@@ -8,12 +8,12 @@ the handler has returned, its `waitUntil` work is done and its answer has been s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import CoroutineType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -47,6 +47,9 @@ from emulator_runtime.hosting import (
     current,
 )
 
+if TYPE_CHECKING:
+    from emulator.hosts.python.stacks import Stacks
+
 R = TypeVar("R")
 
 NO_WAIT_FLAG: Final = "queue_consumer_no_wait_for_wait_until"
@@ -60,10 +63,21 @@ class _Version:
     """One version of a worker's code, with its running invocations.
 
     `loop` is its event loop. `running` maps the invocations whose handler or `waitUntil` work has not ended to the
-    tasks that run them; `streams` counts the answers that are still being streamed.
+    tasks that run them; `streams` counts the answers that are still being streamed. `stacks` are there where plain
+    functions of the worker wait for an awaitable.
     """
 
-    __slots__ = ("handlers", "loop", "modules", "retired", "running", "scope", "streams", "waits_for_wait_until")
+    __slots__ = (
+        "handlers",
+        "loop",
+        "modules",
+        "retired",
+        "running",
+        "scope",
+        "stacks",
+        "streams",
+        "waits_for_wait_until",
+    )
 
     def __init__(
         self,
@@ -81,6 +95,39 @@ class _Version:
         self.running: dict[Invocation, asyncio.Task[Any] | None] = {}
         self.streams = 0
         self.retired = False
+        self.stacks: Stacks | None = None
+        if modules.may_wait:
+            self.switch_stacks()
+        scope.waiter = self
+
+    def switch_stacks(self) -> Stacks:
+        """Give every invocation from now on a stack of its own."""
+        if self.stacks is None:
+            from emulator.hosts.python.stacks import Stacks  # most workers do without greenlets
+
+            self.stacks = Stacks(self.scope)
+            self.handlers = self.stacks.handlers(self.handlers)
+        return self.stacks
+
+    def run_sync(self, awaitable: Awaitable[Any]) -> Any:
+        """See `Waiter`. In a thread that the worker has started, the thread waits."""
+        if self._is_on_loop():
+            return self.switch_stacks().run_sync(awaitable)
+
+        async def awaited() -> Any:
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result()
+
+    def can_run_sync(self) -> bool:
+        """See `Waiter`."""
+        return not self._is_on_loop() or (self.stacks is not None and self.stacks.can_run_sync())
+
+    def _is_on_loop(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
 
 
 class PythonHost:
@@ -150,16 +197,20 @@ class PythonHost:
     async def try_reload(self, config: WorkerConfig) -> Failure | None:
         """Load the code again; when that fails, leave the old code in service and return why."""
         root = config.path.parent
-        if self._packages is not None and self._packages.root != root:
-            self._packages.close()
-            self._packages = None
-        if self._packages is None:
-            self._packages = WorkerPackages(config.name, root, self._reports.warn)
+        old = packages = self._packages
+        if packages is None or packages.root != root or packages.is_of_one_version:
+            packages = WorkerPackages(config.name, root, self._reports.warn)
         self.config = config
-        loaded = self._load(config, self._packages)
-        if isinstance(loaded, Failure):
-            return loaded
+        try:
+            loaded = self._load(config, packages)
+            if isinstance(loaded, Failure):
+                return loaded
+            self._packages = packages
+        finally:
+            self._close_unused(packages)
         self._replace(loaded, None)
+        if old is not None:
+            self._close_unused(old)
         return None
 
     def fail(self, failure: Failure) -> None:
@@ -259,8 +310,16 @@ class PythonHost:
             drained.set_result(None)
 
     def _close(self, version: _Version) -> None:
+        if version.stacks is not None:
+            version.stacks.close()
         version.modules.close()
         self._retired.discard(version)
+        self._close_unused(version.modules.packages)
+
+    def _close_unused(self, packages: WorkerPackages) -> None:
+        """Close packages that belong neither to the version in service nor to one that still runs."""
+        if packages is not self._packages and all(each.modules.packages is not packages for each in self._retired):
+            packages.close()
 
     def invoke(self, entrypoint: str, trigger: Trigger[R]) -> Coroutine[Any, Any, R]:
         """Run the handler for `trigger` and return its result; see `WorkerHost.invoke`."""
@@ -426,6 +485,8 @@ class PythonHost:
         source = body.take()
         if isinstance(source, bytes):
             return response.replace_body(source)
+        if version.stacks is not None:
+            source = version.stacks.stream(source, invocation)
         version.streams += 1
 
         def ended(error: Exception | None) -> None:

@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from emulator.base.errors import WorkerLoadError
 from emulator.config.model import PYTHON_MODULES
+from emulator.hosts.python import frameworks
 from emulator_runtime.hosting import Scope, current
 
 if TYPE_CHECKING:
@@ -60,6 +61,15 @@ RUNTIME_MODULES: Final[Mapping[str, str]] = {
 }
 """The names in worker code, and the modules that they mean. They take precedence over everything else, including an
 installed SDK."""
+
+_SDK_MODULES: Final[Mapping[str, str]] = {"wsgi": "emulator_runtime.workers.wsgi"}
+"""More of them, which a worker's own module of the name hides: a Django project may have a `wsgi.py`."""
+
+_WAITING: Final = (b"run_sync", b"run_until_complete", b"asyncio.run(", b"wsgi")
+"""What worker code has in it whose plain functions wait for an awaitable."""
+
+_WAITING_PACKAGES: Final = (b"run_sync", b"run_until_complete")
+"""The same for third-party code, whose bytecode has the names in it as well."""
 
 _BUILT_IN: Final = frozenset(sys.builtin_module_names)
 _import = builtins.__import__
@@ -98,6 +108,11 @@ class WorkerModules:
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self.space.is_closed
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether a module that has been loaded so far may wait for an awaitable in a plain function."""
+        return self.space.may_wait or self.packages.space.may_wait
 
     def load(self) -> ModuleType:
         """Import `main` and return it.
@@ -150,6 +165,11 @@ class WorkerPackages:
         self.space = _Space(worker, [str(self.directory)], _PackageSource, None, None, is_replaced=self._is_replaced)
         self._on_warning = on_warning
 
+    @property
+    def is_of_one_version(self) -> bool:
+        """Whether the next version of the worker needs modules of its own, because these have state."""
+        return bool(self.space.installed)
+
     def close(self) -> None:
         """Remove the modules from `sys.modules`."""
         self.space.close()
@@ -158,8 +178,10 @@ class WorkerPackages:
         """Whether the module or package `top` means what any other code would get, although it may be here: a module of
         the standard library, or a package that is installed and is compiled here, or needs one that is in exactly the
         version that is here."""
-        if top in sys.stdlib_module_names or not self.directory.is_dir():
+        if top in sys.stdlib_module_names:
             return True
+        if not self.directory.is_dir():
+            return not self.space.installed
         from emulator.hosts.python.python_modules import has_webassembly, needs_another_version, replacement
 
         is_compiled = has_webassembly(self.directory, top)
@@ -217,6 +239,9 @@ class _Space:
         self.make_loader = make_loader
         self.version = version
         self.is_closed = False
+        self.may_wait = False
+        self.installed: list[str] = []
+        """The directories of installed packages that this space has copies of its own of."""
         self.loaded: set[str] = set()
         """The names in `sys.modules` that may belong to this space: all that were looked for and found."""
         self._fallback = fallback
@@ -230,6 +255,11 @@ class _Space:
         top, dot, rest = name.partition(".")
         return self._resolve_top(top) + dot + rest
 
+    def own_installed(self) -> None:
+        """Load installed packages from now on as if they lay in `python_modules/`."""
+        space = self if self._fallback is None else self._fallback
+        space.installed = space.installed or frameworks.installed_packages()
+
     def find(self, name: str, path: Sequence[str] | None = None) -> ModuleSpec | None:
         """Where a module of this space is, by its plain name; `path` is its package's, None for a top-level name."""
         directories = self.directories if path is None else path
@@ -239,7 +269,11 @@ class _Space:
         from emulator.hosts.python.python_modules import webassembly_of
 
         file = webassembly_of(name.rpartition(".")[2], directories)
-        return found if file is None else ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
+        if file is not None:
+            return ModuleSpec(name, _ForPyodide(name, str(file)), origin=str(file))
+        if found is None and path is None and self.installed:
+            return PathFinder.find_spec(name, self.installed)
+        return found
 
     def close(self) -> None:
         if not self.is_closed:
@@ -261,13 +295,15 @@ class _Space:
         if own in sys.modules:
             return own
         if self._is_replaced(top):
-            return top
+            return _SDK_MODULES.get(top, top)
         spec = self.find(top)
+        if spec is not None and self.installed and frameworks.is_shared(spec, self.installed):
+            return top
         # A directory without an __init__.py is a module only where nothing else of that name is, as everywhere: a
         # folder `email/` with templates in it must not hide the standard library's.
         if spec is not None and (spec.loader is not None or not _exists_elsewhere(top)):
             return own
-        return top if self._fallback is None else self._fallback.resolve(top)
+        return _SDK_MODULES.get(top, top) if self._fallback is None else self._fallback.resolve(top)
 
     def _import_module(
         self,
@@ -301,6 +337,13 @@ class _PackageSource(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         _run(module, self.get_code(module.__name__), self._space)
+        if self._space.installed:
+            frameworks.prepare(module)
+
+    def get_data(self, path: str) -> bytes:
+        data = super().get_data(path)
+        self._space.may_wait = self._space.may_wait or any(word in data for word in _WAITING_PACKAGES)
+        return data
 
 
 class _PackageBytecode(SourcelessFileLoader):
@@ -333,6 +376,9 @@ class OwnSource(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002
         source = self.get_data(self.path)
+        self._space.may_wait = self._space.may_wait or any(word in source for word in _WAITING)
+        if frameworks.needs_own_packages(source):
+            self._space.own_installed()
         self._sources[self.path] = self
         self.lines = _decode(source).splitlines(keepends=True)
         if self.lines and not self.lines[-1].endswith("\n"):
@@ -417,7 +463,9 @@ class _ByPlainName(Generic[T]):
 
     def __call__(self, name: str, package: str | None = None) -> T:
         caller = sys._getframe(1)  # noqa: SLF001 - there is no other way to know who asks
-        space = _space_of_frame(caller) or _running_space(name)
+        space = _space_of_frame(caller)
+        if space is None or space.version is None:  # a library, which may mean a module of the worker that runs it
+            space = _running_space(name) or space
         if space is not None:
             if not name.startswith("."):
                 name = space.resolve(name)

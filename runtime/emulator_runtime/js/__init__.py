@@ -15,7 +15,8 @@ from emulator_runtime.js.objects import JSON, Array, Object, console
 from emulator_runtime.js.timers import clearTimeout, queueMicrotask, setTimeout
 from emulator_runtime.streams import ReadableStream, TransformStream
 from emulator_runtime.url import URL, URLSearchParams
-from emulator_runtime.workers.blob import Blob, File
+from emulator_runtime.workers.blob import JsBlob as Blob
+from emulator_runtime.workers.blob import JsFile as File
 from emulator_runtime.workers.formdata import FormData
 from emulator_runtime.workers.headers import Headers
 from emulator_runtime.workers.request import JsRequest as Request

@@ -20,7 +20,7 @@ from emulator_runtime.pyodide.ffi import JsException
 from emulator_runtime.streams import BodyBuffer
 from emulator_runtime.text import well_formed
 from emulator_runtime.web_socket_pipe import Closing, End, Item, Lost
-from emulator_runtime.workers.blob import Blob
+from emulator_runtime.workers.blob import Blob, JsBlob
 
 MAX_REASON_BYTES: Final = 123
 
@@ -246,7 +246,7 @@ class WebSocket(EventTarget):
         if isinstance(item, str):
             self.dispatchEvent(MessageEvent(item))
         elif isinstance(item, bytes):
-            self.dispatchEvent(MessageEvent(Blob(item) if self.binaryType == "blob" else BodyBuffer(item)))
+            self.dispatchEvent(MessageEvent(JsBlob(item) if self.binaryType == "blob" else BodyBuffer(item)))
         elif isinstance(item, Closing):
             self._closed_in = True
             if not self._closed_out and self._end is not None and self._replies_to_close():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from emulator_runtime.errors import NotEmulatedError
 from emulator_runtime.workers.blob import Blob, BlobEnding, File
 from emulator_runtime.workers.entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint, handler
 from emulator_runtime.workers.env import env, patch_env, wait_until, waitUntil
@@ -54,8 +53,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "asgi":  # imported when it is used, because most workers do not need it
-        return importlib.import_module("emulator_runtime.workers.asgi")
-    if name == "wsgi":
-        raise NotEmulatedError.of("workers.wsgi", "workers.asgi runs ASGI applications")
+    if name in ("asgi", "wsgi"):  # imported when they are used, because most workers do not need them
+        return importlib.import_module(f"emulator_runtime.workers.{name}")
     raise AttributeError(f"module 'workers' has no attribute {name!r}")

@@ -53,13 +53,13 @@ async def fetch(
 ) -> JsResponse:
     """The answer of `app` to `req`; returns when the answer begins. `env` is `scope["env"]` for the application.
 
-    An exception in the application is raised here, even if its framework answered with its own status 500, because the
-    emulator shows more. An exception after the answer has begun aborts the body.
+    An exception before the answer is raised here. One after it has begun, such as that of a framework that answers with
+    a status 500 of its own and then raises, is logged, and ends a streaming body where it is.
     """
     lifespan = _Lifespan(app)
     await lifespan.startup()
     exchange = _Exchange(req)
-    scope = _scope_of(req, env, lifespan.state)
+    scope = request_to_scope(req, env, state=lifespan.state)
     running = asyncio.ensure_future(exchange.run(app, scope))
     try:
         await asyncio.wait((running, exchange.answer), return_when=asyncio.FIRST_COMPLETED)
@@ -71,15 +71,13 @@ async def fetch(
     if not running.done():
         _in_background(_finish(running, lifespan), ctx)
         return exchange.answer.result()
-    try:
-        error = running.exception()
-        if error is not None:
-            if not exchange.answer.done() or exchange.answer.result().status >= 500:
-                raise error
-            _logger.error("The application raised an exception after its answer", exc_info=error)
-        return exchange.answer.result()
-    finally:
+    error = running.exception()
+    if error is not None:
+        _logger.error("ASGI request failed: %s: %s", type(error).__name__, error)
         await lifespan.shutdown()
+        raise error
+    await lifespan.shutdown()
+    return exchange.answer.result()
 
 
 async def websocket(app: Application, req: Request, env: Any = None) -> JsResponse:
@@ -91,7 +89,7 @@ async def websocket(app: Application, req: Request, env: Any = None) -> JsRespon
     """
     from emulator_runtime.workers.asgi_websocket import answer_websocket  # few applications have one
 
-    return answer_websocket(app, {**_scope_of(req, {} if env is None else env, {}), "type": "websocket"})
+    return answer_websocket(app, request_to_scope(req, {} if env is None else env, ws=True))
 
 
 def entrypoint(app: Application, *, options: Options | None = None) -> type[WorkerEntrypoint]:
@@ -106,34 +104,51 @@ def entrypoint(app: Application, *, options: Options | None = None) -> type[Work
     return Default
 
 
-def _scope_of(request: Request, env: Any, state: dict[str, Any]) -> _Message:
-    url = urlsplit(request.url)
-    return {
-        "type": "http",
+def request_to_scope(req: Request, env: Any, ws: bool = False, state: dict[str, Any] | None = None) -> _Message:
+    """The ASGI scope of `req`: of type `http`, or `websocket` if `ws`. `state` is that of the lifespan, if it has
+    one."""
+    url = urlsplit(req.url)
+    scope = {
+        "type": "websocket" if ws else "http",
         "asgi": ASGI,
         "http_version": "1.1",
-        "method": str(request.method),
+        "method": req.raw_method,
         "scheme": url.scheme,
         "path": unquote(url.path),
         "raw_path": url.path.encode("latin-1", "replace"),
         "query_string": url.query.encode("latin-1", "replace"),
-        "headers": list(request.raw_headers),
+        "headers": list(req.raw_headers),
         "env": env,
-        "state": dict(state),
     }
+    if state is not None:
+        scope["state"] = dict(state)
+    return scope
+
+
+def run_in_background(coro: Awaitable[Any]) -> asyncio.Future[Any]:
+    """Start `coro`, whose exception is logged. Unlike `waitUntil` it does not hold the invocation."""
+    task = asyncio.ensure_future(coro)
+    _background.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Future[Any]) -> None:
+    _background.discard(task)
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _logger.error("Unhandled exception in background task", exc_info=error)
 
 
 def _in_background(work: Awaitable[Any], ctx: invocation.Context | None) -> None:
     """Let `work` continue after the handler has returned. Without an invocation, only keep a reference to it."""
-    task = asyncio.ensure_future(work)
     if ctx is None:
         running = invocation.current.get(None)
         ctx = None if running is None else running.context
     if ctx is not None:
-        ctx.waitUntil(task)
-        return
-    _background.add(task)
-    task.add_done_callback(_background.discard)
+        ctx.waitUntil(work)
+    else:
+        run_in_background(work)
 
 
 async def _finish(running: asyncio.Future[None], lifespan: _Lifespan) -> None:
@@ -165,12 +180,12 @@ class _Exchange:
             if self._pipe is not None and not self._ended:
                 raise RuntimeError("The application did not end its response")
         except Exception as error:
-            if self._pipe is None or self._ended:
+            if not self.answer.done():
                 raise
-            if self._pipe.cancelled:
-                return  # the client went away, and the application noticed
-            # The reader of the body gets the error, and the sender of the body reports it.
-            self._pipe.fail(error)
+            if self._pipe is None or not self._pipe.cancelled:  # else the client went away, and the application noticed
+                _logger.error("Exception in ASGI application after response started", exc_info=error)
+            if self._pipe is not None:
+                self._pipe.close()
         finally:
             self._over.set()
             if self._upload is not None:
@@ -252,12 +267,15 @@ class _Lifespan:
                 self._task = None
 
     async def shutdown(self) -> None:
-        if self._task is None:
+        """Shut the application down. Raises `RuntimeError` if it reports that this failed."""
+        task, self._task = self._task, None
+        if task is None:
             return
         self._messages.put_nowait({"type": "lifespan.shutdown"})
-        await self._stopped
-        await self._task
-        self._task = None
+        try:
+            await self._stopped
+        finally:
+            await task
 
     async def _run(self) -> None:
         scope: _Message = {"type": "lifespan", "asgi": ASGI, "state": self.state}
@@ -267,7 +285,7 @@ class _Lifespan:
             if not self._started.done():
                 _logger.debug("The application does not support the lifespan protocol", exc_info=error)
             elif self._started.exception() is None:
-                _logger.error("The application raised an exception while it shut down", exc_info=error)
+                _logger.error("Exception in ASGI lifespan application", exc_info=error)
         if not self._started.done():
             self._started.set_result(False)
         if not self._stopped.done():
@@ -283,8 +301,7 @@ class _Lifespan:
         elif kind == "lifespan.shutdown.complete":
             self._stopped.set_result(None)
         elif kind == "lifespan.shutdown.failed":
-            _logger.error("The application failed to shut down: %s", message.get("message") or "no reason given")
-            self._stopped.set_result(None)
+            self._stopped.set_exception(RuntimeError(message.get("message") or "ASGI lifespan shutdown failed"))
         else:
             raise RuntimeError(f"Unexpected ASGI message {kind!r}")
 

@@ -54,9 +54,9 @@ class Blob:
     type = content_type
 
     @property
-    def js_object(self) -> Self:
-        """The blob itself. In production, JavaScript functions need it."""
-        return self
+    def js_object(self) -> JsBlob:
+        """The same blob with JavaScript's interface, which a `Response` needs."""
+        return JsBlob(self)
 
     async def text(self) -> str:
         return self.content.decode("utf-8", "replace")
@@ -100,6 +100,10 @@ class File(Blob):
         self.name = filename
         self.last_modified = int(time.time() * 1000) if last_modified is None else last_modified
 
+    @property
+    def js_object(self) -> JsFile:  # type: ignore[override]
+        return JsFile(self, self.name)
+
     @classmethod
     def new(  # type: ignore[override]
         cls, blob_parts: Any = (), filename: str = "", options: dict[str, Any] | None = None, **keywords: Any
@@ -107,6 +111,26 @@ class File(Blob):
         """Call `File.new(["text"], "a.txt", {"type": "text/plain"})`."""
         given = {**(options or {}), **keywords}
         return cls(blob_parts, filename, given.get("type"), given.get("endings"), given.get("lastModified"))
+
+
+class JsBlob(Blob):
+    """`js.Blob`."""
+
+    __slots__ = ()
+
+    @property
+    def js_object(self) -> Self:
+        return self
+
+
+class JsFile(File):
+    """`js.File`."""
+
+    __slots__ = ()
+
+    @property
+    def js_object(self) -> Self:  # type: ignore[override]
+        return self
 
 
 def _join(parts: Any, endings: BlobEnding | str | None) -> bytes:

@@ -124,12 +124,12 @@ class Headers:
 
 def encode_headers(headers: Any) -> RawHeaders:
     """Encode headers from worker code: a dict, a list of pairs, or `Headers`. Raises `TypeError` for anything else;
-    production does not accept an `HTTPMessage` either, which is the type of `request.headers`."""
+    production does not accept a tuple or an `HTTPMessage` either, which is the type of `request.headers`."""
     if not headers and not isinstance(headers, Headers):
         return []
     if isinstance(headers, dict):
         return encode_pairs(headers.items())
-    if isinstance(headers, (list, tuple)):
+    if isinstance(headers, list):
         return encode_pairs(headers)
     if isinstance(headers, Headers):
         return list(headers.raw)

@@ -77,8 +77,8 @@ class Decisions:
 
 
 class Message:
-    """A message of a batch. `id` has 32 hex digits, `timestamp` is when it was sent (UTC), `attempts` is 1 on the first
-    delivery.
+    """A message of a batch. `id` has 32 hex digits, `timestamp` is when it was sent (in UTC, without a time zone),
+    `attempts` is 1 on the first delivery. A `body` of bytes is a memoryview.
 
     `body` is decoded when it is first read. Every attribute is read from the stored message, because an object is
     created for each message of a batch, whether the handler uses it or not.
@@ -101,13 +101,14 @@ class Message:
 
     @property
     def timestamp(self) -> datetime:
-        return datetime.fromtimestamp(self._stored.timestamp, UTC)
+        return datetime.fromtimestamp(self._stored.timestamp, UTC).replace(tzinfo=None)
 
     @property
     def body(self) -> Any:
         if self._body is _UNREAD:
             stored = self._stored
-            self._body = self._decisions.decode(stored.body, stored.content_type)
+            body = self._decisions.decode(stored.body, stored.content_type)
+            self._body = memoryview(body) if type(body) is bytes else body
         return self._body
 
     def ack(self) -> None:
@@ -156,7 +157,8 @@ class BatchMetrics:
 
     @property
     def oldestMessageTimestamp(self) -> datetime | None:
-        return None if self._oldest is None else datetime.fromtimestamp(self._oldest, UTC)
+        """In UTC, without a time zone."""
+        return None if self._oldest is None else datetime.fromtimestamp(self._oldest, UTC).replace(tzinfo=None)
 
     def __repr__(self) -> str:
         return f"<metrics backlogCount={self.backlogCount} backlogBytes={self.backlogBytes}>"

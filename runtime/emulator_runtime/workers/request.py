@@ -37,9 +37,10 @@ class Request(Body):
     options.
     """
 
-    __slots__ = ("_cf", "_immutable", "_message", "_method", "_redirect", "_url")
+    __slots__ = ("_cache", "_cf", "_immutable", "_message", "_method", "_redirect", "_url")
 
     _body: Any
+    _cache: str | None  # not set in a request that came in
     _cf: Any
     _immutable: bool
     _message: HTTPMessage | None
@@ -67,6 +68,7 @@ class Request(Body):
         source = input if isinstance(input, Request) else None
         self._url = URL(str(input)).href if source is None else source.url
         self._method = _check_method(method) if method is not None else "GET" if source is None else source.raw_method
+        self._cache = options.get("cache") or (None if source is None else source.cache)
         self._redirect = redirect or ("follow" if source is None else source.redirect)
         if self._redirect not in _REDIRECTS:
             raise TypeError(f'Invalid redirect value, must be one of "follow", "manual" or "error", not {redirect!r}')
@@ -117,6 +119,35 @@ class Request(Body):
         return self._redirect
 
     @property
+    def cache(self) -> str | None:
+        """The option `cache` that the request was made with; None for any other request."""
+        return getattr(self, "_cache", None)
+
+    @property
+    def credentials(self) -> str:
+        raise _absent("credentials")
+
+    @property
+    def destination(self) -> str:
+        raise _absent("destination")
+
+    @property
+    def is_history_navigation(self) -> bool:
+        raise _absent("isHistoryNavigation")
+
+    @property
+    def mode(self) -> str:
+        raise _absent("mode")
+
+    @property
+    def referrer(self) -> str:
+        raise _absent("referrer")
+
+    @property
+    def referrer_policy(self) -> str:
+        raise _absent("referrerPolicy")
+
+    @property
     def integrity(self) -> str:
         return ""
 
@@ -154,6 +185,7 @@ class Request(Body):
         request._url = other.url
         request._method = other.raw_method
         request._cf = other.cf
+        request._cache = other.cache
         request._redirect = other.redirect
         return request
 
@@ -238,6 +270,10 @@ def _handed_over(source: Request) -> bytes | ReadableStream | None:
         raise BodyUsedError
     taken = source.take_body()
     return taken if isinstance(taken, bytes) else ReadableStream(taken)
+
+
+def _absent(name: str) -> AttributeError:
+    return AttributeError(f"{name}: the requests of Workers have no such property, in production neither")
 
 
 def _check_method(method: HTTPMethod | str) -> str:

@@ -35,8 +35,9 @@ _JSON = (b"content-type", b"application/json")
 
 
 class FetchResponse(Body):
-    """A response, without a constructor for worker code. `url` is the address that it came from, empty for a response
-    that a worker created; `redirected` says whether redirects led there."""
+    """A response of which a `js.Response` is given; the first argument has no effect, as in production. `url` is the
+    address that it came from, empty for a response that a worker created; `redirected` says whether redirects led
+    there."""
 
     __slots__ = ("_status_text", "_web_socket", "redirected", "status", "url")
 
@@ -46,6 +47,11 @@ class FetchResponse(Body):
     url: str
     redirected: bool
     _status_text: str
+
+    def __init__(self, _url: str, js_response: JsResponse) -> None:
+        if not isinstance(js_response, JsResponse):
+            raise TypeError(f"js_response must be a js.Response, not {type(js_response).__name__}")
+        self._share(js_response)
 
     @classmethod
     def of_parts(  # noqa: PLR0917 - the hot path: keywords cost
@@ -115,6 +121,11 @@ class FetchResponse(Body):
         return JsResponse.over(self)
 
     @property
+    def js_response(self) -> JsResponse:
+        """The same as `js_object`."""
+        return self.js_object
+
+    @property
     def is_streaming(self) -> bool:
         """Whether part of the answer is still to come: of a body that is not in memory, or over a WebSocket; for
         servers. Not part of production's interface."""
@@ -166,9 +177,9 @@ class FetchResponse(Body):
         return Response.of_parts(content, raw, self.status, self._status_text)
 
     @staticmethod
-    def redirect(url: str, status: HTTPStatus | int = HTTPStatus.FOUND) -> Response:
-        """A redirect. `url` must be absolute; `status` must be 301, 302, 303, 307 or 308. Raises `ValueError`
-        otherwise."""
+    def redirect(url: str, status: HTTPStatus | int = HTTPStatus.FOUND) -> JsResponse:
+        """A redirect, as a `js.Response`. `url` must be absolute, or `TypeError` is raised; `status` must be 301, 302,
+        303, 307 or 308, or `ValueError` is raised."""
         code = int(status)
         if code not in _REDIRECT_STATUSES:
             raise ValueError(f"{code} is not a redirect status code. It must be one of: 301, 302, 303, 307, or 308.")
@@ -178,7 +189,7 @@ class FetchResponse(Body):
             location = URL(url).href
         except InvalidURLError:
             raise InvalidURLError(f"Unable to parse URL: {url}") from None
-        return Response(None, code, headers={"location": location})
+        return JsResponse(None, code, headers={"location": location})
 
     @staticmethod
     def from_json(
@@ -186,7 +197,7 @@ class FetchResponse(Body):
     ) -> Response:
         """A response with `data` as JSON (from `json.dumps`), and the content type `application/json` unless `headers`
         has one."""
-        code = _check_status(status)
+        code = check_status(status)
         if code in NULL_BODY_STATUSES:
             raise _null_body_error()
         raw = encode_headers(headers) if headers else []
@@ -215,9 +226,10 @@ class FetchResponse(Body):
 class Response(FetchResponse):
     """A response to a request.
 
-    `body` is str (sent as UTF-8, with the content type `text/plain;charset=UTF-8`), bytes, FormData, a stream or None;
-    anything else raises `TypeError`. `status` is 200 to 599, or `ValueError` is raised; a body with 204, 205 or 304
-    raises `TypeError`. `headers` is a dict, a list of pairs (duplicates are kept), or `Headers`.
+    `body` is str (sent as UTF-8, with the content type `text/plain;charset=UTF-8`), bytes, FormData, a stream, None, or
+    a `js.Response`, `js.Blob` or the like; anything else raises `TypeError`. `status` is 200 to 599; any other, and a
+    body with 204, 205 or 304, raise `JsException`. `headers` is a dict, a list of pairs (duplicates are kept), or
+    `js.Headers`.
 
     `request.body`, `response.body` and `TransformStream.new().readable` are streams. The emulator also accepts an async
     iterator of bytes, and calls its `aclose()`, if it has one, if the body is not read to its end.
@@ -248,7 +260,7 @@ class Response(FetchResponse):
             except UnicodeEncodeError:
                 self._body = to_utf8(body)
             self._raw = [_TEXT]
-        elif isinstance(body, FetchResponse):
+        elif isinstance(body, JsResponse):
             self._adopt(body, status, status_text, headers)
             return
         else:
@@ -262,7 +274,10 @@ class Response(FetchResponse):
         if not status:  # None, and 0 as in production
             self.status = 200
             return
-        self.status = _check_status(status)
+        try:
+            self.status = check_status(status)
+        except ValueError as error:
+            raise _of_javascript(error) from None
         if self.status in NULL_BODY_STATUSES and body is not None:
             self._drop_empty_body()
 
@@ -296,7 +311,7 @@ class Response(FetchResponse):
     def _drop_empty_body(self) -> None:
         """Warn about an empty body with a status that has no body, as production does."""
         if self._body != b"":
-            raise _null_body_error()
+            raise _of_javascript(_null_body_error())
         self._body = None
         running = invocation.current.get(None)
         if running is not None:
@@ -313,6 +328,8 @@ class Response(FetchResponse):
             shown.append(f"content_type={content_type.decode('latin-1')!r}")
         if self.url:
             shown.append(f"url={self.url!r}")
+        if self.type != "default":
+            shown.append(f"type={self.type!r}")
         return f"Response({', '.join(shown)})"
 
 
@@ -337,7 +354,9 @@ class JsResponse(Response):
     @classmethod
     def over(cls, other: FetchResponse) -> Self:
         """`other` with JavaScript's interface; both share one body and one list of headers."""
-        return cls(other)
+        response: Self = cls.__new__(cls)
+        response._share(other)
+        return response
 
     @property
     def headers(self) -> Headers:  # type: ignore[override]
@@ -403,7 +422,7 @@ def _given_options(options: Any, keywords: dict[str, Any]) -> dict[str, Any]:
     return given_options(options, keywords)
 
 
-def _check_status(status: HTTPStatus | int) -> int:
+def check_status(status: HTTPStatus | int) -> int:
     if isinstance(status, bool) or not isinstance(status, int):
         raise TypeError(f"the status of a Response must be an int, not {type(status).__name__}")
     if not 200 <= status <= 599:
@@ -415,6 +434,13 @@ def _check_status_text(text: str) -> str:
     if any(character < " " for character in text):
         raise TypeError("Invalid statusText")
     return text
+
+
+def _of_javascript(error: ValueError | TypeError) -> Exception:
+    """The error as `new Response()` of JavaScript raises it."""
+    from emulator_runtime.pyodide.ffi import JsException
+
+    return JsException(str(error), "RangeError" if isinstance(error, ValueError) else "TypeError")
 
 
 def _null_body_error() -> TypeError:

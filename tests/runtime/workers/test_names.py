@@ -154,5 +154,6 @@ def test_every_name_that_workers_promises_is_there() -> None:
     assert workers.asgi.fetch
     with pytest.raises(AttributeError, match="'workers' has no attribute 'Nonsense'"):
         workers.Nonsense  # noqa: B018
-    with pytest.raises(NotEmulatedError, match=r"workers.wsgi"):
-        workers.wsgi  # noqa: B018
+    from emulator_runtime.workers import wsgi
+
+    assert workers.wsgi is wsgi

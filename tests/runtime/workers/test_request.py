@@ -262,7 +262,7 @@ def test_get_and_head_have_no_body(method: str) -> None:
         ({"method": "POST", "body": {"a": 1}}, "Unsupported type in Request: dict"),
         ({"headers": {"bad name": "1"}}, "Invalid header name"),
         ({"headers": {"x-a": "1\r\nx-b: 2"}}, "Invalid header value"),
-        ({"headers": {"x-a": None}}, "must be a string, not NoneType"),
+        ({"headers": (("x-a", "1"),)}, "unexpected type for headers argument: tuple"),
         ({"headers": "x-a: 1"}, "unexpected type for headers argument: str"),
     ],
 )

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from emulator_runtime import invocation
-from emulator_runtime.workers import Blob, FetchResponse, FormData, Headers, Response
+from emulator_runtime import invocation, js
+from emulator_runtime.pyodide.ffi import JsException
+from emulator_runtime.workers import Blob, FetchResponse, File, FormData, Headers, Response
 
 
 async def test_a_str_is_sent_as_utf_8_text() -> None:
@@ -30,7 +31,10 @@ def test_bytes_and_none_get_no_content_type() -> None:
     assert Response().status == 200
 
 
-@pytest.mark.parametrize("body", [{"a": 1}, ["a"], 5, bytearray(b"x"), object()])
+@pytest.mark.parametrize(
+    "body",
+    [{"a": 1}, ["a"], 5, bytearray(b"x"), memoryview(b"x"), object(), Blob("x"), File("x", "a"), Response("x")],
+)
 def test_any_other_body_is_a_type_error_that_names_its_type(body: object) -> None:
     with pytest.raises(TypeError, match=f"Unsupported type in Response: {type(body).__name__}"):
         Response(body)
@@ -44,7 +48,7 @@ def test_the_error_about_a_dict_says_what_to_use() -> None:
 async def test_forms_and_blobs_are_bodies_with_their_content_types() -> None:
     form = Response(FormData({"a": "1"}))
     assert (await form.form_data())["a"] == "1"
-    assert Response(Blob("x", "text/css")).headers["content-type"] == "text/css"
+    assert Response(Blob("x", "text/css").js_object).headers["content-type"] == "text/css"
 
 
 def test_headers_keep_duplicates() -> None:
@@ -69,9 +73,12 @@ def test_headers_that_would_break_out_of_their_line_or_are_no_pairs_are_type_err
 
 
 @pytest.mark.parametrize("status", [199, 600, 100, 101, -1])
-def test_a_status_out_of_range_is_a_value_error(status: int) -> None:
-    with pytest.raises(ValueError, match="range 200 to 599, inclusive"):
+def test_a_status_out_of_range_is_an_error_of_javascript(status: int) -> None:
+    with pytest.raises(JsException, match="range 200 to 599, inclusive") as caught:
         Response("x", status=status)
+    assert caught.value.name == "RangeError"
+    with pytest.raises(ValueError, match="range 200 to 599, inclusive"):
+        Response.json("x", status=status)
 
 
 def test_a_status_is_an_int_or_an_http_status() -> None:
@@ -82,9 +89,10 @@ def test_a_status_is_an_int_or_an_http_status() -> None:
 
 
 @pytest.mark.parametrize("status", [204, 205, 304])
-def test_a_status_that_takes_no_body_is_a_type_error_with_one(status: int) -> None:
-    with pytest.raises(TypeError, match=r"null body status \(101, 204, 205, or 304\) cannot have a body"):
+def test_a_status_that_takes_no_body_is_an_error_with_one(status: int) -> None:
+    with pytest.raises(JsException, match=r"null body status \(101, 204, 205, or 304\) cannot have a body") as caught:
         Response("x", status=status)
+    assert caught.value.name == "TypeError"
     with pytest.raises(TypeError, match="cannot have a body"):
         Response.json({}, status=status)
     assert Response(None, status=status).body is None
@@ -133,10 +141,21 @@ async def test_json_on_a_response_reads_its_body() -> None:
     assert await Response('{"a": 1.5}').json(parse_float=str) == {"a": "1.5"}
 
 
+async def test_a_fetch_response_is_made_of_a_js_response() -> None:
+    inner = js.Response.new("text", {"status": 201, "headers": {"x-a": "1"}})
+    response = FetchResponse("https://example.com/", inner)
+    assert (response.status, response.headers["x-a"], response.url) == (201, "1", "")
+    assert response.js_response.status == 201
+    assert await response.text() == "text"
+    with pytest.raises(TypeError, match=r"must be a js.Response, not Response"):
+        FetchResponse("https://example.com/", Response("x"))  # type: ignore[arg-type]
+
+
 def test_a_redirect_has_a_location_and_302_unless_told() -> None:
     response = Response.redirect("https://Example.com")
+    assert type(response) is js.Response
     assert response.status == 302
-    assert response.headers["location"] == "https://example.com/"
+    assert response.headers.get("location") == "https://example.com/"
     assert Response.redirect("https://example.com/a?b", HTTPStatus.MOVED_PERMANENTLY).status == 301
 
 

@@ -3,12 +3,13 @@ they are returned unchanged, or copied where production makes a copy."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import iscoroutine
 from typing import Any, TypeVar
 
 from emulator_runtime.buffers import JsBuffer
-from emulator_runtime.errors import JsException, NotEmulated, NotEmulatedError, no_attribute
+from emulator_runtime.errors import JsException, NotEmulated, no_attribute
+from emulator_runtime.invocation import current
 from emulator_runtime.values import AttributeDict, to_attribute_dict
 
 __all__ = [
@@ -211,18 +212,20 @@ class _Proxy:
 
 
 def can_run_sync() -> bool:
-    """Always False: see `run_sync`."""
-    return False
+    """Whether `run_sync` can be called here: inside a handler, and in the tasks that it makes."""
+    running = current.get(None)
+    return running is not None and running.scope.waiter is not None and running.scope.waiter.can_run_sync()
 
 
-def run_sync(awaitable: Coroutine[Any, Any, Any]) -> Any:
-    """Raises `NotEmulatedError`. Production suspends the caller until `awaitable` is done, which Python cannot do while
-    the event loop runs; use `await` in an `async def` instead."""
-    if asyncio.iscoroutine(awaitable):
-        awaitable.close()
-    raise NotEmulatedError.of(
-        "run_sync()", "a plain function cannot wait while the event loop runs: use await in an async def"
-    )
+def run_sync(awaitable: Awaitable[Any]) -> Any:
+    """The result of `awaitable`, in a plain function: what calls it waits, and everything else goes on. Raises
+    `RuntimeError` while a module is imported."""
+    running = current.get(None)
+    if running is None or running.scope.waiter is None:
+        if iscoroutine(awaitable):
+            awaitable.close()
+        raise RuntimeError("Cannot stack switch: run_sync works while an event is handled, not at import")
+    return running.scope.waiter.run_sync(awaitable)
 
 
 __getattr__ = no_attribute("pyodide.ffi")
