@@ -85,6 +85,10 @@ function taken(map, key) {
 const counting = new WeakSet();
 /** How many calls of other workers, and pieces of work of `waitUntil`, have begun and not ended. */
 let pending = 0;
+/** Whether calls of other workers have ended whose results may still be on their way to them. */
+let leaving = false;
+/** How long a result takes to leave at most, in milliseconds; workerd does not tell when it has. */
+const LEAVING_MS = 50;
 /** Failures of `queue` and `scheduled`, by what they were called with, until the delivery module asks for them. */
 const failures = new Map();
 
@@ -143,6 +147,7 @@ function watch(ctx, failed) {
 function counted(method) {
   const ended = () => {
     pending -= 1;
+    leaving = true;
   };
   return new Proxy(method, {
     apply(original, self, values) {
@@ -254,8 +259,10 @@ export const EMULATOR_CONTROL = {
       return Response.json(PROTOCOL.handlers.filter((name) => handlers[name]));
     }
     if (url.pathname === PROTOCOL.paths.idle) {
-      while (pending > 0) {
-        await scheduler.wait(10);
+      while (pending > 0 || leaving) {
+        const wait = pending > 0 ? 10 : LEAVING_MS;
+        leaving = false;
+        await scheduler.wait(wait);
       }
       return new Response(null, { status: 204 });
     }
