@@ -36,13 +36,14 @@ SMALL_BYTES: Final = 16_384
 
 _MAX_METHOD_BYTES: Final = 20
 _MOST_LINES: Final = 1024
+_LONGEST_LINE: Final = 256
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 _HEAD_TOO_LONG: Final = f"The head of the request is over the limit of {MAX_HEAD_BYTES:,} bytes.\n".encode()
 _OWN_WAY: Final = frozenset({b"connection", b"transfer-encoding"})
 """Headers of answers that say something about the connection."""
 
 _lines: Final[dict[tuple[bytes, bytes], bytes]] = {}
-"""The lines of headers that were sent, as the same ones are sent again and again."""
+"""The lines of headers that were sent and are not long, as the same ones are sent again and again."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -251,6 +252,8 @@ class Exchange(RequestResponseCycle):
     async def run_asgi(self, app: Any) -> None:
         try:
             await app(self.scope, self.receive, self.send)
+            if not (self.response_complete or self.disconnected or self.transport.is_closing()):
+                raise RuntimeError("the application has returned without a complete answer")
         except BaseException as error:
             self.logger.error("Exception in ASGI application", exc_info=error)
             if self.response_started:
@@ -289,11 +292,13 @@ class Exchange(RequestResponseCycle):
 
 
 def _new_line(header: tuple[bytes, bytes]) -> bytes | None:
-    """The line of a header that was not sent before; None if it is not an ordinary one, or is none at all."""
+    """The line of a header that is not kept; None if it is not an ordinary one, or is none at all."""
     name, value = header
     if name in _OWN_WAY or HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
         return None
-    if len(_lines) >= _MOST_LINES:
-        _lines.clear()
-    line = _lines[header] = b"%b: %b\r\n" % header
+    line = b"%b: %b\r\n" % header
+    if len(line) <= _LONGEST_LINE:
+        if len(_lines) >= _MOST_LINES:
+            _lines.clear()
+        _lines[header] = line
     return line

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from emulator.server.app import App
-from emulator.server.http import HttpServer, listen
 from emulator.server.protocol import MAX_HEAD_BYTES
+from tests.server.connection import served
 
 
 class Echo:
@@ -50,22 +47,6 @@ class SlowEcho(Echo):
             self.sent.set_exception(error)
         else:
             self.sent.set_result(None)
-
-
-@asynccontextmanager
-async def served(app: Echo) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection to a server of `app`."""
-    sockets = listen("127.0.0.1", 0)
-    server = HttpServer(cast("App", app), sockets)
-    await server.start()
-    reader, writer = await asyncio.open_connection(*sockets[0].getsockname())
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        await server.stop(0.0)
-        for each in sockets:
-            each.close()
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
