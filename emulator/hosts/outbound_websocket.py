@@ -107,11 +107,6 @@ class _Connection:
             data = await self._stream.read(_READ_BYTES)
             if not data:
                 raise httpcore.ReadError("the other side has closed the connection")
-            items = frames.read(data)
-            replies = frames.replies()
-            if replies:
-                self._outgoing.put_nowait(replies)
-            for item in items:
-                self._end.send(item)
+            frames.receive(data, self._outgoing.put_nowait, self._end)
             if frames.closed_out:
                 self._outgoing.put_nowait(None)

@@ -38,10 +38,16 @@ def may_mean(name: str, bound: str) -> bool:
     """
     if is_local(name) or name.lower() == bound.lower():
         return True
+    return is_address(bound) and ip_address(bound).is_unspecified and is_address(name)
+
+
+def is_address(name: str) -> bool:
+    """Whether `name` is an IP address, and not a name."""
     try:
-        return ip_address(bound).is_unspecified and bool(ip_address(name))
+        ip_address(name)
     except ValueError:
         return False
+    return True
 
 
 def is_local(name: str) -> bool:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 
 from emulator.server.asgi import ANSWER, Scope, Send
-from emulator.server.hostname import host_header, is_local, split_host
+from emulator.server.hostname import host_header, is_address, is_local, split_host
 from emulator_runtime.hosting import RawHeaders
 
 
@@ -76,11 +75,7 @@ def _domain(name: str) -> re.Pattern[bytes]:
     return re.compile(rb"(?i)Domain=" + re.escape(name.encode("latin-1")) + rb"(?=$|;|,)")
 
 
+@lru_cache(maxsize=64)
 def _is_here(name: str) -> bool:
     """Whether a `Host` means this machine, by name, or a machine by its address: then nobody has chosen it."""
-    if is_local(name):
-        return True
-    try:
-        return bool(ip_address(name))
-    except ValueError:
-        return False
+    return is_local(name) or is_address(name)

@@ -93,13 +93,7 @@ class _Connection(asyncio.Protocol):
             self._close_if_over()
 
     def data_received(self, data: bytes) -> None:
-        frames = self._frames
-        items = frames.read(data)
-        replies = frames.replies()
-        if replies:
-            self._transport.write(replies)
-        for item in items:
-            self._end.send(item)
+        self._frames.receive(data, self._transport.write, self._end)
         self._close_if_over()
 
     def eof_received(self) -> bool:

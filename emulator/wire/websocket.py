@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol, Side
 
 from emulator_runtime.hosting import Closing, Item, Lost
+
+if TYPE_CHECKING:
+    from emulator_runtime.hosting import End
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 """How long a message that is received may be, as in production. A longer one ends the connection with the code 1009."""
@@ -75,6 +79,15 @@ class Frames:
                 )
             )
         return items
+
+    def receive(self, data: bytes, reply: Callable[[bytes], object], end: End) -> None:
+        """Send what `data` says into `end`, after what has to be sent by the rules of the protocol went to `reply`."""
+        items = self.read(data)
+        replies = self.replies()
+        if replies:
+            reply(replies)
+        for item in items:
+            end.send(item)
 
     def replies(self) -> bytes:
         """What has to be sent by the rules of the protocol."""
