@@ -8,15 +8,15 @@ subscribed to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+
+import msgspec
 
 E = TypeVar("E")
 Level = Literal["debug", "info", "warning", "error"]
 
 
-@dataclass(slots=True)
-class Notice:
+class Notice(msgspec.Struct):
     """Something that the emulator itself says."""
 
     level: Level

@@ -12,7 +12,8 @@ exception is a bug of the emulator, or comes from the user's own code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 
 class EmulatorError(Exception):
@@ -33,8 +34,7 @@ class EmulatorError(Exception):
         return f"{text}\n  {self.hint}" if self.hint else text
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One thing in a configuration file that is wrong or questionable.
 
     `file` is the path as the user wrote it. `line` and `column` count from 1; 0 means the file as a whole. `key` is the

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+import msgspec
 from starlette.datastructures import QueryParams
 
 from emulator.base.bus import Bus, Notice
@@ -50,8 +50,7 @@ class ApiError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """One page of a list as a result: the `items` on `page`, counted from 1, out of `total_count`."""
 
     items: Sequence[Any]
@@ -70,8 +69,7 @@ class SessionView(Protocol):
 V = TypeVar("V", bound=SessionView)
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[V]):
+class Call(msgspec.Struct, Generic[V], frozen=True):
     """A call to `session`. `path` has the variable parts of the address by name."""
 
     session: V
@@ -110,8 +108,7 @@ class Route(NamedTuple):
     body: type | None = None
 
 
-@dataclass(frozen=True)
-class Rest:
+class Rest(msgspec.Struct, frozen=True):
     """A kind's part of the API. `about` completes "the part about ...", `root` is an address that a reader can try, and
     `refusals` convert errors that calls raise into errors of the API."""
 

@@ -8,8 +8,9 @@ configuration, and transports requests and answers. Neither has to know the othe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
+
+import msgspec
 
 
 class WireRequest(NamedTuple):
@@ -60,8 +61,7 @@ Value: TypeAlias = "str | bool | int | Reference | Mapping[str, Value] | Sequenc
 """A value of workerd's configuration: a string, a boolean, a number, the name of a service, a group or a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionModule:
+class ExtensionModule(msgspec.Struct, frozen=True):
     """A module that workerd loads as an extension, besides those of the worker. `name` is the name that a `wrapped`
     binding uses, such as `emulator:not-emulated`, and `source` is its JavaScript. Worker code cannot import it."""
 
@@ -69,8 +69,7 @@ class ExtensionModule:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wiring:
+class Wiring(msgspec.Struct, frozen=True):
     """The configuration of one binding in workerd.
 
     `binding` is its entry in the worker's bindings, without the name: `{"queue": Reference()}`; empty if `env` has
@@ -81,8 +80,8 @@ class Wiring:
 
     name: str
     binding: Mapping[str, Value]
-    services: Mapping[str, Answered | OtherWorker] = field(default_factory=dict)
-    worker: Mapping[str, Value] = field(default_factory=dict)
+    services: Mapping[str, Answered | OtherWorker] = msgspec.field(default_factory=dict)
+    worker: Mapping[str, Value] = msgspec.field(default_factory=dict)
     modules: Sequence[ExtensionModule] = ()
 
 

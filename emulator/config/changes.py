@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import fields
 
 from emulator.config.model import Bundling, WorkerConfig
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from emulator.base.errors import Problem
 
@@ -37,33 +38,37 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What `env` has under `name`: a binding of one kind, with the settings that the kind has read.
+class _Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting that knows where it was read. `place` is ignored in comparisons: a setting that moved to another line
+    is the same setting."""
 
-    `place` is ignored in comparisons: a binding that moved to another line is the same binding.
-    """
+    place: Place | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__ if name != "place")
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self.__struct_fields__ if name != "place"))
+
+
+class Binding(_Placed, frozen=True):
+    """What `env` has under `name`: a binding of one kind, with the settings that the kind has read."""
 
     kind: str
     name: str
     settings: Any
-    place: Place | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """A setting of a binding kind that has no name in `env`, such as that the worker consumes a queue.
-
-    `place` is ignored in comparisons.
-    """
+class Declaration(_Placed, frozen=True):
+    """A setting of a binding kind that has no name in `env`, such as that the worker consumes a queue."""
 
     kind: str
     settings: Any
-    place: Place | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleRule:
+class ModuleRule(msgspec.Struct, frozen=True):
     """How JavaScript imports files that match one of `globs`: as a module of type `kind`, one of wrangler's words such
     as `Text`. Without `fallthrough`, later rules of the same kind are ignored, including wrangler's own."""
 
@@ -72,16 +77,15 @@ class ModuleRule:
     fallthrough: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Bundling:
+class Bundling(msgspec.Struct, frozen=True):
     """How JavaScript is bundled; the names are wrangler's keys. `define` maps expressions to the code that replaces
     them, and `alias` maps modules to the modules that replace them. `tsconfig` and `base_dir` are relative to the
     configuration; if empty, they mean the `tsconfig.json` nearest to the code, and the directory of `main`.
     `find_additional_modules` is on by default if nothing is bundled, and off otherwise."""
 
     rules: tuple[ModuleRule, ...] = ()
-    define: Mapping[str, str] = field(default_factory=dict)
-    alias: Mapping[str, str] = field(default_factory=dict)
+    define: Mapping[str, str] = msgspec.field(default_factory=dict)
+    alias: Mapping[str, str] = msgspec.field(default_factory=dict)
     no_bundle: bool = False
     base_dir: str = ""
     find_additional_modules: bool | None = None
@@ -93,8 +97,7 @@ class Bundling:
     jsx_fragment: str = "React.Fragment"
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
+class Build(msgspec.Struct, frozen=True):
     """What makes the code of a worker before it is loaded: a shell command, its directory, and the files and
     directories whose change means that it runs again. Paths are absolute."""
 
@@ -103,8 +106,7 @@ class Build:
     watched: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerConfig:
+class WorkerConfig(_Placed, frozen=True):
     """One worker's settings.
 
     Paths are absolute. `bindings` and `declarations` are what the binding kinds have read, in the order of the file;
@@ -122,7 +124,7 @@ class WorkerConfig:
     compatibility_flags: frozenset[str] = frozenset()
     bindings: tuple[Binding, ...] = ()
     declarations: tuple[Declaration, ...] = ()
-    bundling: Bundling = field(default_factory=Bundling)
+    bundling: Bundling = msgspec.field(default_factory=Bundling)
     """How the code is bundled; JavaScript only."""
     build: Build | None = None
     crons: tuple[str, ...] = ()
@@ -132,7 +134,6 @@ class WorkerConfig:
     origin: str = ""
     watched: tuple[Path, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    place: Place | None = field(default=None, compare=False, repr=False)
 
     @property
     def directory(self) -> Path:

@@ -78,12 +78,12 @@ class Section:
 
     def bind(self, kind: str, name: str, settings: object, path: KeyPath) -> None:
         """Add a binding to `env`; its name has been claimed. `path` is its key path."""
-        self.bindings.append((self._key(path), Binding(kind, name, settings, self.findings.document.place(path))))
+        self.bindings.append((self._key(path), Binding(kind, name, settings, place=self.findings.document.place(path))))
 
     def declare(self, kind: str, settings: object, path: KeyPath) -> None:
         """Add a declaration, which has no name in `env`. `path` is its key path."""
         place = self.findings.document.place(path)
-        self.declarations.append((self._key(path), Declaration(kind, settings, place)))
+        self.declarations.append((self._key(path), Declaration(kind, settings, place=place)))
 
     def inherit(self, top: Section, inherited: Collection[str]) -> None:
         """Copy from the top level the values of those keys in `inherited` that this environment does not have."""

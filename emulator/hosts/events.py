@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from emulator.base.bus import Level
 from emulator.base.failure import Failure
 
 
-@dataclass(slots=True)
-class HandlerFailed:
+class HandlerFailed(msgspec.Struct):
     """Worker code raised an exception. `trigger` is what it was invoked for: `GET /signup`, `QUEUE my-app-events`,
     `SCHEDULED * * * * *`, `waitUntil`."""
 
@@ -18,8 +17,7 @@ class HandlerFailed:
     failure: Failure
 
 
-@dataclass(slots=True)
-class WorkerOutput:
+class WorkerOutput(msgspec.Struct):
     """A line that worker code printed or logged. `trigger` is as in HandlerFailed; empty while the code is imported."""
 
     worker: str
@@ -29,8 +27,7 @@ class WorkerOutput:
     logger: str = ""
 
 
-@dataclass(slots=True)
-class ScheduledFinished:
+class ScheduledFinished(msgspec.Struct):
     """A `scheduled` handler ended; `duration` is in seconds."""
 
     worker: str
@@ -39,8 +36,7 @@ class ScheduledFinished:
     duration: float
 
 
-@dataclass(slots=True)
-class RuntimeExited:
+class RuntimeExited(msgspec.Struct):
     """The process that runs a worker ended by itself, or could not be started again. `reason` completes `workerd ...`:
     `was killed by SIGKILL`. It is started again `restart_seconds` later, where 0 is at once."""
 

@@ -4,9 +4,10 @@ language."""
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import msgspec
 
 from emulator.base.failure import Failure
 from emulator.config.model import WorkerConfig
@@ -51,8 +52,7 @@ class CpuLimitExceeded(BaseException):
         super().__init__(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Tunnel:
+class Tunnel(msgspec.Struct, frozen=True):
     """The way for a connection that becomes a WebSocket: the server connects it to the Unix socket `path`, and sends
     `head` as the request. A reload ends it, as a new version does in production."""
 

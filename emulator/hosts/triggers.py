@@ -7,8 +7,9 @@ parameter, the result of an invocation. A new kind of trigger needs a new row, a
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
+
+import msgspec
 
 from emulator.hosts.events import ScheduledFinished
 from emulator.queues.message import Verdict, WorkerDelivery
@@ -17,10 +18,8 @@ from emulator_runtime.hosting import FetchResponse, Request
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Trigger(Generic[R_co]):
+class Trigger(msgspec.Struct, Generic[R_co], eq=False):
     """A reason for invoking a worker; `R_co` is the type of the result. Two triggers are never equal."""
-
-    __slots__ = ()
 
     handler: ClassVar[str]
     """The name of the worker's handler for it."""
@@ -37,8 +36,7 @@ class Trigger(Generic[R_co]):
         return None
 
 
-@dataclass(eq=False, slots=True)
-class FetchTrigger(Trigger[FetchResponse]):
+class FetchTrigger(Trigger[FetchResponse], eq=False):
     """A request, answered by a response."""
 
     handler = "fetch"
@@ -53,8 +51,7 @@ class FetchTrigger(Trigger[FetchResponse]):
         return f"{self.request.raw_method} {path}"
 
 
-@dataclass(eq=False, slots=True)
-class QueueTrigger(Trigger[Verdict]):
+class QueueTrigger(Trigger[Verdict], eq=False):
     """A batch of messages, answered by the handler's decisions. An exception in the handler is part of the result."""
 
     handler = "queue"
@@ -67,8 +64,7 @@ class QueueTrigger(Trigger[Verdict]):
         return f"QUEUE {self.delivery.queue}"
 
 
-@dataclass(eq=False, slots=True)
-class ScheduledTrigger(Trigger[None]):
+class ScheduledTrigger(Trigger[None], eq=False):
     """A cron that is due at `scheduled_time_ms`, in milliseconds since the epoch."""
 
     handler = "scheduled"

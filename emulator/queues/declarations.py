@@ -10,13 +10,14 @@ then.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Who created and changed a queue: clients of the REST API, or a configuration.
 
     Changes by clients stay until a configuration says otherwise. `created`, `changed` and `consumer_set` say that a
@@ -31,8 +32,7 @@ class Origin:
     declared_by: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueState:
+class QueueState(msgspec.Struct, frozen=True):
     """A queue without its messages. Times are in seconds since the epoch; None means never.
 
     `modified_at` is the time of the last change of its settings or consumer, and `consumer_set_at` when it got its
@@ -42,29 +42,27 @@ class QueueState:
     name: str
     created_at: float
     modified_at: float
-    settings: QueueSettings = field(default_factory=QueueSettings)
+    settings: QueueSettings = msgspec.field(default_factory=QueueSettings)
     consumer: ConsumerSettings | None = None
     worker: str = ""
     consumer_set_at: float | None = None
     purged_at: float | None = None
-    origin: Origin = field(default_factory=Origin)
+    origin: Origin = msgspec.field(default_factory=Origin)
 
 
 States = Mapping[str, QueueState]
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(msgspec.Struct, frozen=True):
     """The queues in the configuration of `worker`: the names of those that it sends to, and the settings of its
     consumers by queue."""
 
     worker: str
     produces: tuple[str, ...] = ()
-    consumes: Mapping[str, ConsumerSettings] = field(default_factory=dict)
+    consumes: Mapping[str, ConsumerSettings] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
+class Beginning(msgspec.Struct, frozen=True):
     """The beginning of a run: the states to `put`, and the queues that have `lost` their consumer, each with the worker
     that it was."""
 

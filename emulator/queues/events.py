@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from emulator.queues.message import QueueMessage, Settlement, Verdict
 
 
-@dataclass(slots=True)
-class MessagesSent:
+class MessagesSent(msgspec.Struct):
     """Messages entered a queue. `source` is the name of the worker that sent them, `dead letter`, `redrive`,
     `forwarded` or `api`."""
 
@@ -19,8 +19,7 @@ class MessagesSent:
     source: str
 
 
-@dataclass(slots=True)
-class BatchDelivered:
+class BatchDelivered(msgspec.Struct):
     """A batch was settled. `messages` are as they were delivered, and in `settlement` as they are afterwards.
 
     `worker` is the consumer's name; it may be empty if clients pull. `taken_at` is in seconds since the epoch, and
@@ -36,8 +35,7 @@ class BatchDelivered:
     duration: float
 
 
-@dataclass(slots=True)
-class MessagesDeadLettered:
+class MessagesDeadLettered(msgspec.Struct):
     """Messages moved from `queue` to the dead letter queue `to`. `messages` are as they are there."""
 
     queue: str
@@ -45,8 +43,7 @@ class MessagesDeadLettered:
     messages: Sequence[QueueMessage]
 
 
-@dataclass(slots=True)
-class MessagesDropped:
+class MessagesDropped(msgspec.Struct):
     """Messages of `queue` were deleted without an ack: out of `retries`, `expired`, or `purged`."""
 
     queue: str
@@ -54,8 +51,7 @@ class MessagesDropped:
     reason: Literal["retries", "expired", "purged"]
 
 
-@dataclass(slots=True)
-class MessagesForwarded:
+class MessagesForwarded(msgspec.Struct):
     """Messages of a queue were sent to the session that consumes it. `duration` is in seconds."""
 
     queue: str
@@ -63,8 +59,7 @@ class MessagesForwarded:
     duration: float
 
 
-@dataclass(slots=True)
-class ConsumerChanged:
+class ConsumerChanged(msgspec.Struct):
     """The consumer of a queue was set, changed or removed."""
 
     queue: str

@@ -7,7 +7,6 @@ worker host sets a function that returns the handler's decisions while it runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import msgspec
@@ -157,8 +156,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     expires_at: float
 
 
-@dataclass(slots=True)
-class WorkerDelivery:
+class WorkerDelivery(msgspec.Struct):
     """A batch on its way to a worker: messages of `queue`, and the backlog when they were taken.
 
     `so_far` returns the handler's decisions so far. The host that runs the handler sets it, so that an ack is kept even
@@ -190,8 +188,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict = Verdict()
 
 
-@dataclass(frozen=True, slots=True)
-class Redrive:
+class Redrive(msgspec.Struct, frozen=True):
     """The result of redriving a queue.
 
     `moved` counts the moved messages by the queue that they are in now. The others stayed: `no_dead_letters` are not
@@ -200,11 +197,10 @@ class Redrive:
 
     moved: Mapping[str, int]
     no_dead_letters: int = 0
-    orphans: Mapping[str, int] = field(default_factory=dict)
+    orphans: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(msgspec.Struct, frozen=True):
     """The result of a client's acks and retries, by lease id. The leases in `acked` and `retried` have ended.
 
     `unknown` are lease ids that do not exist, or no longer. `expired` are retries after the lease had expired and the

@@ -3,8 +3,9 @@ numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from emulator.base.ranges import Range
 
@@ -27,8 +28,7 @@ MAX_BACKLOG_BYTES: Final = 25_000_000_000
 HANDLER_TIMEOUT_SECONDS: Final = 15 * 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSettings:
+class QueueSettings(msgspec.Struct, frozen=True):
     """Settings of a queue itself. Delays and retention are in seconds."""
 
     delivery_delay: int = 0
@@ -36,8 +36,7 @@ class QueueSettings:
     message_retention_period: int = 345_600
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerSettings:
+class ConsumerSettings(msgspec.Struct, frozen=True):
     """Settings of a queue's one consumer.
 
     `max_batch_timeout` and `retry_delay` are in seconds; the former may have fractions if it was set through the REST

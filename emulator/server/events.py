@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(slots=True)
-class ServerReady:
+class ServerReady(msgspec.Struct):
     """The server accepts connections at `url`, such as `http://127.0.0.1:8787`. `api_token` is what the REST API
     requires if other machines can reach it, else empty."""
 
@@ -14,8 +13,7 @@ class ServerReady:
     api_token: str = ""
 
 
-@dataclass(slots=True)
-class RequestFinished:
+class RequestFinished(msgspec.Struct):
     """A request was answered. `duration` is in seconds, from its arrival to the last byte of the answer. `status` is
     499 if the client went away before that."""
 

@@ -6,12 +6,13 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from os import getpid, urandom
 from pathlib import Path
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError
@@ -40,8 +41,7 @@ DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
 
 
-@dataclass(frozen=True)
-class ServingOptions:
+class ServingOptions(msgspec.Struct, frozen=True):
     """What to run, as given on the command line.
 
     Without `config_paths`, the configuration of the working directory is used. If `host` or `port` is None, the first
@@ -50,7 +50,7 @@ class ServingOptions:
 
     config_paths: tuple[Path, ...] = ()
     environment: str | None = None
-    overrides: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, str] = msgspec.field(default_factory=dict)
     host: str | None = None
     port: int | None = None
     reload: bool = True
@@ -318,8 +318,7 @@ async def _apply(session: Session, options: ServingOptions, change: Change, unfi
         unfinished[index] = _Unfinished(files, failure)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unfinished:
+class _Unfinished(msgspec.Struct, frozen=True):
     """Files that have changed, and that may be half written. `failure` is why they did not load; None where that has
     not been tried."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from emulator.base.failure import Failure
 
 
-@dataclass(slots=True)
-class WorkerReloaded:
+class WorkerReloaded(msgspec.Struct):
     """A worker runs new code (`failure` is None), or its new code failed to load and its messages are held until it
     does. `duration` is in seconds, and `files` are the files that changed."""
 
@@ -19,8 +19,7 @@ class WorkerReloaded:
     failure: Failure | None = None
 
 
-@dataclass(slots=True)
-class ConfigurationChanged:
+class ConfigurationChanged(msgspec.Struct):
     """A configuration was read again. `changes` describes the differences."""
 
     file: str

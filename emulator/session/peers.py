@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -48,8 +47,7 @@ TIMEOUT_SECONDS: Final = 10.0
 decode_messages: Final = msgspec.msgpack.Decoder(list[QueueMessage]).decode
 
 
-@dataclass(frozen=True)
-class _Owner:
+class _Owner(msgspec.Struct, frozen=True):
     """The session that consumes a queue, and the worker that does; empty if clients pull."""
 
     session: Running

@@ -14,9 +14,10 @@ import errno
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from emulator.base.words import reason
 from emulator.config.model import WorkerConfig
@@ -49,8 +50,7 @@ log that the worker itself writes must not reload it."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """What changed for one worker. `configuration` says whether its configuration or secrets did."""
 
     config: WorkerConfig
@@ -58,8 +58,7 @@ class Change:
     configuration: bool
 
 
-@dataclass(frozen=True)
-class _Scan:
+class _Scan(msgspec.Struct, frozen=True):
     """The relevant files, each with what distinguishes its versions, and the directories that contain them."""
 
     files: dict[Path, tuple[int, int, int]]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import dedent
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from emulator.base.errors import ConfigError, EmulatorError, Problem
 from emulator.bindings.registry import KINDS

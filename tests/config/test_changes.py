@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from emulator.bindings.queue.config import Consumer, Producer
 from emulator.bindings.registry import KINDS

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
 from emulator.bindings.queue.config import (
@@ -70,7 +71,7 @@ def test_the_example_shows_every_key_that_is_read() -> None:
 
 
 def test_every_setting_of_the_model_can_be_written_in_a_file() -> None:
-    settings = {field.name for field in dataclasses.fields(ConsumerSettings)}
+    settings = {field.name for field in structs.fields(ConsumerSettings)}
     assert settings | {"queue"} == CONSUMER_KEYS.keys()
     assert set(Producer._fields) == PRODUCER_KEYS.keys()
 
@@ -82,7 +83,6 @@ def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
     assert pull == ConsumerSettings(type="http_pull")
     assert config.cpu_ms == 30_000
     assert (
-        dataclasses.replace(config.bundling, rules=(), tsconfig="", base_dir="", find_additional_modules=None)
-        == Bundling()
+        structs.replace(config.bundling, rules=(), tsconfig="", base_dir="", find_additional_modules=None) == Bundling()
     )
     assert config.build is None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from emulator.queues import declarations
 from emulator.queues.declarations import Declared, Origin, QueueState, States

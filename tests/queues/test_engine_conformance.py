@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from emulator.base.clock import Clock, VirtualClock
 from emulator.queues.contract import QueueEngine, Subscription

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+
+from msgspec.structs import fields
 
 from emulator.bindings.queue.config import consumers_of, producers_of
 from emulator.config.changes import difference, set_changes

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Final
+
+import msgspec
 
 from emulator.base import words
 from emulator.base.errors import WorkerLoadError
@@ -37,8 +38,7 @@ _FUNCTIONS_FLAG: Final = "disable_python_no_global_handlers"
 _SIMILAR: Final = frozenset({"default", "defaults", "worker", *HANDLERS, *(f"on{handler}" for handler in HANDLERS)})
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(msgspec.Struct, frozen=True):
     """An entrypoint. `call(trigger, ctx)` calls it and returns its result, which may be an awaitable.
 
     `name` is the name in the user's code (`Default.fetch`, `on_fetch`); `file` and `line` are its place.

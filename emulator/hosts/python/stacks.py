@@ -13,12 +13,12 @@ import asyncio
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextvars import Context
-from dataclasses import replace
 from threading import get_ident
 from types import CoroutineType
 from typing import Any, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
+from msgspec.structs import replace
 
 from emulator.hosts.python.entrypoints import Call, Handler
 from emulator_runtime.hosting import Invocation, Scope, close_source, current

@@ -12,10 +12,11 @@ import os
 import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import reason

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from emulator.bindings.wiring import Answered, OtherWorker, Reference, Value, Wiring, targets
 from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
@@ -38,8 +39,7 @@ _KINDS: Final[Mapping[str, str]] = {
 _DELIVERY_DATE: Final = "2025-01-01"
 
 
-@dataclass(frozen=True, slots=True)
-class Sockets:
+class Sockets(msgspec.Struct, frozen=True):
     """The paths of the Unix sockets on which a process listens. `fetch` is for users' requests, `control` for the
     emulator's, and `debug` for calls of other workers, if there are any."""
 
@@ -53,8 +53,7 @@ class Sockets:
         return ["fetch", "control", *(["debug-port"] if self.debug is not None else [])]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerdSettings:
+class WorkerdSettings(msgspec.Struct, frozen=True):
     """The settings of a process.
 
     `worker` is the name of the worker, and `wirings` configure its bindings, each with its kind; `binding_server`

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from emulator.base.failure import Failure, Frame
 from emulator.base.words import count
@@ -24,8 +26,7 @@ _LINE_ENDS: Final = re.compile("\r\n?|\u2028|\u2029")
 _TOTAL: Final = re.compile(r"^\d+ (?:errors?|warnings?)(?: and \d+ warnings?)?$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(msgspec.Struct, frozen=True):
     """A message from esbuild. `detail` is the text that follows it: places, code and notes. `file` is empty if there is
     no place; `line` and `column` count from 1, the column in characters."""
 

@@ -10,9 +10,10 @@ import asyncio
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import reason
@@ -30,8 +31,7 @@ _SYNTAX: Final = ("--target=es2024", "--supported:import-source=true")
 _QUIET: Final = ("--log-level=warning", f"--log-limit={_MOST_ERRORS}", "--color=false")
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True):
     """What esbuild is to make, in the directory `out`: the code and a map, a `meta.json`, and a copy of each imported
     file with an ending in `copied`.
 
@@ -45,7 +45,7 @@ class Bundle:
     is_script: bool = False
     external: Collection[Path] = ()
     packages: Collection[str] = ()
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = msgspec.field(default_factory=dict)
     injected: Sequence[Path] = ()
 
 

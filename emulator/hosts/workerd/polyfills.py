@@ -11,11 +11,12 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from emulator.base.errors import EmulatorError
 from emulator.config.model import WorkerConfig
@@ -63,8 +64,7 @@ _PRESET, _UNENV = POLYFILL_PACKAGES
 _SHIMS: Final = ("unenv/npm/", "unenv/mock/")
 
 
-@dataclass(frozen=True, slots=True)
-class Polyfills:
+class Polyfills(msgspec.Struct, frozen=True):
     """What a bundle needs in order to have polyfills: modules in place of others, modules that run first, and the
     directories in which esbuild finds the packages."""
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from emulator.config.model import JAVASCRIPT_SUFFIXES, ModuleRule
 from emulator.hosts.workerd.source import ModuleKind
@@ -34,8 +35,7 @@ _BUNDLED_KINDS: Final = frozenset({"Text", "Data", "CompiledWasm"})
 _ENDING: Final = re.compile(r"(?:.*/)?\*(\.[^*?\[\]{}/]+)(?:\?module)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Endings:
+class Endings(msgspec.Struct, frozen=True):
     """How a bundle treats files by their endings, such as `.txt`. `kinds` maps endings to the kind of module; `ignored`
     has the endings of rules without effect, and `unusable` the globs that do not name an ending."""
 

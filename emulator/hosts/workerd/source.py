@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 ModuleKind = Literal["esm", "commonjs", "text", "data", "wasm", "json"]
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(msgspec.Struct, frozen=True):
     """A module, with the name that others import."""
 
     name: str
@@ -23,8 +23,7 @@ SCRIPT_NAME: Final = "__emulatorScript__.js"
 """The name of the emulator's module that runs a script. Its frames are not shown in stack traces."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """The modules of a worker; the first is its main module. `inputs` are the files that they were made from.
 
     `locate` returns the place in the user's files that a line and column of a module (both counted from 1) come from,
@@ -33,7 +32,7 @@ class Source:
     """
 
     modules: tuple[Module, ...]
-    inputs: frozenset[Path] = field(default=frozenset())
+    inputs: frozenset[Path] = msgspec.field(default=frozenset())
     warnings: tuple[str, ...] = ()
     locate: Callable[[str, int, int], tuple[Path, int, int] | None] = lambda _module, _line, _column: None
     lacks_polyfills: bool = False

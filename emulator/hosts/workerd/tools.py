@@ -14,9 +14,10 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from emulator.base.errors import EmulatorError
 
@@ -30,8 +31,7 @@ POLYFILL_PACKAGES: Final = ("@cloudflare/unenv-preset", "unenv")
 _INSTALL_HINT: Final = "Run `emulator install-js`, or `npm install --save-dev wrangler` beside the worker."
 
 
-@dataclass(frozen=True, slots=True)
-class _Program:
+class _Program(msgspec.Struct, frozen=True):
     """A program: the packages that contain it by platform, the scopes and folders around them, and the variable that
     names another."""
 

@@ -35,9 +35,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Final, NamedTuple
+
+import msgspec
 
 from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry, look, look_at_all
 from emulator.queues.message import Backlog, Batch, LeasedMessage, Settlement
@@ -49,8 +50,7 @@ _AT_ONCE: Final = float("-inf")
 _NEVER: Final = float("inf")
 
 
-@dataclass(slots=True, eq=False)
-class Lease:
+class Lease(msgspec.Struct, eq=False):
     """The lease of one delivery: the `batch` as it was delivered, and the `entries` of its messages. `settings` are
     those of the consumer when the batch was taken; they apply if the queue has no consumer any more."""
 
@@ -59,8 +59,7 @@ class Lease:
     settings: ConsumerSettings
 
 
-@dataclass(slots=True, eq=False)
-class Pulled:
+class Pulled(msgspec.Struct, eq=False):
     """The lease of a client on a message. Times are in seconds since the epoch. `lease_id` does not reveal the client
     or the message; `is_leased` is false once the lease has ended or expired."""
 

@@ -24,7 +24,6 @@ import stat
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -66,8 +65,7 @@ class Seal(NamedTuple):
 EMPTY: Final = Seal()
 
 
-@dataclass(slots=True)
-class Damage:
+class Damage(msgspec.Struct):
     """Bytes of a segment, from `start` to `end`, that do not contain a complete frame. `is_tail` says that nothing
     follows them, as if a write was cut off."""
 
@@ -76,15 +74,14 @@ class Damage:
     is_tail: bool
 
 
-@dataclass(slots=True)
-class Segment:
+class Segment(msgspec.Struct):
     """A file of the log. `size` is in bytes, including the header; `seal` describes its frames."""
 
     number: int
     path: Path
     size: int = 0
     seal: Seal = EMPTY
-    payloads: list[bytes] = field(default_factory=list)
+    payloads: list[bytes] = msgspec.field(default_factory=list)
     """Its payloads when the log was opened, until they are taken."""
 
 

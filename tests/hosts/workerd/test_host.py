@@ -1178,7 +1178,7 @@ def test_messages_wait_while_the_code_does_not_load(workers: Workers) -> None:
 
 
 def test_changed_vars_come_with_the_reload(workers: Workers) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     config = workers.add("export default { fetch(_, env) { return new Response(env.A); } };", vars={"A": "1"})
 

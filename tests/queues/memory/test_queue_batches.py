@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from emulator.queues.memory.queue import MemoryQueue
 from emulator.queues.settings import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from emulator.queues.memory.queue import Lease, MemoryQueue
 from tests.queues.memory.conversation import T, make_queue, messages, returned, settle, take, threw

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tests.queues.memory.conversation import T, ids, make_queue, message, messages, returned, settle, take, threw
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from emulator.queues.memory.queue import MemoryQueue
 from emulator.queues.settings import QueueSettings

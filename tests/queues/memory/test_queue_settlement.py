@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from emulator.queues.message import DeadLetter, Verdict
 from tests.queues.memory.conversation import T, ids, make_queue, messages, retried, returned, settle, take, threw

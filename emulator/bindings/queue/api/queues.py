@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from emulator.bindings.queue.addresses import queue_id
 from emulator.bindings.queue.api.bodies import (
