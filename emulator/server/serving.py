@@ -37,6 +37,9 @@ SYNC_SECONDS: Final = 1.0
 STILL_SECONDS: Final = 0.15
 """How long nothing may change before code that does not load counts as saved, and not as half written."""
 
+HEAD_START_SECONDS: Final = 0.01
+"""After this time, in seconds, workers that are not loaded wait for another process; the server is imported then."""
+
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8787
 
@@ -73,7 +76,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
     from emulator.server.app import App
     from emulator.server.gateway import Gateway
     from emulator.server.hostname import is_local
-    from emulator.server.http import HttpServer, listen
+    from emulator.server.listen import listen
 
     primary = session.configs[0]
     host = options.host or primary.dev_ip or DEFAULT_HOST
@@ -82,7 +85,6 @@ async def serve(session: Session, options: ServingOptions) -> None:
     api_token = "" if is_local(host) else urandom(24).hex()
     gateways = [Gateway(each, session.bus) for each in session.hosts]
     app = App(gateways, partial(_make_control, session, api_token, host))
-    server = HttpServer(app, sockets)
     signals = _Signals(session.bus)
     kept = [] if session.journal is None else [session.journal.directory]
     watcher = (
@@ -92,8 +94,13 @@ async def serve(session: Session, options: ServingOptions) -> None:
     restore_output = install_output(session.bus)
     try:
         async with _watchdog(session.bus), _syncing(session):
-            if not await _load(session, signals):
+            loading = asyncio.create_task(_load(session, signals))
+            await asyncio.wait((loading,), timeout=HEAD_START_SECONDS)
+            from emulator.server.http import HttpServer
+
+            if not await loading:
                 return
+            server = HttpServer(app, sockets)
             await server.start()
             name = f"[{host}]" if ":" in host else host
             url = f"http://{name}:{sockets[0].getsockname()[1]}"

@@ -9,7 +9,8 @@ from typing import cast
 
 from emulator.server.app import App
 from emulator.server.asgi import ASGIApp
-from emulator.server.http import HttpServer, listen
+from emulator.server.http import HttpServer
+from emulator.server.listen import listen
 
 
 @asynccontextmanager

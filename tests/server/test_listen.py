@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from emulator.base.errors import ServerError
-from emulator.server.http import listen
+from emulator.server.listen import listen
 
 
 def test_port_0_takes_a_free_one() -> None:

@@ -11,7 +11,8 @@ from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
 from emulator.server.app import App
-from emulator.server.http import HttpServer, listen
+from emulator.server.http import HttpServer
+from emulator.server.listen import listen
 from emulator_runtime.hosting import Closing, End, Item, Lost
 
 HANDSHAKE = (
