@@ -76,26 +76,26 @@ def _guessed_shell() -> str:
 def _lines(shell: str, values: Mapping[str, str] | None) -> Iterator[str]:
     """What sets the variables to `values`, or takes them back; and the same for the prompt."""
     if shell == "fish":
+        yield _FISH_UNSET if values is None else _FISH_SET
         yield from (
             (f"set -e {name}" for name in NAMES)
             if values is None
             else (f"set -gx {name} {_fish_quoted(value)}" for name, value in values.items())
         )
-        yield _FISH_UNSET if values is None else _FISH_SET
     elif shell == "powershell":
+        yield _POWERSHELL_UNSET if values is None else _POWERSHELL_SET
         yield from (
             (f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in NAMES)
             if values is None
             else (f"$env:{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in values.items())
         )
-        yield _POWERSHELL_UNSET if values is None else _POWERSHELL_SET
     else:
+        yield _POSIX_UNSET if values is None else _POSIX_SET
         yield from (
             (f"unset {name}" for name in NAMES)
             if values is None
             else (f"export {name}={shlex.quote(value)}" for name, value in values.items())
         )
-        yield _POSIX_UNSET if values is None else _POSIX_SET
 
 
 def _fish_quoted(value: str) -> str:

@@ -96,76 +96,6 @@ def info(name: str, as_json: bool, url: str | None, token: str | None) -> None:
         print_pairs(queue_facts(queue))
 
 
-_delay = click.option(
-    "--delivery-delay-secs",
-    "delivery_delay",
-    metavar="SECONDS",
-    type=click.IntRange(*DELAY_SECONDS),
-    hidden=True,
-)
-"""An option of wrangler's that has no effect in production either."""
-_retention = click.option(
-    "--message-retention-period-secs",
-    "retention",
-    metavar="SECONDS",
-    type=click.IntRange(*RETENTION_SECONDS),
-    help="How long a message is kept, if nobody consumes it.  [default: 345600, four days]",
-)
-
-
-@queues.command(short_help="Create a queue.")
-@_name
-@_delay
-@_retention
-@session_options
-def create(name: str, *, delivery_delay: int | None, retention: int | None, url: str | None, token: str | None) -> None:
-    """Create a queue. It is there until the emulator ends; one that a configuration names is there without that.
-
-    \b
-    Examples:
-      emulator queues create my-app-events
-      emulator queues create my-app-events --message-retention-period-secs 3600
-    """
-    with _client(url, token) as rest:
-        rest.create(name, _settings(delivery_delay, retention))
-    click.echo(f"Created {name}")
-
-
-@queues.command(short_help="Change the settings of a queue.")
-@_name
-@_delay
-@_retention
-@session_options
-def update(name: str, *, delivery_delay: int | None, retention: int | None, url: str | None, token: str | None) -> None:
-    """Change the settings of a queue.
-
-    \b
-    Examples:
-      emulator queues update my-app-events --message-retention-period-secs 3600
-    """
-    settings = _settings(delivery_delay, retention)
-    if not settings:
-        raise click.UsageError("Nothing to change: give --message-retention-period-secs.")
-    with _client(url, token) as rest:
-        rest.ask("PATCH", name, body={"settings": settings})
-    click.echo(f"Updated {name}")
-
-
-@queues.command(short_help="Delete a queue and its messages.")
-@_name
-@session_options
-def delete(name: str, url: str | None, token: str | None) -> None:
-    """Delete a queue and its messages for good.
-
-    \b
-    Examples:
-      emulator queues delete my-app-events
-    """
-    with _client(url, token) as rest:
-        rest.ask("DELETE", name)
-    click.echo(f"Deleted {name}")
-
-
 @queues.command(short_help="Send a message.")
 @_name
 @click.argument("body")
@@ -308,6 +238,76 @@ def redrive(name: str, to: str | None, as_json: bool, url: str | None, token: st
         print_json(done)
     else:
         click.echo("\n".join(redrive_lines(name, done)))
+
+
+_delay = click.option(
+    "--delivery-delay-secs",
+    "delivery_delay",
+    metavar="SECONDS",
+    type=click.IntRange(*DELAY_SECONDS),
+    hidden=True,
+)
+"""An option of wrangler's that has no effect in production either."""
+_retention = click.option(
+    "--message-retention-period-secs",
+    "retention",
+    metavar="SECONDS",
+    type=click.IntRange(*RETENTION_SECONDS),
+    help="How long a message is kept, if nobody consumes it.  [default: 345600, four days]",
+)
+
+
+@queues.command(short_help="Create a queue.")
+@_name
+@_delay
+@_retention
+@session_options
+def create(name: str, *, delivery_delay: int | None, retention: int | None, url: str | None, token: str | None) -> None:
+    """Create a queue. It is there until the emulator ends; one that a configuration names is there without that.
+
+    \b
+    Examples:
+      emulator queues create my-app-events
+      emulator queues create my-app-events --message-retention-period-secs 3600
+    """
+    with _client(url, token) as rest:
+        rest.create(name, _settings(delivery_delay, retention))
+    click.echo(f"Created {name}")
+
+
+@queues.command(short_help="Change the settings of a queue.")
+@_name
+@_delay
+@_retention
+@session_options
+def update(name: str, *, delivery_delay: int | None, retention: int | None, url: str | None, token: str | None) -> None:
+    """Change the settings of a queue.
+
+    \b
+    Examples:
+      emulator queues update my-app-events --message-retention-period-secs 3600
+    """
+    settings = _settings(delivery_delay, retention)
+    if not settings:
+        raise click.UsageError("Nothing to change: give --message-retention-period-secs.")
+    with _client(url, token) as rest:
+        rest.ask("PATCH", name, body={"settings": settings})
+    click.echo(f"Updated {name}")
+
+
+@queues.command(short_help="Delete a queue and its messages.")
+@_name
+@session_options
+def delete(name: str, url: str | None, token: str | None) -> None:
+    """Delete a queue and its messages for good.
+
+    \b
+    Examples:
+      emulator queues delete my-app-events
+    """
+    with _client(url, token) as rest:
+        rest.ask("DELETE", name)
+    click.echo(f"Deleted {name}")
 
 
 def _client(url: str | None, token: str | None) -> RestClient:
