@@ -245,14 +245,14 @@ _delay = click.option(
     "delivery_delay",
     metavar="SECONDS",
     type=click.IntRange(*DELAY_SECONDS),
-    help="How long a message waits that is sent without a delay of its own.  [default: 0]",
+    help="How long a message waits that is sent without a delay of its own.  [default of a new queue: 0]",
 )
 _retention = click.option(
     "--message-retention-period-secs",
     "retention",
     metavar="SECONDS",
     type=click.IntRange(*RETENTION_SECONDS),
-    help="How long a message is kept, if nobody consumes it.  [default: 345600, four days]",
+    help="How long a message is kept, if nobody consumes it.  [default of a new queue: 345600, four days]",
 )
 
 

@@ -47,7 +47,9 @@ class _CronField(NamedTuple):
     def _numbers_of(self, part: str) -> list[int] | None:
         """The numbers that a part of a list means; None if it is not allowed."""
         span, slash, step = part.partition("/")
-        if slash and not (step.isascii() and step.isdecimal() and 1 <= int(step[:3]) <= self.high - self.low):
+        if slash and not (
+            step.isascii() and step.isdecimal() and len(step) <= 2 and 1 <= int(step) <= self.high - self.low
+        ):
             return None
         start, dash, end = span.partition("-")
         if span == "*" and slash:

@@ -322,8 +322,9 @@ def test_env_speaks_other_shells(local: Local, monkeypatch: pytest.MonkeyPatch) 
     assert "set -e CLOUDFLARE_API_TOKEN\n" in run("env", "--shell", "fish", "--unset")
     assert "$env:CLOUDFLARE_API_TOKEN = 'it''s'\n" in run("env", "--shell", "powershell", "--token", "it's")
     assert "Remove-Item Env:CLOUDFLARE_API_TOKEN" in run("env", "--shell", "powershell", "--unset")
-    monkeypatch.setenv("SHELL", "/usr/local/bin/fish")
-    assert "set -gx" in run("env")
+    for path, syntax in (("/usr/local/bin/fish", "set -gx"), ("/usr/bin/pwsh", "$env:"), ("/bin/dash", "export")):
+        monkeypatch.setenv("SHELL", path)
+        assert syntax in run("env")
 
 
 def test_queues_can_be_created_changed_and_deleted(local: Local) -> None:

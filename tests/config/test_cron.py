@@ -56,6 +56,7 @@ def test_crons_that_production_accepts(tmp_path: Path, cron: str) -> None:
         ("1.5 * * * *", "1.5", "minute 0 to 59"),
         ("² * * * *", "²", "minute 0 to 59"),
         ("*/60 * * * *", "*/60", "minute 0 to 59"),
+        ("*/0100 * * * *", "*/0100", "minute 0 to 59"),
         ("*,5 * * * *", "*,5", "minute 0 to 59"),
         ("*-5/2 * * * *", "*-5/2", "minute 0 to 59"),
         ("* * 1,L * *", "1,L", "day of the month 1 to 31"),
