@@ -70,7 +70,7 @@ def _guessed_shell() -> str:
     name = PurePath(os.environ.get("SHELL", "")).name
     if name in SHELLS:
         return name
-    return "powershell" if sys.platform == "win32" else "bash"
+    return "powershell" if name == "pwsh" or (not name and sys.platform == "win32") else "bash"
 
 
 def _lines(shell: str, values: Mapping[str, str] | None) -> Iterator[str]:

@@ -245,15 +245,14 @@ _delay = click.option(
     "delivery_delay",
     metavar="SECONDS",
     type=click.IntRange(*DELAY_SECONDS),
-    hidden=True,
+    help="How long a message waits that is sent without a delay of its own.  [default of a new queue: 0]",
 )
-"""An option of wrangler's that has no effect in production either."""
 _retention = click.option(
     "--message-retention-period-secs",
     "retention",
     metavar="SECONDS",
     type=click.IntRange(*RETENTION_SECONDS),
-    help="How long a message is kept, if nobody consumes it.  [default: 345600, four days]",
+    help="How long a message is kept, if nobody consumes it.  [default of a new queue: 345600, four days]",
 )
 
 
@@ -289,7 +288,7 @@ def update(name: str, *, delivery_delay: int | None, retention: int | None, url:
     """
     settings = _settings(delivery_delay, retention)
     if not settings:
-        raise click.UsageError("Nothing to change: give --message-retention-period-secs.")
+        raise click.UsageError("Nothing to change: give --delivery-delay-secs or --message-retention-period-secs.")
     with _client(url, token) as rest:
         rest.ask("PATCH", name, body={"settings": settings})
     click.echo(f"Updated {name}")

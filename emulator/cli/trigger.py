@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -29,26 +29,34 @@ def trigger(cron: str | None, worker: str | None, url: str | None, token: str | 
       emulator trigger '0 3 * * *' --worker jobs
     """
     with PlainClient(find_session(url, token)) as client:
-        declared = [each for each in client.get(CRONS_ADDRESS).json() if worker in (None, each["worker"])]
+        declared = {each["worker"]: [one["cron"] for one in each["crons"]] for each in client.get(CRONS_ADDRESS).json()}
         chosen_cron, chosen_worker = _choose(declared, cron, worker)
-        if not any(each["cron"] == chosen_cron for each in declared):
-            click.echo(f"Warning: no configuration declares {chosen_cron}; production would not run it", err=True)
+        if chosen_cron not in declared[chosen_worker]:
+            text = f"{chosen_worker} does not declare {chosen_cron}; production would not run it"
+            click.echo(f"Warning: {text}", err=True)
         answer = client.get(SCHEDULED_ADDRESS, {"cron": chosen_cron}, chosen_worker)
     if answer.status_code != 200:
         raise EmulatorError(f"{chosen_cron} failed\n{clean_lines(answer.text.strip())}")
-    click.echo(f"Ran {chosen_cron}" + (f" of {chosen_worker}" if chosen_worker else ""))
+    click.echo(f"Ran {chosen_cron} of {chosen_worker}")
 
 
-def _choose(declared: list[dict[str, Any]], cron: str | None, worker: str | None) -> tuple[str, str | None]:
-    """The cron, and the worker; None for the first of the session."""
-    meant = [each for each in declared if cron in (None, each["cron"])]
+def _choose(declared: Mapping[str, Sequence[str]], cron: str | None, worker: str | None) -> tuple[str, str]:
+    """The cron and the worker to run, of the crons that are `declared` by worker. Raises EmulatorError if that is not
+    clear."""
+    workers = list(declared) if worker is None else [worker]
+    if worker is not None and worker not in declared:
+        raise EmulatorError(f"no worker is called {worker}: there is {', '.join(declared)}")
+    meant = [(each, name) for name in workers for each in declared[name] if cron in (None, each)]
     if len(meant) == 1:
-        return str(meant[0]["cron"]), str(meant[0]["worker"])
+        return meant[0]
     if len(meant) > 1:
-        listed = "\n".join(f"  {each['cron']}  {each['worker']}" for each in meant)
+        listed = "\n".join(f"  {each}  {name}" for each, name in meant)
         hint = "Name one: emulator trigger CRON --worker NAME"
         raise EmulatorError(f"{len(meant)} crons could be meant:\n{listed}", hint=hint)
     if cron is None:
-        whose = "no worker" if worker is None else f"no worker called {worker}"
-        raise EmulatorError(f"{whose} declares a cron (triggers.crons)", hint="Name one: emulator trigger '* * * * *'")
-    return cron, worker
+        whose = "no worker" if worker is None else worker
+        verb = "declares a cron" if worker is None else "declares no cron"
+        raise EmulatorError(f"{whose} {verb} (triggers.crons)", hint="Name one: emulator trigger '* * * * *'")
+    if len(workers) > 1:
+        raise EmulatorError(f"no worker declares {cron}: whose handler is it?", hint=f"--worker {' or '.join(workers)}")
+    return cron, workers[0]

@@ -1,8 +1,9 @@
 """Cron expressions, in the dialect of production: which are allowed, and when they are due, in UTC.
 
-Five fields: minute, hour, day of the month, month and day of the week, where 1 is Sunday. A field is a list of numbers,
-names, ranges (which may wrap around, as in `FRI-MON`) and steps; the two fields for days also know `L`, `W` and `#`. If
-both are restricted, a day that either of them allows is enough. `parse` is for expressions without a `cron_problem`.
+Five fields: minute, hour, day of the month, month and day of the week, where 1 is Sunday. A field is `*` or a list of
+numbers, names, ranges (which may wrap around, as in `FRI-MON`) and steps; the two fields for days also know `L`, `W`
+and `#`, in capitals and not in a list. If both are restricted, a day that either of them allows is enough. `parse` is
+for expressions without a `cron_problem`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FURTHEST_YEARS: Final = 8
 
 class _CronField(NamedTuple):
     """One of the five fields: its name, the lowest and highest number, the names that may replace these numbers,
-    starting with `low`, and a pattern of other values that are allowed."""
+    starting with `low`, and a pattern of the special values that may stand alone."""
 
     name: str
     low: int
@@ -39,22 +40,21 @@ class _CronField(NamedTuple):
         return int(text) if self.low <= int(text) <= self.high else None
 
     def accepts(self, text: str) -> bool:
-        return all(self._accepts_part(part) for part in text.split(","))
-
-    def _accepts_part(self, part: str) -> bool:
-        if self._numbers(part) is not None:
+        if text == "*" or (self.special is not None and self.special.fullmatch(text)):
             return True
-        return self.special is not None and self.special.fullmatch(part.upper()) is not None
+        return all(self._numbers_of(part) is not None for part in text.split(","))
 
-    def _numbers(self, part: str) -> list[int] | None:
-        """The numbers that a part of a list means; None if it is not one of numbers, or not allowed."""
+    def _numbers_of(self, part: str) -> list[int] | None:
+        """The numbers that a part of a list means; None if it is not allowed."""
         span, slash, step = part.partition("/")
-        if slash and not (step.isascii() and step.isdecimal() and len(step) <= 2 and int(step) > 0):
+        if slash and not (
+            step.isascii() and step.isdecimal() and len(step) <= 2 and 1 <= int(step) <= self.high - self.low
+        ):
             return None
-        if span == "*":
+        start, dash, end = span.partition("-")
+        if span == "*" and slash:
             first, last = self.low, self.high
         else:
-            start, dash, end = span.partition("-")
             low, high = self.number(start), self.number(end) if dash else None
             if low is None or (dash and high is None):
                 return None
@@ -64,17 +64,15 @@ class _CronField(NamedTuple):
         )
         return every[:: int(step) if slash else 1]
 
-    def read(self, text: str) -> tuple[frozenset[int], tuple[str, ...]]:
-        """The numbers that an accepted field allows, and its special values in upper case."""
-        numbers: set[int] = set()
-        special: list[str] = []
-        for part in text.split(","):
-            meant = self._numbers(part)
-            if meant is None:
-                special.append(part.upper())
-            else:
-                numbers.update(meant)
-        return frozenset(numbers), tuple(special)
+    def numbers(self, text: str) -> frozenset[int]:
+        """The numbers that an accepted field allows; none if it is a special value."""
+        if text == "*":
+            return frozenset(range(self.low, self.high + 1))
+        return frozenset(number for part in text.split(",") for number in self._numbers_of(part) or ())
+
+    def days(self, text: str) -> frozenset[int] | str | None:
+        """The same of a field for days, or its special value in capitals; None for `*`."""
+        return None if text == "*" else self.numbers(text) or text.upper()
 
     def __str__(self) -> str:
         names = f" or {self.names[0]} to {self.names[-1]}" if self.names else ""
@@ -90,7 +88,7 @@ _CRON_FIELDS: Final = (
         "day of the month", 1, 31, special=re.compile(r"LW?|L-(?:[1-9]|[12][0-9]|30)W?|(?:[1-9]|[12][0-9]|3[01])W")
     ),
     _CronField("month", 1, 12, _MONTHS),
-    _CronField("day of the week", 1, 7, _WEEKDAYS, re.compile(rf"L|(?:[1-7]|{'|'.join(_WEEKDAYS)})(?:L|#[1-5])")),
+    _CronField("day of the week", 1, 7, _WEEKDAYS, re.compile(rf"L|(?:[1-7]|(?i:{'|'.join(_WEEKDAYS)}))(?:L|#[1-5])")),
 )
 
 
@@ -107,14 +105,14 @@ def cron_problem(expression: str) -> str:
 
 
 class Cron(NamedTuple):
-    """An expression that was read: the numbers that its fields allow, and the special values of the two for days, which
-    are None where the field is `*`."""
+    """An expression that was read: the numbers that its fields allow. Those for days may be a special value instead, or
+    None where they are `*`."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
-    days: tuple[frozenset[int], tuple[str, ...]] | None
+    days: frozenset[int] | str | None
     months: frozenset[int]
-    weekdays: tuple[frozenset[int], tuple[str, ...]] | None
+    weekdays: frozenset[int] | str | None
 
     def next_after(self, when: float) -> float | None:
         """The first time after `when` at which it is due, both in seconds since the epoch; None if it is never, as on
@@ -141,31 +139,33 @@ class Cron(NamedTuple):
 
     def _is_due_on(self, day: date) -> bool:
         if self.days is None:
-            return self.weekdays is None or _is_weekday(day, *self.weekdays)
-        return _is_day(day, *self.days) or (self.weekdays is not None and _is_weekday(day, *self.weekdays))
+            return self.weekdays is None or _is_weekday(day, self.weekdays)
+        return _is_day(day, self.days) or (self.weekdays is not None and _is_weekday(day, self.weekdays))
 
 
 @cache
 def parse(expression: str) -> Cron:
     """Read an expression that has no `cron_problem`."""
-    parts = expression.split()
-    (minutes, _), (hours, _), days, (months, _), weekdays = (
-        field.read(part) for part, field in zip(parts, _CRON_FIELDS, strict=True)
+    minutes, hours, days, months, weekdays = zip(_CRON_FIELDS, expression.split(), strict=True)
+    return Cron(
+        _CronField.numbers(*minutes),
+        _CronField.numbers(*hours),
+        _CronField.days(*days),
+        _CronField.numbers(*months),
+        _CronField.days(*weekdays),
     )
-    return Cron(minutes, hours, None if parts[2] == "*" else days, months, None if parts[4] == "*" else weekdays)
 
 
-def _is_day(day: date, numbers: frozenset[int], special: tuple[str, ...]) -> bool:
+def _is_day(day: date, allowed: frozenset[int] | str) -> bool:
     """Whether a field for days of the month allows `day`."""
-    if day.day in numbers:
-        return True
+    if not isinstance(allowed, str):
+        return day.day in allowed
     last = monthrange(day.year, day.month)[1]
-    for value in special:
-        number = value.removesuffix("W")
-        wanted = last - int(number[2:] or 0) if number.startswith("L") else int(number)
-        if 1 <= wanted <= last and day.day == (_closest_weekday(day, wanted, last) if value.endswith("W") else wanted):
-            return True
-    return False
+    number = allowed.removesuffix("W")
+    wanted = last - int(number[2:] or 0) if number.startswith("L") else int(number)
+    if not 1 <= wanted <= last:
+        return False
+    return day.day == (_closest_weekday(day, wanted, last) if allowed.endswith("W") else wanted)
 
 
 def _closest_weekday(day: date, number: int, last: int) -> int:
@@ -178,18 +178,14 @@ def _closest_weekday(day: date, number: int, last: int) -> int:
     return number
 
 
-def _is_weekday(day: date, numbers: frozenset[int], special: tuple[str, ...]) -> bool:
+def _is_weekday(day: date, allowed: frozenset[int] | str) -> bool:
     """Whether a field for days of the week allows `day`. A bare `L` is Saturday."""
     weekday = day.isoweekday() % 7 + 1
-    if weekday in numbers:
-        return True
-    for value in special:
-        name, _, which = value.partition("#")
-        if value == "L":
-            if weekday == 7:
-                return True
-        elif weekday == _CRON_FIELDS[4].number(name.removesuffix("L")) and (
-            (day.day - 1) // 7 + 1 == int(which) if which else day.day + 7 > monthrange(day.year, day.month)[1]
-        ):
-            return True
-    return False
+    if not isinstance(allowed, str):
+        return weekday in allowed
+    if allowed == "L":
+        return weekday == 7
+    name, _, which = allowed.partition("#")
+    if weekday != _CRON_FIELDS[4].number(name.removesuffix("L")):
+        return False
+    return (day.day - 1) // 7 + 1 == int(which) if which else day.day + 7 > monthrange(day.year, day.month)[1]

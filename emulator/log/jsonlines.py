@@ -61,10 +61,19 @@ def _worker(host: WorkerHost) -> dict[str, Any]:
             for kind, name, settings in bindings(config)
         ],
         "crons": list(config.crons),
+        "crons_due": {cron: _due(cron) for cron in config.crons},
     }
     for kind in KINDS:
         record.update(kind.worker_record(config))
     return record
+
+
+def _due(cron: str) -> datetime | None:
+    from emulator.config.cron import parse  # most workers have none
+
+    now = datetime.now(UTC)
+    due = parse(cron).next_after(now.timestamp())
+    return None if due is None else datetime.fromtimestamp(due, UTC)
 
 
 _FORMS: Final[Mapping[str, Callable[[Any], object]]] = {"failure": _failure, "workers": _workers}

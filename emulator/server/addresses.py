@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 API_PREFIX: Final = "/cdn-cgi/emulator/client/v4"
-
 """Where the REST API is."""
 
 SCHEDULED_ADDRESS: Final = "/cdn-cgi/handler/scheduled"

@@ -128,6 +128,8 @@ async def serve(session: Session, options: ServingOptions) -> None:
             peers.start()
             if options.crons:
                 session.run_crons(LONGEST_WAIT_SECONDS)
+            elif any(config.crons for config in session.configs):
+                session.bus.publish(Notice("info", "Crons do not run by themselves: emulator trigger runs one"))
             watching = asyncio.create_task(_reload_on_change(session, options, watcher)) if watcher else None
             await signals.first.wait()
             await _end(watching)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from emulator.session.session import Session
 
 LATE_SECONDS: Final = 60.0
-"""A cron that should have run longer ago than this, while the machine slept, is left out until it is due again."""
+"""A cron that should have run longer ago than this, while the machine slept, is left out until it is due again. If the
+clock goes back by more than this, what is due is found anew; by less, no minute is run twice."""
 
 
 class Crons:
@@ -29,6 +30,7 @@ class Crons:
         self._session = session
         self._longest_wait = longest_wait
         self._due: dict[tuple[str, str], float] = {}
+        self._last_looked = 0.0
         self._running: set[asyncio.Task[None]] = set()
         self.timer: Timer | None = None
         """The one timer; None if no worker has a cron that is ever due."""
@@ -59,20 +61,34 @@ class Crons:
         self.timer = None
         if self._due:
             clock = self._session.clock
-            when = min(*self._due.values(), clock.now() + self._longest_wait)
-            self.timer = clock.call_at(when, self._look)
+            now = self._last_looked = clock.now()
+            self.timer = clock.call_at(min(*self._due.values(), now + self._longest_wait), self._look)
 
     def _look(self) -> None:
         """Run what is due, each cron once."""
         now = self._session.clock.now()
-        for (worker, cron), due in self._due.items():
-            if due <= now:
-                following = parse(cron).next_after(now)
-                self._due[worker, cron] = float("inf") if following is None else following
-                if now - due <= LATE_SECONDS:
-                    task = asyncio.ensure_future(self._run(worker, cron, due))
-                    self._running.add(task)
-                    task.add_done_callback(self._running.discard)
+        if now < self._last_looked - LATE_SECONDS:
+            self._due.clear()
+            self.plan()
+            return
+        missed: list[str] = []
+        for (worker, cron), due in list(self._due.items()):
+            if due > now:
+                continue
+            if now - due > LATE_SECONDS:
+                missed.append(cron)
+            else:
+                task = asyncio.ensure_future(self._run(worker, cron, due))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+            following = parse(cron).next_after(now)
+            if following is None:
+                del self._due[worker, cron]
+            else:
+                self._due[worker, cron] = following
+        if missed:
+            text = f"did not run while this machine slept or was busy: {', '.join(dict.fromkeys(missed))}"
+            self._session.bus.publish(Notice("warning", f"crons that were due {text}"))
         self._wait()
 
     async def _run(self, worker: str, cron: str, due: float) -> None:

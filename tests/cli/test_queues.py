@@ -23,7 +23,7 @@ from emulator.base.clock import VirtualClock
 from emulator.base.coroutines import run_now
 from emulator.cli import cli
 from emulator.queues.message import NewMessage, QueueMessage
-from emulator.queues.settings import ConsumerSettings
+from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.server.app import App
 from emulator.server.control.app import make_control
 from emulator.server.gateway import Gateway
@@ -304,6 +304,17 @@ def test_a_prompt_says_that_the_shell_asks_the_emulator_until_that_is_taken_back
     assert output == "(emulator) $ \n$ ||\n"
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
+def test_the_prompt_of_fish(local: Local) -> None:
+    setting, unsetting = run("env", "--shell", "fish"), run("env", "--unset", "--shell", "fish")
+    script = (
+        f"function fish_prompt; echo -n '> '; end\n{setting}{setting}\necho (fish_prompt)$CLOUDFLARE_API_TOKEN\n"
+        f"{unsetting}{unsetting}\necho (fish_prompt)(set -q CLOUDFLARE_API_TOKEN; or echo none)"
+    )
+    output = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, check=True)
+    assert (output.stdout, output.stderr) == ("(emulator) > secret\n> none\n", "")
+
+
 def test_env_speaks_other_shells(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     base = f"{URL}/cdn-cgi/emulator/client/v4"
     assert f"set -gx CLOUDFLARE_API_BASE_URL '{base}'\n" in run("env", "--shell", "fish")
@@ -311,15 +322,18 @@ def test_env_speaks_other_shells(local: Local, monkeypatch: pytest.MonkeyPatch) 
     assert "set -e CLOUDFLARE_API_TOKEN\n" in run("env", "--shell", "fish", "--unset")
     assert "$env:CLOUDFLARE_API_TOKEN = 'it''s'\n" in run("env", "--shell", "powershell", "--token", "it's")
     assert "Remove-Item Env:CLOUDFLARE_API_TOKEN" in run("env", "--shell", "powershell", "--unset")
-    monkeypatch.setenv("SHELL", "/usr/local/bin/fish")
-    assert "set -gx" in run("env")
+    for path, syntax in (("/usr/local/bin/fish", "set -gx"), ("/usr/bin/pwsh", "$env:"), ("/bin/dash", "export")):
+        monkeypatch.setenv("SHELL", path)
+        assert syntax in run("env")
 
 
 def test_queues_can_be_created_changed_and_deleted(local: Local) -> None:
-    assert run("queues", "create", "extra", "--message-retention-period-secs", "3600") == "Created extra\n"
-    assert local.queues.state_of("extra").settings.message_retention_period == 3600
+    options = ("--delivery-delay-secs", "5", "--message-retention-period-secs", "3600")
+    assert run("queues", "create", "extra", *options) == "Created extra\n"
+    assert local.queues.state_of("extra").settings == QueueSettings(5, message_retention_period=3600)
     assert run("queues", "update", "extra", "--message-retention-period-secs", "7200") == "Updated extra\n"
-    assert local.queues.state_of("extra").settings.message_retention_period == 7200
+    assert run("queues", "update", "extra", "--delivery-delay-secs", "7") == "Updated extra\n"
+    assert local.queues.state_of("extra").settings == QueueSettings(7, message_retention_period=7200)
     assert "Nothing to change" in refused("queues", "update", "extra")
     assert "already" in refused("queues", "create", "extra")
     assert run("queues", "delete", "extra") == "Deleted extra\n"

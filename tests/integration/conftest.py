@@ -123,8 +123,8 @@ def start() -> Iterator[Callable[..., Running]]:
 def dev(start: Callable[..., Running]) -> Callable[..., Running]:
     """Starts `emulator dev` on a free port and waits until it is ready."""
 
-    def start_dev(cwd: Path, *arguments: str) -> Running:
-        return start("dev", "-p", "0", *arguments, cwd=cwd).ready()
+    def start_dev(cwd: Path, *arguments: str, **options: Any) -> Running:
+        return start("dev", "-p", "0", *arguments, cwd=cwd, **options).ready()
 
     return start_dev
 

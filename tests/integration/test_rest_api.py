@@ -10,6 +10,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -245,8 +246,9 @@ def test_on_another_address_the_token_that_is_printed_is_required(dev: Callable[
         assert len(list(friend.queues.list(account_id=ACCOUNT))) == 2
 
 
-@needs_node
-def test_wrangler_queues_works_unchanged(session: Running, tmp_path: Path, newest_node: str) -> None:
+@pytest.fixture
+def wrangler(session: Running, tmp_path: Path, newest_node: str) -> Callable[..., str]:
+    """Runs wrangler, pointed at the session, checks its exit status, and returns what it printed."""
     environment = {
         **os.environ,
         "CLOUDFLARE_API_BASE_URL": f"{session.url}{API}",
@@ -258,29 +260,49 @@ def test_wrangler_queues_works_unchanged(session: Running, tmp_path: Path, newes
         "NO_COLOR": "1",
     }
 
-    def wrangler(*arguments: str, status: int = 0) -> str:
-        command = [newest_node, str(tool(WRANGLER)), "queues", *arguments]
+    def run(*arguments: str, status: int = 0, stdin: str = "") -> str:
+        command = [newest_node, str(tool(WRANGLER)), *arguments]
         ended = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, cwd=tmp_path, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False
         )
         assert ended.returncode == status, ended.stdout + ended.stderr
         return ended.stdout + ended.stderr
 
-    assert "Created queue 'my-app-events'" in wrangler("create", "my-app-events", "--delivery-delay-secs", "5")
-    assert "is already taken" in wrangler("create", "my-app-events", status=1)
-    assert re.search(r"jobs .*my-app-events", wrangler("list"), re.DOTALL)
-    assert "Number of Consumers: 0" in wrangler("info", "my-app-events")
-    assert "Updated queue" in wrangler("update", "my-app-events", "--message-retention-period-secs", "600")
-    assert "Paused message delivery" in wrangler("pause-delivery", "my-app-events")
-    assert "Resumed message delivery" in wrangler("resume-delivery", "my-app-events")
+    return run
+
+
+@needs_node
+@pytest.mark.parametrize("command", ["whoami", "deploy", "secret put NAME", "kv namespace list", "versions upload"])
+def test_wrangler_says_that_this_is_the_emulator(wrangler: Callable[..., str], tmp_path: Path, command: str) -> None:
+    project = tmp_path / "deployed"
+    project.mkdir()
+    (project / "worker.js").write_text("export default { fetch() { return new Response() } }")
+    (project / "wrangler.json").write_text(
+        json.dumps({"name": "deployed", "main": "worker.js", "compatibility_date": "2026-11-01"})
+    )
+    output = wrangler(*command.split(), "--cwd", str(project), status=1, stdin="value")
+    assert "This is the emulator, not Cloudflare, and changed nothing" in output
+    assert not re.search("Deployed|Uploaded|Success", output)
+
+
+@needs_node
+def test_wrangler_queues_works_unchanged(wrangler: Callable[..., str]) -> None:
+    queues = partial(wrangler, "queues")
+    assert "Created queue 'my-app-events'" in queues("create", "my-app-events", "--delivery-delay-secs", "5")
+    assert "is already taken" in queues("create", "my-app-events", status=1)
+    assert re.search(r"jobs .*my-app-events", queues("list"), re.DOTALL)
+    assert "Number of Consumers: 0" in queues("info", "my-app-events")
+    assert "Updated queue" in queues("update", "my-app-events", "--message-retention-period-secs", "600")
+    assert "Paused message delivery" in queues("pause-delivery", "my-app-events")
+    assert "Resumed message delivery" in queues("resume-delivery", "my-app-events")
     settings = ("--batch-size", "7", "--batch-timeout", "2", "--dead-letter-queue", "dead", "--max-concurrency", "3")
-    assert "Added consumer" in wrangler("consumer", "add", "my-app-events", "shop", *settings)
-    assert "already has a consumer" in wrangler("consumer", "http", "add", "my-app-events", status=1)
-    assert re.search(r"shop .*dead .*7 .*2000 .*3 ", wrangler("consumer", "list", "my-app-events"))
-    assert "Removed consumer" in wrangler("consumer", "remove", "my-app-events", "shop")
-    assert "Added consumer" in wrangler("consumer", "http", "add", "my-app-events", "--visibility-timeout-secs", "9")
-    assert "HTTP Pull Consumer" in wrangler("info", "my-app-events")
-    assert "Removed consumer" in wrangler("consumer", "http", "remove", "my-app-events")
-    assert "Purged Queue" in wrangler("purge", "my-app-events", "--force")
-    assert "Deleted queue" in wrangler("delete", "my-app-events")
-    assert "not emulated" in wrangler("subscription", "list", "jobs", status=1)
+    assert "Added consumer" in queues("consumer", "add", "my-app-events", "shop", *settings)
+    assert "already has a consumer" in queues("consumer", "http", "add", "my-app-events", status=1)
+    assert re.search(r"shop .*dead .*7 .*2000 .*3 ", queues("consumer", "list", "my-app-events"))
+    assert "Removed consumer" in queues("consumer", "remove", "my-app-events", "shop")
+    assert "Added consumer" in queues("consumer", "http", "add", "my-app-events", "--visibility-timeout-secs", "9")
+    assert "HTTP Pull Consumer" in queues("info", "my-app-events")
+    assert "Removed consumer" in queues("consumer", "http", "remove", "my-app-events")
+    assert "Purged Queue" in queues("purge", "my-app-events", "--force")
+    assert "Deleted queue" in queues("delete", "my-app-events")
+    assert "not emulated" in queues("subscription", "list", "jobs", status=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from msgspec.structs import asdict
@@ -75,7 +76,9 @@ def test_json_ready_lists_the_bindings_of_every_kind() -> None:
         consumers=(Consumer("q", ConsumerSettings(max_retries=1)),),
         services=(ServiceBinding("AUTH", "auth"),),
         not_emulated={"CACHE": "kv_namespaces"},
+        crons=("* * * * *", "0 0 30 2 *"),
     )
+    begun = datetime.now(UTC)
     (ready,) = records(ServerReady("http://127.0.0.1:1"), hosts=[FakeHost(declared, {"fetch"})])
     (worker,) = ready["workers"]
     assert worker["bindings"] == [
@@ -87,3 +90,7 @@ def test_json_ready_lists_the_bindings_of_every_kind() -> None:
     ]
     (consumer,) = worker["consumers"]
     assert consumer == {"queue": "q", **asdict(ConsumerSettings(max_retries=1))}
+    assert worker["crons"] == ["* * * * *", "0 0 30 2 *"]
+    due = worker["crons_due"]
+    assert due["0 0 30 2 *"] is None
+    assert begun < datetime.fromisoformat(due["* * * * *"]) <= datetime.now(UTC) + timedelta(minutes=1)

@@ -33,6 +33,13 @@ def test_time_that_passes_over_a_cron_runs_it(capsys: pytest.CaptureFixture[str]
     assert lines[1::2] == ["['*/10 * * * *']"] * 5, "each message is delivered before the next cron is due"
 
 
+def test_a_handler_that_fails_runs_again_when_its_cron_is_due(capsys: pytest.CaptureFixture[str]) -> None:
+    fails = "async def scheduled(self, controller, env, ctx):\n    print('began')\n    raise ValueError('no')"
+    with Emulator(**worker(fails, CONSUMES), settings={"triggers": {"crons": ["*/10 * * * *"]}}) as emulator:
+        emulator.advance(seconds=1800)
+        assert ran(capsys) == ["began"] * 3
+
+
 def test_idle_means_that_no_cron_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     with Emulator(**worker(SCHEDULED, CONSUMES), settings={"triggers": {"crons": ["*/10 * * * *"]}}) as emulator:
         begun = emulator.now

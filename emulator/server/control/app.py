@@ -14,7 +14,6 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from emulator.base.bus import Notice
-from emulator.config.cron import parse
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.server.addresses import API_PREFIX, CRONS_ADDRESS, SCHEDULED_ADDRESS
@@ -43,16 +42,17 @@ def make_control(
 
 
 async def _crons(session: Session, _request: Request) -> Response:
-    """The crons that the workers declare: a list of `worker`, `cron` and `next`, when it is due, in milliseconds since
-    the epoch, or null."""
+    """The crons of the workers: a list of `worker` and `crons`, which lists `cron` and `next`: when it is due, in
+    milliseconds since the epoch, or null."""
+    from emulator.config.cron import parse  # most workers have none
+
     now = session.clock.now()
-    declared = [(config.name, cron, parse(cron).next_after(now)) for config in session.configs for cron in config.crons]
-    return JSONResponse(
-        [
-            {"worker": worker, "cron": cron, "next": None if due is None else round(due * 1000)}
-            for worker, cron, due in declared
-        ]
-    )
+    listed = []
+    for config in session.configs:
+        due = [(cron, parse(cron).next_after(now)) for cron in config.crons]
+        crons = [{"cron": cron, "next": None if when is None else round(when * 1000)} for cron, when in due]
+        listed.append({"worker": config.name, "crons": crons})
+    return JSONResponse(listed)
 
 
 async def _scheduled(session: Session, done: str, request: Request) -> Response:
