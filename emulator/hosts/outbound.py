@@ -36,11 +36,13 @@ class HttpOutbound:
 
         import httpx
 
+        from emulator.hosts.quiet import quiet
+
         if self._client is None:
             no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # fetch() keeps none
             # In production a subrequest has no time limit, but a local service that hangs should be noticed.
             timeout = httpx.Timeout(60.0, read=None)
-            self._client = httpx.AsyncClient(cookies=no_cookies, timeout=timeout, max_redirects=20)
+            self._client = quiet(httpx.AsyncClient(cookies=no_cookies, timeout=timeout, max_redirects=20))
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS]
         if request.headers.get("upgrade", "").lower() == "websocket":
             from emulator.hosts.outbound_websocket import OutgoingWebSockets, handshake_headers  # few workers need it

@@ -334,14 +334,15 @@ async def _apply(session: Session, options: ServingOptions, change: Change, unfi
     put into `unfinished`, by the worker's index; an empty file is not even tried."""
     paths: Sequence[Path] = [config.path for config in session.configs]
     index = paths.index(change.config.path)
+    base = change.config.path.parent
     if change.configuration:
+        read = [shown_path(file, base) for file in change.files if file in change.config.watched]
         try:
-            await session.reconfigure(index, options.read(change.config.path))
+            await session.reconfigure(index, options.read(change.config.path), read)
         except EmulatorError as error:
             text = f"{error}\nThe previous configuration stays in force."
             session.bus.publish(Notice("error", text, change.config.name))
             return
-    base = change.config.path.parent
     files = [shown_path(file, base) for file in change.files]
     before = unfinished.pop(index, None)
     if before is not None:

@@ -165,10 +165,10 @@ class Session:
         self.queues.hold(host.config.name, held=host.failure is not None)
         self.bus.publish(WorkerReloaded(host.config.name, files, duration, host.failure))
 
-    async def reconfigure(self, index: int, config: WorkerConfig) -> None:
-        """Give a worker a new configuration. Its queues and consumers change at once, and messages stay. Its code sees
-        new vars, secrets and bindings after the next `reload`. Raises ConfigError, and changes nothing, if it conflicts
-        with the other workers' configurations."""
+    async def reconfigure(self, index: int, config: WorkerConfig, files: Sequence[str] = ()) -> None:
+        """Give a worker a new configuration, because `files` changed. Its queues and consumers change at once, and
+        messages stay. Its code sees new vars, secrets and bindings after the next `reload`. Raises ConfigError, and
+        changes nothing, if it conflicts with the other workers' configurations."""
         from emulator.config.changes import describe_changes  # start-up does not need it
 
         old = self.configs[index]
@@ -185,7 +185,7 @@ class Session:
             changes.append("a changed port or address takes effect at the next start")
         self.configs[index] = config
         if changes:
-            self.bus.publish(ConfigurationChanged(config.path.name, changes))
+            self.bus.publish(ConfigurationChanged(" and ".join(files) or config.path.name, changes))
         for warning in config.warnings:
             if warning not in old.warnings:
                 self.bus.publish(Notice("warning", str(warning), config.name))

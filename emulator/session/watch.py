@@ -15,6 +15,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
+from time import time_ns
 from typing import Final
 
 import msgspec
@@ -59,10 +60,13 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class _Scan(msgspec.Struct, frozen=True):
-    """The relevant files, each with what distinguishes its versions, and the directories that contain them."""
+    """The relevant files, each with what distinguishes its versions, and the directories that contain them; when it
+    began, in nanoseconds since the epoch; and the files that code was known to be made of then."""
 
     files: dict[Path, tuple[int, int, int]]
     directories: frozenset[Path]
+    began_ns: int
+    inputs: frozenset[Path]
 
 
 class Watcher:
@@ -136,10 +140,16 @@ class Watcher:
         """What differs from the last scan. Raises OSError if a scan is not possible."""
         before, self._seen = self._seen, self._scan()
         changed = {path for path, _ in before.files.items() ^ self._seen.files.items()}
+        changed -= {path for path in self._seen.inputs - before.inputs if self._was_there(path, before)}
         if not changed:
             return []
         concerned = (_concerns(config, changed, self._files(config)) for config in self._configs())
         return [change for change in concerned if change]
+
+    def _was_there(self, path: Path, before: _Scan) -> bool:
+        """Whether an input that is known only now is as it was at the scan `before`, and so as it was when it was
+        read."""
+        return path not in before.files and path in self._seen.files and self._seen.files[path][0] < before.began_ns
 
     def _scan(self) -> _Scan:
         configs = self._configs()
@@ -147,6 +157,7 @@ class Watcher:
 
 
 def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Collection[Path]) -> _Scan:
+    began_ns = time_ns()
     files: dict[Path, tuple[int, int, int]] = {}
     directories: set[Path] = set()
     named = [path for config in configs for path in config.watched]
@@ -167,7 +178,7 @@ def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Col
                     if _is_relevant(config, entry.name):
                         with suppress(OSError):
                             files[Path(entry.path)] = _version(entry.stat())
-    return _Scan(files, frozenset(directories))
+    return _Scan(files, frozenset(directories), began_ns, frozenset(others))
 
 
 def _watched(config: WorkerConfig) -> Sequence[Path]:

@@ -231,9 +231,10 @@ class Emulator(_Base, AccessorTypes):
         __tracebackhide__ = True
         core = self._core
         if self._client is None:
+            from emulator.hosts.quiet import quiet
             from emulator.testing.transport import Client
 
-            self._client = Client(core)
+            self._client = quiet(Client(core))
         return self._client
 
     def request(self, method: str, url: str, **options: Any) -> httpx.Response:
@@ -367,9 +368,10 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
         __tracebackhide__ = True
         core = self._core
         if self._client is None:
+            from emulator.hosts.quiet import quiet
             from emulator.testing.transport import AsyncClient
 
-            self._client = AsyncClient(core)
+            self._client = quiet(AsyncClient(core))
         return self._client
 
     async def request(self, method: str, url: str, **options: Any) -> httpx.Response:

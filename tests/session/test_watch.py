@@ -99,3 +99,25 @@ async def test_a_directory_that_cannot_be_opened_is_not_taken_for_empty(tmp_path
     entry.write_text("def fetch(): 1")
     assert [change.files for change in await coming] == [[entry]]
     await changes.aclose()
+
+
+async def test_an_input_that_becomes_known_is_not_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "DEFER_SECONDS", 0.0)
+    entry = write_worker(tmp_path / "app", "def fetch(): ...")
+    config = load_config(tmp_path / "app/wrangler.jsonc")
+    shared = tmp_path / "tsconfig.json"
+    shared.write_text("{}")
+    os.utime(shared, (1_000, 1_000))
+    inputs: list[Path] = []
+    watcher = Watcher(lambda: [config], files=lambda _config: inputs)
+    inputs.append(shared)  # as the worker's code is loaded
+    assert watcher._look() == []
+    shared.write_text('{"compilerOptions": {}}')
+    [change] = watcher._look()
+    assert change.files == [shared]
+    late = tmp_path / "late.json"
+    late.write_text("{}")
+    inputs.append(late)
+    [change] = watcher._look()
+    assert change.files == [late], "it was written after the last look, so perhaps after it was read"
+    assert entry.is_file()
