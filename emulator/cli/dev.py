@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -29,7 +29,15 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     return variables
 
 
+class _Level(click.Choice[str]):
+    """A level of the log; some have another name in wrangler."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert({"warn": "warning", "log": "info"}.get(value, value), param, ctx)
+
+
 @click.command(short_help="Run workers on this machine.")
+@click.argument("script", required=False, type=click.Path(path_type=Path))
 @config_option
 @click.option(
     "-p",
@@ -40,6 +48,8 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
 )
 @click.option(
     "--host",
+    "--ip",
+    "host",
     metavar="HOST",
     help="Address to listen on.  [default: dev.ip of the configuration, else 127.0.0.1, for this machine only]",
 )
@@ -53,17 +63,26 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     help="Set a variable, overriding the configuration. May be repeated.",
 )
 @click.option(
+    "--env-file",
+    "env_files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Read secrets from this file, instead of .dev.vars and .env. May be repeated; the last one wins.",
+)
+@click.option(
     "--persist-to",
     "persist_to",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep messages and queues in this directory, so that they survive a restart.  [default: memory only]",
 )
+@click.option("--test-scheduled", is_flag=True, expose_value=False, hidden=True)
 @click.option("--no-crons", is_flag=True, help="Do not run the scheduled handlers when their crons are due.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
     "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
+    type=_Level(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
     help="The lowest level to print. debug adds every message that is sent, and whole tracebacks.",
@@ -76,18 +95,21 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     help="text is for people; json prints one object per line, for programs.",
 )
 def dev(  # noqa: PLR0917 - click passes its options by name
+    script: Path | None,
     config_paths: tuple[Path, ...],
     port: int | None,
     host: str | None,
     environment: str | None,
     variables: dict[str, str],
+    env_files: tuple[Path, ...],
     persist_to: Path | None,
     no_crons: bool,
     no_reload: bool,
     log_level: Level,
     log_format: Literal["text", "json"],
 ) -> None:
-    """Run workers on this machine, and reload them when a file changes.
+    """Run workers on this machine, and reload them when a file changes. SCRIPT is a worker's module, in place of `main`
+    in its configuration; it needs none.
 
     HTTP requests go to the worker's fetch entrypoint. Messages that it sends to a queue are delivered to the consumer's
     queue entrypoint in batches, with the retries, delays and dead letter queues that the configuration asks for.
@@ -98,6 +120,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     \b
     Examples:
       emulator dev                              the worker of this directory
+      emulator dev src/entry.py                 a module, with or without a configuration
       emulator dev -p 3000                      on another port
       emulator dev -e staging --var DEBUG:1     with the settings of an environment, and a variable
       emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
@@ -110,12 +133,16 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     from emulator.server.serving import ServingOptions, run, serve
     from emulator.session.session import Session
 
+    if script is not None and len(config_paths) > 1:
+        raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
     bus = Bus()
     journal: Journal | None = None
     terminal = Terminal(bus, level=log_level, log_format=log_format)
     try:
         options = ServingOptions(
             config_paths=config_paths,
+            script=script,
+            env_files=env_files,
             environment=environment,
             overrides=variables,
             host=host,
