@@ -182,3 +182,18 @@ def test_doubles_are_for_python(main: Path) -> None:
         emulator.override(GREETING="hi")
     with pytest.raises(EmulatorError, match="no worker here is written in Python"):
         emulated(main, bindings={"GREETING": "hi"}).__enter__()
+
+
+def test_crons_run_when_time_passes_over_them(tmp_path: Path) -> None:
+    main = tmp_path / "worker.js"
+    main.write_text("""
+        export default {
+          scheduled: (controller, env) => env.JOBS.send([controller.cron, controller.scheduledTime]),
+          queue() {},
+        };
+    """)
+    with Emulator(main=main, queues=QUEUES, settings={"triggers": {"crons": ["*/10 * * * *"]}}) as emulator:
+        begun = emulator.now.timestamp()
+        deliveries = emulator.advance(seconds=1_805)
+    due = [["*/10 * * * *", int(begun + each) * 1000] for each in (600, 1_200, 1_800)]
+    assert [message.body for delivery in deliveries for message in delivery.acked] == due
