@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import termios
 import threading
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
     from emulator.server.serving import ServingOptions
     from emulator.session.session import Session
 
-_STDIN: Final = 0
+_TERMINAL: Final = "/dev/tty"
 _CHOICES: Final = "123456789abcdefghijklmnopqrstuvwxyz"
 _CLEAR: Final = "\x1b[2J\x1b[3J\x1b[H"
-_ESCAPE: Final = "\x1b"
+_ESCAPES: Final = re.compile(r"\x1b(\[[0-9;?]*[@-~]|O.|.)?")
+"""What arrow keys, function keys and Alt with a key send."""
+
 _STEPPING_SECONDS: Final = 0.2
 """How often to look whether a debugger that stops again has let the code run."""
 
@@ -47,7 +50,7 @@ class Key(NamedTuple):
     char: str
     name: str
     help: str
-    act: Callable[[Keys], Coroutine[Any, Any, None]]
+    act: Callable[[Keys], None]
 
 
 class Keys:
@@ -60,6 +63,9 @@ class Keys:
         self._url = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.get_ident()
+        self._tty = -1
+        """The terminal, opened anew: the event loop makes what it reads from non-blocking, and standard input is shared
+        with standard output, prompts and the shell."""
         self._normal: list[Any] | None = None
         """The terminal's normal mode, while the keys are on."""
         self._lent = 0
@@ -75,9 +81,16 @@ class Keys:
             prompts.lenders.remove(self._lend)
         self._off()
         self._loop = None
+        if self._tty >= 0:
+            os.close(self._tty)
+            self._tty = -1
 
     def _ready(self, event: ServerReady) -> None:
         self._url = reachable(event.url)
+        try:
+            self._tty = os.open(_TERMINAL, os.O_RDONLY | os.O_NOCTTY)
+        except OSError:  # this session of processes has none
+            return
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGCONT, self._on)
         prompts.lenders.append(self._lend)
@@ -91,29 +104,36 @@ class Keys:
         if prompts.is_stepping():
             loop.call_later(_STEPPING_SECONDS, self._on)
             return
-        if not _is_foreground():
+        if not self._is_foreground():
             self._off()
             return
         with suppress(termios.error):
-            mode = termios.tcgetattr(_STDIN)
+            mode = termios.tcgetattr(self._tty)
             if self._normal is None:
-                self._normal = list(mode)
+                self._normal = termios.tcgetattr(self._tty)
             mode[3] &= ~(termios.ICANON | termios.ECHO)
             mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-            termios.tcsetattr(_STDIN, termios.TCSADRAIN, mode)
-            loop.add_reader(_STDIN, self._read)
+            termios.tcsetattr(self._tty, termios.TCSADRAIN, mode)
+            loop.add_reader(self._tty, self._read)
 
     def _off(self) -> None:
         """Let the terminal be in its normal mode, and read nothing."""
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(_STDIN)
+            self._loop.remove_reader(self._tty)
         self._restore_mode()
 
     def _restore_mode(self) -> None:
         normal, self._normal = self._normal, None
-        if normal is not None and _is_foreground():
+        if normal is not None and self._is_foreground():
             with suppress(termios.error):
-                termios.tcsetattr(_STDIN, termios.TCSADRAIN, normal)
+                termios.tcsetattr(self._tty, termios.TCSADRAIN, normal)
+
+    def _is_foreground(self) -> bool:
+        """Whether this process may use the terminal: changing its mode in the background stops a process."""
+        try:
+            return os.tcgetpgrp(self._tty) == os.getpgrp()
+        except OSError:
+            return False
 
     @contextmanager
     def _lend(self) -> Iterator[None]:
@@ -138,14 +158,13 @@ class Keys:
 
     def _read(self) -> None:
         try:
-            typed = os.read(_STDIN, 1_024).decode(errors="ignore")
+            typed = os.read(self._tty, 1_024).decode(errors="ignore")
         except OSError:
             typed = ""
         if not typed:  # the terminal is gone
             self._off()
-        elif not typed.startswith(_ESCAPE):  # as arrow keys do
-            for char in typed:
-                self._press(char)
+        for char in _ESCAPES.sub("", typed):
+            self._press(char)
 
     def _press(self, char: str) -> None:
         choices, self._choices = self._choices, {}
@@ -159,7 +178,7 @@ class Keys:
             self._terminal.write("\n")
         for key in KEYS:
             if key.char == char:
-                self._begin(key.act(self))
+                key.act(self)
 
     def _begin(self, acting: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(acting)
@@ -169,25 +188,28 @@ class Keys:
     def _say(self, *lines: str) -> None:
         self._terminal.write("".join(f"{line}\n" for line in lines))
 
-    async def open(self) -> None:
+    def open(self) -> None:
         """Open the first worker in the browser."""
+        self._begin(self._open())
+
+    async def _open(self) -> None:
         if await asyncio.to_thread(_open_browser, self._url):
             self._say(f"Opening {self._url}")
         else:
             self._say(f"There is no browser that this terminal can open; the address is {self._url}")
 
-    async def reload(self) -> None:
+    def reload(self) -> None:
         """Read the configurations and the code again."""
-        await reload_all(self._session, self._options)
+        self._begin(reload_all(self._session, self._options))
 
-    async def schedule(self) -> None:
+    def schedule(self) -> None:
         """Run a scheduled handler: at once if there is one cron, else the next key chooses."""
         hosts = [host for host in self._session.hosts if "scheduled" in host.handlers]
         there = [(host, cron) for host in hosts for cron in host.config.crons or ("",)]
         if not there:
             self._say("No worker has a scheduled handler.")
         elif len(there) == 1:
-            await self._run(*there[0])
+            self._begin(self._run(*there[0]))
         else:
             self._choices = dict(zip(_CHOICES, there, strict=False))
             several = len(hosts) > 1
@@ -207,20 +229,23 @@ class Keys:
         except (NotLoaded, HandlerMissing) as error:
             self._say(str(error))
 
-    async def queues(self) -> None:
+    def queues(self) -> None:
         """Print each queue on a line."""
+        self._begin(self._queues())
+
+    async def _queues(self) -> None:
         rows = await queue_rows(self._session)
         self._say(*(table_lines(_QUEUE_HEAD, rows, self._terminal.style) if rows else ["There are no queues."]))
 
-    async def clear(self) -> None:
+    def clear(self) -> None:
         """Clear the screen."""
         self._terminal.write(_CLEAR)
 
-    async def show_help(self) -> None:
+    def show_help(self) -> None:
         """Explain the keys."""
         self._say(*(f"  {key.char}  {key.help}" for key in KEYS), "  Enter prints an empty line; Ctrl-C quits, too.")
 
-    async def quit(self) -> None:
+    def quit(self) -> None:
         """Stop, as Ctrl-C does."""
         signal.raise_signal(signal.SIGINT)
 
@@ -256,14 +281,6 @@ async def queue_rows(session: Session) -> list[Sequence[str]]:
         numbers = (f"{number:,}" if number else "-" for number in (len(waiting[name]), in_flight, dead))
         rows.append((name, *numbers, "" if oldest is None else age(time.time() - oldest)))
     return rows
-
-
-def _is_foreground() -> bool:
-    """Whether this process may use the terminal: changing its mode in the background stops a process."""
-    try:
-        return os.tcgetpgrp(_STDIN) == os.getpgrp()
-    except OSError:
-        return False
 
 
 def _open_browser(url: str) -> bool:

@@ -259,7 +259,7 @@ class TextLines:
             self._lost(f"{queue} moved {what} to {to}{tries}", error)
             for what, tries, error in _by_reason(record.fields["messages"])
         ]
-        return "".join([*moved, f"  {self._style.dim(f'emulator queues peek {to}')}\n"])
+        return "".join([*moved, f"  To look inside: {self._style.bold(f'emulator queues peek {to}')}\n"])
 
     @_of_clean_record
     def dropped(self, record: Record) -> str:
