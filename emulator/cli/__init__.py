@@ -23,6 +23,7 @@ _COMMANDS = {
     "init": "emulator.cli.init",
     "check": "emulator.cli.check",
     "queues": "emulator.cli.queues",
+    "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",
     "install-js": "emulator.cli.install_js",
     "completion": "emulator.cli.completion",

@@ -67,6 +67,7 @@ def _has_terminal() -> bool:
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep messages and queues in this directory, so that they survive a restart.  [default: memory only]",
 )
+@click.option("--no-crons", is_flag=True, help="Do not run the scheduled handlers when their crons are due.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
     "--log-level",
@@ -94,6 +95,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     environment: str | None,
     variables: dict[str, str],
     persist_to: Path | None,
+    no_crons: bool,
     no_reload: bool,
     log_level: Level,
     log_format: Literal["text", "json"],
@@ -140,6 +142,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             host=host,
             port=port,
             reload=not no_reload,
+            crons=not no_crons,
         )
         configs = options.read_all()
         if persist_to is not None:

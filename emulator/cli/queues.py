@@ -23,7 +23,7 @@ from emulator.cli.queue_text import (
 )
 from emulator.cli.rest import RestClient, find_session
 from emulator.cli.tables import print_json, print_pairs, print_table
-from emulator.queues.settings import DELAY_SECONDS, PULL_BATCH_SIZE
+from emulator.queues.settings import DELAY_SECONDS, PULL_BATCH_SIZE, RETENTION_SECONDS
 
 
 class _InOrder(click.Group):
@@ -240,8 +240,83 @@ def redrive(name: str, to: str | None, as_json: bool, url: str | None, token: st
         click.echo("\n".join(redrive_lines(name, done)))
 
 
+_delay = click.option(
+    "--delivery-delay-secs",
+    "delivery_delay",
+    metavar="SECONDS",
+    type=click.IntRange(*DELAY_SECONDS),
+    hidden=True,
+)
+"""An option of wrangler's that has no effect in production either."""
+_retention = click.option(
+    "--message-retention-period-secs",
+    "retention",
+    metavar="SECONDS",
+    type=click.IntRange(*RETENTION_SECONDS),
+    help="How long a message is kept, if nobody consumes it.  [default: 345600, four days]",
+)
+
+
+@queues.command(short_help="Create a queue.")
+@_name
+@_delay
+@_retention
+@session_options
+def create(name: str, *, delivery_delay: int | None, retention: int | None, url: str | None, token: str | None) -> None:
+    """Create a queue. It is there until the emulator ends; one that a configuration names is there without that.
+
+    \b
+    Examples:
+      emulator queues create my-app-events
+      emulator queues create my-app-events --message-retention-period-secs 3600
+    """
+    with _client(url, token) as rest:
+        rest.create(name, _settings(delivery_delay, retention))
+    click.echo(f"Created {name}")
+
+
+@queues.command(short_help="Change the settings of a queue.")
+@_name
+@_delay
+@_retention
+@session_options
+def update(name: str, *, delivery_delay: int | None, retention: int | None, url: str | None, token: str | None) -> None:
+    """Change the settings of a queue.
+
+    \b
+    Examples:
+      emulator queues update my-app-events --message-retention-period-secs 3600
+    """
+    settings = _settings(delivery_delay, retention)
+    if not settings:
+        raise click.UsageError("Nothing to change: give --message-retention-period-secs.")
+    with _client(url, token) as rest:
+        rest.ask("PATCH", name, body={"settings": settings})
+    click.echo(f"Updated {name}")
+
+
+@queues.command(short_help="Delete a queue and its messages.")
+@_name
+@session_options
+def delete(name: str, url: str | None, token: str | None) -> None:
+    """Delete a queue and its messages for good.
+
+    \b
+    Examples:
+      emulator queues delete my-app-events
+    """
+    with _client(url, token) as rest:
+        rest.ask("DELETE", name)
+    click.echo(f"Deleted {name}")
+
+
 def _client(url: str | None, token: str | None) -> RestClient:
     return RestClient(find_session(url, token))
+
+
+def _settings(delivery_delay: int | None, retention: int | None) -> dict[str, int]:
+    given = {"delivery_delay": delivery_delay, "message_retention_period": retention}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _set_paused(name: str, url: str | None, token: str | None, *, paused: bool) -> None:

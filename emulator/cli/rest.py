@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.addresses import queue_id
 from emulator.server.addresses import API_PREFIX
 from emulator.session.running import Running, choose, running_sessions
+
+if TYPE_CHECKING:
+    import httpx
 
 ACCOUNT_ID = "local"
 """Any id is accepted."""
@@ -48,18 +52,18 @@ class RestError(EmulatorError):
         self.code = code
 
 
-class RestClient:
+class _Client:
     """Asks a session. Close it, or use it as a context manager."""
 
-    def __init__(self, session: Running) -> None:
+    def __init__(self, session: Running, prefix: str, timeout_seconds: float | None) -> None:
         import httpx  # takes a while, which `--help` should not
 
         self._url = session.url
         self._failures = (httpx.HTTPError, httpx.InvalidURL)
         self._client = httpx.Client(
-            base_url=f"{session.url}{API_PREFIX}",
+            base_url=f"{session.url}{prefix}",
             headers={"authorization": f"Bearer {session.api_token or API_TOKEN}"},
-            timeout=_TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
             trust_env=False,  # a proxy cannot reach this machine's ports
         )
 
@@ -70,6 +74,32 @@ class RestClient:
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         self._client.close()
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **options)
+        except self._failures as error:
+            raise EmulatorError(f"nothing answers at {self._url} ({error})", hint="Is the emulator running?") from None
+
+
+class PlainClient(_Client):
+    """Asks a session outside the REST API, and waits for as long as it takes."""
+
+    def __init__(self, session: Running) -> None:
+        super().__init__(session, "", None)
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, worker: str | None = None) -> httpx.Response:
+        """The answer to a request, for a worker by name or the first one. Raises EmulatorError if nothing answers."""
+        return self._request(
+            "GET", path, params=query, headers={} if worker is None else {"host": f"{worker}.localhost"}
+        )
+
+
+class RestClient(_Client):
+    """Asks the REST API of a session."""
+
+    def __init__(self, session: Running) -> None:
+        super().__init__(session, API_PREFIX, _TIMEOUT_SECONDS)
 
     def queues(self) -> list[dict[str, Any]]:
         """Every queue, in the order of their creation."""
@@ -84,6 +114,10 @@ class RestClient:
     def ask(self, method: str, queue: str, path: str = "", body: object = None) -> Any:
         """The result of a call about the queue of that name. Raises EmulatorError when it is refused."""
         return self._about(queue, method, f"/accounts/{ACCOUNT_ID}/queues/{queue_id(queue)}{path}", body)
+
+    def create(self, queue: str, settings: Mapping[str, int]) -> None:
+        """Create a queue. Raises EmulatorError when that is refused."""
+        self._ask("POST", f"/accounts/{ACCOUNT_ID}/queues", {"queue_name": queue, "settings": settings})
 
     def redrive(self, queue: str, to: str | None) -> Any:
         """Send the dead letters in a queue back to where they came from, or everything in it `to` another queue.
@@ -106,10 +140,7 @@ class RestClient:
             raise
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
-        try:
-            response = self._client.request(method, path, json=body)
-        except self._failures as error:
-            raise EmulatorError(f"nothing answers at {self._url} ({error})", hint="Is the emulator running?") from None
+        response = self._request(method, path, json=body)
         try:
             envelope = response.json()
             if envelope["success"]:

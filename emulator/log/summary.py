@@ -7,7 +7,8 @@ about all of them together, such as the queues with their settings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from time import gmtime, strftime, time
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from emulator.base.words import clean, shown_path
@@ -19,6 +20,8 @@ from emulator.log.style import Style
 
 if TYPE_CHECKING:
     from emulator.hosts.host import WorkerHost
+
+DAY_SECONDS: Final = 86_400
 
 
 def describe(hosts: Sequence[WorkerHost], style: Style, url: str = "") -> list[str]:
@@ -53,10 +56,22 @@ def _worker(host: WorkerHost, style: Style, address: str) -> list[str]:
     environment = f" in {clean(config.environment)}" if config.environment else ""
     head = f"{style.bold(clean(config.name))}{environment}  {style.dim(clean(shown_path(config.main)))}  {state}"
     rows = [(clean(f"env.{name}"), clean(kind.describe(config, settings))) for kind, name, settings in bindings(config)]
-    rows += [("cron", clean(cron)) for cron in config.crons]
+    rows += [("cron", clean(f"{cron}  {_due_text(cron)}")) for cron in config.crons]
     width = max((len(name) for name, _ in rows), default=0)
     lines = [f"{head}  {style.bold(address)}" if address else head]
     return lines + [f"  {name:<{width}}  {style.dim(value)}" for name, value in rows]
+
+
+def _due_text(cron: str) -> str:
+    """When a cron is due next: `next at 10:05 UTC`, with the date if that is more than a day away."""
+    from emulator.config.cron import parse  # most workers have none
+
+    now = time()
+    due = parse(cron).next_after(now)
+    if due is None:
+        return "is never due"
+    moment = gmtime(due)
+    return f"next at {strftime('%H:%M' if due - now < DAY_SECONDS else '%Y-%m-%d %H:%M', moment)} UTC"
 
 
 def _overviews(workers: Sequence[WorkerConfig], style: Style) -> Iterator[str]:

@@ -1,7 +1,15 @@
-"""Where the REST API is. Its clients use this module too, so it imports nothing."""
+"""The addresses of the control plane that clients of it use, too, which is why this module imports nothing."""
 
 from __future__ import annotations
 
 from typing import Final
 
 API_PREFIX: Final = "/cdn-cgi/emulator/client/v4"
+
+"""Where the REST API is."""
+
+SCHEDULED_ADDRESS: Final = "/cdn-cgi/handler/scheduled"
+"""Runs a `scheduled` handler."""
+
+CRONS_ADDRESS: Final = "/cdn-cgi/emulator/crons"
+"""Lists the crons of the workers."""

@@ -39,6 +39,9 @@ SYNC_SECONDS: Final = 1.0
 STILL_SECONDS: Final = 0.15
 """How long nothing may change before code that does not load counts as saved, and not as half written."""
 
+LONGEST_WAIT_SECONDS: Final = 30.0
+"""How often the clock is looked at while no cron is due: a machine that slept must not be late for long."""
+
 HEAD_START_SECONDS: Final = 0.01
 """After this time, in seconds, workers that are not loaded wait for another process; the server is imported then."""
 
@@ -51,7 +54,7 @@ class ServingOptions(msgspec.Struct, frozen=True):
 
     Without `config_paths`, the configuration of the working directory is used. If `host` or `port` is None, the first
     worker's `dev.ip` or `dev.port` decides, else 127.0.0.1 and 8787, or the next free port; port 0 picks any free one.
-    `overrides` are vars.
+    `overrides` are vars. Without `crons`, those of the configurations run by hand only.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -60,6 +63,7 @@ class ServingOptions(msgspec.Struct, frozen=True):
     host: str | None = None
     port: int | None = None
     reload: bool = True
+    crons: bool = True
 
     def read(self, path: Path) -> WorkerConfig:
         """The configuration at `path` with these options. Raises ConfigError."""
@@ -103,19 +107,17 @@ async def serve(session: Session, options: ServingOptions) -> None:
                 return
             server = HttpServer(app, sockets)
             await server.start()
-            name = f"[{host}]" if ":" in host else host
-            url = f"http://{name}:{sockets[0].getsockname()[1]}"
+            url = _url(host, sockets[0].getsockname()[1])
             own = _describe(session, url, api_token)
             registered = _register(session, own)
             session.bus.publish(ServerReady(url, api_token))
             peers = Peers(session, own if registered else None)
             peers.start()
+            if options.crons:
+                session.run_crons(LONGEST_WAIT_SECONDS)
             watching = asyncio.create_task(_reload_on_change(session, options, watcher)) if watcher else None
             await signals.first.wait()
-            if watching is not None:
-                watching.cancel()
-                with suppress(asyncio.CancelledError):
-                    await watching
+            await _end(watching)
             if registered is not None:
                 _unregister(registered)
             await peers.stop()
@@ -147,6 +149,17 @@ async def _load(session: Session, signals: _Signals) -> bool:
         await loading
     await session.stop(0.0)
     return False
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _describe(session: Session, url: str, api_token: str) -> Running:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from emulator.base.failure import Failure
     from emulator.queues.memory.journal import Journal
     from emulator.queues.message import Verdict, WorkerDelivery
+    from emulator.session.crons import Crons
 
 
 class Session:
@@ -71,13 +72,16 @@ class Session:
         self.bus = bus
         self.journal = journal
         self._recovered_count = 0 if journal is None else journal.recovered_count
-        clock = clock or WallClock()
+        clock = self.clock = clock or WallClock()
         self.queues = Queues(engine or MemoryEngine(clock, journal=journal), bus, clock)
         self.configs = list(configs)
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
         self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock))
         """The open binding kinds."""
+        self.crons: Crons | None = None
+        """What waits for crons, if any are declared and `run_crons` was called."""
+        self._longest_wait = 0.0
         self._doubles = bindings or {}
         self._around_delivery = around_delivery
         self._reloading = asyncio.Lock()
@@ -107,10 +111,25 @@ class Session:
             self.bus.publish(Notice("warning", text))
         await asyncio.gather(*(self._start(host) for host in self.hosts))
 
+    def run_crons(self, longest_wait: float = float("inf")) -> None:
+        """Invoke `scheduled` handlers when their crons are due, until `stop`; see Crons."""
+        self._longest_wait = longest_wait
+        self._plan_crons()
+
+    def _plan_crons(self) -> None:
+        if self.crons is None and self._longest_wait and any(config.crons for config in self.configs):
+            from emulator.session.crons import Crons  # most workers have none
+
+            self.crons = Crons(self, self._longest_wait)
+        if self.crons is not None:
+            self.crons.plan()
+
     async def stop(self, grace_seconds: float) -> None:
         """Let deliveries, handlers and `waitUntil` work under way finish for at most `grace_seconds`, then cancel
         them."""
         deadline = perf_counter() + grace_seconds
+        if self.crons is not None:
+            self.crons.stop()
         await self.queues.close(grace_seconds)
         for host in self.hosts:
             await host.stop(max(0.0, deadline - perf_counter()))
@@ -173,6 +192,7 @@ class Session:
         for warning in config.warnings:
             if warning not in old.warnings:
                 self.bus.publish(Notice("warning", str(warning), config.name))
+        self._plan_crons()
         await self.queues.change(_declared(old), _declared(config), self._declared())
 
     def producers_of(self, queue: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -82,6 +82,7 @@ class Opening:
     raise_errors: bool = True
     real_time: bool = False
     chaos: Chaos | None = None
+    crons: bool = True
 
 
 class Core:
@@ -98,7 +99,11 @@ class Core:
         self.bus = Bus()
         self.outbound = Outbound()
         self._session: Session | None = None
-        self.loop = RealLoop() if settings.real_time else VirtualLoop(self._is_busy_outside, self._is_accounted_for)
+        self.loop = (
+            RealLoop()
+            if settings.real_time
+            else VirtualLoop(self._is_busy_outside, self._is_accounted_for, self._recurring)
+        )
         self.clock = LoopClock(self.loop)
         self.engine = MemoryEngine(self.clock)
         self.deliveries: list[Delivery] = []
@@ -131,6 +136,8 @@ class Core:
                 self.set_chaos(settings.chaos)
             with redirected():
                 self.loop.complete(self.session.load())
+            if settings.crons:
+                self.session.run_crons()
             if settings.bindings and not self.session.envs:
                 raise EmulatorError(
                     "bindings= puts Python objects into env, but no worker here is written in Python",
@@ -322,6 +329,11 @@ class Core:
             f"worker code never finishes: {passed:,.0f} s of virtual time have passed, and it is still running",
             hint="This happens when a loop waits for something that only the test can do.",
         )
+
+    def _recurring(self) -> Collection[Any]:
+        """The timer that is set again and again, so that it ends no wait."""
+        crons = None if self._session is None else self._session.crons
+        return () if crons is None or crons.timer is None else (crons.timer,)
 
     def _next_due(self) -> float | None:
         timers = (self.engine.next_activity(), self.loop.next_timer(self.clock.timers))

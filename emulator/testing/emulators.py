@@ -50,6 +50,7 @@ class _Base:
         raise_errors: bool = True,
         real_time: bool = False,
         chaos: Chaos | None = None,
+        crons: bool = True,
     ) -> None:
         """Run the workers of `config` (a path, several, or None for `wrangler.jsonc` in the working directory), with
         the settings of environment `env`.
@@ -57,7 +58,7 @@ class _Base:
         Or, with `main`, one worker called `name`: the path of its module, or its code; `queues` and further `settings`
         are as in `wrangler.jsonc`. `vars`, `secrets` and `bindings` come over what is configured; a binding may be any
         object. With `raise_errors` an exception of worker code is raised in the test, else it is a 500. `real_time`
-        runs on the clock on the wall.
+        runs on the clock on the wall. Without `crons`, time passes over them and they do not run.
         """
         variables, hidden = dict(vars or {}), dict(secrets or {})
         self._cleanup = ExitStack()
@@ -77,7 +78,7 @@ class _Base:
                 settings=settings or {},
                 cleanup=self._cleanup,
             )
-        self._settings = Opening(read, bindings or {}, raise_errors, real_time, chaos)
+        self._settings = Opening(read, bindings or {}, raise_errors, real_time, chaos, crons)
         self._opened: Core | None = None
 
     @property

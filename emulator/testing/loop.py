@@ -49,14 +49,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     `is_busy_outside` says whether something is running on the network, as far as its owner knows; time waits for it.
     `is_accounted_for` says whether a file descriptor is one of those that the owner knows about, so that it being open
-    means nothing.
+    means nothing. `recurring` returns timers that are set again whenever they end: alone, they are nothing to wait for.
     """
 
     def __init__(
         self,
         is_busy_outside: Callable[[], object] = bool,
         is_accounted_for: Callable[[int], bool] = lambda _descriptor: False,
+        recurring: Callable[[], Collection[asyncio.TimerHandle]] = tuple,
     ) -> None:
+        self._recurring = recurring
         self._virtual_time = EPOCH
         self._limit = EPOCH
         self._threads = 0
@@ -157,12 +159,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def jump(self, seconds: float | None) -> None:
         """There is nothing to do for `seconds` (None: until something comes from outside): jump there, or stop
         running."""
-        if seconds is None or self._virtual_time + seconds > self._limit:
+        if seconds is None or self._virtual_time + seconds > self._limit or self._waits_for_nothing():
             self.stop()
         else:
             self._virtual_time += seconds
             if self._counts_per_instant:
                 self._turns = 0
+
+    def _waits_for_nothing(self) -> bool:
+        """Whether time would only move from one recurring timer to the next."""
+        recurring = self._recurring() if self._limit == float("inf") else ()
+        return bool(recurring) and self.next_timer(recurring) is None
 
     def _run(self, limit: float, *, per_instant: bool) -> None:
         self._limit = limit

@@ -181,7 +181,10 @@ def test_its_routes_answer_under_the_rest_api(tmp_path: Path) -> None:
             (
                 404,
                 7003,
-                "No route for POST /accounts/a/sums: of Cloudflare's API, only the part about queues and counters",
+                (
+                    "This is the emulator, not Cloudflare, and changed nothing: no route for POST /accounts/a/sums. Only the "
+                    "part about queues and counters of its API is emulated"
+                ),
             ),
         ),
     ],

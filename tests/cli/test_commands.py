@@ -123,6 +123,7 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
         "host": "::1",
         "port": 0,
         "reload": False,
+        "crons": True,
     }
     assert "Ready on http://127.0.0.1:8787\n" in result.stdout
 

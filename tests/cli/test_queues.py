@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -235,8 +236,9 @@ def test_pull_leases_messages_and_acknowledges_them_when_asked(local: Local) -> 
 
 
 def test_queues_help_lists_commands_with_looking_first(local: Local) -> None:
+    changing = ["create", "update", "delete"]
     commands = [line.split()[0] for line in run("queues", "--help").partition("Commands:\n")[2].splitlines()]
-    assert commands == ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive"]
+    assert commands == ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive", *changing]
 
 
 def test_purge_pause_and_resume(local: Local) -> None:
@@ -292,6 +294,38 @@ def test_env_prints_what_a_shell_can_read(local: Local) -> None:
     assert run("env", "--url", "http://localhost:1/").splitlines()[-1] == "export CLOUDFLARE_API_TOKEN=local"
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "sh"])
+def test_a_prompt_says_that_the_shell_asks_the_emulator_until_that_is_taken_back(local: Local, shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+    setting, unsetting = run("env", "--shell", "bash"), run("env", "--unset", "--shell", "bash")
+    script = f'PS1=\'$ \'\n{setting}{setting}\necho "$PS1"\n{unsetting}\necho "$PS1|$CLOUDFLARE_API_TOKEN|"'
+    output = subprocess.run([shell, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output == "(emulator) $ \n$ ||\n"
+
+
+def test_env_speaks_other_shells(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = f"{URL}/cdn-cgi/emulator/client/v4"
+    assert f"set -gx CLOUDFLARE_API_BASE_URL '{base}'\n" in run("env", "--shell", "fish")
+    assert r"set -gx CLOUDFLARE_API_TOKEN 'it\'s'" in run("env", "--shell", "fish", "--token", "it's")
+    assert "set -e CLOUDFLARE_API_TOKEN\n" in run("env", "--shell", "fish", "--unset")
+    assert "$env:CLOUDFLARE_API_TOKEN = 'it''s'\n" in run("env", "--shell", "powershell", "--token", "it's")
+    assert "Remove-Item Env:CLOUDFLARE_API_TOKEN" in run("env", "--shell", "powershell", "--unset")
+    monkeypatch.setenv("SHELL", "/usr/local/bin/fish")
+    assert "set -gx" in run("env")
+
+
+def test_queues_can_be_created_changed_and_deleted(local: Local) -> None:
+    assert run("queues", "create", "extra", "--message-retention-period-secs", "3600") == "Created extra\n"
+    assert local.queues.state_of("extra").settings.message_retention_period == 3600
+    assert run("queues", "update", "extra", "--message-retention-period-secs", "7200") == "Updated extra\n"
+    assert local.queues.state_of("extra").settings.message_retention_period == 7200
+    assert "Nothing to change" in refused("queues", "update", "extra")
+    assert "already" in refused("queues", "create", "extra")
+    assert run("queues", "delete", "extra") == "Deleted extra\n"
+    assert "there is no queue 'extra'" in refused("queues", "delete", "extra")
+
+
 def test_a_url_says_which_session_and_its_token_is_known(local: Local) -> None:
     for url in (URL, f"{URL}/", f"{URL}/cdn-cgi/emulator/client/v4"):
         assert "jobs" in run("queues", "list", "--url", url)
@@ -324,6 +358,9 @@ def test_help_does_not_import_what_only_a_request_needs() -> None:
     assert {"httpx", "starlette", "tempfile", "emulator.queues.memory.engine"}.isdisjoint(output.split())
 
 
-@pytest.mark.parametrize("command", ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive"])
+@pytest.mark.parametrize(
+    "command",
+    ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive", "create", "update", "delete"],
+)
 def test_help_of_every_queue_command_has_examples(command: str) -> None:
     assert f"Examples:\n    emulator queues {command}" in run("queues", command, "--help")

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from emulator.bindings.queue.config import Consumer, Producer
 from emulator.bindings.service.kind import ServiceBinding
+from emulator.log import summary
 from emulator.queues.settings import ConsumerSettings
 from emulator.server.events import ServerReady
 from tests.log.showing import FakeHost, config, show
 
 
-def test_start_shows_workers_bindings_queues_and_the_address() -> None:
+def test_start_shows_workers_bindings_queues_and_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "time", lambda: 1_800_000_000.0)
     host = FakeHost(
         config(
             vars={"SENDER": "hello", "LIMIT": 3, "API_KEY": "hidden by the secret"},
             secrets={"API_KEY": "sesame"},
             producers=(Producer("EVENTS", "my-app-events"),),
             consumers=(Consumer("my-app-events", ConsumerSettings(dead_letter_queue="dlq", retry_delay=30)),),
-            crons=("*/5 * * * *",),
+            crons=("*/5 * * * *", "0 0 1 3 *", "0 0 30 2 *"),
         ),
         {"queue", "fetch"},
     )
@@ -29,7 +33,9 @@ def test_start_shows_workers_bindings_queues_and_the_address() -> None:
         '  env.SENDER   "hello"\n'
         "  env.LIMIT    3\n"
         "  env.API_KEY  (secret)\n"
-        "  cron         */5 * * * *\n"
+        "  cron         */5 * * * *  next at 08:05 UTC\n"
+        "  cron         0 0 1 3 *  next at 2027-03-01 00:00 UTC\n"
+        "  cron         0 0 30 2 *  is never due\n"
         "\n"
         "queue my-app-events  to sign-up: 10 messages or 5 s, 3 retries after 30 s, then to dlq\n"
         "queue dlq            no consumer: keeps messages for 4 days\n"

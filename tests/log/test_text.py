@@ -80,7 +80,7 @@ def everything_from_outside(text: str) -> list[object]:
 
 
 def test_nothing_from_outside_steers_the_terminal() -> None:
-    host = FakeHost(config(EVIL, Path(f"/{EVIL}"), crons=(EVIL,), environment=EVIL), {"fetch"})
+    host = FakeHost(config(EVIL, Path(f"/{EVIL}"), environment=EVIL), {"fetch"})
     other = FakeHost(config("other"), {"fetch"})
     for event in (*everything_from_outside(EVIL), ServerReady("http://127.0.0.1:1")):
         text = show(event, hosts=[host, other], level="debug").removesuffix("\n")

@@ -9,13 +9,15 @@ from time import time
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from emulator.base.bus import Notice
+from emulator.config.cron import parse
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import ScheduledTrigger
-from emulator.server.addresses import API_PREFIX
+from emulator.server.addresses import API_PREFIX, CRONS_ADDRESS, SCHEDULED_ADDRESS
 from emulator.server.app import SCHEDULED_PATH
 from emulator.server.control.api.routes import make_api, rest_parts
 from emulator.server.control.guard import Guard
@@ -28,18 +30,32 @@ def make_control(
     """The control plane of a session as an ASGI application, together with `routes_beside`, behind its guard, which
     uses `token` and `bound_host`. `scope["emulator.worker"]` is the worker that a request is for."""
     routes: list[Route | Mount] = [
-        Route("/cdn-cgi/handler/scheduled", partial(_scheduled, "ok"), methods=["GET", "POST"]),
-        Route(SCHEDULED_PATH, partial(_scheduled, "Ran scheduled event"), methods=["GET", "POST"]),
+        Route(SCHEDULED_ADDRESS, partial(_scheduled, session, "ok"), methods=["GET", "POST"]),
+        Route(SCHEDULED_PATH, partial(_scheduled, session, "Ran scheduled event"), methods=["GET", "POST"]),
+        Route(CRONS_ADDRESS, partial(_crons, session)),
         *routes_beside,
         Mount(API_PREFIX, make_api(session)),
     ]
-    addresses = ["/cdn-cgi/handler/scheduled?cron=", *(f"{API_PREFIX}{part.root}" for part in rest_parts(session))]
+    addresses = [f"{SCHEDULED_ADDRESS}?cron=", *(f"{API_PREFIX}{part.root}" for part in rest_parts(session))]
     text = f"These addresses are answered: {', '.join(addresses[:-1])} and {addresses[-1]}\n"
     control = Starlette(routes=routes, exception_handlers={HTTPException: partial(_http_error, text)})
     return Guard(control, token, bound_host)
 
 
-async def _scheduled(done: str, request: Request) -> Response:
+async def _crons(session: Session, _request: Request) -> Response:
+    """The crons that the workers declare: a list of `worker`, `cron` and `next`, when it is due, in milliseconds since
+    the epoch, or null."""
+    now = session.clock.now()
+    declared = [(config.name, cron, parse(cron).next_after(now)) for config in session.configs for cron in config.crons]
+    return JSONResponse(
+        [
+            {"worker": worker, "cron": cron, "next": None if due is None else round(due * 1000)}
+            for worker, cron, due in declared
+        ]
+    )
+
+
+async def _scheduled(session: Session, done: str, request: Request) -> Response:
     """Run the `scheduled` handler, and answer `done`. `?cron=` names the trigger (empty if absent), and `?time=` is the
     time at which it was due, in milliseconds since the epoch (now if absent)."""
     host: WorkerHost = request.scope["emulator.worker"]
@@ -49,6 +65,8 @@ async def _scheduled(done: str, request: Request) -> Response:
         scheduled_time_ms = int(time() * 1000) if given is None else int(given)
     except ValueError:
         return PlainTextResponse(f"?time= takes milliseconds since the epoch, not {given!r}\n", 400)
+    if cron and cron not in host.config.crons:
+        session.bus.publish(Notice("warning", _undeclared(cron, host), host.config.name))
     try:
         await host.invoke("", ScheduledTrigger(cron, scheduled_time_ms))
     except HandlerError as error:
@@ -58,6 +76,11 @@ async def _scheduled(done: str, request: Request) -> Response:
     except HandlerMissing as error:
         return PlainTextResponse(f"{error}\n", 500)
     return PlainTextResponse(done)
+
+
+def _undeclared(cron: str, host: WorkerHost) -> str:
+    declared = ", ".join(host.config.crons) or "none"
+    return f"cron {cron} runs by hand only: {host.config.path.name} does not declare it (triggers.crons: {declared})"
 
 
 async def _http_error(there_are: str, request: Request, error: Exception) -> Response:

@@ -82,7 +82,10 @@ def _no_route(parts: Sequence[Rest]) -> Any:
         if isinstance(error, HTTPException) and error.status_code == 405:
             text = f"Method {request.method} is not available for {path}"
             return failure(ApiError(405, ApiErrorCode.METHOD_NOT_AVAILABLE, text))
-        text = f"No route for {request.method} {path}: of Cloudflare's API, only the part about {about} is emulated"
+        text = (
+            f"This is the emulator, not Cloudflare, and changed nothing: no route for {request.method} {path}. "
+            f"Only the part about {about} of its API is emulated; `emulator env --unset` leads back to Cloudflare"
+        )
         return failure(ApiError(404, ApiErrorCode.NO_ROUTE, text))
 
     return no_route
