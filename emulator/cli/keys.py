@@ -29,6 +29,7 @@ from emulator.session.running import reachable
 
 if TYPE_CHECKING:
     from emulator.log.terminal import Terminal
+    from emulator.queues.service import Queues
     from emulator.server.serving import ServingOptions
     from emulator.session.session import Session
 
@@ -44,7 +45,7 @@ _STEPPING_SECONDS: Final = 0.2
 _QUEUE_HEAD: Final = ("QUEUE", "WAITING", "IN FLIGHT", "DEAD", "OLDEST")
 
 
-class Key(NamedTuple):
+class Shortcut(NamedTuple):
     """A key: its name in the line under Ready, what it does in the help, and the function that does it."""
 
     char: str
@@ -234,7 +235,7 @@ class Keys:
         self._begin(self._queues())
 
     async def _queues(self) -> None:
-        rows = await queue_rows(self._session)
+        rows = await queue_rows(self._session.queues, self._session.clock.now())
         self._say(*(table_lines(_QUEUE_HEAD, rows, self._terminal.style) if rows else ["There are no queues."]))
 
     def clear(self) -> None:
@@ -250,14 +251,16 @@ class Keys:
         signal.raise_signal(signal.SIGINT)
 
 
-KEYS: Final[Sequence[Key]] = (
-    Key("o", "open", "open the address in the browser", Keys.open),
-    Key("r", "reload", "read the configurations and the code again", Keys.reload),
-    Key("s", "scheduled", "run a scheduled handler now", Keys.schedule),
-    Key("q", "queues", "show the queues: messages waiting, in flight and dead, and the age of the oldest", Keys.queues),
-    Key("c", "clear", "clear the screen", Keys.clear),
-    Key("h", "help", "show this help", Keys.show_help),
-    Key("x", "quit", "quit; again: at once", Keys.quit),
+KEYS: Final[Sequence[Shortcut]] = (
+    Shortcut("o", "open", "open the address in the browser", Keys.open),
+    Shortcut("r", "reload", "read the configurations and the code again", Keys.reload),
+    Shortcut("s", "scheduled", "run a scheduled handler now", Keys.schedule),
+    Shortcut(
+        "q", "queues", "show the queues: messages waiting, in flight, dead, and the age of the oldest", Keys.queues
+    ),
+    Shortcut("c", "clear", "clear the screen", Keys.clear),
+    Shortcut("h", "help", "show this help", Keys.show_help),
+    Shortcut("x", "quit", "quit; again: at once", Keys.quit),
 )
 
 
@@ -266,10 +269,9 @@ def key_names() -> str:
     return "Keys: " + "  ".join(f"{key.char} {key.name}" for key in KEYS)
 
 
-async def queue_rows(session: Session) -> list[Sequence[str]]:
-    """A row for each queue: its name, how many messages wait, are in flight and are dead, and the age of the oldest.
-    Dead are those of this queue that wait in its dead letter queue."""
-    queues = session.queues
+async def queue_rows(queues: Queues, now: float) -> list[Sequence[str]]:
+    """A row for each queue: its name, how many messages wait, are in flight and are dead, and the age of the oldest at
+    `now`, in seconds since the epoch. Dead are those of this queue that wait in its dead letter queue."""
     waiting = {name: await queues.waiting(name) for name in queues.states}
     rows: list[Sequence[str]] = []
     for name, state in queues.states.items():
@@ -279,7 +281,7 @@ async def queue_rows(session: Session) -> list[Sequence[str]]:
         in_flight = max(0, backlog.backlog_count - len(waiting[name]))
         oldest = backlog.oldest_message_timestamp
         numbers = (f"{number:,}" if number else "-" for number in (len(waiting[name]), in_flight, dead))
-        rows.append((name, *numbers, "" if oldest is None else age(time.time() - oldest)))
+        rows.append((name, *numbers, "" if oldest is None else age(now - oldest)))
     return rows
 
 

@@ -215,6 +215,7 @@ class Terminal:
             try:
                 asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
             except RuntimeError:  # no loop: start, shutdown, or another thread
+                self._measure()
                 self._write_now(self._line(collected))
                 return
             self._oldest = time.monotonic()

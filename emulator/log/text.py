@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_PATH: Final = 160
 """A longer path is cut in the middle, so that a request stays one line."""
 
-_MIN_CUT: Final = 20
+_MIN_CUT: Final = 12
 """Text is not cut to less than this to fit on a line, in characters."""
 
 _REQUEST_ROOM: Final = 60

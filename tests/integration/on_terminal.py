@@ -41,14 +41,13 @@ class OnTerminal:
             stdout=other_end,
             stderr=other_end,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - it takes no lock
         )
         os.close(other_end)
 
     def ready(self) -> str:
-        """The address, once it answers there and obeys keys."""
-        url = self.wait_for(r"Ready on (http://\S+)")[1]
-        return url
+        """The address, once it answers there."""
+        return self.wait_for(r"Ready on (http://\S+)")[1]
 
     def obeys_keys(self) -> None:
         """Wait until keys are read one by one."""

@@ -51,7 +51,7 @@ QUEUES = {
 
 
 @pytest.fixture
-def on_terminal(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., OnTerminal]]:  # noqa: ARG001 - the registry
+def on_terminal(tmp_path: Path, runtime: Path) -> Iterator[Callable[..., OnTerminal]]:
     started: list[OnTerminal] = []
 
     def start(*arguments: str, crons: tuple[str, ...] = ("*/5 * * * *", "0 3 * * *"), **options: Any) -> OnTerminal:
