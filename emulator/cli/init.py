@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -27,20 +31,32 @@ _LEFT_OUT = frozenset(
 _RENAMED = {"gitignore": ".gitignore"}
 """Templates use another name, because packaging tools obey a `.gitignore` that they find, or leave it out."""
 _NAME_IN_CONFIGURATION = re.compile(r'("name"\s*:\s*)"[^"]*"')
+_NAME_IN_PROJECT = re.compile(r'(^name\s*=\s*)"[^"]*"', re.MULTILINE)
+_DISTRIBUTION = "workers-emulator"
+_EMULATOR_IN_PROJECT = re.compile(rf'(^\s*)"{_DISTRIBUTION}"', re.MULTILINE)
 
 
-@click.command(short_help="Create a worker from a template.")
-@click.argument("directory", metavar="NAME")
-@click.option(
-    "--template",
-    metavar="TEMPLATE",
-    default=_DEFAULT_TEMPLATE,
-    show_default=True,
-    help="python-queue, javascript-queue, typescript-queue: a producer and a consumer. "
-    "python-fetch, javascript-fetch: a small router.",
+TEMPLATES: Final = {
+    "python-queue": "a sign-up page whose e-mail goes through a queue",
+    "python-fetch": "a small HTTP API",
+    "python-fastapi": "an HTTP API with FastAPI, and a queue behind it",
+    "python-cron": "looks after a site every five minutes",
+    "javascript-queue": "the sign-up page in JavaScript",
+    "typescript-queue": "the sign-up page in TypeScript",
+    "javascript-fetch": "a small HTTP API in JavaScript",
+}
+"""The templates, and what each of them makes."""
+
+
+@click.command(
+    short_help="Create a worker from a template.",
+    epilog="\b\nTemplates:\n" + "\n".join(f"  {name:<18}{about}" for name, about in TEMPLATES.items()),
 )
-def init(directory: str, template: str) -> None:
-    """Create a worker in the directory NAME, which must be new or empty, and name it after the directory.
+@click.argument("directory", metavar="[NAME]", required=False)
+@click.option("--template", metavar="TEMPLATE", help=f"See below.  [default: {_DEFAULT_TEMPLATE}]")
+def init(directory: str | None, template: str | None) -> None:
+    """Create a worker in the directory NAME, which must be new or empty, and name it after the directory. On a
+    terminal, what is not said is asked.
 
     \b
     Examples:
@@ -50,17 +66,48 @@ def init(directory: str, template: str) -> None:
                                                      the sign-up in TypeScript
       emulator init .                                in this directory
     """
-    if template not in template_names():
+    if template is not None and template not in template_names():
         raise EmulatorError(f"there is no template {template!r}", hint=f"Templates: {', '.join(template_names())}.")
+    if directory is None:
+        if not is_interactive():
+            raise click.UsageError("Missing argument 'NAME'.")
+        from emulator.cli.choosing import choose
+
+        directory = click.prompt("Name", default="my-app")
+        template = template or choose("Template", TEMPLATES)
+    template = template or _DEFAULT_TEMPLATE
     name = worker_name(directory)
     made = create(Path(directory), template, name)
     click.echo(f"Created {name} from the template {template}:")
     for path in made:
         click.echo(f"  {path}")
+    if (Path(directory) / "package.json").is_file():
+        _offer_workerd(Path(directory).resolve())
     click.echo("\nNext:")
     if Path(directory).resolve() != Path.cwd():
         click.echo(f"  cd {shlex.quote(directory)}")
     click.echo("  emulator dev")
+
+
+def is_interactive() -> bool:
+    """Whether somebody can answer: standard input and output are a terminal."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _offer_workerd(directory: Path) -> None:
+    """Say how to get what runs JavaScript where it is not installed, or on a terminal install it."""
+    from emulator.hosts.workerd.tools import find_workerd
+
+    try:
+        find_workerd(directory)
+    except EmulatorError:
+        if is_interactive() and click.confirm("\nInstall workerd, which runs JavaScript workers, now?", default=True):
+            from emulator.cli.install_js import install_js
+
+            assert install_js.callback is not None
+            install_js.callback(force=False)
+        else:
+            click.echo("\nworkerd, which runs JavaScript workers, is not installed yet: `emulator install-js`")
 
 
 def worker_name(directory: str) -> str:
@@ -144,9 +191,28 @@ def _fill(tree: Path, template: str, name: str) -> None:
             place = tree / inner.with_name(_RENAMED.get(inner.name, inner.name))
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
-    configuration = tree / "wrangler.jsonc"
-    text = configuration.read_text(encoding="utf-8")
-    configuration.write_text(_NAME_IN_CONFIGURATION.sub(rf'\1"{name}"', text, count=1), encoding="utf-8")
+    _replace(tree / "wrangler.jsonc", _NAME_IN_CONFIGURATION, f'"{name}"')
+    _replace(tree / "package.json", _NAME_IN_CONFIGURATION, f'"{name}"')
+    _replace(tree / "pyproject.toml", _NAME_IN_PROJECT, f'"{name}"')
+    _replace(tree / "pyproject.toml", _EMULATOR_IN_PROJECT, json.dumps(_requirement()))
+
+
+def _replace(file: Path, pattern: re.Pattern[str], value: str) -> None:
+    """Put `value` behind the first group of `pattern` in a file, if there is one."""
+    if file.is_file():
+        text = file.read_text(encoding="utf-8")
+        file.write_text(pattern.sub(lambda found: found[1] + value, text, count=1), encoding="utf-8")
+
+
+def _requirement() -> str:
+    """What a project requires for this emulator: its name or, where it was installed from a directory or an address,
+    that, as its name alone would find something else or nothing."""
+    try:
+        origin = json.loads(distribution(_DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        origin = {}
+    url = origin.get("url")
+    return f"{_DISTRIBUTION} @ {url}" if url else _DISTRIBUTION
 
 
 def _move_entries(staging: Path, base: Path) -> None:

@@ -39,8 +39,8 @@ _CLEAR: Final = "\x1b[2J\x1b[3J\x1b[H"
 _ESCAPES: Final = re.compile(r"\x1b(\[[0-9;?]*[@-~]|O.|.)?")
 """What arrow keys, function keys and Alt with a key send."""
 
-_STEPPING_SECONDS: Final = 0.2
-"""How often to look whether a debugger that stops again has let the code run."""
+_LOOK_SECONDS: Final = 0.2
+"""How often to look whether a debugger has let the code run, or a shell has brought the process to the foreground."""
 
 _QUEUE_HEAD: Final = ("QUEUE", "WAITING", "IN FLIGHT", "DEAD", "OLDEST")
 
@@ -102,11 +102,9 @@ class Keys:
         loop = self._loop
         if loop is None or self._lent:
             return
-        if prompts.is_stepping():
-            loop.call_later(_STEPPING_SECONDS, self._on)
-            return
-        if not self._is_foreground():
+        if prompts.is_stepping() or not self._is_foreground():
             self._off()
+            loop.call_later(_LOOK_SECONDS, self._on)
             return
         with suppress(termios.error):
             mode = termios.tcgetattr(self._tty)

@@ -182,8 +182,8 @@ def test_its_routes_answer_under_the_rest_api(tmp_path: Path) -> None:
                 404,
                 7003,
                 (
-                    "This is the emulator, not Cloudflare, and changed nothing: no route for POST /accounts/a/sums. Only the "
-                    "part about queues and counters of its API is emulated"
+                    "This is the emulator, not Cloudflare, and changed nothing: no route for POST /accounts/a/sums. "
+                    "Only the part about queues and counters of its API is emulated"
                 ),
             ),
         ),

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
 import re
+import select
 import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -12,7 +20,7 @@ from click.testing import CliRunner, Result
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.config import consumers_of, producers_of
 from emulator.cli import cli
-from emulator.cli.init import create, worker_name
+from emulator.cli.init import TEMPLATES, create, worker_name
 from emulator.cli.templates import template_names, templates_directory
 from tests.support.configs import load_config
 
@@ -34,12 +42,15 @@ def test_the_templates_are_those_that_the_help_names() -> None:
     assert template_names() == [
         "javascript-fetch",
         "javascript-queue",
+        "python-cron",
+        "python-fastapi",
         "python-fetch",
         "python-queue",
         "typescript-queue",
     ]
+    assert sorted(TEMPLATES) == template_names()
     text = init("--help").output
-    assert all(name in text for name in template_names())
+    assert all(f"{name:<18}{about}\n" in text for name, about in TEMPLATES.items())
 
 
 def names(directory: Path) -> list[str]:
@@ -83,7 +94,10 @@ def test_here_is_a_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 0, result.output
     assert "cd " not in result.output
     assert load_config(here / "wrangler.jsonc", environment=None, overrides={}).name == "shop-2"
-    assert names(here) == [".dev.vars.example", ".git", ".gitignore", "README.md", "src", "tests", "wrangler.jsonc"]
+    assert names(here) == [
+        *(".dev.vars.example", ".git", ".gitignore", ".vscode", "README.md", "pyproject.toml"),
+        *("src", "tests", "wrangler.jsonc"),
+    ]
 
 
 def test_missing_directories_above_are_made(tmp_path: Path) -> None:
@@ -121,7 +135,7 @@ def test_an_unknown_template_lists_those_that_there_are(tmp_path: Path) -> None:
     result = init("my-app", "--template", "rust")
     assert result.exit_code == 2
     assert (
-        "there is no template 'rust'\n  Templates: javascript-fetch, javascript-queue, python-fetch, python-queue, "
+        "there is no template 'rust'\n  Templates: javascript-fetch, javascript-queue, python-cron, python-fastapi, "
         in result.output
     )
     assert names(tmp_path) == []
@@ -194,3 +208,70 @@ def test_a_failure_half_way_leaves_nothing_behind(target: str, tmp_path: Path, m
 def test_templates_name_no_resource_from_elsewhere() -> None:
     for path in templates_directory().rglob("*.py"):
         assert not re.search(r"(src|href|url\()=?[\"'(]?https?:", path.read_text()), path
+
+
+@pytest.mark.parametrize("template", [name for name in template_names() if name.startswith("python")])
+def test_a_python_project_says_what_it_needs(template: str, tmp_path: Path) -> None:
+    create(tmp_path / "shop", template, "shop")
+    project = tomllib.loads((tmp_path / "shop/pyproject.toml").read_text())
+    assert project["project"]["name"] == "shop"
+    [pytest_, emulator] = project["dependency-groups"]["dev"]
+    assert pytest_ == "pytest"
+    origin = distribution("workers-emulator").read_text("direct_url.json")
+    assert emulator == (f"workers-emulator @ {json.loads(origin)['url']}" if origin else "workers-emulator")
+
+
+@pytest.mark.parametrize("template", [name for name in template_names() if not name.startswith("python")])
+def test_a_javascript_project_says_what_it_needs(template: str, tmp_path: Path) -> None:
+    create(tmp_path / "shop", template, "shop")
+    package = json.loads((tmp_path / "shop/package.json").read_text())
+    assert (package["name"], package["private"], package["scripts"]["dev"]) == ("shop", True, "emulator dev")
+    assert "wrangler" in package["devDependencies"]
+
+
+def test_workerd_that_is_missing_is_spoken_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMULATOR_WORKERD", str(tmp_path / "nothing"))
+    assert "`emulator install-js`" in init("my-app", "--template", "javascript-fetch").output
+    assert "install-js" not in init("other", "--template", "python-fetch").output
+
+
+def test_without_a_terminal_a_name_is_needed() -> None:
+    result = init()
+    assert result.exit_code == 2
+    assert "Missing argument 'NAME'" in result.output
+
+
+def test_on_a_terminal_what_was_not_said_is_asked(tmp_path: Path) -> None:
+    terminal, inside = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "emulator", "init"],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        cwd=tmp_path,
+        env={**os.environ, "NO_COLOR": "1"},
+        start_new_session=True,
+    ) as process:
+        os.close(inside)
+        seen = ""
+
+        def until(text: str) -> None:
+            nonlocal seen
+            while text not in seen:
+                assert select.select([terminal], [], [], 20)[0], seen
+                seen += os.read(terminal, 4_096).decode().replace("\r", "")
+
+        until("Name [my-app]: ")
+        os.write(terminal, b"watch\n")
+        until("> 1 python-queue")
+        until("7 javascript-fetch")
+        os.write(terminal, b"\x1b[A")  # around to the last, and back over the first
+        until("> 7 javascript-fetch")
+        os.write(terminal, b"\x1b[B\x1b[B")
+        until("> 2 python-fetch")
+        os.write(terminal, b"\r")
+        until("Next:\n  cd watch\n  emulator dev\n")
+        assert process.wait() == 0
+    os.close(terminal)
+    assert "Created watch from the template python-fetch" in seen
+    assert (tmp_path / "watch/wrangler.jsonc").is_file()

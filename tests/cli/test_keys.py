@@ -48,7 +48,7 @@ async def test_the_queues_at_a_glance() -> None:
     await consume(driven, Consumer(driven, gate=gate), queue="slow", worker="slow", size=1, concurrency=1)
     await driven.send(b"in flight", b"waits", queue="slow")
     await driven.settle()
-    assert sorted(await keys.queue_rows(driven.queues, driven.clock.now())) == [
+    assert sorted(map(tuple, await keys.queue_rows(driven.queues, driven.clock.now()))) == [
         ("dlq", "3", "-", "-", "1 min"),
         ("orders", "-", "-", "2", ""),
         ("other", "-", "-", "1", ""),

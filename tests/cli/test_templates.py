@@ -164,7 +164,9 @@ def test_running_a_template_in_place_leaves_nothing_that_a_new_worker_would_get(
     assert sorted(made) == [
         ".dev.vars.example",
         ".gitignore",
+        ".vscode/settings.json",
         "README.md",
+        "pyproject.toml",
         "src/entry.py",
         "src/mail.py",
         "src/page.py",

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -249,7 +250,7 @@ def test_without_a_port_the_next_free_one_is_taken_and_said_so(
 def test_a_port_that_was_given_is_not_replaced(tmp_path: Path, start: Start, by: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        of_configuration = {"dev": {"port": port}} if by == "configuration" else {}
+        of_configuration: dict[str, Any] = {"dev": {"port": port}} if by == "configuration" else {}
         write_worker(tmp_path, "async def on_fetch(request): ...", **of_configuration)
         emulator = start("dev", *(["-p", str(port)] if by == "option" else []), cwd=tmp_path)
         assert emulator.wait() == 2

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_everything_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     restore = prompts.install()
     assert input("? ") == "typed"
     assert not [name for old, name in zip(before, _state(), strict=True) if old is name and name is not None]
-    debugger = pdb.Pdb(nosigint=False)
+    debugger: Any = pdb.Pdb(nosigint=False)
     assert debugger.nosigint is True
     restore()
     assert _state() == before
