@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -36,7 +36,15 @@ def _has_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__))
 
 
+class _Level(click.Choice[str]):
+    """A level of the log; some have another name in wrangler."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert({"warn": "warning", "log": "info"}.get(value, value), param, ctx)
+
+
 @click.command(short_help="Run workers on this machine.")
+@click.argument("script", required=False, type=click.Path(path_type=Path))
 @config_option
 @click.option(
     "-p",
@@ -48,6 +56,8 @@ def _has_terminal() -> bool:
 )
 @click.option(
     "--host",
+    "--ip",
+    "host",
     metavar="HOST",
     help="Address to listen on.  [default: dev.ip of the configuration, else 127.0.0.1, for this machine only]",
 )
@@ -61,17 +71,26 @@ def _has_terminal() -> bool:
     help="Set a variable, overriding the configuration. May be repeated.",
 )
 @click.option(
+    "--env-file",
+    "env_files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Read secrets from this file, instead of .dev.vars and .env. May be repeated; the last one wins.",
+)
+@click.option(
     "--persist-to",
     "persist_to",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep messages and queues in this directory, so that they survive a restart.  [default: memory only]",
 )
+@click.option("--test-scheduled", is_flag=True, expose_value=False, hidden=True)
 @click.option("--no-crons", is_flag=True, help="Do not run the scheduled handlers when their crons are due.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
     "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
+    type=_Level(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
     help="The lowest level to print. debug adds every message that is sent, and whole tracebacks.",
@@ -89,11 +108,13 @@ def _has_terminal() -> bool:
     help="Begin each entry of the text with the time.  [default: on a terminal only]",
 )
 def dev(  # noqa: PLR0917 - click passes its options by name
+    script: Path | None,
     config_paths: tuple[Path, ...],
     port: int | None,
     host: str | None,
     environment: str | None,
     variables: dict[str, str],
+    env_files: tuple[Path, ...],
     persist_to: Path | None,
     no_crons: bool,
     no_reload: bool,
@@ -101,7 +122,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     log_format: Literal["text", "json"],
     log_time: bool | None,
 ) -> None:
-    """Run workers on this machine, and reload them when a file changes.
+    """Run workers on this machine, and reload them when a file changes. SCRIPT is a worker's module, in place of `main`
+    in its configuration; it needs none.
 
     HTTP requests go to the worker's fetch entrypoint. Messages that it sends to a queue are delivered to the consumer's
     queue entrypoint in batches, with the retries, delays and dead letter queues that the configuration asks for.
@@ -113,6 +135,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     \b
     Examples:
       emulator dev                              the worker of this directory
+      emulator dev src/entry.py                 a module, with or without a configuration
       emulator dev -p 3000                      on another port
       emulator dev -e staging --var DEBUG:1     with the settings of an environment, and a variable
       emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
@@ -125,6 +148,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     from emulator.server.serving import ServingOptions, run, serve
     from emulator.session.session import Session
 
+    if script is not None and len(config_paths) > 1:
+        raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
     bus = Bus()
     journal: Journal | None = None
     keys: Keys | None = None
@@ -137,6 +162,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     try:
         options = ServingOptions(
             config_paths=config_paths,
+            script=script,
+            env_files=env_files,
             environment=environment,
             overrides=variables,
             host=host,

@@ -4,7 +4,7 @@ An error names the file, line, column and key path. All errors of a file are rep
 """
 
 from emulator.config.conflicts import check_conflicts
-from emulator.config.loading import find_config, load_config
+from emulator.config.loading import config_for, find_config, load_config
 from emulator.config.model import JSON, Binding, Declaration, Place, WorkerConfig
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Place",
     "WorkerConfig",
     "check_conflicts",
+    "config_for",
     "find_config",
     "load_config",
 ]

@@ -5,7 +5,7 @@ These are `.dev.vars.<env>`, else `.dev.vars`, else `.env` and its variants. No 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emulator.base.errors import Problem
@@ -24,13 +24,18 @@ class EnvFiles:
         self.warnings: list[Problem] = []
 
 
-def read_env_files(directory: Path, environment: str | None, show: Callable[[Path], str]) -> EnvFiles:
-    """Read the secrets in `directory`. `show` returns a path as messages should show it.
+def read_env_files(
+    directory: Path, environment: str | None, show: Callable[[Path], str], given: Sequence[Path] = ()
+) -> EnvFiles:
+    """Read the secrets in `directory`, or in the files `given` instead, of which later ones take precedence. `show`
+    returns a path as messages should show it.
 
     If `.dev.vars.<env>` or `.dev.vars` exists, only the first of them is read. Otherwise `.env`, `.env.local`,
     `.env.<env>` and `.env.<env>.local` are merged, with later files taking precedence, and references such as
     `${OTHER}` are expanded.
     """
+    if given:
+        return _read_given(given, show)
     dev_vars = [directory / ".dev.vars"]
     dot_env = [directory / ".env", directory / ".env.local"]
     if environment is not None:
@@ -42,6 +47,19 @@ def read_env_files(directory: Path, environment: str | None, show: Callable[[Pat
             return result
     for path in dot_env:
         _read(path, show(path), result)
+    return _expanded(result)
+
+
+def _read_given(paths: Sequence[Path], show: Callable[[Path], str]) -> EnvFiles:
+    """Read files that were named, and so have to exist."""
+    result = EnvFiles(tuple(path.absolute() for path in paths))
+    for path in paths:
+        if not _read(path, show(path), result):
+            result.errors.append(Problem(show(path), 0, 0, "", "there is no such file"))
+    return _expanded(result)
+
+
+def _expanded(result: EnvFiles) -> EnvFiles:
     if result.values:
         from emulator.config.dotenv import expand
 

@@ -3,9 +3,11 @@ problem of the file."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +47,18 @@ _UNFIT: Final = re.compile(r"[^a-z0-9_]+")
 CONFIG_NAMES: Final = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 
 
+def config_for(script: Path) -> Path:
+    """The configuration of a module that was named: the nearest one in its directory or above it, as wrangler looks for
+    it; else where it would be in the working directory. Raises EmulatorError if there is no such module."""
+    if not _is(Path.is_file, script):
+        raise EmulatorError("there is no such file", where=shown_path(script))
+    for directory in script.absolute().parents:
+        for name in CONFIG_NAMES:
+            if _is(Path.is_file, directory / name):
+                return directory / name
+    return Path.cwd() / CONFIG_NAMES[0]
+
+
 def find_config(directory: Path) -> Path:
     """The configuration file in `directory`: `wrangler.jsonc`, else `wrangler.json`, else `wrangler.toml`.
 
@@ -73,29 +87,26 @@ def load_config(
     *,
     environment: str | None = None,
     overrides: Mapping[str, str] | None = None,
+    env_files: Sequence[Path] = (),
+    script: Path | None = None,
 ) -> WorkerConfig:
     """Read the configuration at `path`; if that is a directory, the file that `find_config` finds in it.
 
     `kinds` read the keys that declare bindings. `environment` selects `env.<environment>`. `overrides` are vars from
-    the command line; they take precedence over the vars in the file and over secrets. Raises `ConfigError` with every
-    problem of the file, in file order.
+    the command line; they take precedence over the vars in the file and over secrets. `env_files` replace the files
+    that secrets are read from. `script` replaces `main`; with it, the file need not exist. Raises `ConfigError` with
+    every problem of the file, in file order.
     """
     if _is(Path.is_dir, path):
         path = find_config(path)
-    findings = Findings(_document(path))
-    if (refused := findings.document.refused) is not None:
-        place = line_and_column(findings.document.text, refused.offset)
-        message = f"wrangler would refuse this file: {refused.message}"
-        findings.warnings.append(Problem(findings.document.file, *place, "", message))
-    for repeated, offset in findings.document.repeated:
-        place = line_and_column(findings.document.text, offset)
-        message = "appears more than once in this object; the last one is used"
-        findings.warnings.append(Problem(findings.document.file, *place, format_path(repeated), message))
+    findings = _findings(path, script)
     settings = read_settings(findings, environment, kinds)
     if settings is None:
         raise ConfigError(_in_order(findings.errors))
     section = settings.section
     path = path.absolute()
+    if script is not None:
+        section.main = str(script.absolute())
     build = _build(path.parent, section)
     main = _main(findings, path.parent, section, is_built=build is not None)
     _warn_of_refused_python(findings, path.parent, section, main)
@@ -114,12 +125,12 @@ def load_config(
             ("compatibility_date",),
             "is missing: the newest behaviour is assumed, and wrangler deploys nothing without it",
         )
-    env_files = read_env_files(path.parent, environment, shown_path)
-    draft = Draft(section, findings, main, env_files, overrides or {})
+    secrets = read_env_files(path.parent, environment, shown_path, env_files)
+    draft = Draft(section, findings, main, secrets, overrides or {})
     for kind in kinds:
         kind.complete(draft)
-    if findings.errors or env_files.errors or main is None or section.name is None:
-        raise ConfigError([*_in_order(findings.errors), *env_files.errors])
+    if findings.errors or secrets.errors or main is None or section.name is None:
+        raise ConfigError([*_in_order(findings.errors), *secrets.errors])
     return WorkerConfig(
         name=section.name,
         path=path,
@@ -136,10 +147,24 @@ def load_config(
         dev_port=settings.dev_port,
         dev_ip=settings.dev_ip,
         origin=settings.origin,
-        watched=(path, *env_files.watched),
-        warnings=(*_in_order(findings.warnings), *env_files.warnings),
+        watched=(path, *secrets.watched),
+        warnings=(*_in_order(findings.warnings), *secrets.warnings),
         place=findings.document.place(section.name_path),
     )
+
+
+def _findings(path: Path, script: Path | None) -> Findings:
+    """The file, with warnings of what wrangler would say about it as a text."""
+    findings = Findings(_document(path) if script is None or path.exists() else _document_of(script, path))
+    if (refused := findings.document.refused) is not None:
+        place = line_and_column(findings.document.text, refused.offset)
+        message = f"wrangler would refuse this file: {refused.message}"
+        findings.warnings.append(Problem(findings.document.file, *place, "", message))
+    for repeated, offset in findings.document.repeated:
+        place = line_and_column(findings.document.text, offset)
+        message = "appears more than once in this object; the last one is used"
+        findings.warnings.append(Problem(findings.document.file, *place, format_path(repeated), message))
+    return findings
 
 
 def _directory_name(directory: Path, environment: str | None) -> str:
@@ -177,6 +202,17 @@ def _document(path: Path) -> Document:
         message = f"a configuration must be an object {{ ... }}, not {found(document.data)}"
         raise ConfigError([Problem(shown, *place, "", message)])
     return document
+
+
+def _document_of(script: Path, path: Path) -> Document:
+    """What stands for the configuration of a worker that has none, which would be at `path`."""
+    settings = {
+        "name": _directory_name(path.parent.absolute(), None),
+        "main": str(script),
+        "compatibility_date": date.today().isoformat(),
+        "compatibility_flags": [PYTHON_FLAG] if script.suffix == ".py" else [],
+    }
+    return jsonc.parse(json.dumps(settings), shown_path(path))
 
 
 def _parse(suffix: str, text: str, shown: str) -> Document:

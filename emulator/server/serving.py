@@ -19,7 +19,7 @@ from emulator.base.bus import Bus, Notice
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count, reason, shown_path
 from emulator.bindings.registry import KINDS
-from emulator.config import find_config, load_config
+from emulator.config import config_for, find_config, load_config
 from emulator.config.model import WorkerConfig
 from emulator.hosts.python import prompts
 from emulator.hosts.python.output import install as install_output
@@ -52,9 +52,10 @@ DEFAULT_PORT: Final = 8787
 class ServingOptions(msgspec.Struct, frozen=True):
     """What to run, as given on the command line.
 
-    Without `config_paths`, the configuration of the working directory is used. If `host` or `port` is None, the first
-    worker's `dev.ip` or `dev.port` decides, else 127.0.0.1 and 8787, or the next free port; port 0 picks any free one.
-    `overrides` are vars. Without `crons`, those of the configurations run by hand only.
+    Without `config_paths`, the configuration of the working directory is used, or with a `script`, which replaces
+    `main`, the nearest one to it. If `host` or `port` is None, the first worker's `dev.ip` or `dev.port` decides, else
+    127.0.0.1 and 8787, or the next free port; port 0 picks any free one. `overrides` are vars. Without `crons`, those
+    of the configurations run by hand only. `env_files` replace the files that secrets are read from.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -64,14 +65,26 @@ class ServingOptions(msgspec.Struct, frozen=True):
     port: int | None = None
     reload: bool = True
     crons: bool = True
+    script: Path | None = None
+    env_files: tuple[Path, ...] = ()
 
     def read(self, path: Path) -> WorkerConfig:
         """The configuration at `path` with these options. Raises ConfigError."""
-        return load_config(path, KINDS, environment=self.environment, overrides=self.overrides)
+        return load_config(
+            path,
+            KINDS,
+            environment=self.environment,
+            overrides=self.overrides,
+            env_files=self.env_files,
+            script=self.script,
+        )
 
     def read_all(self) -> list[WorkerConfig]:
         """Every worker's configuration, in order. Raises ConfigError, or EmulatorError if there is none."""
-        return [self.read(path) for path in self.config_paths or (find_config(Path.cwd()),)]
+        paths = self.config_paths
+        if not paths:
+            paths = (find_config(Path.cwd()) if self.script is None else config_for(self.script),)
+        return [self.read(path) for path in paths]
 
 
 async def serve(session: Session, options: ServingOptions) -> None:

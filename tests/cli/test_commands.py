@@ -124,8 +124,38 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
         "port": 0,
         "reload": False,
         "crons": True,
+        "script": None,
+        "env_files": (),
     }
     assert "Ready on http://127.0.0.1:8787\n" in result.stdout
+
+
+def test_dev_knows_the_names_that_wrangler_has(session: type[FakeSession]) -> None:
+    given = ("dev", "src/entry.py", "--ip", "0.0.0.0", "--env-file", "a", "--env-file", "b", "--test-scheduled")
+    assert invoke(*given, "--log-level", "warn").exit_code == 0
+    options = session.read[0]
+    assert (options["script"], options["host"]) == (Path("src/entry.py"), "0.0.0.0")
+    assert options["env_files"] == (Path("a"), Path("b"))
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("devv", "dev"), ("queue list", "queues list"), ("chek", "check")],
+)
+def test_a_command_that_does_not_exist_gets_a_suggestion(given: str, meant: str) -> None:
+    result = invoke(*given.split())
+    assert result.exit_code == 2
+    assert f"No such command '{given.split(maxsplit=1)[0]}'. Did you mean `cli {meant}`?" in result.output
+
+
+def test_a_command_that_is_like_no_other_gets_none() -> None:
+    assert "Did you mean" not in invoke("xyzzy").output
+
+
+def test_a_script_is_of_one_worker() -> None:
+    result = invoke("dev", "entry.py", "-c", "a.jsonc", "-c", "b.jsonc")
+    assert result.exit_code == 2
+    assert "several configurations were given" in result.output
 
 
 def test_dev_leaves_open_what_was_not_said(session: type[FakeSession]) -> None:
