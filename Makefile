@@ -27,7 +27,7 @@ help:
 	@echo 'make clean   remove the virtual environment and what tools left behind'
 
 dev: $(RUN_STAMP)
-	@exec $(BIN)/emulator dev -c $(EXAMPLE) -p $(PORT) $(ARGS)
+	@exec $(BIN)/emulator dev -c $(EXAMPLE) $(if $(filter file,$(origin PORT)),,-p $(PORT)) $(ARGS)
 
 test: $(DEV_STAMP) $(NODE_STAMP)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)

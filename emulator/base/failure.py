@@ -70,7 +70,8 @@ def _left_out(size: int) -> str:
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One level of a traceback. `line` counts from 1; `code` is that line, stripped. `is_user` distinguishes the
-    worker's code from third-party and standard library code."""
+    worker's code from third-party and standard library code. `column` and `end_column` say which part of the line is
+    wrong, indentation included: characters from 1, the end exclusive; 0 if that is not known."""
 
     file: str
     line: int
@@ -79,11 +80,23 @@ class Frame:
     is_user: bool
     source: Sequence[str] = field(default=(), repr=False, compare=False)
     """All lines of the file as it was when the exception was raised; not a copy."""
+    column: int = 0
+    end_column: int = 0
 
     def __post_init__(self) -> None:
         _set(self, "file", well_formed(self.file))
         _set(self, "function", limited(self.function, _MAX_TYPE_BYTES))
         _set(self, "code", limited(self.code, _MAX_CODE_BYTES))
+
+    def marked(self) -> tuple[str, str, str]:
+        """`code` in three parts, of which the middle one is wrong; it is empty if that is not known."""
+        whole = self.source[self.line - 1] if 0 < self.line <= len(self.source) else ""
+        if not self.column or whole.strip() != self.code:
+            return self.code, "", ""
+        indent = len(whole) - len(whole.lstrip())
+        start, end = self.column - 1 - indent, self.end_column - 1 - indent
+        padded = self.code.ljust(end)  # what is missing at the end of a line is marked behind it
+        return padded[:start], padded[start:end], padded[end:]
 
     def context(self, around: int = 3) -> list[tuple[int, str]]:
         """The source lines `line - around` to `line + around` that exist, each with its number."""
@@ -134,7 +147,9 @@ class Failure:
                 lines = linecache.getlines(error.filename)
                 code = lines[line - 1] if 0 < line <= len(lines) else error.text or ""
                 is_user = _is_user(error.filename, prefix)
-                frames.append(Frame(error.filename, line, "<module>", code.strip(), is_user, lines))
+                frames.append(
+                    Frame(error.filename, line, "<module>", code.strip(), is_user, lines, *_columns(error, code))
+                )
         text = "".join(described.format()).rstrip("\n")
         for link in _chain(error):
             text = with_short_message(text, _message(link))
@@ -216,6 +231,17 @@ def _trim(described: traceback.TracebackException) -> None:
 
 def _is_user(file: str, prefix: str | None) -> bool:
     return prefix is not None and file.startswith(prefix) and not _THIRD_PARTY.search(file, len(prefix) - 1)
+
+
+def _columns(error: SyntaxError, code: str) -> tuple[int, int]:
+    """The `column` and `end_column` of a syntax error, which Python may end on a later line, or not know."""
+    start, end = error.offset or 0, error.end_offset or 0
+    indent = len(code) - len(code.lstrip())
+    if start <= indent:
+        return 0, 0
+    if (error.end_lineno or error.lineno) != error.lineno:
+        end = len(code.rstrip()) + 1
+    return start, max(end, start + 1)
 
 
 def _frame(summary: traceback.FrameSummary, prefix: str | None) -> Frame:

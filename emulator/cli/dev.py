@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ from emulator.cli.options import config_option, environment_option
 
 if TYPE_CHECKING:
     from emulator.base.bus import Level
+    from emulator.cli.keys import Keys
     from emulator.queues.memory.journal import Journal
 
 
@@ -29,6 +31,11 @@ def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str
     return variables
 
 
+def _has_terminal() -> bool:
+    """Whether a person can press keys, and see what they do."""
+    return all(stream is not None and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__))
+
+
 class _Level(click.Choice[str]):
     """A level of the log; some have another name in wrangler."""
 
@@ -44,7 +51,8 @@ class _Level(click.Choice[str]):
     "--port",
     metavar="PORT",
     type=click.IntRange(0, 65_535),
-    help="Port to listen on; 0 picks a free one.  [default: dev.port of the configuration, else 8787]",
+    help="Port to listen on; 0 picks a free one.  "
+    "[default: dev.port of the configuration, else 8787 or the next free one]",
 )
 @click.option(
     "--host",
@@ -94,6 +102,11 @@ class _Level(click.Choice[str]):
     show_default=True,
     help="text is for people; json prints one object per line, for programs.",
 )
+@click.option(
+    "--log-time/--no-log-time",
+    default=None,
+    help="Begin each entry of the text with the time.  [default: on a terminal only]",
+)
 def dev(  # noqa: PLR0917 - click passes its options by name
     script: Path | None,
     config_paths: tuple[Path, ...],
@@ -107,6 +120,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     no_reload: bool,
     log_level: Level,
     log_format: Literal["text", "json"],
+    log_time: bool | None,
 ) -> None:
     """Run workers on this machine, and reload them when a file changes. SCRIPT is a worker's module, in place of `main`
     in its configuration; it needs none.
@@ -115,7 +129,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     queue entrypoint in batches, with the retries, delays and dead letter queues that the configuration asks for.
     Messages are kept in memory or, with --persist-to, on disk, where they survive a restart and a crash.
 
-    Ctrl-C waits up to 10 seconds for running handlers to finish; a second Ctrl-C stops at once.
+    On a terminal, keys open the browser, reload, run a scheduled handler and more: h lists them. Ctrl-C waits up to 10
+    seconds for running handlers to finish; a second Ctrl-C stops at once.
 
     \b
     Examples:
@@ -137,7 +152,13 @@ def dev(  # noqa: PLR0917 - click passes its options by name
         raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
     bus = Bus()
     journal: Journal | None = None
-    terminal = Terminal(bus, level=log_level, log_format=log_format)
+    keys: Keys | None = None
+    key_line = ""
+    if log_format == "text" and _has_terminal():
+        from emulator.cli.keys import key_names
+
+        key_line = key_names()
+    terminal = Terminal(bus, level=log_level, log_format=log_format, log_time=log_time, keys=key_line)
     try:
         options = ServingOptions(
             config_paths=config_paths,
@@ -157,8 +178,14 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             journal = Journal(persist_to)
         session = Session(configs, bus, journal=journal)
         terminal.introduce(session.configs, session.hosts)
+        if key_line:
+            from emulator.cli.keys import Keys
+
+            keys = Keys(session, options, terminal)
         run(serve(session, options))
     finally:
+        if keys is not None:
+            keys.close()
         if journal is not None:
             journal.close()
         terminal.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
@@ -20,15 +20,21 @@ def print_json(value: object) -> None:
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], notes: Iterable[Sequence[str]] = ()) -> None:
     """Print aligned columns. The last one may be as wide as it likes; the lines of `notes`, a sequence for each row,
     come below their rows."""
-    style = Style(wants_color(sys.stdout))
+    for line in table_lines(head, rows, Style(wants_color(sys.stdout)), notes):
+        click.echo(line, color=True)
+
+
+def table_lines(
+    head: Sequence[str], rows: Sequence[Sequence[str]], style: Style, notes: Iterable[Sequence[str]] = ()
+) -> Iterator[str]:
+    """The lines that `print_table` prints."""
     cells = [[clean(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     below = list(notes) or [()] * len(cells)
-    click.echo(style.dim(_aligned(head, widths)), color=True)
+    yield style.dim(_aligned(head, widths))
     for row, lines in zip(cells, below, strict=True):
-        click.echo(_aligned(row, widths), color=True)
-        for line in lines:
-            click.echo(f"{'':<{widths[0]}}  {style.yellow(clean(line))}", color=True)
+        yield _aligned(row, widths)
+        yield from (f"{'':<{widths[0]}}  {style.yellow(clean(line))}" for line in lines)
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:

@@ -34,6 +34,8 @@ def _failure(failure: Failure) -> dict[str, Any]:
             {
                 "file": frame.file,
                 "line": frame.line,
+                "column": frame.column,
+                "end_column": frame.end_column,
                 "function": frame.function,
                 "code": frame.code,
                 "user": frame.is_user,

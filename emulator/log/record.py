@@ -101,6 +101,8 @@ def batch(event: BatchDelivered) -> Record:
             "expired": expired,
         },
         "retry_delays": sorted({delay for _, delay in retried}) if retried else (),
+        "retry_attempts": sorted({message.attempts + 1 for message, _ in retried}) if retried else (),
+        "max_attempts": settlement.max_attempts,
         "dead_letter_queue": settlement.dead_letter_queue,
     }
     return Record("batch", "info", fields, details)

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS: Final = 0.05
 
+_CLOCK: Final = "%H:%M:%S"
+_CLOCK_WIDTH: Final = 9
+
 PROMPT_SECONDS: Final = 0.2
 """How long the code of a worker waits for what it prints to appear on a terminal."""
 
@@ -46,8 +49,8 @@ PROMPT_SECONDS: Final = 0.2
 _Text = Callable[[TextLines, Any], str]
 """Makes the line of an event."""
 
-_Collected = str | tuple[_Text, object]
-"""A line, or an event whose line is made when it is written."""
+_Collected = str | tuple[_Text, object, float]
+"""A line, or an event whose line is made when it is written, and when it came."""
 
 
 class Terminal:
@@ -59,9 +62,14 @@ class Terminal:
         *,
         level: Level = "info",
         log_format: Literal["text", "json"] = "text",
+        log_time: bool | None = False,
+        keys: str = "",
         stream: TextIO | None = None,
     ) -> None:
         """Subscribe to the events of `bus` that are at least as important as `level`.
+
+        With `log_time` each entry of the text begins with the time; None means on a terminal only. `keys` is the line
+        below the address that lists the keys to press.
 
         The stream is the process's own standard output, not `sys.stdout`, which hosts replace to capture the output of
         worker code.
@@ -74,9 +82,12 @@ class Terminal:
         self._oldest = 0.0
         self._writing = threading.RLock()
         self._hosts: Sequence[WorkerHost] = ()
-        style = Style(self._stream is not None and wants_color(self._stream))
-        self._text = TextLines(style, Path.cwd(), whole_tracebacks=level == "debug")
+        self.style = Style(self._stream is not None and wants_color(self._stream))
+        self._text = TextLines(self.style, Path.cwd(), whole_tracebacks=level == "debug", keys=keys)
         self._is_json = log_format == "json"
+        self._has_clock = (self._is_interactive if log_time is None else log_time) and not self._is_json
+        self._second = 0
+        self._clock = ""
         self._writer = self._make_writer()
         self._subscriptions: list[Callable[[], None]] = []
         self._subscribe()
@@ -88,6 +99,10 @@ class Terminal:
         for config in configs:
             for problem in config.warnings:
                 self._show(Notice("warning", str(problem)))
+
+    def write(self, text: str) -> None:
+        """Write `text`, which ends with a line break, after the lines that were collected."""
+        self._write_now(text)
 
     def print_workers(self) -> None:
         """Write what the workers are, as at the start, for a session that serves nothing."""
@@ -104,6 +119,7 @@ class Terminal:
         with self._writing:
             waiting = len(self._lines)
             if waiting:
+                self._measure()
                 lines = self._lines[:waiting]
                 del self._lines[:waiting]  # before lines are made: the report of blocked code may flush meanwhile
                 self._write("".join(map(self._line, lines)), patience_seconds)
@@ -132,23 +148,50 @@ class Terminal:
         record = row.record(event)
         if RANK[record.level] >= self._rank:
             write = self._add if row.frequent else self._write_now
-            write(self._render(row.text, record))
+            write(self._stamped(self._render(row.text, record), time.time()))
 
     def _later(self, row: Row) -> Callable[[Any], None]:
         """A function that keeps an event, whose line is made when lines are written: not before an answer that waits
         for whoever publishes it."""
         text: _Text = row.text if row.hot else lambda lines, event: row.text(lines, row.record(event))
         add = self._add
-        return lambda event: add((text, event))
+        if self._has_clock:
+            return lambda event: add((text, event, time.time()))
+        return lambda event: add((text, event, 0.0))
 
     def _line(self, collected: _Collected) -> str:
         if isinstance(collected, str):
             return collected
-        text, event = collected
-        return text(self._text, event)
+        text, event, at = collected
+        return self._stamped(text(self._text, event), at)
 
     def _render(self, text: Callable[[TextLines, Record], str], record: Record) -> str:
-        return json_line(record) if self._is_json else text(self._text, record)
+        if self._is_json:
+            return json_line(record)
+        self._measure()
+        return text(self._text, record)
+
+    def _stamped(self, text: str, at: float) -> str:
+        """`text` with the clock at `at`, in seconds since the epoch, before each line that is not indented."""
+        if not self._has_clock:
+            return text
+        if int(at) != self._second:
+            self._second = int(at)
+            self._clock = self.style.dim(time.strftime(_CLOCK, time.localtime(at))) + " "
+        lines = text.split("\n")
+        return "\n".join([f"{self._clock}{line}" if line and line[0] != " " else line for line in lines])
+
+    def _measure(self) -> None:
+        """Let lines be as wide as the terminal is now."""
+        if self._is_interactive and self._stream is not None:
+            try:
+                width = os.get_terminal_size(self._stream.fileno()).columns
+            except (OSError, ValueError):
+                return
+            if width and self._has_clock:
+                width = max(1, width - _CLOCK_WIDTH)
+            if width != self._text.width:
+                self._text.width = width
 
     def _on_ready(self, event: ServerReady) -> None:
         """Show this at every level; to people who want only warnings, the address alone."""
@@ -172,6 +215,7 @@ class Terminal:
             try:
                 asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
             except RuntimeError:  # no loop: start, shutdown, or another thread
+                self._measure()
                 self._write_now(self._line(collected))
                 return
             self._oldest = time.monotonic()

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 MAX_PATH: Final = 160
 """A longer path is cut in the middle, so that a request stays one line."""
 
+_MIN_CUT: Final = 12
+"""Text is not cut to less than this to fit on a line, in characters."""
+
+_REQUEST_ROOM: Final = 60
+"""What the rest of a request's line takes at most, in characters: the method, the status, the duration, a worker."""
+
 _MAX_IDS: Final = 3
 _MAX_REASONS: Final = 3
 _MAX_FILES: Final = 3
@@ -44,11 +50,16 @@ _OUTCOMES: Final = {
 }
 
 
+_SAYS_ERROR: Final = re.compile(r"\b\w*error\b|\bcritical\b|\bfatal\b", re.IGNORECASE)
+"""In the text of an error: it needs no other sign that it is one."""
+
 _STEERING: Final = re.compile(
     r"(?P<color>\x1b\[[0-9;:]*m)|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 """Characters that control a terminal: colours, and those that move the cursor, end a line or change the direction of
 text."""
+
+_COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 _LONG_TEXTS: Final = frozenset({"text", "failure", "workers"})
 """The keys of a record whose values are cleaned where they are written."""
@@ -107,17 +118,35 @@ def _of_clean_record(write: Callable[[TextLines, Record], str]) -> Callable[[Tex
 
 
 class TextLines:
-    """Writes records for people, in the colours of `style`."""
+    """Writes records for people, in the colours of `style`.
 
-    def __init__(self, style: Style, directory: Path, *, whole_tracebacks: bool = False) -> None:
-        """File names are relative to `directory` if they are below it. `whole_tracebacks` adds Python's own text."""
+    Where there is a `width`, paths, triggers and the reasons of retries and dead letters are cut in their middle, so
+    that a line fits. What worker code prints or raises is never cut.
+    """
+
+    def __init__(self, style: Style, directory: Path, *, whole_tracebacks: bool = False, keys: str = "") -> None:
+        """File names are relative to `directory` if they are below it. `whole_tracebacks` adds Python's own text.
+        `keys` is the line below the address that lists the keys to press."""
         self._style = style
         self._directory = directory
         self._whole_tracebacks = whole_tracebacks
         self._statuses: dict[int, str] = {}
         self._suffixes: dict[str, str] = {}
+        self._keys = keys
+        self._width = 0
+        self._max_path = MAX_PATH
         self._before_duration, self._after_duration = (" \x1b[2m(", ")\x1b[0m") if style.enabled else (" (", ")")
         self._last_failure: Failure | None = None
+
+    @property
+    def width(self) -> int:
+        """How many characters a line may have; 0 means any number."""
+        return self._width
+
+    @width.setter
+    def width(self, width: int) -> None:
+        self._width = width
+        self._max_path = min(MAX_PATH, max(width - _REQUEST_ROOM, _MIN_CUT)) if width else MAX_PATH
 
     def name_workers(self, names: Sequence[str]) -> None:
         """Name the workers that run: if there are several, each line says which worker it is about."""
@@ -130,6 +159,8 @@ class TextLines:
         lines = [f"{style.green('Ready')} on {style.bold(url)}"]
         if record.fields["api_token"]:
             lines.append(f"REST API token: {record.fields['api_token']}")
+        if self._keys:
+            lines.append(style.dim(self._keys))
         if workers:
             lines = [*describe(workers, style, url=url), "", *lines, ""]
         return "\n".join(lines) + "\n"
@@ -140,11 +171,13 @@ class TextLines:
     def request(self, event: RequestFinished) -> str:
         """Made from the event itself, because there may be tens of thousands a second."""
         path = event.path
-        if len(path) > MAX_PATH or not path.isprintable():
-            path = one_line(path)
         status = self._statuses.get(event.status) or self.status(event.status)
         seconds = event.duration
         suffix = self._after_duration + self._suffixes.get(event.worker, "")
+        if len(path) > self._max_path or not path.isprintable():
+            path = self._fit(
+                one_line(path), event.method, status, self._before_duration, duration(seconds), suffix, "  "
+            )
         if seconds < 10:  # as duration(), without a call
             return f"{event.method} {path} {status}{self._before_duration}{seconds * 1000:.0f} ms{suffix}\n"
         return f"{event.method} {path} {status}{self._before_duration}{duration(seconds)}{suffix}\n"
@@ -176,7 +209,7 @@ class TextLines:
         acked, size = fields["acked"], fields["size"]
         parts = [f"{acked}/{size} acked"]
         if fields["retried"]:
-            parts.append(f"{fields['retried']} retried{_delays(details['retry_delays'])}")
+            parts.append(f"{fields['retried']} retried{_retries(details)}")
         if fields["dead_lettered"]:
             parts.append(f"{fields['dead_lettered']} moved to {details['dead_letter_queue']}")
         parts += [f"{fields[name]} {name}" for name in ("dropped", "expired") if fields[name]]
@@ -201,7 +234,8 @@ class TextLines:
                 groups.setdefault((reason["error"], reason["location"]), []).append(reason["id"])
         for (error, location), ids in [*groups.items()][:_MAX_REASONS]:
             place = f" {self._style.dim(f'({clean(self._name(location))})')}" if location else ""
-            yield f"{first_ids(ids)}: {one_line(error)}{place}"
+            head = f"{first_ids(ids)}: "
+            yield f"{head}{self._fit(one_line(error), head, place, '  ')}{place}"
         if len(groups) > _MAX_REASONS:
             yield f"and {count(len(groups) - _MAX_REASONS, 'more error')}"
 
@@ -221,9 +255,11 @@ class TextLines:
     @_of_clean_record
     def dead_lettered(self, record: Record) -> str:
         queue, to = record.fields["queue"], record.fields["to"]
-        return "".join(
-            self._warning(f"{queue} moved {what} to {to}{why}") for what, why in _by_reason(record.fields["messages"])
-        )
+        moved = [
+            self._lost(f"{queue} moved {what} to {to}{tries}", error)
+            for what, tries, error in _by_reason(record.fields["messages"])
+        ]
+        return "".join([*moved, f"  To look inside: {self._style.bold(f'emulator queues peek {to}')}\n"])
 
     @_of_clean_record
     def dropped(self, record: Record) -> str:
@@ -234,21 +270,25 @@ class TextLines:
             text = f"{queue} dropped {_counted_with_ids(messages)}: older than the queue's retention period"
             return self._warning(text)
         return "".join(
-            self._warning(f"{queue} has no dead letter queue and dropped {what}{why}")
-            for what, why in _by_reason(messages)
+            self._lost(f"{queue} has no dead letter queue and dropped {what}{tries}", error)
+            for what, tries, error in _by_reason(messages)
         )
+
+    def _lost(self, what: str, error: str) -> str:
+        line = self._warning(what)
+        return self._warning(f"{what}: {self._fit(error, line, ' ')}") if error else line
 
     @_of_clean_record
     def scheduled(self, record: Record) -> str:
         style, fields = self._style, record.fields
         outcome = style.green("ok") if fields["outcome"] == "ok" else style.red(fields["outcome"])
-        return f"SCHEDULED {one_line(fields['cron'])} {outcome} {self._took(fields)}{self._suffix(fields)}\n"
+        return f"SCHEDULED {self._trigger(fields['cron'])} {outcome} {self._took(fields)}{self._suffix(fields)}\n"
 
     @_of_clean_record
     def failure(self, record: Record) -> str:
         fields = record.fields
         whose = f" ({fields['worker']})" if self._suffixes else ""
-        return self._failure(f"Error in {one_line(fields['trigger'])}{whose}:", fields["failure"])
+        return self._failure(f"Error in {self._trigger(fields['trigger'])}{whose}:", fields["failure"])
 
     @_of_clean_record
     def runtime_exited(self, record: Record) -> str:
@@ -280,18 +320,34 @@ class TextLines:
     @_of_clean_record
     def output(self, record: Record) -> str:
         fields = record.fields
-        whence = f"{fields['worker']} {one_line(fields['trigger'])}" if fields["trigger"] else fields["worker"]
+        whence = f"{fields['worker']} {self._trigger(fields['trigger'])}" if fields["trigger"] else fields["worker"]
         prefix = f"{self._style.dim(f'[{whence}]')} "
+        text = printed(fields["text"])
         if fields["logger"]:
             prefix += f"{self._level(record.level)} {fields['logger']}: "
-        text = printed(fields["text"]).replace("\n", "\n  ")
-        return f"{prefix}{text}\n"
+        elif record.level == "error":
+            if not _SAYS_ERROR.search(text):
+                prefix += f"{self._level(record.level)} "
+            if "\x1b" not in text:
+                text = "\n".join(map(self._style.red, text.split("\n")))
+        indented = text.replace("\n", "\n  ")
+        return f"{prefix}{indented}\n"
 
     @_of_clean_record
     def notice(self, record: Record) -> str:
         worker, text = record.fields["worker"], clean_lines(record.fields["text"])
         text = (f"{worker}: {text}" if worker else text).replace("\n", "\n  ")
         return {"warning": self._warning, "error": self._error}.get(record.level, "{}\n".format)(text)
+
+    def _trigger(self, text: str) -> str:
+        """A trigger, in at most half of a line."""
+        return cut_middle(one_line(text), max(self._width // 2, _MIN_CUT)) if self._width else one_line(text)
+
+    def _fit(self, text: str, *around: str) -> str:
+        """`text` in the room that the rest of its line leaves."""
+        if not self._width:
+            return text
+        return cut_middle(text, max(self._width - sum(len(_COLOR.sub("", each)) for each in around), _MIN_CUT))
 
     def _took(self, fields: Mapping[str, Any]) -> str:
         return self._style.dim(f"({duration(fields['duration_ms'] / 1000)})")
@@ -317,8 +373,8 @@ class TextLines:
         style = self._style
         summary = clean_lines("\n".join(failure.summary.splitlines())).replace("\n", "\n    ")
         lines = [f"{style.red(head)} {style.bold(summary)}"]
-        if failure == self._last_failure:
-            lines.append(style.dim(f"  as above, at {self._name(failure.location)}"))
+        if failure == self._last_failure and failure.location:
+            lines.append(f"  {style.dim(f'as above, at {self._name(failure.location)}')}")
             return "\n".join(lines) + "\n"
         self._last_failure = failure
         if failure.verbatim:
@@ -332,23 +388,38 @@ class TextLines:
             for frame in library[:_MAX_LIBRARY_FRAMES]:
                 lines += self._frame(frame)
         elif failure.frames[-1] is not own[0]:
-            lines.append(style.dim(f"  raised in {self._name(library[0].file)}:{library[0].line}"))
-        lines += [style.dim(f"  because of {clean(cause)}") for cause in _causes(failure.text)]
+            lines.append(f"  {style.dim(f'raised in {self._name(library[0].file)}:{library[0].line}')}")
+        lines += [f"  {style.dim(f'because of {clean(cause)}')}" for cause in _causes(failure.text)]
         if self._whole_tracebacks:
-            lines += [style.dim(f"  | {clean_lines(line)}") for line in failure.text.splitlines()]
+            lines += [f"  {style.dim(f'| {clean_lines(line)}')}" for line in failure.text.splitlines()]
         return "\n".join(lines) + "\n"
 
     def _frame(self, frame: Frame) -> list[str]:
         place = self._style.cyan(f"{self._name(frame.file)}:{frame.line}")
         head = f"  {place} in {clean(frame.function)}"
-        return [head, f"    {clean(frame.code.expandtabs(4))}"] if frame.code else [head]
+        if not frame.code:
+            return [head]
+        lines = [head, f"    {clean(frame.code.expandtabs(4))}"]
+        before, marked, _ = (clean(each.expandtabs(4)) for each in frame.marked())
+        if marked:
+            lines.append(f"    {' ' * len(before)}{self._style.red('^' * len(marked))}")
+        return lines
 
 
-def _delays(delays: Sequence[int]) -> str:
-    low, high = min(delays), max(delays)
-    if high == 0:
-        return ""
-    return f" in {high} s" if low == high else f" in {low} to {high} s"
+def _retries(details: Mapping[str, Any]) -> str:
+    """Which attempt the next delivery is, and when: ` (attempt 2 of 4, in 30 s)`."""
+    attempts, most, delays = details["retry_attempts"], details["max_attempts"], details["retry_delays"]
+    said = []
+    if most:
+        said.append(f"{'attempt' if len(attempts) == 1 else 'attempts'} {_span(attempts)} of {most}")
+    if delays[-1]:
+        said.append(f"in {_span(delays)} s")
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """The first and the last of sorted numbers: `5`, `5 to 30`."""
+    return f"{numbers[0]}" if numbers[0] == numbers[-1] else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _counted_with_ids(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -356,14 +427,14 @@ def _counted_with_ids(messages: Sequence[Mapping[str, Any]]) -> str:
     return f"{count(len(messages), 'message')} ({first_ids([message['id'] for message in messages])})"
 
 
-def _by_reason(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Messages grouped by the reason why they were lost, as `(what, why)`: `2 messages (3f2a91c0, 88ab1e55)`, ` after 4
-    attempts: ...`."""
+def _by_reason(messages: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Messages grouped by the reason why they were lost: `2 messages (3f2a91c0, 88ab1e55)`, ` after 4 attempts`, and
+    the error, which may be empty."""
     groups: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
     for message in messages:
         groups.setdefault((message["attempts"], message["error"]), []).append(message)
     return [
-        (_counted_with_ids(group), f" after {count(attempts, 'attempt')}" + (f": {error}" if error else ""))
+        (_counted_with_ids(group), f" after {count(attempts, 'attempt')}", error)
         for (attempts, error), group in groups.items()
     ]
 

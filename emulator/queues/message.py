@@ -175,7 +175,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 
     `retried` has each message with its delay in seconds. `dead` go to `dead_letter_queue`, where they are the
     `letters`, in the same order. `dropped` are out of retries with no dead letter queue; `expired` are older than the
-    retention period.
+    retention period. `max_attempts` is how often a message may be delivered; 0 where that did not matter.
     """
 
     acked: Sequence[QueueMessage]
@@ -186,6 +186,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     dead_letter_queue: str = ""
     letters: Sequence[QueueMessage] = ()
     verdict: Verdict = Verdict()
+    max_attempts: int = 0
 
 
 class Redrive(msgspec.Struct, frozen=True):

@@ -174,7 +174,7 @@ def _settle_each(
             retried.append((msgspec.structs.replace(failed, ready_at=now + delay), delay))
     letters = [letter(each, terms) for each in dead]
     target = consumer.dead_letter_queue or ""
-    return Settlement(acked, retried, dead, dropped, expired, target, letters, verdict)
+    return Settlement(acked, retried, dead, dropped, expired, target, letters, verdict, consumer.max_retries + 1)
 
 
 def is_expired(message: QueueMessage, retention_period: float, now: float) -> bool:

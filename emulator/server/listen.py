@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from contextlib import suppress
 
@@ -10,12 +11,28 @@ from emulator.base.errors import ServerError
 from emulator.base.words import reason
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
+def listen(host: str, port: int, *, or_next: bool = False) -> list[socket.socket]:
     """Sockets that listen on `host` and `port`. Port 0 picks a free one, the same for every address of the host.
 
-    Raises ServerError if the port is in use (and names one that is free), if it needs more privileges, or if `host` is
-    not an address of this machine.
+    If the port is in use, `or_next` takes the next one that is free. Raises ServerError if the port is in use (and
+    names one that is free), if it needs more privileges, or if `host` is not an address of this machine.
     """
+    try:
+        return _open(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sockets = _open_next(host, port)
+            if or_next and sockets:
+                return sockets
+            free = sockets[0].getsockname()[1] if sockets else 0
+            for each in sockets:
+                each.close()
+            raise _in_use(host, port, free) from None
+        raise _cannot_listen(host, port, error) from None
+
+
+def _open(host: str, port: int) -> list[socket.socket]:
+    """Sockets on every address of the host. Raises OSError, and ServerError for a host that does not exist."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -31,11 +48,19 @@ def listen(host: str, port: int) -> list[socket.socket]:
                 if sockets and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue
                 raise
-    except OSError as error:
+    except OSError:
         for opened in sockets:
             opened.close()
-        raise _cannot_listen(host, port, error) from None
+        raise
     return sockets
+
+
+def _open_next(host: str, port: int) -> list[socket.socket]:
+    """Sockets on the next free port above `port`, or on any free port; none if there is none."""
+    for candidate in [*range(port + 1, min(port + 50, 65_536)), 0]:
+        with suppress(OSError):
+            return _open(host, candidate)
+    return []
 
 
 def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> socket.socket:
@@ -53,22 +78,16 @@ def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...]) ->
     return listener
 
 
+def _in_use(host: str, port: int, free: int) -> ServerError:
+    """`make` passes a port on as a variable, so there the advice names that."""
+    option = "PORT=" if os.environ.get("MAKELEVEL") else "-p "
+    there = f"port {free} is free: use {option}{free}" if free else f"use another one with {option}PORT"
+    return ServerError(f"Port {port} is in use on {host}; {there}, or {option}0 for any")
+
+
 def _cannot_listen(host: str, port: int, error: OSError) -> ServerError:
-    if error.errno == errno.EADDRINUSE:
-        free = _free_port(host, port)
-        return ServerError(f"Port {port} is in use on {host}; port {free} is free: use -p {free}, or -p 0 for any")
     if error.errno == errno.EACCES:
         return ServerError(f"Port {port} needs root privileges; choose a port above 1023 with -p")
     if error.errno == errno.EADDRNOTAVAIL:
         return ServerError(f"{host!r} is not an address of this machine")
     return ServerError(f"Cannot listen on {host}:{port}: {reason(error)}")
-
-
-def _free_port(host: str, port: int) -> int:
-    """The next free port above `port`, or any free port."""
-    for candidate in [*range(port + 1, min(port + 50, 65_536)), 0]:
-        with suppress(OSError):
-            family, kind, protocol, _, address = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0]
-            with _bind(family, kind, protocol, address) as listener:
-                return int(listener.getsockname()[1])
-    return 0

@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from os import getpid, urandom
 from pathlib import Path
+from socket import socket
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from emulator.base.words import count, reason, shown_path
 from emulator.bindings.registry import KINDS
 from emulator.config import config_for, find_config, load_config
 from emulator.config.model import WorkerConfig
+from emulator.hosts.python import prompts
 from emulator.hosts.python.output import install as install_output
 from emulator.hosts.python.watchdog import Watchdog
 from emulator.server.events import ServerReady
@@ -52,8 +54,8 @@ class ServingOptions(msgspec.Struct, frozen=True):
 
     Without `config_paths`, the configuration of the working directory is used, or with a `script`, which replaces
     `main`, the nearest one to it. If `host` or `port` is None, the first worker's `dev.ip` or `dev.port` decides, else
-    127.0.0.1 and 8787; port 0 picks a free one. `overrides` are vars. Without `crons`, those of the configurations run
-    by hand only. `env_files` replace the files that secrets are read from.
+    127.0.0.1 and 8787, or the next free port; port 0 picks any free one. `overrides` are vars. Without `crons`, those
+    of the configurations run by hand only. `env_files` replace the files that secrets are read from.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -94,12 +96,10 @@ async def serve(session: Session, options: ServingOptions) -> None:
     from emulator.server.app import App
     from emulator.server.gateway import Gateway
     from emulator.server.hostname import is_local
-    from emulator.server.listen import listen
 
     primary = session.configs[0]
     host = options.host or primary.dev_ip or DEFAULT_HOST
-    port = next((port for port in (options.port, primary.dev_port) if port is not None), DEFAULT_PORT)
-    sockets = listen(host, port)
+    sockets = _listen(host, options.port if options.port is not None else primary.dev_port, session.bus)
     api_token = "" if is_local(host) else urandom(24).hex()
     gateways = [Gateway(each, session.bus) for each in session.hosts]
     app = App(gateways, partial(_make_control, session, api_token, host))
@@ -111,7 +111,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
-        async with _watchdog(session.bus), _syncing(session):
+        async with _watchdog(session.bus), _syncing(session), _prompts():
             loading = asyncio.create_task(_load(session, signals))
             await asyncio.wait((loading,), timeout=HEAD_START_SECONDS)
             from emulator.server.http import HttpServer
@@ -180,6 +180,20 @@ def _url(host: str, port: int) -> str:
 def _describe(session: Session, url: str, api_token: str) -> Running:
     configs = tuple(str(config.path.resolve()) for config in session.configs)
     return Running(reachable(url), getpid(), time(), configs, api_token, consumed_by(session))
+
+
+def _listen(host: str, port: int | None, bus: Bus) -> list[socket]:
+    """Sockets that listen on `port`. None means the default one, or the next one that is free, which is said."""
+    from emulator.server.listen import listen
+
+    if port is not None:
+        return listen(host, port)
+    sockets = listen(host, DEFAULT_PORT, or_next=True)
+    taken = sockets[0].getsockname()[1]
+    if taken != DEFAULT_PORT:
+        text = f"Port {DEFAULT_PORT} is in use on {host}, so port {taken} is used; -p chooses another one"
+        bus.publish(Notice("info", text))
+    return sockets
 
 
 def _register(session: Session, running: Running) -> Path | None:
@@ -274,6 +288,16 @@ async def _watchdog(bus: Bus) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def _prompts() -> AsyncIterator[None]:
+    """Look after prompts in worker code."""
+    restore = prompts.install()
+    try:
+        yield
+    finally:
+        restore()
+
+
+@asynccontextmanager
 async def _syncing(session: Session) -> AsyncIterator[None]:
     """Sync what the journal has written to the disk, at most once a second."""
     journal = session.journal
@@ -337,11 +361,7 @@ async def _apply(session: Session, options: ServingOptions, change: Change, unfi
     base = change.config.path.parent
     if change.configuration:
         read = [shown_path(file, base) for file in change.files if file in change.config.watched]
-        try:
-            await session.reconfigure(index, options.read(change.config.path), read)
-        except EmulatorError as error:
-            text = f"{error}\nThe previous configuration stays in force."
-            session.bus.publish(Notice("error", text, change.config.name))
+        if not await _reconfigure(session, options, index, read):
             return
     files = [shown_path(file, base) for file in change.files]
     before = unfinished.pop(index, None)
@@ -353,6 +373,25 @@ async def _apply(session: Session, options: ServingOptions, change: Change, unfi
     failure = await session.try_reload(index, files)
     if failure is not None:
         unfinished[index] = _Unfinished(files, failure)
+
+
+async def reload_all(session: Session, options: ServingOptions) -> None:
+    """Read every configuration and load every worker's code again, whatever has changed."""
+    for index in range(len(session.configs)):
+        if await _reconfigure(session, options, index):
+            await session.reload(index)
+
+
+async def _reconfigure(session: Session, options: ServingOptions, index: int, files: Sequence[str] = ()) -> bool:
+    """Read a configuration again, because `files` changed. Says what is wrong with it, and returns False, if it cannot
+    be used."""
+    config = session.configs[index]
+    try:
+        await session.reconfigure(index, options.read(config.path), files)
+    except EmulatorError as error:
+        session.bus.publish(Notice("error", f"{error}\nThe previous configuration stays in force.", config.name))
+        return False
+    return True
 
 
 class _Unfinished(msgspec.Struct, frozen=True):

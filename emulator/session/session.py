@@ -84,6 +84,8 @@ class Session:
         self._longest_wait = 0.0
         self._doubles = bindings or {}
         self._around_delivery = around_delivery
+        self._reloading = asyncio.Lock()
+        """Held while a worker's code is loaded again."""
         self._factory = HostFactory(
             queues=self.queues,
             open_kinds=self.open_kinds,
@@ -149,8 +151,9 @@ class Session:
         service, and what is wrong is returned: the caller tries again, or calls `fail` with that."""
         host = self.hosts[index]
         started = perf_counter()
-        config = self.configs[index]
-        failure = await self._build(config) or await host.try_reload(config)
+        async with self._reloading:
+            config = self.configs[index]
+            failure = await self._build(config) or await host.try_reload(config)
         if failure is None:
             self._tell_of_reload(host, files, perf_counter() - started)
         return failure

@@ -189,3 +189,26 @@ def test_a_limit_is_kept_for_any_text(text: str, max_bytes: int) -> None:
         assert whole.startswith(start)
         assert whole.endswith(end)
         assert len(start.encode()) + int(left_out.replace(",", "")) + len(end.encode()) == len(whole.encode())
+
+
+@pytest.mark.parametrize(
+    ("code", "marked"),
+    [
+        ("def f():\n    return 1 +\n", ("return 1 +", " ", "")),
+        ("if True:\n    x = (1,\n    y z\n", ("x = ", "(", "1,")),
+        ("x = 'é' 'a' b\n", ("x = 'é' 'a' ", "b", "")),
+        ("def f(:\n  pass\n", ("def f(", ":", "")),
+    ],
+)
+def test_a_syntax_error_says_which_part_of_its_line_is_wrong(
+    tmp_path: Path, code: str, marked: tuple[str, str, str]
+) -> None:
+    file = tmp_path / "entry.py"
+    file.write_text(code)
+    with pytest.raises(SyntaxError) as caught:
+        compile(code, str(file), "exec")
+    assert Failure.from_exception(caught.value, tmp_path).frames[-1].marked() == marked
+
+
+def test_another_error_marks_nothing() -> None:
+    assert Frame("/app/entry.py", 1, "f", "1 / 0", True, ["    1 / 0\n"]).marked() == ("1 / 0", "", "")

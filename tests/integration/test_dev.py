@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -227,3 +229,30 @@ def test_check_exits_with_whether_the_worker_loads(tmp_path: Path, start: Start,
     running = start("check", cwd=tmp_path)
     assert running.wait() == status
     assert "shop" in running.output
+
+
+def test_without_a_port_the_next_free_one_is_taken_and_said_so(
+    tmp_path: Path, start: Start, client: httpx.Client
+) -> None:
+    write_worker(tmp_path, "from workers import Response\nasync def on_fetch(request):\n    return Response('ok')\n")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # somebody else has it already
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        emulator = start("dev", cwd=tmp_path)
+        said = emulator.wait_for(r"Port 8787 is in use on 127.0.0.1, so port (\d+) is used; -p chooses another one")
+        assert emulator.ready().url == f"http://127.0.0.1:{said[1]}"
+        assert client.get(emulator.url).text == "ok"
+
+
+@pytest.mark.parametrize("by", ["option", "configuration"])
+def test_a_port_that_was_given_is_not_replaced(tmp_path: Path, start: Start, by: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        of_configuration: dict[str, Any] = {"dev": {"port": port}} if by == "configuration" else {}
+        write_worker(tmp_path, "async def on_fetch(request): ...", **of_configuration)
+        emulator = start("dev", *(["-p", str(port)] if by == "option" else []), cwd=tmp_path)
+        assert emulator.wait() == 2
+    assert emulator.output.startswith(f"Error: Port {port} is in use on 127.0.0.1; port ")
+    assert len(emulator.lines) == 1

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import pty
+import re
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -176,3 +179,57 @@ def test_a_closed_pipe_leaves_no_noise_at_exit() -> None:
     _, complaints = child.communicate(b"\n", timeout=30)
     assert complaints == b""
     assert child.returncode == 0
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_clock_is_before_every_entry_but_not_in_the_start_block() -> None:
+    text = show(
+        ServerReady("http://127.0.0.1:1"),
+        RequestFinished("w", "GET", "/", 200, 0.0),
+        HandlerFailed("w", "GET /", FAILURE),
+        hosts=[FakeHost(config(), {"fetch"})],
+        log_time=True,
+    )
+    block, _, log = text.partition("\n\nReady on http://127.0.0.1:1\n\n")
+    assert block == "sign-up  /app/src/entry.py  fetch"
+    lines = log.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d GET / 200 OK \(0 ms\)", lines[0])
+    assert re.fullmatch(r"\d\d:\d\d:\d\d Error in GET /: .*", lines[1])
+    assert all(line.startswith("  ") for line in lines[2:])
+
+
+@pytest.mark.parametrize(
+    ("stream", "log_time", "has_clock"),
+    [(Screen, None, True), (io.StringIO, None, False), (Screen, False, False), (io.StringIO, True, True)],
+)
+def test_the_clock_is_shown_on_a_terminal_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], log_time: bool | None, has_clock: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    bus, out = Bus(), stream()
+    terminal = Terminal(bus, stream=out, log_time=log_time)
+    bus.publish(Notice("info", "hello"))
+    terminal.close()
+    assert bool(re.match(r"\d\d:\d\d:\d\d hello\n", out.getvalue())) == has_clock
+
+
+def test_lines_are_as_wide_as_the_terminal_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen, other_end = pty.openpty()
+    with os.fdopen(other_end, "w") as stream, os.fdopen(screen, "rb", buffering=0) as reader:
+        bus = Bus()
+        terminal = Terminal(bus, stream=stream, log_time=None)
+        for width in (60, 100):
+            termios.tcsetwinsize(other_end, (24, width))
+            bus.publish(RequestFinished("w", "GET", "/" + "x" * 500, 200, 0.0))
+            line = b""
+            while not line.endswith(b"\n"):
+                line += reader.read(1_000)
+            assert len(line.rstrip()) == width
+        terminal.close()

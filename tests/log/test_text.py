@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from emulator.base.bus import Notice
 from emulator.base.failure import Failure, Frame
+from emulator.cli.queues import queues
 from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.log import record
+from emulator.log.style import Style
+from emulator.log.text import TextLines
 from emulator.queues.events import (
     BatchDelivered,
     MessagesDeadLettered,
@@ -89,8 +93,8 @@ def test_nothing_from_outside_steers_the_terminal() -> None:
 
 
 def test_the_json_log_keeps_what_comes_from_outside_as_it_is() -> None:
-    [record] = records(ScheduledFinished("w", EVIL, "ok", 0.0))
-    assert record["cron"] == EVIL
+    [line] = records(ScheduledFinished("w", EVIL, "ok", 0.0))
+    assert line["cron"] == EVIL
 
 
 def test_a_process_that_ended_tells_when_it_is_started_again() -> None:
@@ -154,7 +158,7 @@ def test_batch_line_tells_delays_dead_letters_expiry_and_timeouts() -> None:
     )
     line = show(batch(settlement, 4, Verdict("exceeded_cpu"), 31.0))
     assert line == (
-        "QUEUE my-app-events 0/4 acked, 2 retried in 5 to 30 s, 1 moved to dlq, 1 expired, out of CPU time (31.0 s)\n"
+        "QUEUE my-app-events 0/4 acked, 2 retried (in 5 to 30 s), 1 moved to dlq, 1 expired, out of CPU time (31.0 s)\n"
     )
 
 
@@ -162,13 +166,20 @@ def test_dead_letter_is_a_warning_with_the_last_error() -> None:
     letter = DeadLetter("q", 9.0, tuple(Attempt(n, 1.0, "exception", "ConnectionError: refused") for n in range(1, 5)))
     dead = [message(0x1C0A92F3, dead_letter=letter)]
     text = show(MessagesDeadLettered("q", "q-dlq", dead), level="warning")
-    assert text == "Warning: q moved 1 message (3f29a0c1) to q-dlq after 4 attempts: ConnectionError: refused\n"
+    assert text == (
+        "Warning: q moved 1 message (3f29a0c1) to q-dlq after 4 attempts: ConnectionError: refused\n"
+        "  To look inside: emulator queues peek q-dlq\n"
+    )
+
+
+def test_the_command_that_looks_at_dead_letters_exists() -> None:
+    assert "peek" in queues.commands
 
 
 def test_dead_letters_that_share_a_reason_share_a_line() -> None:
     letter = DeadLetter("q", 9.0, (Attempt(1, 1.0, "retry"),))
     text = show(MessagesDeadLettered("q", "q-dlq", [message(n, dead_letter=letter) for n in range(100)]))
-    assert text.count("\n") == 1
+    assert text.count("Warning") == 1
     assert "moved 100 messages (" in text
     assert ", 97 more) to q-dlq after 1 attempt: the handler called retry()" in text
 
@@ -186,6 +197,57 @@ def test_drops_say_why() -> None:
     )
     assert text[1] == "Warning: q dropped 1 message (20000000): older than the queue's retention period"
     assert text[2] == "QUEUE q 2 messages purged"
+
+
+def test_a_retry_says_which_attempt_comes_next_and_when() -> None:
+    def line(*attempts: int, delays: Sequence[int]) -> str:
+        retried = [(message(number, attempts=number), delay) for number, delay in zip(attempts, delays, strict=True)]
+        return show(batch(Settlement([], retried, max_attempts=4), len(retried)))
+
+    assert line(1, delays=[30]) == "QUEUE my-app-events 0/1 acked, 1 retried (attempt 2 of 4, in 30 s) (12 ms)\n"
+    assert line(1, 1, delays=[0, 0]) == "QUEUE my-app-events 0/2 acked, 2 retried (attempt 2 of 4) (12 ms)\n"
+    assert "2 retried (attempts 2 to 4 of 4, in 0 to 5 s)" in line(1, 3, delays=[0, 5])
+
+
+def test_an_error_that_worker_code_logs_looks_like_one() -> None:
+    assert show(WorkerOutput("w", "", "error", "no mail\nat all")) == "[w] ERROR no mail\n  at all\n"
+    assert show(WorkerOutput("w", "", "error", "TypeError: no")) == "[w] TypeError: no\n"
+    assert show(WorkerOutput("w", "", "warning", "to stderr")) == "[w] to stderr\n"
+    lines = TextLines(Style(enabled=True), Path("/"))
+    text = lines.output(record.output(WorkerOutput("w", "", "error", "Error: a\nb")))
+    assert text == "\x1b[2m[w]\x1b[0m \x1b[31mError: a\x1b[0m\n  \x1b[31mb\x1b[0m\n"
+
+
+def test_carets_mark_the_place_of_a_syntax_error() -> None:
+    source = ["def f():\n", "\treturn 'é' 1 +\n"]
+    frame = Frame("/app/entry.py", 2, "<module>", source[1].strip(), True, source, 9, 14)
+    text = show(HandlerFailed("w", "GET /", Failure("SyntaxError", "invalid syntax", (frame,), "")))
+    assert text.endswith("    return 'é' 1 +\n           ^^^^^\n")
+
+
+def test_lines_are_cut_to_the_width_but_not_what_worker_code_says() -> None:
+    lines = TextLines(Style(enabled=True), Path("/"))
+    lines.width = 80
+    long = "x" * 300
+    failed = message(1, attempts=1, failures=(Attempt(1, 1.0, "retry", f"ValueError: {long}"),))
+    dead = message(2, dead_letter=DeadLetter("q", 1.0, (Attempt(1, 1.0, "retry", f"ValueError: {long}"),)))
+    shown = [
+        lines.request(RequestFinished("w", "DELETE", f"/{long}/end", 500, 12.3)),
+        *lines.batch(record.batch(batch(Settlement([], [(failed, 0)]), 1))).splitlines(),
+        *lines.dead_lettered(record.dead_lettered(MessagesDeadLettered("q", "q-dlq", [dead]))).splitlines(),
+        lines.scheduled(record.scheduled(ScheduledFinished("w", long, "ok", 0.1))),
+    ]
+    widths = [len(re.sub(r"\x1b\[\d+m", "", line).rstrip("\n")) for line in shown]
+    assert max(widths) <= 80
+    assert widths[0] > 70
+    assert "/end" in shown[0]
+    assert long in lines.output(record.output(WorkerOutput("w", f"GET /{long}", "info", long)))
+    assert long in lines.failure(record.failure(HandlerFailed("w", "GET /", Failure("E", long, (), long))))
+
+
+def test_a_failure_without_a_place_is_one_line_however_often_it_comes() -> None:
+    failed = HandlerFailed("w", "GET /", Failure("", "ended", (), "ended"))
+    assert show(failed, failed) == "Error in GET /: ended\n" * 2
 
 
 def test_scheduled_line() -> None:

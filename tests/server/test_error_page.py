@@ -42,3 +42,14 @@ def test_what_says_all_there_is_to_say_comes_first(tmp_path: Path) -> None:
     page = render_error_page(failure, "heading", "GET /")
     assert page.index('<pre class="said">esbuild says &lt;so&gt;</pre>') < page.index('class="source"')
     assert "Traceback as text" not in page
+
+
+def test_the_page_marks_the_place_of_a_syntax_error(tmp_path: Path) -> None:
+    file = tmp_path / "entry.py"
+    file.write_text("x = (1,\n")
+    try:
+        compile(file.read_text(), str(file), "exec")
+    except SyntaxError as error:
+        failure = Failure.from_exception(error, tmp_path)
+    page = render_error_page(failure, "heading", "GET /")
+    assert '<span class="number">1</span><code>x = <mark>(</mark>1,</code></div>' in page

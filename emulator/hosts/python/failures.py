@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from emulator.base.failure import Failure
 from emulator.config.model import WorkerConfig
+from emulator.hosts.python.prompts import DebuggerQuit
 
 
 class DescribedError(TypeError):
@@ -30,6 +31,8 @@ def failure_of(error: BaseException, config: WorkerConfig) -> Failure:
     """The failure of an invocation that ended with this exception."""
     if isinstance(error, DescribedError):
         return error.failure
+    if isinstance(error, DebuggerQuit):
+        return Failure("", str(error), (), str(error))
     failure = Failure.from_exception(error, config.directory)
     if isinstance(error, AttributeError) and error.obj is None and _is_of_env_or_ctx(error.name, config):
         hint = "(env and ctx are None in the methods of a class: use self.env and self.ctx)"

@@ -195,9 +195,10 @@ class WorkerPackages:
 
 
 class WorkerScope(Scope):
-    """A scope with the modules that its invocations see, and the bus for what they write."""
+    """A scope with the modules that its invocations see, and the bus for what they write. `quit_ids` are the ids of the
+    messages whose handler was ended at a debugger's prompt."""
 
-    __slots__ = ("bus", "modules")
+    __slots__ = ("bus", "modules", "quit_ids")
 
     def __init__(
         self,
@@ -211,6 +212,7 @@ class WorkerScope(Scope):
         super().__init__(modules.worker, env, outbound, on_warning, **of_scope)
         self.modules = modules
         self.bus = bus
+        self.quit_ids: set[str] = set()
 
 
 def modules_of(module_name: str) -> WorkerModules | None:

@@ -3,8 +3,8 @@
 `sys.stdout` and `sys.stderr` are replaced with streams that look at the current invocation. A line written within an
 invocation is published on the bus of its worker. Everything else goes to the real stream, and so does what appears at a
 debugger's prompt, where a person waits for it. A line on `stdout` has the level `info`, one on `stderr` the level
-`warning`, and one from a `logging` handler the level of its record. Records that no handler is configured for are
-published from `warning` upwards, as Python does.
+`warning`, one of `console.error` the level `error`, and one from a `logging` handler the level of its record. Records
+that no handler is configured for are published from `warning` upwards, as Python does.
 
 There are two steps: `attach` lets a bus get what its workers write, and `redirected` replaces the streams. Each may be
 active any number of times at once, and end in any order. `install` does both.
@@ -184,11 +184,14 @@ class WorkerStream(io.TextIOBase):
         return len(text)
 
     def _level_of(self, caller: FrameType) -> Level:
-        """The level of the record that a `logging` handler is writing, else the level of the stream."""
+        """The level of the record that a `logging` handler is writing, or of `console.error`, else that of the
+        stream."""
         if caller.f_code is _EMIT:
             record = caller.f_locals.get("record")
             if isinstance(record, logging.LogRecord):
                 return _level(record)
+        elif caller.f_code.co_qualname == "console.error" and caller.f_globals.get("__name__") == _CONSOLE:
+            return "error"
         return self._level
 
     def writelines(self, lines: Iterable[str], /) -> None:  # type: ignore[override]
@@ -299,6 +302,7 @@ class _Redirection:
 _redirection = _Redirection()
 
 _EMIT: Final = logging.StreamHandler.emit.__code__
+_CONSOLE: Final = "emulator_runtime.js.objects"
 
 
 def _level(record: logging.LogRecord) -> Level:

@@ -90,7 +90,8 @@ setattr(Array, "from", staticmethod(Array.from_))
 
 
 class console:  # noqa: N801 - JavaScript's name
-    """`console.log` and similar functions write to standard output; warnings and errors go to standard error."""
+    """`console.log` and similar functions write to standard output; warnings and errors go to standard error. A host
+    knows an error by the function that prints it."""
 
     @staticmethod
     def log(*values: Any) -> None:
@@ -102,7 +103,9 @@ class console:  # noqa: N801 - JavaScript's name
     def warn(*values: Any) -> None:
         print(*map(_shown, values), file=sys.stderr)
 
-    error = warn
+    @staticmethod
+    def error(*values: Any) -> None:
+        print(*map(_shown, values), file=sys.stderr)
 
 
 def _shown(value: Any) -> str:

@@ -20,6 +20,7 @@ from emulator.hosts.events import WorkerOutput
 from emulator.hosts.python.output import MAX_LINE, flush_partial_lines, install, partial_lines
 from emulator.hosts.triggers import FetchTrigger
 from emulator_runtime.invocation import Invocation, Scope, current
+from emulator_runtime.js import console
 from emulator_runtime.workers.request import Request
 
 
@@ -229,6 +230,14 @@ DEBUGGED = """
 
     asyncio.run(main())
 """
+
+
+def test_console_error_is_an_error_and_a_warning_is_not() -> None:
+    with installed() as output, running():
+        console.error("bad", 1)
+        console.warn("doubtful")
+    assert output.lines == [("error", "bad 1"), ("warning", "doubtful")]
+
 
 BREAKPOINT = """
     from workers import Response
