@@ -124,6 +124,18 @@ class BindingKind(Generic[S]):
         """The reasons why these workers cannot run in one session."""
         return ()
 
+    def python_stub(self) -> str:
+        """A type stub with the classes that `python_type` may name."""
+        return ""
+
+    def python_type(self, settings: S) -> str:
+        """The type of a binding in `env` of a Python worker, as an annotation."""
+        return "Any"
+
+    def typescript_type(self, settings: S) -> str:
+        """The type of a binding in `env` of a JavaScript worker, in TypeScript with `@cloudflare/workers-types`."""
+        return "unknown"
+
     def rest(self) -> Rest | None:
         """This kind's part of the REST API."""
         return None

@@ -22,6 +22,7 @@ _COMMANDS = {
     "dev": "emulator.cli.dev",
     "init": "emulator.cli.init",
     "check": "emulator.cli.check",
+    "types": "emulator.cli.types",
     "queues": "emulator.cli.queues",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",

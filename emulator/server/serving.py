@@ -391,6 +391,11 @@ async def _reconfigure(session: Session, options: ServingOptions, index: int, fi
     except EmulatorError as error:
         session.bus.publish(Notice("error", f"{error}\nThe previous configuration stays in force.", config.name))
         return False
+    from emulator.stubs.files import refresh  # start-up does not need it
+
+    with suppress(EmulatorError):
+        for path in refresh(session.configs[index]):
+            session.bus.publish(Notice("info", f"Updated {shown_path(path)}", config.name))
     return True
 
 

@@ -20,6 +20,8 @@ from emulator.server.addresses import API_PREFIX
 from emulator.server.events import ServerReady
 from emulator.session.events import ConfigurationChanged
 from emulator.session.session import Session
+from emulator.stubs.python import env_stub
+from emulator.stubs.typescript import declarations
 from emulator.testing import AsyncEmulator, Emulator
 from emulator_runtime.workers.request import Request
 from tests.bindings.test_documentation import missing_rows, row
@@ -286,3 +288,11 @@ def test_code_that_has_lost_it_in_a_reload_is_told_so(workers: Workers) -> None:
 def test_the_documentation_would_have_to_show_it() -> None:
     assert missing_rows() == [row(COUNTERS)]
     assert row(COUNTERS) == "| counter | `counters[]` | `next` | `next` |"
+
+
+def test_editors_are_told_what_it_is(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path / "app"))
+    stub = env_stub(config)
+    assert "class Counter:\n\n    async def next(self) -> int:" in stub
+    assert stub.endswith("class Env:\n    C: Counter\n")
+    assert "\t\tC: { next(): Promise<number> };\n" in declarations(config)

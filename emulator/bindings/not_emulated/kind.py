@@ -60,6 +60,32 @@ _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
 """For each key, the key below it that contains the bindings (empty if the value itself does), and the field with the
 name of a binding (empty if the bindings are the keys of an object)."""
 
+_TYPES: Final[Mapping[str, str]] = {
+    "ai": "Ai",
+    "analytics_engine_datasets": "AnalyticsEngineDataset",
+    "assets": "Fetcher",
+    "browser": "Fetcher",
+    "d1_databases": "D1Database",
+    "data_blobs": "ArrayBuffer",
+    "dispatch_namespaces": "DispatchNamespace",
+    "durable_objects": "DurableObjectNamespace",
+    "hyperdrive": "Hyperdrive",
+    "images": "ImagesBinding",
+    "kv_namespaces": "KVNamespace",
+    "mtls_certificates": "Fetcher",
+    "r2_buckets": "R2Bucket",
+    "ratelimits": "RateLimit",
+    "secrets_store_secrets": "SecretsStoreSecret",
+    "send_email": "SendEmail",
+    "text_blobs": "string",
+    "vectorize": "VectorizeIndex",
+    "version_metadata": "WorkerVersionMetadata",
+    "vpc_services": "Fetcher",
+    "wasm_modules": "WebAssembly.Module",
+    "workflows": "Workflow",
+}
+"""What a binding of a key is in production, in TypeScript."""
+
 _INHERITED: Final = frozenset({"assets", "data_blobs", "logfwdr", "text_blobs", "wasm_modules"})
 _TOP_LEVEL_ONLY: Final = frozenset({"data_blobs", "text_blobs", "wasm_modules"})
 
@@ -104,6 +130,10 @@ class NotEmulatedKind(BindingKind[str]):
     def binding_record(self, settings: str) -> Mapping[str, object]:
         """The key that declares it."""
         return {"key": settings}
+
+    def typescript_type(self, settings: str) -> str:
+        """What it is in production."""
+        return _TYPES.get(settings, "unknown")
 
     def changes(self, old: WorkerConfig, new: WorkerConfig) -> Iterator[str]:
         """Bindings that were added or removed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import asdict
@@ -67,6 +68,18 @@ class QueueKind(BindingKind[Producer]):
     def conflicts(self, workers: Sequence[WorkerConfig]) -> Iterable[Problem]:
         """The queues that more than one worker consumes."""
         return config.consumer_conflicts(workers)
+
+    def python_stub(self) -> str:
+        """The class of a binding, and what its methods return."""
+        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
+
+    def python_type(self, settings: Producer) -> str:
+        """The class in `python_stub`."""
+        return "Queue"
+
+    def typescript_type(self, settings: Producer) -> str:
+        """workerd's own."""
+        return "Queue"
 
     def rest(self) -> Rest:
         """The calls about queues, their consumers and their messages."""

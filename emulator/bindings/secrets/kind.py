@@ -67,6 +67,14 @@ class SecretKind(BindingKind[str]):
         """Says only that it is a secret."""
         return "(secret)"
 
+    def python_type(self, settings: str) -> str:
+        """A string, whatever it says."""
+        return "str"
+
+    def typescript_type(self, settings: str) -> str:
+        """A string, whatever it says."""
+        return "string"
+
 
 class _OpenSecrets(OpenKind[str]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:

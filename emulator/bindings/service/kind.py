@@ -59,6 +59,10 @@ class ServiceKind(BindingKind[ServiceBinding]):
             text = f"is not emulated yet for Python workers: using {', '.join(names)} raises an error"
             draft.findings.warn((*draft.section.path, "services"), text)
 
+    def typescript_type(self, settings: ServiceBinding) -> str:
+        """A stub of whatever the other worker is."""
+        return "Fetcher"
+
     def open(self, resources: Resources) -> OpenKind[ServiceBinding]:
         """The ways from worker to worker."""
         return _OpenServices()

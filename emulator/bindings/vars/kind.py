@@ -56,6 +56,16 @@ class VarKind(BindingKind[JSON]):
         text = json.dumps(settings, ensure_ascii=False, default=str)
         return text if len(text) <= _SHOWN_WIDTH else f"{text[: _SHOWN_WIDTH - 3]}..."
 
+    def python_type(self, settings: JSON) -> str:
+        """That of the value."""
+        if isinstance(settings, dict):
+            return "AttributeDict"
+        return "list[Any]" if isinstance(settings, list) else type(settings).__name__.replace("NoneType", "None")
+
+    def typescript_type(self, settings: JSON) -> str:
+        """The value itself, as wrangler has it."""
+        return json.dumps(settings, ensure_ascii=False)
+
 
 class _OpenVars(OpenKind[JSON]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, JSON]) -> Mapping[str, object]:

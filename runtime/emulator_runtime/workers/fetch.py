@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from emulator_runtime import invocation
 from emulator_runtime.url import URL
 from emulator_runtime.workers.request import Request
 from emulator_runtime.workers.response import Response
+from emulator_runtime.workers.types import FetchKwargs
 
 
-async def fetch(resource: Request | URL | str, **options: Any) -> Response:
+async def fetch(resource: Request | URL | str, **options: Unpack[FetchKwargs]) -> Response:
     """Send a request and return the response when its headers have arrived; the body streams.
 
     `resource` is an absolute URL or a `Request`; `options` are those of `Request`. Returns a response whatever its

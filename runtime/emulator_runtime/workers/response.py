@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from types import AsyncGeneratorType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from emulator_runtime import invocation
 from emulator_runtime.body import TEXT_TYPE, Body, encode_body
@@ -22,6 +22,7 @@ from emulator_runtime.values import to_attribute_dict
 from emulator_runtime.workers.headers import Headers, encode_headers
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from http.client import HTTPMessage
 
     from emulator_runtime.js.web_socket import WebSocket
@@ -136,6 +137,12 @@ class FetchResponse(Body):
         """Raise `HttpStatusError`, an `OSError`, if the status is 400 to 599."""
         if 400 <= self.status < 600:
             raise HttpStatusError(self.status, self.status_text, self.url)
+
+    @overload
+    def json(self: FetchResponse, **options: Any) -> Coroutine[Any, Any, Any]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def json(self: object, status: HTTPStatus | int = ..., status_text: str = ..., headers: Any = ...) -> Response: ...
 
     def json(self: Any, *arguments: Any, **options: Any) -> Any:
         """On a response, the body parsed as JSON, to be awaited. On the class, `Response.json(data, ...)` means

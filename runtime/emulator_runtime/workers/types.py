@@ -1,8 +1,8 @@
-"""The module `workers.types` of worker code: names for annotations, which nothing checks."""
+"""The module `workers.types` of worker code: names for annotations, which only type checkers look at."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from emulator_runtime.errors import no_attribute
 from emulator_runtime.invocation import Context
@@ -11,8 +11,26 @@ from emulator_runtime.workers.headers import Headers
 __all__ = ["Body", "Context", "FetchKwargs", "Headers", "JSBody", "RequestInitCfProperties"]
 
 Body = Any
-FetchKwargs = dict[str, Any]
 JSBody = Any
 RequestInitCfProperties = dict[str, Any]
+
+
+class FetchKwargs(TypedDict, total=False):
+    """The options of `fetch`."""
+
+    method: str
+    headers: Any
+    body: Body
+    redirect: str | None
+    cf: RequestInitCfProperties | None
+    fetcher: Any
+    signal: Any
+    cache: Any
+    credentials: Any
+    integrity: Any
+    keepalive: Any
+    mode: Any
+    referrer: Any
+
 
 __getattr__ = no_attribute("workers.types")

@@ -5,17 +5,18 @@
 
 import json
 import re
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from mail import send_welcome_email
 from page import PAGE
-from workers import Response, WorkerEntrypoint
+from workers import MessageBatch, Request, Response, WorkerEntrypoint
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 
 
 class Default(WorkerEntrypoint):
-    async def fetch(self, request):
+    async def fetch(self, request: Request) -> Response:
         url = urlsplit(request.url)
         if url.path == "/":
             return Response(PAGE, headers={"content-type": "text/html;charset=UTF-8"})
@@ -27,14 +28,14 @@ class Default(WorkerEntrypoint):
             return await self.sign_up(email_in_json(text) if is_json else email_in_form(text))
         return Response("Not found", status=404)
 
-    async def sign_up(self, email):
+    async def sign_up(self, email: str) -> Response:
         if not EMAIL.fullmatch(email):
             return Response.json({"ok": False, "error": "please give an e-mail address"}, status=400)
         # ... create the user ...
         await self.env.EVENTS.send({"type": "welcome-email", "email": email})
         return Response.json({"ok": True})
 
-    async def queue(self, batch, env, ctx):
+    async def queue(self, batch: MessageBatch, env: object, ctx: object) -> None:
         for message in batch.messages:
             # Each message is settled for itself. One that is to be retried is delivered again, up to max_retries times,
             # and then moves to the dead letter queue, which keeps the exception. An exception that left this method
@@ -46,7 +47,7 @@ class Default(WorkerEntrypoint):
             else:
                 message.ack()
 
-    async def handle(self, event):
+    async def handle(self, event: Any) -> None:
         if event.type == "welcome-email":
             await send_welcome_email(self.env.SENDER, event.email)
         elif event.type == "boom":
@@ -54,11 +55,11 @@ class Default(WorkerEntrypoint):
             raise ConnectionError("boom")
 
 
-def email_in_form(text):
+def email_in_form(text: str) -> str:
     return parse_qs(text).get("email", [""])[0].strip()
 
 
-def email_in_json(text):
+def email_in_json(text: str) -> str:
     try:
         return str(json.loads(text)["email"]).strip()
     except (ValueError, KeyError, TypeError):

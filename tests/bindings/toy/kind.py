@@ -162,6 +162,15 @@ class CounterKind(BindingKind[Settings]):
                     assert binding.place is not None
                     yield problem_at(binding.place, "another worker starts this counter elsewhere")
 
+    def python_stub(self) -> str:
+        return "class Counter:\n    async def next(self) -> int: ...\n"
+
+    def python_type(self, settings: Settings) -> str:
+        return "Counter"
+
+    def typescript_type(self, settings: Settings) -> str:
+        return "{ next(): Promise<number> }"
+
     def rest(self) -> Rest:
         root = "/accounts/{account_id}/counters"
         routes = (Route("GET", root, _list), Route("POST", f"{root}/{{name}}", _increase, Increase))
