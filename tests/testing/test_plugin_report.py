@@ -59,13 +59,13 @@ def test_everything_is_told_in_order_with_virtual_times(shop: Path, pytester: py
                   sent      ID to my-app-events by the test: {'type': 'boom'}
         +5.000 s  print     Welcome e-mail from hello@sign-up.example to ada@example.com
                   batch     my-app-events: acked ID; to be retried: ID (attempt 1)
-                            ID: ConnectionError: boom (src/entry.py:54)
+                            ID: ConnectionError: boom (src/entry.py:55)
        +10.000 s  batch     my-app-events: to be retried: ID (attempt 2)
-                            ID: ConnectionError: boom (src/entry.py:54)
+                            ID: ConnectionError: boom (src/entry.py:55)
        +15.000 s  batch     my-app-events: to be retried: ID (attempt 3)
-                            ID: ConnectionError: boom (src/entry.py:54)
+                            ID: ConnectionError: boom (src/entry.py:55)
        +20.000 s  batch     my-app-events: out of retries: ID, moved to my-app-events-dlq (attempt 4)
-                            ID: ConnectionError: boom (src/entry.py:54)"""
+                            ID: ConnectionError: boom (src/entry.py:55)"""
     assert textwrap.dedent(without_ids(text)) == textwrap.dedent(expected)
 
 

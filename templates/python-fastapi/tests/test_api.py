@@ -13,3 +13,8 @@ def test_an_order_is_packed(emulator, capsys):
 def test_an_order_that_makes_no_sense_is_refused(emulator):
     assert emulator.post("/orders", json={"item": "tea", "quantity": 0}).status_code == 422
     assert emulator.queue("my-api-orders").messages == []
+
+
+def test_there_are_pages_about_it(emulator):
+    assert emulator.get("/docs").status_code == 200
+    assert "/orders" in emulator.get("/openapi.json").json()["paths"]
