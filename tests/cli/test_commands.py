@@ -126,6 +126,8 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
         "crons": True,
         "script": None,
         "env_files": (),
+        "https": None,
+        "certificate": None,
     }
     assert "Ready on http://127.0.0.1:8787\n" in result.stdout
 
