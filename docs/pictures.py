@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -54,7 +55,7 @@ def session(emulator: str) -> str:
 
 
 def main() -> None:
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"))  # noqa: SIM115 - until the program ends
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
     console.print(Text.from_ansi(session(str(Path(sys.argv[1]).absolute()))))
     picture = console.export_svg(title="emulator dev", unique_id="terminal")
     picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # fonts from elsewhere
