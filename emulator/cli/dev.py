@@ -87,6 +87,7 @@ class _Level(click.Choice[str]):
 )
 @click.option("--test-scheduled", is_flag=True, expose_value=False, hidden=True)
 @click.option("--no-crons", is_flag=True, help="Do not run the scheduled handlers when their crons are due.")
+@click.option("--live-reload", is_flag=True, help="Reload the worker's pages in the browser when its code is reloaded.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
     "--log-level",
@@ -117,6 +118,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     env_files: tuple[Path, ...],
     persist_to: Path | None,
     no_crons: bool,
+    live_reload: bool,
     no_reload: bool,
     log_level: Level,
     log_format: Literal["text", "json"],
@@ -164,6 +166,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             config_paths=config_paths,
             script=script,
             env_files=env_files,
+            live_reload=live_reload,
             environment=environment,
             overrides=variables,
             host=host,

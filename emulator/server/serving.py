@@ -32,6 +32,8 @@ from emulator.session.watch import Change, Watcher
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
+    from emulator.server.gateway import Gateway
+    from emulator.server.live import LiveReload
 
 GRACE_SECONDS: Final = 10.0
 SYNC_SECONDS: Final = 1.0
@@ -67,6 +69,7 @@ class ServingOptions(msgspec.Struct, frozen=True):
     crons: bool = True
     script: Path | None = None
     env_files: tuple[Path, ...] = ()
+    live_reload: bool = False
 
     def read(self, path: Path) -> WorkerConfig:
         """The configuration at `path` with these options. Raises ConfigError."""
@@ -94,15 +97,15 @@ async def serve(session: Session, options: ServingOptions) -> None:
     when connections are accepted. Raises ServerError if it cannot listen.
     """
     from emulator.server.app import App
-    from emulator.server.gateway import Gateway
     from emulator.server.hostname import is_local
+    from emulator.server.live import LiveReload
 
     primary = session.configs[0]
     host = options.host or primary.dev_ip or DEFAULT_HOST
     sockets = _listen(host, options.port if options.port is not None else primary.dev_port, session.bus)
     api_token = "" if is_local(host) else urandom(24).hex()
-    gateways = [Gateway(each, session.bus) for each in session.hosts]
-    app = App(gateways, partial(_make_control, session, api_token, host))
+    live = LiveReload(session.bus)
+    app = App(_gateways(session, options), partial(_make_control, session, api_token, host, live))
     signals = _Signals(session.bus)
     kept = [] if session.journal is None else [session.journal.directory]
     watcher = (
@@ -136,6 +139,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
             if registered is not None:
                 _unregister(registered)
             await peers.stop()
+            live.close()
             await _stop(session, server, signals)
             await peers.close()
             await _tell_what_is_lost(session)
@@ -164,6 +168,13 @@ async def _load(session: Session, signals: _Signals) -> bool:
         await loading
     await session.stop(0.0)
     return False
+
+
+def _gateways(session: Session, options: ServingOptions) -> list[Gateway]:
+    from emulator.server.gateway import Gateway
+    from emulator.server.live import LiveGateway
+
+    return [(LiveGateway if options.live_reload else Gateway)(host, session.bus) for host in session.hosts]
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:
@@ -215,11 +226,11 @@ def _unregister(registered: Path) -> None:
         registered.unlink(missing_ok=True)
 
 
-def _make_control(session: Session, api_token: str, host: str) -> Any:
+def _make_control(session: Session, api_token: str, host: str, live: LiveReload) -> Any:
     from emulator.server.control.app import make_control  # Starlette takes time that start-up does not need
     from emulator.server.control.forwarding import make_forwarding
 
-    return make_control(session, api_token, host, [make_forwarding(session)])
+    return make_control(session, api_token, host, [make_forwarding(session), *live.routes()])
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:
