@@ -26,7 +26,7 @@ from emulator.hosts.python.output import install as install_output
 from emulator.hosts.python.watchdog import Watchdog
 from emulator.server.events import ServerReady
 from emulator.session.peers import Peers, consumed_by
-from emulator.session.running import Running, reachable, register
+from emulator.session.running import Running, groups_of, reachable, register
 from emulator.session.session import Session
 from emulator.session.watch import Change, Watcher
 
@@ -57,7 +57,8 @@ class ServingOptions(msgspec.Struct, frozen=True):
     Without `config_paths`, the configuration of the working directory is used, or with a `script`, which replaces
     `main`, the nearest one to it. If `host` or `port` is None, the first worker's `dev.ip` or `dev.port` decides, else
     127.0.0.1 and 8787, or the next free port; port 0 picks any free one. `overrides` are vars. Without `crons`, those
-    of the configurations run by hand only. `env_files` replace the files that secrets are read from.
+    of the configurations run by hand only. `env_files` replace the files that secrets are read from. `share` names a group of sessions that
+    share their queues; an empty one means none at all.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -70,6 +71,7 @@ class ServingOptions(msgspec.Struct, frozen=True):
     script: Path | None = None
     env_files: tuple[Path, ...] = ()
     live_reload: bool = False
+    share: str | None = None
 
     def read(self, path: Path) -> WorkerConfig:
         """The configuration at `path` with these options. Raises ConfigError."""
@@ -124,7 +126,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
             server = HttpServer(app, sockets)
             await server.start()
             url = _url(host, sockets[0].getsockname()[1])
-            own = _describe(session, url, api_token)
+            own = _describe(session, url, api_token, options)
             registered = _register(session, own)
             session.bus.publish(ServerReady(url, api_token))
             peers = Peers(session, own if registered else None)
@@ -188,9 +190,10 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _describe(session: Session, url: str, api_token: str) -> Running:
+def _describe(session: Session, url: str, api_token: str, options: ServingOptions) -> Running:
     configs = tuple(str(config.path.resolve()) for config in session.configs)
-    return Running(reachable(url), getpid(), time(), configs, api_token, consumed_by(session))
+    groups = () if options.share == "" else groups_of((config.path for config in session.configs), options.share)
+    return Running(reachable(url), getpid(), time(), configs, api_token, consumed_by(session), groups)
 
 
 def _listen(host: str, port: int | None, bus: Bus) -> list[socket]:

@@ -127,6 +127,7 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
         "script": None,
         "env_files": (),
         "live_reload": False,
+        "share": None,
     }
     assert "Ready on http://127.0.0.1:8787\n" in result.stdout
 
