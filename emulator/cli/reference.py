@@ -25,15 +25,21 @@ def reference() -> str:
 
 
 def _sections(group: click.Group, path: str) -> Iterator[str]:
-    parent = click.Context(group, info_name=path, max_content_width=110, terminal_width=110)
+    parent = _context(group, path)
     for name in group.list_commands(parent):
         command = group.get_command(parent, name)
         assert command is not None
         full = f"{path} {name}"
-        context = click.Context(command, info_name=full, max_content_width=110, terminal_width=110)
+        context = _context(command, full)
         yield f"## {full}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
         if isinstance(command, click.Group):
             yield from _sections(command, full)
+
+
+def _context(command: click.Command, path: str) -> click.Context:
+    return click.Context(
+        command, info_name=path, max_content_width=110, terminal_width=110, help_option_names=["-h", "--help"]
+    )
 
 
 if __name__ == "__main__":

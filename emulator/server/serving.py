@@ -56,9 +56,9 @@ class ServingOptions(msgspec.Struct, frozen=True):
 
     Without `config_paths`, the configuration of the working directory is used, or with a `script`, which replaces
     `main`, the nearest one to it. If `host` or `port` is None, the first worker's `dev.ip` or `dev.port` decides, else
-    127.0.0.1 and 8787, or the next free port; port 0 picks any free one. `overrides` are vars. Without `crons`, those
-    of the configurations run by hand only. `env_files` replace the files that secrets are read from. `share` names a group of sessions that
-    share their queues; an empty one means none at all.
+    127.0.0.1, and 8787 or the next free port; port 0 picks a free one. `overrides` are vars. Without `crons`, those of
+    the configurations run by hand only. `env_files` replace the files that secrets are read from. `share` names a group
+    of sessions that share their queues; an empty one means none at all.
     """
 
     config_paths: tuple[Path, ...] = ()
