@@ -10,10 +10,12 @@ EXAMPLE := templates/python-queue/wrangler.jsonc
 SOURCES := pyproject.toml requirements-dev.txt
 RUN_STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+DOCS_VENV := .venv-docs
+DOCS_STAMP := $(DOCS_VENV)/.installed
 NODE_STAMP := tests/npm/node_modules/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help dev test trials check format bench clean
+.PHONY: help dev test trials check format bench docs pictures clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +26,8 @@ help:
 	@echo 'make check   check format, style and types'
 	@echo 'make format  format the code, and mend what can be mended of its style'
 	@echo 'make bench   measure, and compare with other emulators where node is installed'
+	@echo 'make docs    build the documentation as a site, in site/'
+	@echo 'make pictures  make the pictures of the documentation anew'
 	@echo 'make clean   remove the virtual environment and what tools left behind'
 
 dev: $(RUN_STAMP)
@@ -47,8 +51,15 @@ format: $(DEV_STAMP)
 bench: $(DEV_STAMP)
 	@$(BIN)/python -m bench $(ARGS)
 
+docs: $(DOCS_STAMP)
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build -q --strict
+	@echo 'Open site/index.html'
+
+pictures: $(DOCS_STAMP) $(RUN_STAMP)
+	@$(DOCS_VENV)/bin/python docs/pictures.py $(BIN)/emulator
+
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/node_modules bench/results \
+	rm -rf $(VENV) $(DOCS_VENV) site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/node_modules bench/results \
 	  tests/npm/node_modules tests/npm/node22/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -76,6 +87,13 @@ $(RUN_STAMP): $(SOURCES) | $(BIN)/python
 $(DEV_STAMP): $(RUN_STAMP)
 	@echo 'Installing the development tools ...'
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# What makes the site has an environment of its own: its packages need other versions than the emulator's.
+$(DOCS_STAMP): requirements-docs.txt | $(BIN)/python
+	@echo 'Installing what makes the site ...'
+	@$(BIN)/python -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/python -m pip install -qq --disable-pip-version-check -r requirements-docs.txt
 	@touch $@
 
 # What the tests run for real beside Python: wrangler, workerd and esbuild. Where there is no node, their tests are skipped.

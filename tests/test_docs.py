@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from emulator.cli.reference import reference
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOP = ("bench", "docs", "emulator", "examples", "runtime", "templates", "tests")
@@ -74,3 +76,17 @@ def test_the_picture_of_the_rooms_shows_every_package() -> None:
 def test_every_page_can_be_reached_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [page.name for page in PAGES[2:] if f"(docs/{page.name})" not in readme] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 100
+
+
+def test_the_manual_of_the_command_line_is_what_its_help_says() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert page == reference(), "run: python -m emulator.cli.reference"
+
+
+def test_every_page_is_on_the_site() -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[2:] if page.name not in re.findall(r"[\w-]+\.md", site)] == []

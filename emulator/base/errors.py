@@ -38,7 +38,8 @@ class Problem(msgspec.Struct, frozen=True):
     """One thing in a configuration file that is wrong or questionable.
 
     `file` is the path as the user wrote it. `line` and `column` count from 1; 0 means the file as a whole. `key` is the
-    key path, such as `queues.consumers[0].max_batch_size`; empty for the file as a whole.
+    key path, such as `queues.consumers[0].max_batch_size`; empty for the file as a whole. `is_local` says that it is
+    one here, and not in production.
     """
 
     file: str
@@ -47,6 +48,7 @@ class Problem(msgspec.Struct, frozen=True):
     key: str
     message: str
     hint: str = ""
+    is_local: bool = False
 
     @property
     def where(self) -> str:

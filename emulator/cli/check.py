@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import asdict
 
+from emulator.base.errors import ConfigError, Problem
+from emulator.base.words import count
 from emulator.cli.options import config_option, environment_option
+from emulator.cli.tables import print_json
 
 if TYPE_CHECKING:
+    from emulator.config.model import WorkerConfig
     from emulator.log.terminal import Terminal
     from emulator.session.session import Session
 
@@ -17,43 +23,91 @@ if TYPE_CHECKING:
 @click.command(short_help="Validate the configuration and load the worker.")
 @config_option
 @environment_option
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too: what production refuses or ignores.")
+@click.option("--json", "as_json", is_flag=True, help="Print the problems alone, as JSON, for programs.")
 @click.pass_context
-def check(ctx: click.Context, config_paths: tuple[Path, ...], environment: str | None) -> None:
+def check(
+    ctx: click.Context, config_paths: tuple[Path, ...], environment: str | None, *, strict: bool, as_json: bool
+) -> None:
     """Validate configurations, load their workers, and print entrypoints, bindings and queues.
 
     Nothing is served and no message is delivered. The exit status is 0 when all is well, 1 when a worker's code fails
-    to load, and 2 when a configuration is invalid. All problems of a file are printed at once.
+    to load (with --strict, also for warnings, but for what is only not emulated), and 2 when a configuration is
+    invalid. All problems of a file are printed at once.
 
     \b
     Examples:
       emulator check                            the worker of this directory
       emulator check -e production              with the settings of an environment
+      emulator check --strict                   for CI: nothing that production refuses or ignores
       emulator check -c web/wrangler.jsonc -c jobs/wrangler.jsonc
     """
+    from emulator.server.serving import ServingOptions
+
+    try:
+        configs = ServingOptions(config_paths=config_paths, environment=environment).read_all()
+    except ConfigError as error:
+        if not as_json:
+            raise
+        print_json([_record("error", problem) for problem in error.problems])
+        ctx.exit(2)
+    broken = _load_quietly(configs) if as_json else _load_and_print(configs)
+    warnings = [problem for config in configs for problem in config.warnings]
+    if as_json:
+        found = [_record("info" if each.is_local else "warning", each) for each in warnings]
+        print_json([*found, *(_record("error", each) for each in broken)])
+    elif warnings or broken:
+        wrong = [count(len(each), noun) for each, noun in ((broken, "error"), (warnings, "warning")) if each]
+        click.echo(f"\n{' and '.join(wrong)}")
+    ctx.exit(1 if broken or (strict and any(not each.is_local for each in warnings)) else 0)
+
+
+def _load_and_print(configs: Sequence[WorkerConfig]) -> list[Problem]:
+    """Load the workers and print them with their warnings. Returns what is wrong with their code."""
     from emulator.base.bus import Bus
     from emulator.log.terminal import Terminal
-    from emulator.server.serving import ServingOptions, run
+    from emulator.server.serving import run
     from emulator.session.session import Session
 
     bus = Bus()
     terminal = Terminal(bus)
+    broken: list[Problem] = []
     try:
-        options = ServingOptions(config_paths=config_paths, environment=environment)
-        session = Session(options.read_all(), bus)
+        session = Session(configs, bus)
         terminal.introduce(session.configs, session.hosts)
-        broken: list[str] = []
-        run(_load(session, terminal, broken))
+        run(_load(session, broken, terminal))
     finally:
         terminal.close()
-    ctx.exit(1 if broken else 0)
+    return broken
 
 
-async def _load(session: Session, terminal: Terminal, broken: list[str]) -> None:
-    """Load the workers, print them, and add to `broken` the names of those that fail to load."""
+def _load_quietly(configs: Sequence[WorkerConfig]) -> list[Problem]:
+    """Load the workers, and return what is wrong with their code."""
+    from emulator.base.bus import Bus
+    from emulator.server.serving import run
+    from emulator.session.session import Session
+
+    broken: list[Problem] = []
+    run(_load(Session(configs, Bus()), broken))
+    return broken
+
+
+async def _load(session: Session, broken: list[Problem], terminal: Terminal | None = None) -> None:
+    """Load the workers, print them, and add to `broken` what is wrong with those that fail to load."""
     try:
         await session.load()
-        terminal.print_workers()
-        # Checked before the workers are stopped, because a stopped worker has a failure too.
-        broken += [host.config.name for host in session.hosts if host.failure is not None]
+        if terminal is not None:
+            terminal.print_workers()
+        # Looked at before the workers are stopped, because a stopped worker has a failure too.
+        for host in session.hosts:
+            if host.failure is not None:
+                file, _, line = host.failure.location.rpartition(":")
+                broken.append(Problem(file, int(line or 0), 0, host.config.name, host.failure.summary))
     finally:
         await session.stop(0.0)
+
+
+def _record(severity: str, problem: Problem) -> dict[str, Any]:
+    record = asdict(problem)
+    del record["is_local"]
+    return {"severity": severity, **record}

@@ -98,6 +98,14 @@ class _Level(click.Choice[str]):
 )
 @click.option("--test-scheduled", is_flag=True, expose_value=False, hidden=True)
 @click.option("--no-crons", is_flag=True, help="Do not run the scheduled handlers when their crons are due.")
+@click.option(
+    "--share",
+    metavar="NAME",
+    envvar="EMULATOR_SHARE",
+    help="Share queues with other sessions that have the same NAME.  [default: with those of the same git repository]",
+)
+@click.option("--no-share", is_flag=True, help="Share queues with no other session.")
+@click.option("--live-reload", is_flag=True, help="Reload the worker's pages in the browser when its code is reloaded.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
     "--log-level",
@@ -132,6 +140,9 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     env_files: tuple[Path, ...],
     persist_to: Path | None,
     no_crons: bool,
+    share: str | None,
+    no_share: bool,
+    live_reload: bool,
     no_reload: bool,
     log_level: Level | Literal["none"],
     log_format: Literal["text", "json"],
@@ -187,6 +198,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             config_paths=config_paths,
             script=script,
             env_files=env_files,
+            live_reload=live_reload,
+            share="" if no_share else share or None,
             environment=environment,
             overrides=variables,
             host=host,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 from emulator.base.errors import Problem
 from emulator.config.model import Place
 
@@ -76,6 +78,11 @@ class Findings:
     def warn(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = True) -> None:
         """Add a warning: the configuration can be used, but may not do what the user expects."""
         self.warnings.append(problem_at(self.document.place(path, at_key=at_key), message, hint))
+
+    def not_here(self, path: KeyPath, message: str) -> None:
+        """Add a warning: production does what the configuration asks for, and the emulator does not."""
+        problem = problem_at(self.document.place(path, at_key=True), message)
+        self.warnings.append(msgspec.structs.replace(problem, is_local=True))
 
     def refused(self, path: KeyPath, why: str, hint: str = "") -> None:
         """Add a warning: the configuration can be used here, but wrangler refuses it. `why` is a clause."""

@@ -125,6 +125,8 @@ def load_config(
             ("compatibility_date",),
             "is missing: the newest behaviour is assumed, and wrangler deploys nothing without it",
         )
+    elif section.compatibility_date is not None and section.compatibility_date > date.today().isoformat():
+        findings.refused(("compatibility_date",), f"{section.compatibility_date} is in the future")
     secrets = read_env_files(path.parent, environment, shown_path, env_files)
     draft = Draft(section, findings, main, secrets, overrides or {})
     for kind in kinds:

@@ -12,3 +12,9 @@ SCHEDULED_ADDRESS: Final = "/cdn-cgi/handler/scheduled"
 
 CRONS_ADDRESS: Final = "/cdn-cgi/emulator/crons"
 """Lists the crons of the workers."""
+
+LIVE_ADDRESS: Final = "/cdn-cgi/emulator/live"
+"""Tells pages that listen when code was loaded again."""
+
+LIVE_SCRIPT_ADDRESS: Final = "/cdn-cgi/emulator/live.js"
+"""What makes a page listen."""

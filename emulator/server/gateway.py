@@ -139,8 +139,9 @@ async def _send_all(request: IncomingRequest, response: FetchResponse, send: Sen
 def _failure_answer(request: IncomingRequest, failure: Failure, heading: str) -> Response:
     """A page for a browser, plain text for everything else; status 500."""
     if "text/html" in (request.headers.get("accept") or ""):
-        from emulator.server.error_page import render_error_page
+        from emulator.server.error_page import content_policy, render_error_page
 
-        page = render_error_page(failure, heading, f"{request.method} {request.url}")
-        return Response(page, status=500, headers={"content-type": "text/html;charset=UTF-8"})
+        page = render_error_page(failure, heading, f"{request.method} {request.url}", request.headers.items())
+        headers = {"content-type": "text/html;charset=UTF-8", "content-security-policy": content_policy()}
+        return Response(page, status=500, headers=headers)
     return Response(f"{heading}\n\n{failure.text}\n", status=500)

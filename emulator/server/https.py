@@ -8,6 +8,7 @@ to be told once.
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import sys
 from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ EVERYWHERE: Final = ("localhost", "127.0.0.1", "::1")
 
 _NOBODY: Final = ("0.0.0.0", "::")
 """What no client calls a server."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9.:-]+")
+"""A host that a certificate can be for: a worker's name may have an underscore, which none of a host has."""
 
 _VALID: Final = timedelta(days=825)
 """Browsers of Apple accept no certificate that is valid for longer."""
@@ -61,7 +65,7 @@ def given(certificate: Path, key: Path) -> Identity:
 def self_made(names: Sequence[str], on_made: Callable[[Path], None]) -> Identity:
     """An identity for the hosts `names`, beside those that every one has. One that was made earlier and is valid is
     used again; otherwise `on_made` is told the file that clients have to trust. Raises ServerError."""
-    others = sorted(set(names).difference(EVERYWHERE, _NOBODY))
+    others = sorted({name for name in names if _NAME.fullmatch(name)}.difference(EVERYWHERE, _NOBODY))
     name = f"localhost-{sha256(' '.join(others).encode()).hexdigest()[:12]}" if others else "localhost"
     try:
         directory = _directory()

@@ -26,13 +26,15 @@ from emulator.hosts.python.output import install as install_output
 from emulator.hosts.python.watchdog import Watchdog
 from emulator.server.events import ServerReady
 from emulator.session.peers import Peers, consumed_by
-from emulator.session.running import Running, reachable, register
+from emulator.session.running import Running, groups_of, reachable, register
 from emulator.session.session import Session
 from emulator.session.watch import Change, Watcher
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
+    from emulator.server.gateway import Gateway
     from emulator.server.https import Identity
+    from emulator.server.live import LiveReload
 
 GRACE_SECONDS: Final = 10.0
 SYNC_SECONDS: Final = 1.0
@@ -55,10 +57,11 @@ class ServingOptions(msgspec.Struct, frozen=True):
 
     Without `config_paths`, the configuration of the working directory is used, or with a `script`, which replaces
     `main`, the nearest one to it. If `host` or `port` is None, the first worker's `dev.ip` or `dev.port` decides, else
-    127.0.0.1 and 8787, or the next free port; port 0 picks any free one. `overrides` are vars. Without `crons`, those
-    of the configurations run by hand only. `env_files` replace the files that secrets are read from.
-    `https` says whether HTTPS is spoken; if it is None, the first worker's `dev.local_protocol` does. `certificate` is
-    a file with a certificate, and one with its private key, in place of one that is made.
+    127.0.0.1, and 8787 or the next free port; port 0 picks a free one. `overrides` are vars. Without `crons`, those of
+    the configurations run by hand only. `env_files` replace the files that secrets are read from. `share` names a group
+    of sessions that share their queues; an empty one means none at all. `https` says whether HTTPS is spoken; if it is
+    None, the first worker's `dev.local_protocol` does. `certificate` is a file with a certificate, and one with its
+    private key, in place of one that is made.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -70,6 +73,8 @@ class ServingOptions(msgspec.Struct, frozen=True):
     crons: bool = True
     script: Path | None = None
     env_files: tuple[Path, ...] = ()
+    live_reload: bool = False
+    share: str | None = None
     https: bool | None = None
     certificate: tuple[Path, Path] | None = None
 
@@ -99,17 +104,14 @@ async def serve(session: Session, options: ServingOptions) -> None:
     when connections are accepted. Raises ServerError if it cannot listen.
     """
     from emulator.server.app import App
-    from emulator.server.gateway import Gateway
     from emulator.server.hostname import is_local
-    from emulator.server.listen import network_address
+    from emulator.server.live import LiveReload
 
     host = options.host or session.configs[0].dev_ip or DEFAULT_HOST
     sockets = _listen(host, options.port if options.port is not None else session.configs[0].dev_port, session.bus)
-    network_host = network_address(host)
-    identity = _identify(session, options, network_host or host)
     api_token = "" if is_local(host) else urandom(24).hex()
-    gateways = [Gateway(each, session.bus) for each in session.hosts]
-    app = App(gateways, partial(_make_control, session, api_token, host))
+    live = LiveReload(session.bus)
+    app = App(_gateways(session, options), partial(_make_control, session, api_token, host, live))
     signals = _Signals(session.bus)
     kept = [] if session.journal is None else [session.journal.directory]
     watcher = (
@@ -118,6 +120,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
+        identity = _identify(session, options, host)
         async with _watchdog(session.bus), _syncing(session), _prompts():
             loading = asyncio.create_task(_load(session, signals))
             await asyncio.wait((loading,), timeout=HEAD_START_SECONDS)
@@ -127,10 +130,10 @@ async def serve(session: Session, options: ServingOptions) -> None:
                 return
             server = HttpServer(app, sockets, None if identity is None else identity.context)
             await server.start()
-            url_of = partial(_url, "http" if identity is None else "https", sockets[0].getsockname()[1])
-            own = _describe(session, url_of(host), api_token, "" if identity is None else str(identity.trusted))
+            ready = _ready(host, sockets[0].getsockname()[1], api_token, identity)
+            own = _describe(session, ready, options, identity)
             registered = _register(session, own)
-            session.bus.publish(ServerReady(url_of(host), api_token, network_host and url_of(network_host)))
+            session.bus.publish(ready)
             peers = Peers(session, own if registered else None)
             peers.start()
             if options.crons:
@@ -143,6 +146,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
             if registered is not None:
                 _unregister(registered)
             await peers.stop()
+            live.close()
             await _stop(session, server, signals)
             await peers.close()
             await _tell_what_is_lost(session)
@@ -173,6 +177,13 @@ async def _load(session: Session, signals: _Signals) -> bool:
     return False
 
 
+def _gateways(session: Session, options: ServingOptions) -> list[Gateway]:
+    from emulator.server.gateway import Gateway
+    from emulator.server.live import LiveGateway
+
+    return [(LiveGateway if options.live_reload else Gateway)(host, session.bus) for host in session.hosts]
+
+
 async def _end(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
@@ -184,9 +195,20 @@ def _url(scheme: str, port: int, host: str) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _describe(session: Session, url: str, api_token: str, trusted: str) -> Running:
+def _ready(host: str, port: int, api_token: str, identity: Identity | None) -> ServerReady:
+    from emulator.server.listen import network_address
+
+    url_of = partial(_url, "http" if identity is None else "https", port)
+    network_host = network_address(host)
+    return ServerReady(url_of(host), api_token, network_host and url_of(network_host))
+
+
+def _describe(session: Session, ready: ServerReady, options: ServingOptions, identity: Identity | None) -> Running:
     configs = tuple(str(config.path.resolve()) for config in session.configs)
-    return Running(reachable(url), getpid(), time(), configs, api_token, consumed_by(session), trusted)
+    groups = () if options.share == "" else groups_of((config.path for config in session.configs), options.share)
+    trusted = "" if identity is None else str(identity.trusted)
+    url, consumed = reachable(ready.url), consumed_by(session)
+    return Running(url, getpid(), time(), configs, ready.api_token, consumed, groups, trusted)
 
 
 def _identify(session: Session, options: ServingOptions, host: str) -> Identity | None:
@@ -194,6 +216,7 @@ def _identify(session: Session, options: ServingOptions, host: str) -> Identity 
     if not (session.configs[0].dev_protocol == "https" if options.https is None else options.https):
         return None
     from emulator.server.https import given, self_made
+    from emulator.server.listen import network_address
 
     if options.certificate is not None:
         return given(*options.certificate)
@@ -203,7 +226,7 @@ def _identify(session: Session, options: ServingOptions, host: str) -> Identity 
         session.bus.publish(Notice("info", text))
 
     workers = [f"{config.name}.localhost" for config in session.configs] if len(session.configs) > 1 else []
-    return self_made([*workers, host], tell)
+    return self_made([*workers, network_address(host) or host], tell)
 
 
 def _listen(host: str, port: int | None, bus: Bus) -> list[socket]:
@@ -239,11 +262,11 @@ def _unregister(registered: Path) -> None:
         registered.unlink(missing_ok=True)
 
 
-def _make_control(session: Session, api_token: str, host: str) -> Any:
+def _make_control(session: Session, api_token: str, host: str, live: LiveReload) -> Any:
     from emulator.server.control.app import make_control  # Starlette takes time that start-up does not need
     from emulator.server.control.forwarding import make_forwarding
 
-    return make_control(session, api_token, host, [make_forwarding(session)])
+    return make_control(session, api_token, host, [make_forwarding(session), *live.routes()])
 
 
 async def _stop(session: Session, server: Any, signals: _Signals) -> None:

@@ -11,7 +11,7 @@ its answer: at least once, like every delivery.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -69,6 +69,7 @@ class Peers:
         self._owners: dict[str, _Owner] = {}
         self._doubly_consumed: set[tuple[str, str]] = set()
         self._unreachable: set[str] = set()
+        self._strangers: set[tuple[str, str]] = set()
         self._look_again = asyncio.Event()
         self._clients: dict[str, httpx.AsyncClient] = {}
         """By the file of certificates that they trust."""
@@ -123,8 +124,10 @@ class Peers:
     async def _look(self) -> None:
         """Find out which session consumes each queue, and deliver accordingly."""
         self._tell_what_is_consumed()
-        own_pid = None if self._running is None else self._running.pid
-        others = [each for each in running_sessions() if each.pid != own_pid]
+        own = self._running
+        everybody = [each for each in running_sessions() if own is None or each.pid != own.pid]
+        others = [each for each in everybody if own is not None and each.belongs_to(own)]
+        self._tell_of_strangers(each for each in everybody if each not in others)
         found: dict[str, _Owner] = {}
         for each in reversed(others):  # of two sessions that consume a queue, the older one
             found.update({queue: _Owner(each, worker) for queue, worker in each.consumes.items()})
@@ -138,6 +141,19 @@ class Peers:
                 await self._go_on(name, owner)
             elif name in self._owners:
                 await self._wait(name, f"{self._owners.pop(name)} is no longer running")
+
+    def _tell_of_strangers(self, sessions: Iterable[Running]) -> None:
+        """Say once of each session of another project that it consumes a queue which nobody consumes here."""
+        for each in sessions:
+            for name in each.consumes:
+                state = self._queues.states.get(name)
+                if state is None or state.consumer is not None or (name, each.url) in self._strangers:
+                    continue
+                self._strangers.add((name, each.url))
+                self._say(
+                    f"queue {name}: the session at {each.url} consumes a queue of that name, but is of another project;"
+                    " start both with `--share NAME` to connect them"
+                )
 
     async def _go_on(self, name: str, owner: _Owner) -> None:
         known = self._owners.get(name)

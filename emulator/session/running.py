@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,9 +27,9 @@ _ANYWHERE: Final = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
 class Running(msgspec.Struct, frozen=True):
     """A session that is ready at `url`. `started_at` is in seconds since the epoch, `configs` are the absolute paths of
     its configurations, and `api_token` is what its REST API requires; empty for none. `consumes` maps the queues that
-    it consumes to the consuming workers' names; the name is empty if clients pull. `trusted` is the file with the
-    certificates that a client has to trust, if the session is served over HTTPS with one that is not generally
-    trusted."""
+    it consumes to the consuming workers' names; the name is empty if clients pull. Two sessions share their queues if
+    they have one of `groups` in common; see `groups_of`. `trusted` is the file with the certificates that a client has
+    to trust, if the session speaks HTTPS."""
 
     url: str
     pid: int
@@ -37,7 +37,12 @@ class Running(msgspec.Struct, frozen=True):
     configs: tuple[str, ...] = ()
     api_token: str = ""
     consumes: Mapping[str, str] = {}
+    groups: tuple[str, ...] = ()
     trusted: str = ""
+
+    def belongs_to(self, other: Running) -> bool:
+        """Whether the two share their queues."""
+        return not set(self.groups).isdisjoint(other.groups)
 
     def verify(self) -> SSLContext | bool:
         """What httpx verifies the session's certificate by: those that it says, whatever hosts they are for, because
@@ -50,6 +55,20 @@ class Running(msgspec.Struct, frozen=True):
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # one that was given need not be an authority's
         return context
+
+
+def groups_of(configs: Iterable[Path], share: str | None = None) -> tuple[str, ...]:
+    """The groups that a session with these configurations belongs to: the git repositories that they lie in, or where
+    there is none their directories; and the one that was named, if one was."""
+    places = {_repository(path.resolve().parent) for path in configs}
+    return (*sorted(places), *([f"share {share}"] if share else []))
+
+
+def _repository(directory: Path) -> str:
+    for place in (directory, *directory.parents):
+        if (place / ".git").exists():
+            return f"repository {place}"
+    return f"directory {directory}"
 
 
 def reachable(url: str) -> str:

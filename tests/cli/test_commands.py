@@ -128,6 +128,8 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
         "env_files": (),
         "https": None,
         "certificate": None,
+        "live_reload": False,
+        "share": None,
     }
     assert "Ready on http://127.0.0.1:8787\n" in result.stdout
 
@@ -152,6 +154,22 @@ def test_a_command_that_does_not_exist_gets_a_suggestion(given: str, meant: str)
 
 def test_a_command_that_is_like_no_other_gets_none() -> None:
     assert "Did you mean" not in invoke("xyzzy").output
+
+
+def test_both_names_of_https_mean_it(session: type[FakeSession]) -> None:
+    for given in (("--https",), ("--local-protocol", "https"), ("--https-cert-path", "c", "--https-key-path", "k")):
+        assert invoke("dev", *given).exit_code == 0
+        assert session.read[-1]["https"] is True
+    assert session.read[-1]["certificate"] == (Path("c"), Path("k"))
+    invoke("dev", "--local-protocol", "http")
+    assert session.read[-1]["https"] is False
+
+
+@pytest.mark.parametrize("option", ["--https-cert-path", "--https-key-path"])
+def test_a_certificate_needs_its_key(option: str) -> None:
+    result = invoke("dev", option, "file.pem")
+    assert result.exit_code == 2
+    assert "need each other" in result.stderr
 
 
 def test_a_script_is_of_one_worker() -> None:

@@ -51,6 +51,9 @@ def test_bash_completes_a_command_and_an_option(tmp_path: Path) -> None:
 
     assert complete("emulator comp") == ["completion"]
     assert "--persist-to" in complete("emulator dev --per")
+    assert complete("emulator dev --htt") == ["--https", "--https-cert-path", "--https-key-path"]
+    assert complete("emulator dev --log-level w") == ["warning"]
+    assert {"--ip", "--env-file"} <= {*complete("emulator dev --i"), *complete("emulator dev --env-")}
     script = f'source <("{program}" completion bash); complete -p emulator'
     sourced = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert "emulator" in sourced.stdout

@@ -150,6 +150,7 @@ def test_commands_find_it_and_trust_it(dev: Dev, app: Path) -> None:
 
 
 def test_messages_go_to_a_session_that_speaks_https_and_from_one(dev: Dev, tmp_path: Path, kept: Path) -> None:
+    (tmp_path / ".git").mkdir()
     write_worker(tmp_path / "web", PRODUCER, name="web", queues={"producers": [{"binding": "JOBS", "queue": "jobs"}]})
     jobs = dev(write_consumer(tmp_path / "jobs"), "--https")
     web = dev(tmp_path / "web", "--https")

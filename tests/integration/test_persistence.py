@@ -349,6 +349,7 @@ def test_messages_whose_error_has_half_of_a_surrogate_pair_are_settled_and_kept(
 def test_a_dead_letter_with_half_of_a_surrogate_pair_in_its_error_is_forwarded(
     tmp_path: Path, dev: Dev, client: httpx.Client
 ) -> None:
+    (tmp_path / ".git").mkdir()
     write_odd(tmp_path / "failing", 0, max_retries=0)
     letters = {"consumers": [{"queue": "dlq", "type": "http_pull"}]}
     write_worker(tmp_path / "letters", ODD, name="letters", queues=letters, vars={"SIZE": 0})

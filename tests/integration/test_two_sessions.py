@@ -49,6 +49,11 @@ CONSUMER = """
 Dev = Callable[..., Running]
 
 
+@pytest.fixture(autouse=True)
+def _in_one_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+
+
 @pytest.fixture
 def producer(tmp_path: Path) -> Path:
     directory = tmp_path / "web"
@@ -293,3 +298,26 @@ def test_nothing_is_lost_when_either_comes_and_goes_under_load(
     repeated = sum(times - 1 for times in delivered.values())
     print(f"{len(load.sent)} sent, {repeated} delivered again", os.linesep)
     assert repeated <= (4 * 110 if how == "killed" else 0)
+
+
+def test_two_projects_do_not_mix_unless_they_are_told_to(
+    dev: Dev, producer: Path, consumer: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".git").rmdir()
+    jobs = dev(consumer)
+    web = dev(producer)
+    web.wait_for(rf"queue jobs: the session at {jobs.url} consumes a queue of that name, but is of another project")
+    assert httpx.get(f"{web.url}/1").text == "sent"
+    assert web.end() == 0
+    jobs.end()
+    jobs = dev(consumer, "--share", "shop")
+    web = dev(producer, environment={"EMULATOR_SHARE": "shop"})
+    web.wait_for("queue jobs: messages go to worker jobs of the session at")
+    assert httpx.get(f"{web.url}/2").text == "sent"
+    jobs.wait_for(r"GOT \[2\] of jobs")
+
+
+def test_a_session_may_keep_to_itself(dev: Dev, producer: Path, consumer: Path) -> None:
+    dev(consumer)
+    web = dev(producer, "--no-share")
+    web.wait_for("is of another project")

@@ -19,6 +19,7 @@ from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.log.terminal import Terminal
 from emulator.queues.events import MessagesDeadLettered, MessagesSent
 from emulator.server.events import RequestFinished, ServerReady
+from emulator.session.events import WorkerReloaded
 from tests.log.showing import FAILURE, FakeHost, config, message, show
 
 
@@ -47,6 +48,19 @@ def test_the_token_that_the_rest_api_requires_is_printed_at_any_level() -> None:
     for level in ("info", "error"):
         text = show(ready, hosts=[FakeHost(config(), {"fetch"})], level=level)
         assert "Ready on http://0.0.0.0:8787\nREST API token: 5f0c\n" in text
+
+
+def test_the_address_for_other_machines_follows_that_of_the_server() -> None:
+    ready = ServerReady("http://0.0.0.0:8787", "5f0c", "http://192.0.2.7:8787")
+    text = show(ready, hosts=[FakeHost(config(), {"fetch"})])
+    lines = "Ready on http://0.0.0.0:8787\nFrom other machines: http://192.0.2.7:8787\nREST API token: 5f0c\n"
+    assert lines in text
+
+
+def test_nothing_is_shown_at_the_level_none() -> None:
+    failed = WorkerReloaded("shop", ("src/entry.py",), 0.1, FAILURE)
+    for event in (ServerReady("http://127.0.0.1:1"), Notice("error", "gone"), failed):
+        assert show(event, hosts=[FakeHost(config(), set(), FAILURE)], level="none") == ""
 
 
 def test_the_address_is_shown_at_every_level() -> None:

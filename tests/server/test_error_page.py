@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 from emulator.base.failure import Failure
-from emulator.server.error_page import render_error_page
+from emulator.server.error_page import content_policy, render_error_page
 
 
 def _failure(tmp_path: Path) -> Failure:
@@ -53,3 +58,29 @@ def test_the_page_marks_the_place_of_a_syntax_error(tmp_path: Path) -> None:
         failure = Failure.from_exception(error, tmp_path)
     page = render_error_page(failure, "heading", "GET /")
     assert '<span class="number">1</span><code>x = <mark>(</mark>1,</code></div>' in page
+
+
+def test_the_page_links_to_the_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "code")
+    page = render_error_page(_failure(tmp_path), "heading", "GET /")
+    assert f'<a href="vscode://file{tmp_path}/entry.py:3">{tmp_path}/entry.py:3</a>' in page
+
+
+def test_the_page_shows_the_headers_and_hides_the_secret_ones(tmp_path: Path) -> None:
+    headers = [("accept", "text/html"), ("Cookie", "session=<secret>")]
+    page = render_error_page(_failure(tmp_path), "heading", "GET /", headers)
+    assert "<dd>text/html</dd>" in page
+    assert "<dd><details><summary>hidden</summary>session=&lt;secret&gt;</details></dd>" in page
+
+
+def test_the_page_reloads_itself_and_allows_nothing_else(tmp_path: Path) -> None:
+    page = render_error_page(_failure(tmp_path), "heading", "GET /")
+    [script] = re.findall(r"<script[^>]*>", page)
+    assert script == '<script src="/cdn-cgi/emulator/live.js" type="module">'
+    found = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert found is not None
+    digest = b64encode(sha256(found[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'; script-src 'self'; connect-src 'self'" in content_policy()
+    assert "style=" not in page
+    assert "onclick" not in page

@@ -71,6 +71,7 @@ def test_it_is_kept_and_told_of_once(directory: Path) -> None:
     content = first.trusted.read_bytes()
     again, told = make("localhost", "0.0.0.0")
     assert (again.trusted.read_bytes(), told) == (content, [])
+    assert make("my_app.localhost", "fe80::1%eth0")[0].trusted == first.trusted, "no certificate is for such hosts"
     other, told = make("web.localhost")
     assert other.trusted != first.trusted
     assert told

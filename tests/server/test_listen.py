@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 import re
 import socket
 
 import pytest
 
 from emulator.base.errors import ServerError
-from emulator.server.listen import listen
+from emulator.server.listen import listen, network_address
 
 
 def test_port_0_takes_a_free_one() -> None:
@@ -45,3 +46,19 @@ def test_the_advice_is_for_whoever_started_it(monkeypatch: pytest.MonkeyPatch, l
 def test_a_host_that_is_not_this_machine_is_said_so(host: str) -> None:
     with pytest.raises(ServerError, match="is not a"):
         listen(host, 0)
+
+
+def test_the_address_for_other_machines_is_one_of_this_machine() -> None:
+    address = network_address("0.0.0.0")
+    if address:  # there is a network
+        with socket.socket() as bound:
+            bound.bind((address, 0))
+    assert network_address("127.0.0.1") == network_address("localhost") == network_address("::1") == ""
+
+
+def test_without_a_network_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", unreachable)
+    assert network_address("0.0.0.0") == network_address("::") == ""

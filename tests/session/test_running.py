@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from emulator.base.errors import EmulatorError
-from emulator.session.running import Running, choose, reachable, register, running_sessions
+from emulator.session.running import Running, choose, groups_of, reachable, register, running_sessions
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +136,27 @@ def test_it_is_an_error_when_none_is_meant_or_several_could_be() -> None:
 )
 def test_a_session_bound_to_every_address_is_asked_on_the_loopback_one(url: str, expected: str) -> None:
     assert reachable(url) == expected
+
+
+def test_sessions_of_one_repository_belong_together(tmp_path: Path) -> None:
+    (tmp_path / "shop/.git").mkdir(parents=True)
+    (tmp_path / "worktree").mkdir()
+    (tmp_path / "worktree/.git").write_text("gitdir: elsewhere")
+    web, jobs = tmp_path / "shop/web/wrangler.jsonc", tmp_path / "shop/deep/er/wrangler.jsonc"
+    other, loose = tmp_path / "worktree/wrangler.jsonc", tmp_path / "loose/wrangler.jsonc"
+    sessions = [
+        Running("http://localhost:1", 1, 0.0, groups=groups_of([path]))
+        for path in (web, jobs, other, loose, loose.parent / "other.jsonc")
+    ]
+    pairs = {(a, b) for a in range(5) for b in range(a + 1, 5) if sessions[a].belongs_to(sessions[b])}
+    assert pairs == {(0, 1), (3, 4)}
+
+
+def test_sessions_belong_together_by_name(tmp_path: Path) -> None:
+    one, two, three = (
+        Running("http://localhost:1", 1, 0.0, groups=groups_of([tmp_path / name / "wrangler.jsonc"], share))
+        for name, share in (("a", "shop"), ("b", "shop"), ("c", None))
+    )
+    assert one.belongs_to(two)
+    assert not one.belongs_to(three)
+    assert not Running("http://localhost:1", 1, 0.0).belongs_to(Running("http://localhost:2", 2, 0.0))

@@ -115,9 +115,9 @@ class NotEmulatedKind(BindingKind[str]):
                     names.append(name)
             if names:
                 uses = ", ".join(f"env.{name}" for name in names)
-                section.findings.warn(path, f"is not emulated yet: using {uses} raises an error")
+                section.findings.not_here(path, f"is not emulated yet: using {uses} raises an error")
             else:
-                section.findings.warn(path, "is not emulated yet and has no effect here")
+                section.findings.not_here(path, "is not emulated yet and has no effect here")
 
     def open(self, resources: Resources) -> OpenKind[str]:
         """Nothing is alive of them."""

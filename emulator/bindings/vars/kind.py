@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 _SHOWN_WIDTH: Final = 48
 
+MAX_BYTES: Final = 5 * 1024
+"""How large a variable may be in production, as text or as JSON."""
+
+MAX_COUNT: Final = 128
+"""How many of them a worker may have there."""
+
 
 class VarKind(BindingKind[JSON]):
     """`vars`, and `--var` on the command line, which takes precedence."""
@@ -37,15 +43,20 @@ class VarKind(BindingKind[JSON]):
             if not checks.is_identifier(name):
                 section.findings.warn(path, "is not a JavaScript identifier, so it cannot be written as env.NAME")
             is_json = _is_json(section.findings, path, value)
+            if is_json and (size := _size(value)) > MAX_BYTES:
+                section.findings.warn(path, f"has {size:,} bytes, and production takes at most {MAX_BYTES:,}")
             if section.claim(name, path) and is_json:
                 section.bind(self.name, name, value, path)
 
     def complete(self, draft: Draft) -> None:
-        """Add the command line's variables. They may replace vars of the file, but not other bindings."""
+        """Add the command line's variables, which may replace vars of the file, but not other bindings. Counts all."""
         for name, value in draft.variables.items():
             if path := draft.foreign_name(self.name, name):
                 draft.findings.error(path, f"{found(name)} is also a var given on the command line")
             draft.put(self.name, name, value)
+        count = sum(binding.kind == self.name for binding in draft.bindings)
+        if count > MAX_COUNT:
+            draft.findings.warn(("vars",), f"has {count} variables, and production takes at most {MAX_COUNT}")
 
     def open(self, resources: Resources) -> OpenKind[JSON]:
         """Nothing but the values."""
@@ -78,6 +89,11 @@ class _OpenVars(OpenKind[JSON]):
 
         for name, value in bindings.items():
             yield Wiring(name, {"text": value} if isinstance(value, str) else {"json": json.dumps(value)})
+
+
+def _size(value: object) -> int:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def _is_json(findings: Findings, path: KeyPath, value: object) -> bool:

@@ -421,6 +421,23 @@ def test_code_that_does_not_load_says_why_and_is_asked_for_nothing(bench: Bench,
         assert part in summary
 
 
+@pytest.mark.parametrize("module", ["json.nothing", "js.nothing", "sunau_", "_winapi"])
+def test_only_what_may_be_a_package_is_said_to_be_installable(bench: Bench, module: str) -> None:
+    source = f"""
+        from workers import WorkerEntrypoint
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                import {module}
+    """
+
+    async def test(host: PythonHost) -> str:
+        with pytest.raises(HandlerError) as caught:
+            await fetch(host, get())
+        return caught.value.failure.summary
+
+    assert ("install it with" in bench.run(source, test)) == (module == "sunau_")
+
+
 def test_ctrl_c_while_a_module_is_imported_is_not_the_modules_failure(bench: Bench) -> None:
     with pytest.raises(KeyboardInterrupt):
         bench.run("raise KeyboardInterrupt", text_of)
