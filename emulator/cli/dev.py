@@ -61,6 +61,17 @@ class _Level(click.Choice[str]):
     metavar="HOST",
     help="Address to listen on.  [default: dev.ip of the configuration, else 127.0.0.1, for this machine only]",
 )
+@click.option("--https", is_flag=True, help="Serve over HTTPS, with a certificate that is made once and kept.")
+@click.option("--local-protocol", type=click.Choice(["http", "https"]), hidden=True)
+@click.option(
+    "--https-cert-path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Serve over HTTPS with this certificate, in PEM, and those that sign it.",
+)
+@click.option(
+    "--https-key-path", metavar="FILE", type=click.Path(path_type=Path), help="The private key of that certificate."
+)
 @environment_option
 @click.option(
     "--var",
@@ -98,7 +109,7 @@ class _Level(click.Choice[str]):
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
     "--log-level",
-    type=_Level(["debug", "info", "warning", "error"]),
+    type=_Level(["debug", "info", "warning", "error", "none"]),
     default="info",
     show_default=True,
     help="The lowest level to print. debug adds every message that is sent, and whole tracebacks.",
@@ -120,6 +131,10 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     config_paths: tuple[Path, ...],
     port: int | None,
     host: str | None,
+    https: bool,
+    local_protocol: str | None,
+    https_cert_path: Path | None,
+    https_key_path: Path | None,
     environment: str | None,
     variables: dict[str, str],
     env_files: tuple[Path, ...],
@@ -129,7 +144,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     no_share: bool,
     live_reload: bool,
     no_reload: bool,
-    log_level: Level,
+    log_level: Level | Literal["none"],
     log_format: Literal["text", "json"],
     log_time: bool | None,
 ) -> None:
@@ -148,6 +163,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
       emulator dev                              the worker of this directory
       emulator dev src/entry.py                 a module, with or without a configuration
       emulator dev -p 3000                      on another port
+      emulator dev --https                      at https://127.0.0.1:8787
       emulator dev -e staging --var DEBUG:1     with the settings of an environment, and a variable
       emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
                                                 two workers; the second at http://NAME.localhost:8787
@@ -161,6 +177,13 @@ def dev(  # noqa: PLR0917 - click passes its options by name
 
     if script is not None and len(config_paths) > 1:
         raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
+    certificate = None
+    if https_cert_path is not None and https_key_path is not None:
+        certificate = https_cert_path, https_key_path
+    elif https_cert_path is not None or https_key_path is not None:
+        raise click.UsageError("--https-cert-path and --https-key-path need each other.")
+    if https or certificate is not None:
+        local_protocol = "https"
     bus = Bus()
     journal: Journal | None = None
     keys: Keys | None = None
@@ -183,6 +206,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             port=port,
             reload=not no_reload,
             crons=not no_crons,
+            https=None if local_protocol is None else local_protocol == "https",
+            certificate=certificate,
         )
         configs = options.read_all()
         if persist_to is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
 
@@ -17,6 +17,9 @@ from emulator.server.addresses import API_PREFIX
 
 NAMES: Final = ("CLOUDFLARE_API_BASE_URL", "CLOUDFLARE_BASE_URL", "CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_API_TOKEN")
 """The variables: the address as wrangler and as the SDKs call it, the account, and the token."""
+
+_NODE_TRUST: Final = "NODE_EXTRA_CA_CERTS"
+"""The variable that says which certificates wrangler trusts besides the usual ones."""
 
 SHELLS: Final = ("bash", "zsh", "fish", "powershell")
 
@@ -57,12 +60,19 @@ def env(shell: str | None, *, unset: bool, url: str | None, token: str | None) -
       emulator env --shell fish | source        in fish
       emulator env --shell powershell | Out-String | Invoke-Expression
     """
-    values: Mapping[str, str] | None = None
+    values: dict[str, str] | None = None
+    trusted = os.environ.get(_NODE_TRUST, "")
     if not unset:
         session = find_session(url, token)
         base_url = f"{session.url}{API_PREFIX}"
         values = dict(zip(NAMES, (base_url, base_url, ACCOUNT_ID, session.api_token or API_TOKEN), strict=True))
-    for line in _lines(shell or _guessed_shell(), values):
+        if _is_self_made(session.trusted):
+            if not trusted or _is_self_made(trusted):
+                values[_NODE_TRUST] = session.trusted
+            else:
+                click.echo(f"{_NODE_TRUST} is set already: add {session.trusted} to {trusted} for wrangler", err=True)
+    names = (*NAMES, _NODE_TRUST) if _is_self_made(trusted) else NAMES
+    for line in _lines(shell or _guessed_shell(), names, values):
         click.echo(line)
 
 
@@ -73,26 +83,31 @@ def _guessed_shell() -> str:
     return "powershell" if name == "pwsh" or (not name and sys.platform == "win32") else "bash"
 
 
-def _lines(shell: str, values: Mapping[str, str] | None) -> Iterator[str]:
-    """What sets the variables to `values`, or takes them back; and the same for the prompt."""
+def _is_self_made(trusted: str) -> bool:
+    """Whether a file of certificates was made for `emulator dev --https`."""
+    return PurePath(trusted).match("emulator/https/*.pem")
+
+
+def _lines(shell: str, names: Sequence[str], values: Mapping[str, str] | None) -> Iterator[str]:
+    """What sets variables to `values`, or takes those of the `names` back; and the same for the prompt."""
     if shell == "fish":
         yield _FISH_UNSET if values is None else _FISH_SET
         yield from (
-            (f"set -e {name}" for name in NAMES)
+            (f"set -e {name}" for name in names)
             if values is None
             else (f"set -gx {name} {_fish_quoted(value)}" for name, value in values.items())
         )
     elif shell == "powershell":
         yield _POWERSHELL_UNSET if values is None else _POWERSHELL_SET
         yield from (
-            (f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in NAMES)
+            (f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in names)
             if values is None
             else (f"$env:{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in values.items())
         )
     else:
         yield _POSIX_UNSET if values is None else _POSIX_SET
         yield from (
-            (f"unset {name}" for name in NAMES)
+            (f"unset {name}" for name in names)
             if values is None
             else (f"export {name}={shlex.quote(value)}" for name, value in values.items())
         )

@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.addresses import queue_id
 from emulator.server.addresses import API_PREFIX
@@ -31,7 +33,7 @@ def find_session(url: str | None, token: str | None) -> Running:
     a token that is known. Raises EmulatorError."""
     if url is None:
         session = choose(running_sessions(), Path.cwd().resolve())
-        return Running(session.url, session.pid, session.started_at, session.configs, token or session.api_token)
+        return replace(session, api_token=token or session.api_token)
     address = url.rstrip("/").removesuffix(API_PREFIX)
     try:
         parts = urlsplit(address)
@@ -40,8 +42,8 @@ def find_session(url: str | None, token: str | None) -> Running:
         usable = False
     if not usable:
         raise EmulatorError(f"--url is {url!r}; it must be an address such as http://localhost:8787")
-    known = [session for session in running_sessions() if session.url == address]
-    return Running(address, 0, 0.0, (), token or (known[0].api_token if known else ""))
+    known = next((session for session in running_sessions() if session.url == address), Running(address, 0, 0.0))
+    return replace(known, api_token=token or known.api_token)
 
 
 class RestError(EmulatorError):
@@ -60,11 +62,16 @@ class _Client:
 
         self._url = session.url
         self._failures = (httpx.HTTPError, httpx.InvalidURL)
+        try:
+            verify = session.verify()
+        except OSError as error:
+            raise EmulatorError(f"the certificate of {self._url} cannot be checked: {error}") from None
         self._client = httpx.Client(
             base_url=f"{session.url}{prefix}",
             headers={"authorization": f"Bearer {session.api_token or API_TOKEN}"},
             timeout=timeout_seconds,
             trust_env=False,  # a proxy cannot reach this machine's ports
+            verify=verify,
         )
 
     def __enter__(self) -> Self:
@@ -79,6 +86,9 @@ class _Client:
         try:
             return self._client.request(method, path, **options)
         except self._failures as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                hint = "If it is an emulator of this machine, give its address as `emulator dev` printed it."
+                raise EmulatorError(f"the certificate of {self._url} is not trusted ({error})", hint=hint) from None
             raise EmulatorError(f"nothing answers at {self._url} ({error})", hint="Is the emulator running?") from None
 
 

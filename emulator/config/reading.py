@@ -45,6 +45,7 @@ DEV_KEYS: Final[Mapping[str, Check]] = {
     "port": checks.PORT_NUMBER,
     "ip": checks.TEXT,
     "host": checks.TEXT,
+    "local_protocol": checks.one_of("http", "https"),
     "upstream_protocol": checks.one_of("http", "https"),
 }
 
@@ -82,6 +83,7 @@ class FileSettings(NamedTuple):
     section: WorkerSection
     dev_port: int | None
     dev_ip: str | None
+    dev_protocol: str
     origin: str
 
 
@@ -124,7 +126,8 @@ class _Reader:
             return None
         dev = _dev(self.findings, top)
         merged = section if environment is None or chosen is None else self.inherit(section, chosen, environment)
-        return FileSettings(merged, dev.get("port"), dev.get("ip"), origin_of(dev, merged.routes))
+        protocol = dev.get("local_protocol", "http")
+        return FileSettings(merged, dev.get("port"), dev.get("ip"), protocol, origin_of(dev, merged.routes))
 
     def environment(self, findings: Findings, path: KeyPath, value: object) -> WorkerSection:
         if not checks.OBJECT.accepts(value):
@@ -266,8 +269,4 @@ def _crons(findings: Findings, path: KeyPath, value: object) -> Iterator[str]:
 def _dev(findings: Findings, top: Mapping[str, Any]) -> dict[str, Any]:
     if "dev" not in top:
         return {}
-    quiet = {"local_protocol", *wrangler_keys.DEV_DEPLOYMENT}
-    dev = read_object(findings, ("dev",), top["dev"], DEV_KEYS, quiet=quiet)
-    if top["dev"].get("local_protocol", "http") != "http":
-        findings.warn(("dev", "local_protocol"), "is not emulated yet: requests are served over HTTP")
-    return dev
+    return read_object(findings, ("dev",), top["dev"], DEV_KEYS, quiet=wrangler_keys.DEV_DEPLOYMENT)

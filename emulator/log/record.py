@@ -44,7 +44,8 @@ class Record(NamedTuple):
 
 def ready(event: ServerReady) -> Record:
     """`workers` is empty: whoever shows the record adds them."""
-    return Record("ready", "info", {"url": event.url, "api_token": event.api_token or None, "workers": ()})
+    fields = {"url": event.url, "network_url": event.network_url or None, "api_token": event.api_token or None}
+    return Record("ready", "info", {**fields, "workers": ()})
 
 
 def with_workers(record: Record, hosts: Sequence[WorkerHost]) -> Record:

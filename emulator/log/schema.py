@@ -86,9 +86,11 @@ class WorkerPart(msgspec.Struct):
 
 
 class ReadyLine(Line, tag="ready"):
-    """Connections are accepted. The REST API requires the token, if there is one."""
+    """Connections are accepted. The REST API requires the token, if there is one. `network_url` is where other machines
+    reach it, if it is bound to every address."""
 
     url: str
+    network_url: str | None
     api_token: str | None
     workers: Sequence[WorkerPart]
 

@@ -27,6 +27,9 @@ from emulator.session.events import ConfigurationChanged, WorkerReloaded
 RANK: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 """Levels by importance."""
 
+SILENT: Final = 100
+"""Above all of them."""
+
 
 class Row(NamedTuple):
     """How an event of one type is shown.

@@ -28,7 +28,7 @@ from emulator.log import record as records
 from emulator.log.jsonlines import json_line
 from emulator.log.record import Record
 from emulator.log.style import Style, wants_color
-from emulator.log.table import RANK, TABLE, Row
+from emulator.log.table import RANK, SILENT, TABLE, Row
 from emulator.log.text import TextLines
 from emulator.log.writer import Writer
 from emulator.server.events import ServerReady
@@ -60,13 +60,13 @@ class Terminal:
         self,
         bus: Bus,
         *,
-        level: Level = "info",
+        level: Level | Literal["none"] = "info",
         log_format: Literal["text", "json"] = "text",
         log_time: bool | None = False,
         keys: str = "",
         stream: TextIO | None = None,
     ) -> None:
-        """Subscribe to the events of `bus` that are at least as important as `level`.
+        """Subscribe to the events of `bus` that are at least as important as `level`; `none` is for no event at all.
 
         With `log_time` each entry of the text begins with the time; None means on a terminal only. `keys` is the line
         below the address that lists the keys to press.
@@ -77,7 +77,7 @@ class Terminal:
         self._bus = bus
         self._stream = stream or sys.__stdout__  # None where the process was started without a standard output
         self._is_interactive = self._stream is not None and self._stream.isatty()
-        self._rank = RANK[level]
+        self._rank = SILENT if level == "none" else RANK[level]
         self._lines: list[_Collected] = []
         self._oldest = 0.0
         self._writing = threading.RLock()
@@ -140,7 +140,7 @@ class Terminal:
         for event_type, row in TABLE.items():
             usual = self._later(row) if row.frequent and not self._is_json else self._show
             show = own_ways.get(event_type, usual)
-            if RANK[row.level] >= self._rank or event_type is ServerReady:
+            if RANK[row.level] >= self._rank or (event_type is ServerReady and self._rank < SILENT):
                 self._subscriptions.append(self._bus.subscribe(event_type, show))
 
     def _show(self, event: object) -> None:

@@ -157,6 +157,8 @@ class TextLines:
         """The workers, if the record has them, and the address, which is always shown."""
         style, url, workers = self._style, record.fields["url"], record.fields["workers"]
         lines = [f"{style.green('Ready')} on {style.bold(url)}"]
+        if record.fields["network_url"]:
+            lines.append(f"From other machines: {style.bold(record.fields['network_url'])}")
         if record.fields["api_token"]:
             lines.append(f"REST API token: {record.fields['api_token']}")
         if self._keys:

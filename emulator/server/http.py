@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -15,6 +16,9 @@ from emulator.server.app import App
 from emulator.server.gateway import AnswerBrokenError
 from emulator.server.protocol import HttpProtocol
 from emulator.server.websocket import WebSocketTunnel
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -32,24 +36,26 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """Serves an application on sockets until it is stopped. Whoever opened the sockets closes them."""
 
-    def __init__(self, app: App, sockets: list[socket.socket]) -> None:
+    def __init__(self, app: App, sockets: list[socket.socket], context: SSLContext | None = None) -> None:
+        """With a `context`, clients speak TLS."""
         self._sockets = sockets
         logging.getLogger("uvicorn.error").addFilter(_is_news)
-        self._server = _Uvicorn(
-            uvicorn.Config(
-                app,
-                interface="asgi3",
-                http=HttpProtocol,
-                ws=WebSocketTunnel,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_keep_alive=65,
-                timeout_graceful_shutdown=None,
-            )
+        config = uvicorn.Config(
+            app,
+            interface="asgi3",
+            http=HttpProtocol,
+            ws=WebSocketTunnel,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=65,
+            timeout_graceful_shutdown=None,
         )
+        config.load()
+        config.ssl = context
+        self._server = _Uvicorn(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -6,9 +6,13 @@ import errno
 import os
 import socket
 from contextlib import suppress
+from typing import Final
 
 from emulator.base.errors import ServerError
 from emulator.base.words import reason
+
+_DOCUMENTATION: Final = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}
+"""Each address that means every address, and one of its family that is nobody's."""
 
 
 def listen(host: str, port: int, *, or_next: bool = False) -> list[socket.socket]:
@@ -29,6 +33,20 @@ def listen(host: str, port: int, *, or_next: bool = False) -> list[socket.socket
                 each.close()
             raise _in_use(host, port, free) from None
         raise _cannot_listen(host, port, error) from None
+
+
+def network_address(host: str) -> str:
+    """The address by which other machines reach a server on `host`, if that is every address; otherwise, and without
+    a network, empty."""
+    if host not in _DOCUMENTATION:
+        return ""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((_DOCUMENTATION[host], 9))  # sends nothing: it chooses the address to send from
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""
 
 
 def _open(host: str, port: int) -> list[socket.socket]:

@@ -99,7 +99,8 @@ class HttpProtocol(HttpToolsProtocol):
         )
         self._room = 0
         # Closed with bytes unread, the connection would be reset and the answer lost on its way.
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # not over TLS, where the end is of the whole connection
+            self.transport.write_eof()
         if self.cycle is not None:  # an answer to an earlier request is dropped
             self.cycle.disconnected = True
             self.cycle.tell()

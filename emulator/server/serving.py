@@ -33,6 +33,7 @@ from emulator.session.watch import Change, Watcher
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
     from emulator.server.gateway import Gateway
+    from emulator.server.https import Identity
     from emulator.server.live import LiveReload
 
 GRACE_SECONDS: Final = 10.0
@@ -58,7 +59,9 @@ class ServingOptions(msgspec.Struct, frozen=True):
     `main`, the nearest one to it. If `host` or `port` is None, the first worker's `dev.ip` or `dev.port` decides, else
     127.0.0.1, and 8787 or the next free port; port 0 picks a free one. `overrides` are vars. Without `crons`, those of
     the configurations run by hand only. `env_files` replace the files that secrets are read from. `share` names a group
-    of sessions that share their queues; an empty one means none at all.
+    of sessions that share their queues; an empty one means none at all. `https` says whether HTTPS is spoken; if it is
+    None, the first worker's `dev.local_protocol` does. `certificate` is a file with a certificate, and one with its
+    private key, in place of one that is made.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -70,6 +73,8 @@ class ServingOptions(msgspec.Struct, frozen=True):
     crons: bool = True
     script: Path | None = None
     env_files: tuple[Path, ...] = ()
+    https: bool | None = None
+    certificate: tuple[Path, Path] | None = None
     live_reload: bool = False
     share: str | None = None
 
@@ -100,19 +105,18 @@ async def serve(session: Session, options: ServingOptions) -> None:
     """
     from emulator.server.app import App
     from emulator.server.hostname import is_local
+    from emulator.server.listen import network_address
     from emulator.server.live import LiveReload
 
-    primary = session.configs[0]
-    host = options.host or primary.dev_ip or DEFAULT_HOST
-    sockets = _listen(host, options.port if options.port is not None else primary.dev_port, session.bus)
+    host = options.host or session.configs[0].dev_ip or DEFAULT_HOST
+    sockets = _listen(host, options.port if options.port is not None else session.configs[0].dev_port, session.bus)
+    network_host = network_address(host)
+    identity = _identify(session, options, network_host or host)
     api_token = "" if is_local(host) else urandom(24).hex()
     live = LiveReload(session.bus)
     app = App(_gateways(session, options), partial(_make_control, session, api_token, host, live))
     signals = _Signals(session.bus)
-    kept = [] if session.journal is None else [session.journal.directory]
-    watcher = (
-        Watcher(lambda: session.configs, kept, session.files_of, partial(_warn, session)) if options.reload else None
-    )
+    watcher = _watcher(session) if options.reload else None
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
@@ -123,12 +127,14 @@ async def serve(session: Session, options: ServingOptions) -> None:
 
             if not await loading:
                 return
-            server = HttpServer(app, sockets)
+            server = HttpServer(app, sockets, None if identity is None else identity.context)
             await server.start()
-            url = _url(host, sockets[0].getsockname()[1])
-            own = _describe(session, url, api_token, options)
+            url_of = partial(_url, "http" if identity is None else "https", sockets[0].getsockname()[1])
+            own = _describe(
+                session, url_of(host), api_token, "" if identity is None else str(identity.trusted), options
+            )
             registered = _register(session, own)
-            session.bus.publish(ServerReady(url, api_token))
+            session.bus.publish(ServerReady(url_of(host), api_token, network_host and url_of(network_host)))
             peers = Peers(session, own if registered else None)
             peers.start()
             if options.crons:
@@ -172,6 +178,11 @@ async def _load(session: Session, signals: _Signals) -> bool:
     return False
 
 
+def _watcher(session: Session) -> Watcher:
+    kept = [] if session.journal is None else [session.journal.directory]
+    return Watcher(lambda: session.configs, kept, session.files_of, partial(_warn, session))
+
+
 def _gateways(session: Session, options: ServingOptions) -> list[Gateway]:
     from emulator.server.gateway import Gateway
     from emulator.server.live import LiveGateway
@@ -186,14 +197,31 @@ async def _end(task: asyncio.Task[None] | None) -> None:
             await task
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _url(scheme: str, port: int, host: str) -> str:
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _describe(session: Session, url: str, api_token: str, options: ServingOptions) -> Running:
+def _describe(session: Session, url: str, api_token: str, trusted: str, options: ServingOptions) -> Running:
     configs = tuple(str(config.path.resolve()) for config in session.configs)
     groups = () if options.share == "" else groups_of((config.path for config in session.configs), options.share)
-    return Running(reachable(url), getpid(), time(), configs, api_token, consumed_by(session), groups)
+    return Running(reachable(url), getpid(), time(), configs, api_token, consumed_by(session), trusted, groups)
+
+
+def _identify(session: Session, options: ServingOptions, host: str) -> Identity | None:
+    """Who the server at `host` is to clients over HTTPS; None if it speaks HTTP. Raises ServerError."""
+    if not (session.configs[0].dev_protocol == "https" if options.https is None else options.https):
+        return None
+    from emulator.server.https import given, self_made
+
+    if options.certificate is not None:
+        return given(*options.certificate)
+
+    def tell(trusted: Path) -> None:
+        text = f"A certificate was made for HTTPS: a browser that trusts {shown_path(trusted)} does not warn of it"
+        session.bus.publish(Notice("info", text))
+
+    workers = [f"{config.name}.localhost" for config in session.configs] if len(session.configs) > 1 else []
+    return self_made([*workers, host], tell)
 
 
 def _listen(host: str, port: int | None, bus: Bus) -> list[socket]:

@@ -10,6 +10,8 @@ import asyncio
 from time import perf_counter
 from typing import Any, Final, cast
 
+from uvicorn.protocols.utils import is_ssl
+
 from emulator.server.app import App
 from emulator.server.asgi import Scope
 from emulator.server.gateway import Gateway
@@ -64,7 +66,7 @@ class WebSocketTunnel(asyncio.Protocol):
     async def _connect(self, head: bytes) -> None:
         assert self._client is not None
         started = perf_counter()
-        scope = _scope(head)
+        scope = _scope(head, "https" if is_ssl(self._client) else "http")
         gateway = self._app.gateway(scope)
         seen: Scope = scope
         if gateway.host.config.origin:
@@ -119,7 +121,7 @@ class _WorkerSide(asyncio.Protocol):
         self._gateway.report(self._scope, self._status or 502, perf_counter() - self._started)
 
 
-def _scope(head: bytes) -> dict[str, Any]:
+def _scope(head: bytes, scheme: str) -> dict[str, Any]:
     """The ASGI scope of a request, from its head as uvicorn has put it together again."""
     first, *lines = head.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
     _, target, _ = first.split(b" ", 2)
@@ -127,7 +129,7 @@ def _scope(head: bytes) -> dict[str, Any]:
     return {
         "type": "http",
         "method": "GET",
-        "scheme": "http",
+        "scheme": scheme,
         "http_version": "1.1",
         "path": path.decode("latin-1"),
         "raw_path": path,

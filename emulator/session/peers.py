@@ -71,7 +71,8 @@ class Peers:
         self._unreachable: set[str] = set()
         self._strangers: set[tuple[str, str]] = set()
         self._look_again = asyncio.Event()
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        """By the file of certificates that they trust."""
         self._tasks: list[asyncio.Task[None]] = []
         self._unsubscribe = [
             session.bus.subscribe(ConsumerChanged, self._wake),
@@ -95,8 +96,8 @@ class Peers:
 
     async def close(self) -> None:
         """Close the connections, after the batches under way have been settled."""
-        if self._client is not None:
-            await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
 
     def _wake(self, _event: object = None) -> None:
         self._look_again.set()
@@ -195,18 +196,28 @@ class Peers:
         """Post a batch to the session that consumes it. Returns what went wrong, or an empty string."""
         import httpx
 
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
         headers = {"content-type": CONTENT_TYPE}
         if owner.api_token:
             headers["authorization"] = f"Bearer {owner.api_token}"
         body = pack(delivery.messages)
         url = f"{owner.url}{FORWARD_PATH}{quote(delivery.queue, safe='')}"
         try:
-            answer = await self._client.post(url, content=body, headers=headers)
-        except httpx.HTTPError as error:
+            answer = await self._client_for(owner).post(url, content=body, headers=headers)
+        except (httpx.HTTPError, OSError) as error:
             return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return "" if answer.status_code == 204 else f"it answered {answer.status_code}: {answer.text[:200].strip()}"
+
+    def _client_for(self, owner: Running) -> httpx.AsyncClient:
+        """Raises OSError if the certificates that `owner` says cannot be read."""
+        import httpx
+
+        from emulator.hosts.quiet import quiet
+
+        client = self._clients.get(owner.trusted)
+        if client is None:
+            client = quiet(httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, verify=owner.verify()))
+            self._clients[owner.trusted] = client
+        return client
 
     def _tell_what_is_consumed(self) -> None:
         """Update the registry with the queues that this session consumes now."""

@@ -12,11 +12,14 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from emulator.base.errors import EmulatorError
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 _ANYWHERE: Final = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
 
@@ -24,8 +27,9 @@ _ANYWHERE: Final = {"//0.0.0.0:": "//127.0.0.1:", "//[::]:": "//[::1]:"}
 class Running(msgspec.Struct, frozen=True):
     """A session that is ready at `url`. `started_at` is in seconds since the epoch, `configs` are the absolute paths of
     its configurations, and `api_token` is what its REST API requires; empty for none. `consumes` maps the queues that
-    it consumes to the consuming workers' names; the name is empty if clients pull. Two sessions share their queues if
-    they have one of `groups` in common; see `groups_of`."""
+    it consumes to the consuming workers' names; the name is empty if clients pull. `trusted` is the file with the
+    certificates that a client has to trust, if the session is served over HTTPS with one that is not generally
+    trusted. Two sessions share their queues if they have one of `groups` in common; see `groups_of`."""
 
     url: str
     pid: int
@@ -33,11 +37,24 @@ class Running(msgspec.Struct, frozen=True):
     configs: tuple[str, ...] = ()
     api_token: str = ""
     consumes: Mapping[str, str] = {}
+    trusted: str = ""
     groups: tuple[str, ...] = ()
 
     def belongs_to(self, other: Running) -> bool:
         """Whether the two share their queues."""
         return not set(self.groups).isdisjoint(other.groups)
+
+    def verify(self) -> SSLContext | bool:
+        """What httpx verifies the session's certificate by: those that it says, whatever hosts they are for, because
+        the registry says who it is. Raises OSError if they cannot be read."""
+        if not self.trusted:
+            return True
+        import ssl
+
+        context = ssl.create_default_context(cafile=self.trusted)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # one that was given need not be an authority's
+        return context
 
 
 def groups_of(configs: Iterable[Path], share: str | None = None) -> tuple[str, ...]:
@@ -65,14 +82,9 @@ def register(running: Running) -> Path:
     """Register a session, replacing an earlier one of its process. Returns the file, which must be removed at the end.
     Raises OSError."""
     directory = home()
-    _make_private(directory)
+    make_private(directory)
     path = directory / f"{running.pid}.json"
-    draft = directory / f"{running.pid}.draft"
-    draft.unlink(missing_ok=True)
-    # Nobody can have put a link there: O_EXCL refuses one.
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(running))
-    draft.replace(path)
+    write_private(path, msgspec.json.encode(running))
     return path
 
 
@@ -132,7 +144,8 @@ def _directories() -> Iterator[Path]:
     yield Path(os.environ.get("TMPDIR") or "/tmp") / f"emulator-{os.getuid()}"
 
 
-def _make_private(directory: Path) -> None:
+def make_private(directory: Path) -> None:
+    """Make a directory that only its user may enter. Raises OSError, also if it is there and somebody else's."""
     with suppress(FileExistsError):
         directory.mkdir(0o700)
     status = directory.lstat()
@@ -140,6 +153,16 @@ def _make_private(directory: Path) -> None:
         raise PermissionError(f"{directory} is not a directory that you own")
     if stat.S_IMODE(status.st_mode) != 0o700:
         directory.chmod(0o700)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its user may read, at once as a whole. Raises OSError."""
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    # Nobody can have put a link there: O_EXCL refuses one.
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+    draft.replace(path)
 
 
 def _is_private(path: Path, kind: int = stat.S_IFDIR) -> bool:

@@ -184,8 +184,8 @@ class Session:
         if not same_host(old, config):
             config = replace(config, main=old.main)
             changes.append("a main in another language takes effect at the next start")
-        if index == 0 and (config.dev_port, config.dev_ip) != (old.dev_port, old.dev_ip):
-            changes.append("a changed port or address takes effect at the next start")
+        if index == 0 and _listens_at(config) != _listens_at(old):
+            changes.append("a changed port, address or protocol takes effect at the next start")
         self.configs[index] = config
         if changes:
             self.bus.publish(ConfigurationChanged(" and ".join(files) or config.path.name, changes))
@@ -256,3 +256,7 @@ async def _deliver(host: WorkerHost, delivery: WorkerDelivery) -> Verdict | None
         return await host.invoke("", QueueTrigger(delivery))
     except NotLoaded:
         return None
+
+
+def _listens_at(config: WorkerConfig) -> tuple[object, ...]:
+    return config.dev_port, config.dev_ip, config.dev_protocol

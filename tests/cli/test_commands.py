@@ -126,6 +126,8 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
         "crons": True,
         "script": None,
         "env_files": (),
+        "https": None,
+        "certificate": None,
         "live_reload": False,
         "share": None,
     }

@@ -42,7 +42,7 @@ SECTION = objects(
 DOCUMENT = objects(
     [*reading.TOP_LEVEL_KEYS, *wrangler_keys.NOT_EMULATED, *(key for kind in KINDS for key in kind.keys)],
     queues=QUEUES,
-    dev=objects([*reading.DEV_KEYS, "local_protocol"]),
+    dev=objects(reading.DEV_KEYS),
     env=st.dictionaries(st.sampled_from(["staging", "other"]), SECTION),
 )
 

@@ -53,10 +53,6 @@ def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest_name(tmp_path: Pa
             "limits.subrequests: is not emulated yet: subrequests are not counted",
         ),
         (
-            '"dev": {▶"local_protocol": "https"}',
-            "dev.local_protocol: is not emulated yet: requests are served over HTTP",
-        ),
-        (
             '"queues": {"producers": [{"binding": "A", "queue": "a", ▶"remote": true}]}',
             "queues.producers[0].remote: is not emulated: the queue is a local one",
         ),

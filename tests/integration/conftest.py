@@ -72,7 +72,7 @@ class Running:
 
     def ready(self) -> Running:
         """Wait until it accepts connections."""
-        self.url = self.wait_for(r"Ready on (http://\S+)").group(1)
+        self.url = self.wait_for(r"Ready on (https?://\S+)").group(1)
         return self
 
     def end(self, number: int = signal.SIGINT) -> int:

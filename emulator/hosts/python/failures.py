@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import replace
 
 from emulator.base.failure import Failure
@@ -35,9 +36,19 @@ def failure_of(error: BaseException, config: WorkerConfig) -> Failure:
         return Failure("", str(error), (), str(error))
     failure = Failure.from_exception(error, config.directory)
     if isinstance(error, AttributeError) and error.obj is None and _is_of_env_or_ctx(error.name, config):
-        hint = "(env and ctx are None in the methods of a class: use self.env and self.ctx)"
-        return replace(failure, message=f"{failure.message} {hint}", text=f"{failure.text} {hint}")
+        return _with_hint(failure, "env and ctx are None in the methods of a class: use self.env and self.ctx")
+    if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
+        from emulator.base.installing import install_command, package_of
+
+        if error.name not in sys.stdlib_module_names:
+            return _with_hint(
+                failure, f"if it is a package, install it with `{install_command(package_of(error.name))}`"
+            )
     return failure
+
+
+def _with_hint(failure: Failure, hint: str) -> Failure:
+    return replace(failure, message=f"{failure.message} ({hint})", text=f"{failure.text} ({hint})")
 
 
 def _is_of_env_or_ctx(attribute: str | None, config: WorkerConfig) -> bool:

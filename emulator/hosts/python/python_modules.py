@@ -7,11 +7,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from emulator.base.installing import install_command, package_of
 from emulator.base.words import shown_path
 from emulator.config.model import PYTHON_MODULES
 
@@ -65,7 +65,7 @@ def why_not_loadable(file: Path) -> str:
     *_, directory = (parent for parent in file.parents if parent.name == PYTHON_MODULES)
     top = file.relative_to(directory).parts[0].partition(".")[0]
     found = _distribution_of(directory, top)
-    command = f"{_installer()} {top}" if found is None else _command(found)
+    command = install_command(package_of(top)) if found is None else _command(found)
     return (
         f"{shown_path(file)} is built for Pyodide and cannot be loaded here, and no {top} is installed where the "
         f"emulator runs: install it with `{command}`"
@@ -98,8 +98,4 @@ def _installed(name: str) -> Distribution | None:
 
 
 def _command(vendored: Distribution) -> str:
-    return f"{_installer()} {vendored.name}=={vendored.version}"
-
-
-def _installer() -> str:
-    return f"{shown_path(sys.executable)} -m pip install" if find_spec("pip") else "uv pip install"
+    return install_command(f"{vendored.name}=={vendored.version}")

@@ -37,13 +37,13 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._check(Headers(scope=scope))
+            self._check(Headers(scope=scope), scope["scheme"])
         except ApiError as error:
             await _refusal(scope["path"], error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check(self, headers: Headers) -> None:
+    def _check(self, headers: Headers, scheme: str) -> None:
         host = headers.get("host", "")
         if not may_mean(split_host(host), self._bound_host):
             raise _forbidden(
@@ -51,7 +51,7 @@ class Guard:
                 f"this request is for {split_host(host) or 'no host at all'!r}"
             )
         origin = headers.get("origin")
-        if origin is not None and origin.lower() != f"http://{host}".lower():
+        if origin is not None and origin.lower() != f"{scheme}://{host}".lower():
             raise _forbidden(f"requests from pages of {origin} are refused")
         if headers.get("sec-fetch-site", "none").lower() not in _OWN_SITES:
             raise _forbidden(

@@ -398,7 +398,10 @@ LOAD_ERRORS = {
     "raise KeyError('x')": ["KeyError: 'x'"],
     "def f(:\n    pass": ["SyntaxError: invalid syntax"],
     "class Weird(BaseException): ...\nraise Weird('!')": ["Weird: !"],
-    "import nothing_of_that_name": ["ModuleNotFoundError: No module named 'nothing_of_that_name'"],
+    "import nothing_of_that_name": [
+        "ModuleNotFoundError: No module named 'nothing_of_that_name' (if it is a package, install it with `",
+        " nothing_of_that_name`)",
+    ],
 }
 
 
