@@ -40,7 +40,8 @@ PAGE = """<!doctype html>
   #queues ul { min-height: 6.5rem; margin: 0; padding: .4rem; list-style: none; border: 1px dashed var(--line);
                border-radius: 10px; }
   #queues li { margin-bottom: .3rem; padding: .25rem .5rem; font-size: .78rem; border-radius: 6px;
-               overflow-wrap: anywhere; border: 1px solid var(--line); background: var(--paper); animation: arrive .4s; }
+               overflow-wrap: anywhere; border: 1px solid var(--line); background: var(--paper);
+               animation: arrive .4s; }
   #queues li small { display: block; color: var(--soft); }
   #delivered li { border-color: var(--good); }
   #dead li { border-color: var(--bad); }
