@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from emulator.base.words import count
 from emulator.server.addresses import LIVE_SCRIPT_ADDRESS
 from emulator.server.editors import editor_link
+from emulator.server.highlight import highlighted
 
 if TYPE_CHECKING:
-    from emulator.base.failure import Failure
+    from emulator.base.failure import Failure, Frame
 
 
 _SOURCE: Final = Path(__file__).parent / "error_page.html"
@@ -26,6 +28,19 @@ _SECRET: Final = frozenset(
     {"authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-csrf-token"}
 )
 """Headers that may not be seen over somebody's shoulder."""
+
+
+def _context(frame: Frame) -> list[tuple[int, str, Markup]]:
+    """The lines around the one of a frame: their numbers, and their texts as they are and with their tokens marked."""
+    marked = highlighted(frame.source, frame.file)
+    return [
+        (
+            number,
+            text,
+            marked[number - 1] if len(text) == len(frame.source[number - 1].rstrip("\r\n")) else escape(text),
+        )
+        for number, text in frame.context()
+    ]
 
 
 @cache
@@ -50,6 +65,7 @@ def render_error_page(failure: Failure, heading: str, request: str, headers: Ite
     return _template().render(
         count=count,
         editor_link=editor_link,
+        context=_context,
         headers=[(name, value, name.lower() in _SECRET) for name, value in headers],
         script=LIVE_SCRIPT_ADDRESS,
         failure=failure,

@@ -113,10 +113,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
     live = LiveReload(session.bus)
     app = App(_gateways(session, options), partial(_make_control, session, api_token, host, live))
     signals = _Signals(session.bus)
-    kept = [] if session.journal is None else [session.journal.directory]
-    watcher = (
-        Watcher(lambda: session.configs, kept, session.files_of, partial(_warn, session)) if options.reload else None
-    )
+    watcher = _watcher(session) if options.reload else None
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
@@ -175,6 +172,11 @@ async def _load(session: Session, signals: _Signals) -> bool:
         await loading
     await session.stop(0.0)
     return False
+
+
+def _watcher(session: Session) -> Watcher:
+    kept = [] if session.journal is None else [session.journal.directory]
+    return Watcher(lambda: session.configs, kept, session.files_of, partial(_warn, session))
 
 
 def _gateways(session: Session, options: ServingOptions) -> list[Gateway]:

@@ -17,7 +17,7 @@ PAGE = """<!doctype html>
   * { box-sizing: border-box; }
   body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--paper);
          color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-  main { width: 100%; max-width: 27rem; padding: 2rem; background: var(--card); border: 1px solid var(--line);
+  main { width: 100%; max-width: 34rem; padding: 2rem; background: var(--card); border: 1px solid var(--line);
          border-radius: 14px; }
   h1 { margin: 0 0 .4rem; font-size: 1.6rem; line-height: 1.2; letter-spacing: -.02em; }
   p { margin: 0 0 1.4rem; color: var(--soft); }
@@ -34,6 +34,18 @@ PAGE = """<!doctype html>
   output.good { color: var(--good); }
   output.bad { color: var(--bad); }
   code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere; }
+  #queues { display: grid; grid-template-columns: repeat(3, 1fr); gap: .6rem; margin-top: 1.2rem; }
+  #queues[hidden] { display: none; }
+  #queues h2 { margin: 0 0 .4rem; font-size: .8rem; color: var(--soft); font-weight: 600; }
+  #queues ul { min-height: 6.5rem; margin: 0; padding: .4rem; list-style: none; border: 1px dashed var(--line);
+               border-radius: 10px; }
+  #queues li { margin-bottom: .3rem; padding: .25rem .5rem; font-size: .78rem; border-radius: 6px;
+               overflow-wrap: anywhere; border: 1px solid var(--line); background: var(--paper);
+               animation: arrive .4s; }
+  #queues li small { display: block; color: var(--soft); }
+  #delivered li { border-color: var(--good); }
+  #dead li { border-color: var(--bad); }
+  @keyframes arrive { from { opacity: 0; transform: translateX(-1rem); } }
   footer { margin-top: 1.2rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft);
            font-size: .88rem; }
 </style>
@@ -50,6 +62,11 @@ PAGE = """<!doctype html>
     </div>
     <output for="email" aria-live="polite"></output>
   </form>
+  <section id="queues" hidden>
+    <div><h2>Waiting</h2><ul id="waiting"></ul></div>
+    <div><h2>Delivered</h2><ul id="delivered"></ul></div>
+    <div><h2>Dead letters</h2><ul id="dead"></ul></div>
+  </section>
   <footer>An address at <code>fail.example</code> makes the consumer fail: four attempts, then the dead letter
     queue.</footer>
 </main>
@@ -72,6 +89,42 @@ PAGE = """<!doctype html>
     output.replaceChildren(code);
     if (good) form.reset();
   });
+
+  // The emulator lets the pages of its workers look into the queues. In production nothing is at this address.
+  const api = "/cdn-cgi/emulator/client/v4/accounts/local/queues";
+  const lists = Object.fromEntries(["waiting", "delivered", "dead"].map((id) => [id, document.getElementById(id)]));
+  const seen = new Map();
+  async function ask(path = "", body) {
+    const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+    return (await (await fetch(api + path, body && options)).json()).result;
+  }
+  function place(id, email, where, note) {
+    const item = seen.get(id) ?? document.createElement("li"), small = document.createElement("small");
+    seen.set(id, item);
+    small.textContent = note;
+    item.replaceChildren(email, small);
+    item.dataset.email = email;
+    if (item.parentNode !== lists[where]) lists[where].prepend(item);
+    if (lists[where].children.length > 5) lists[where].lastChild.remove();
+  }
+  async function look() {
+    const there = new Set();
+    for (const { queue_name, queue_id } of await ask()) {
+      const { messages } = await ask(`/${queue_id}/messages/peek`, { batch_size: 5 });
+      for (const { id, body, attempts } of messages) {
+        const isDead = queue_name.endsWith("-dlq"), { email, type } = JSON.parse(atob(body));
+        there.add(id);
+        place(id, email ?? type, isDead ? "dead" : "waiting", isDead ? "out of attempts" : `attempts: ${attempts}`);
+      }
+    }
+    for (const item of lists.waiting.children) {
+      const [id] = [...seen].find(([, each]) => each === item);
+      if (!there.has(id)) place(id, item.dataset.email, "delivered", "acked");
+    }
+    document.getElementById("queues").hidden = false;
+    setTimeout(look, 400);
+  }
+  look().catch(() => {});
 </script>
 </body>
 </html>
