@@ -300,7 +300,8 @@ async def _tell_what_is_lost(session: Session) -> None:
     if session.journal is None and left:
         total = sum(left.values())
         queues = ", ".join(f"{name} {number:,}" for name, number in left.items())
-        text = f"{count(total, 'message was', 'messages were')} still queued ({queues}) and are lost"
+        lost = "is lost" if total == 1 else "are lost"
+        text = f"{count(total, 'message was', 'messages were')} still queued ({queues}) and {lost}"
         session.bus.publish(Notice("info", f"{text}; --persist-to DIR keeps messages across restarts"))
 
 

@@ -256,3 +256,22 @@ def test_a_port_that_was_given_is_not_replaced(tmp_path: Path, start: Start, by:
         assert emulator.wait() == 2
     assert emulator.output.startswith(f"Error: Port {port} is in use on 127.0.0.1; port ")
     assert len(emulator.lines) == 1
+
+
+def test_the_end_says_what_is_lost(dev: Callable[..., Running], tmp_path: Path) -> None:
+    write_worker(
+        tmp_path,
+        """
+        from workers import Response, WorkerEntrypoint
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                await self.env.Q.send(1)
+                return Response("ok")
+        """,
+        queues={"producers": [{"binding": "Q", "queue": "q"}]},
+    )
+    running = dev(tmp_path)
+    assert httpx.get(running.url).text == "ok"
+    assert running.end() == 0
+    assert "1 message was still queued (q 1) and is lost; --persist-to DIR keeps messages" in running.output
