@@ -327,6 +327,22 @@ def test_env_speaks_other_shells(local: Local, monkeypatch: pytest.MonkeyPatch) 
         assert syntax in run("env")
 
 
+@pytest.mark.usefixtures("registry")
+def test_env_lets_wrangler_trust_a_certificate_that_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = "/home/me/.local/share/emulator/https/localhost.pem"
+    register(Running("https://127.0.0.1:1", os.getpid(), time.time(), trusted=made))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    for before in ("", made):
+        monkeypatch.setenv("NODE_EXTRA_CA_CERTS", before)
+        assert f"export NODE_EXTRA_CA_CERTS={made}\n" in run("env")
+    assert "unset NODE_EXTRA_CA_CERTS\n" in run("env", "--unset")
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", "/etc/company.pem")
+    said = invoke("env")
+    assert "NODE_EXTRA_CA_CERTS" not in said.stdout
+    assert f"NODE_EXTRA_CA_CERTS is set already: add {made} to /etc/company.pem" in said.stderr
+    assert "NODE_EXTRA_CA_CERTS" not in run("env", "--unset"), "it is not the emulator's to take back"
+
+
 def test_queues_can_be_created_changed_and_deleted(local: Local) -> None:
     options = ("--delivery-delay-secs", "5", "--message-retention-period-secs", "3600")
     assert run("queues", "create", "extra", *options) == "Created extra\n"
