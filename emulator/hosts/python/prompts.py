@@ -28,6 +28,10 @@ Lender = Callable[[], AbstractContextManager[None]]
 
 lenders: Final[list[Lender]] = []
 
+NOTICE_SECONDS: Final = 0.2
+"""How often a prompt that reads is interrupted for a moment. Python overlooks a signal that comes between writing a
+prompt and waiting for what is typed, until the next one."""
+
 _QUIT: Final = "you ended this handler at the debugger's prompt"
 _QUIT_BATCH: Final = f"{_QUIT}; until the code changes, its messages pass breakpoints when they are delivered again"
 
@@ -177,6 +181,10 @@ def _closed() -> None:
     _depth -= 1
 
 
+def _noticed(_number: int, _frame: FrameType | None) -> None:
+    """Nothing: that there is a signal has Python look for others."""
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """In this context Ctrl-C raises KeyboardInterrupt at once, and SIGTERM ends the handler and then reaches the event
@@ -191,9 +199,13 @@ def _interruptible() -> Iterator[None]:
     descriptor = signal.set_wakeup_fd(-1)
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     termination = signal.signal(signal.SIGTERM, terminate)
+    alarm = signal.signal(signal.SIGALRM, _noticed)
+    before = signal.setitimer(signal.ITIMER_REAL, NOTICE_SECONDS, NOTICE_SECONDS)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, *before)
+        signal.signal(signal.SIGALRM, alarm)
         signal.signal(signal.SIGTERM, termination)
         signal.signal(signal.SIGINT, interrupt)
         signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
