@@ -9,7 +9,7 @@ import pytest
 
 from emulator.cli.reference import reference
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOP = ("bench", "docs", "emulator", "examples", "runtime", "templates", "tests")
 ROOMS = sorted(path.name for path in (ROOT / "emulator").iterdir() if (path / "__init__.py").exists())
@@ -69,7 +69,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 
 def test_the_picture_of_the_rooms_shows_every_package() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    [picture] = re.findall(r"```\n(runtime/.*?)```", text, re.DOTALL)
+    [picture] = re.findall(r"```text\n(runtime/.*?)```", text, re.DOTALL)
     assert sorted(re.findall(r"^  (\w+)/", picture, re.MULTILINE)) == ROOMS
 
 
