@@ -1,4 +1,4 @@
-"""The page at `/`: a form that posts to /signup and shows what it answers."""
+"""The page at `/`: a form that posts to /signup and shows the answer, and on your own machine the queues."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -42,6 +42,7 @@ PAGE = """<!doctype html>
   #queues li { margin-bottom: .3rem; padding: .25rem .5rem; font-size: .78rem; border-radius: 6px;
                overflow-wrap: anywhere; border: 1px solid var(--line); background: var(--paper);
                animation: arrive .4s; }
+  #queues li:nth-child(n+6) { display: none; }
   #queues li small { display: block; color: var(--soft); }
   #delivered li { border-color: var(--good); }
   #dead li { border-color: var(--bad); }
@@ -90,41 +91,61 @@ PAGE = """<!doctype html>
     if (good) form.reset();
   });
 
-  // The emulator lets the pages of its workers look into the queues. In production nothing is at this address.
+  // On this machine the emulator lets the page look into the queues. Anywhere else, nothing is asked for or shown.
   const api = "/cdn-cgi/emulator/client/v4/accounts/local/queues";
   const lists = Object.fromEntries(["waiting", "delivered", "dead"].map((id) => [id, document.getElementById(id)]));
   const seen = new Map();
-  async function ask(path = "", body) {
+
+  async function ask(path, body) {
     const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
     return (await (await fetch(api + path, body && options)).json()).result;
   }
-  function place(id, email, where, note) {
+
+  function nameOf({ body, metadata }) {
+    if (metadata["CF-Content-Type"] !== "json") return body;
+    const text = new TextDecoder().decode(Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0)));
+    const message = JSON.parse(text);
+    return message?.email ?? message?.type ?? text;
+  }
+
+  function place(id, where, note, name) {
     const item = seen.get(id) ?? document.createElement("li"), small = document.createElement("small");
     seen.set(id, item);
+    item.dataset.name = name ?? item.dataset.name;
     small.textContent = note;
-    item.replaceChildren(email, small);
-    item.dataset.email = email;
+    item.replaceChildren(item.dataset.name, small);
     if (item.parentNode !== lists[where]) lists[where].prepend(item);
-    if (lists[where].children.length > 5) lists[where].lastChild.remove();
   }
+
   async function look() {
     const there = new Set();
-    for (const { queue_name, queue_id } of await ask()) {
-      const { messages } = await ask(`/${queue_id}/messages/peek`, { batch_size: 5 });
-      for (const { id, body, attempts } of messages) {
-        const isDead = queue_name.endsWith("-dlq"), { email, type } = JSON.parse(atob(body));
+    let busy = false;
+    for (const { queue_name, queue_id } of await ask("")) {
+      const isDead = queue_name.endsWith("-dlq");
+      const { messages } = await ask(`/${queue_id}/messages/peek`, { batch_size: 100 });
+      for (const message of messages) {
+        const { id, attempts } = message;
         there.add(id);
-        place(id, email ?? type, isDead ? "dead" : "waiting", isDead ? "out of attempts" : `attempts: ${attempts}`);
+        place(id, isDead ? "dead" : "waiting", isDead ? "out of attempts" : `attempts: ${attempts}`, nameOf(message));
       }
+      if (!isDead) busy ||= (await ask(`/${queue_id}/metrics`)).backlog_count > messages.length;
     }
-    for (const item of lists.waiting.children) {
-      const [id] = [...seen].find(([, each]) => each === item);
-      if (!there.has(id)) place(id, item.dataset.email, "delivered", "acked");
+    for (const [id, item] of seen) {
+      if (there.has(id) || item.parentNode === lists.delivered) continue;
+      if (item.parentNode === lists.dead) item.remove(), seen.delete(id);
+      else if (busy) place(id, "waiting", "being delivered");
+      else place(id, "delivered", "acked");
     }
     document.getElementById("queues").hidden = false;
-    setTimeout(look, 400);
   }
-  look().catch(() => {});
+
+  const host = location.hostname;
+  if (/^(.+[.])?localhost$|^127[.]/.test(host) || host === "[::1]") {
+    (async function watch() {
+      await look().catch(() => {});
+      setTimeout(watch, 400);
+    })();
+  }
 </script>
 </body>
 </html>
