@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from emulator.base.errors import Problem
+from emulator.base.errors import Code, Problem
 from emulator.config.model import Place
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -70,28 +70,35 @@ class Findings:
         self.document = document
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.notes: list[Problem] = []
 
-    def error(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = False) -> None:
+    def error(
+        self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = False, code: Code = "invalid-value"
+    ) -> None:
         """Add an error: the configuration cannot be used."""
-        self.errors.append(problem_at(self.document.place(path, at_key=at_key), message, hint))
+        self.errors.append(problem_at(self.document.place(path, at_key=at_key), message, hint, code))
 
-    def warn(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = True) -> None:
+    def warn(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = True, code: Code = "ignored") -> None:
         """Add a warning: the configuration can be used, but may not do what the user expects."""
-        self.warnings.append(problem_at(self.document.place(path, at_key=at_key), message, hint))
+        self.warnings.append(problem_at(self.document.place(path, at_key=at_key), message, hint, code))
+
+    def note(self, path: KeyPath, message: str, hint: str = "", *, code: Code) -> None:
+        """Add a note, for those who ask what could be better: all works as it is."""
+        self.notes.append(problem_at(self.document.place(path, at_key=True), message, hint, code))
 
     def not_here(self, path: KeyPath, message: str) -> None:
         """Add a warning: production does what the configuration asks for, and the emulator does not."""
-        problem = problem_at(self.document.place(path, at_key=True), message)
+        problem = problem_at(self.document.place(path, at_key=True), message, code="not-emulated")
         self.warnings.append(msgspec.structs.replace(problem, is_local=True))
 
-    def refused(self, path: KeyPath, why: str, hint: str = "") -> None:
+    def refused(self, path: KeyPath, why: str, hint: str = "", *, code: Code = "refused-by-wrangler") -> None:
         """Add a warning: the configuration can be used here, but wrangler refuses it. `why` is a clause."""
-        self.warn(path, f"{REFUSED}: {why}", hint)
+        self.warn(path, f"{REFUSED}: {why}", hint, code=code)
 
 
-def problem_at(place: Place, message: str, hint: str = "") -> Problem:
+def problem_at(place: Place, message: str, hint: str = "", code: Code = "invalid-value") -> Problem:
     """A problem at a place."""
-    return Problem(place.file, place.line, place.column, place.key, message, hint)
+    return Problem(place.file, place.line, place.column, place.key, message, hint, code=code)
 
 
 def format_path(path: KeyPath) -> str:
