@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from emulator.base.errors import ConfigError, Problem
 from emulator.base.words import count
 from emulator.cli.options import config_option, environment_option
 from emulator.cli.tables import print_json
+from emulator.config.document import pointed
 
 if TYPE_CHECKING:
     from emulator.config.model import WorkerConfig
@@ -48,7 +49,7 @@ def check(
         configs = ServingOptions(config_paths=config_paths, environment=environment).read_all()
     except ConfigError as error:
         if not as_json:
-            raise
+            raise ConfigError([pointed(problem) for problem in error.problems]) from None
         print_json([_record("error", problem) for problem in error.problems])
         ctx.exit(2)
     found = _Found()
@@ -64,7 +65,7 @@ def check(
         print_json([*records, *(_record("error", each) for each in found.errors)])
     else:
         for note in notes:
-            click.echo(f"note: {note}")
+            click.echo(f"Note: {pointed(note)}")
         wrong = [count(len(each), noun) for each, noun in ((found.errors, "error"), (warnings, "warning")) if each]
         if wrong:
             click.echo(f"\n{' and '.join(wrong)}")
@@ -90,7 +91,8 @@ def _load_and_print(configs: Sequence[WorkerConfig], found: _Found) -> None:
     terminal = Terminal(bus)
     try:
         session = Session(configs, bus)
-        terminal.introduce(session.configs, session.hosts)
+        pointing = [replace(config, warnings=tuple(map(pointed, config.warnings))) for config in configs]
+        terminal.introduce(pointing, session.hosts)
         run(_load(session, found, terminal))
     finally:
         terminal.close()
@@ -124,9 +126,9 @@ async def _load(session: Session, found: _Found, terminal: Terminal | None = Non
             warnings = list(review(host, size))
             found.warnings += warnings
             if terminal is not None:
-                terminal.write(f"{host.config.name}: {size.text} to upload\n")
+                terminal.write(f"{host.config.name}: an upload of {size.text}\n")
                 for warning in warnings:
-                    terminal.warn(warning)
+                    terminal.warn(pointed(warning))
     finally:
         await session.stop(0.0)
 

@@ -24,7 +24,8 @@ ALWAYS: Final = "0000-00-00"
 
 class Flag(msgspec.Struct, frozen=True, omit_defaults=True):
     """One behaviour, and the names of the flags that switch it on and off; empty if there is none. It is on by default
-    from the compatibility date `since` on, if that is given. `experimental` ones are not for production."""
+    from the compatibility date `since` on, if that is given. Production does not let an
+    `experimental` one be switched on."""
 
     enable: str
     disable: str = ""
@@ -62,8 +63,8 @@ def check_flags(findings: Findings, given: Sequence[tuple[KeyPath, str]], compat
         elif (other := flag.disable if name == flag.enable else flag.enable) in seen:
             place = findings.document.place(seen[other])
             _refuse(findings, path, f"{name} contradicts {other} on line {place.line}", "contradictory-flags")
-        elif flag.experimental:
-            _refuse(findings, path, f"{name} is experimental", "experimental-flag")
+        elif flag.experimental and name == flag.enable:
+            _refuse(findings, path, f"{name} is experimental, and not for production", "experimental-flag")
         elif name == flag.enable and flag.since and flag.since <= compatibility_date:
             dates = "every date" if flag.since == ALWAYS else f"{flag.since} on"
             findings.note(path, f"{name} is the default from {dates}: it can be left out", code="default-flag")

@@ -31,6 +31,7 @@ _ROUTE: Final[Mapping[str, Check]] = {
     "enabled": checks.BOOLEAN,
     "previews_enabled": checks.BOOLEAN,
 }
+_MODE: Final = checks.one_of("off", "smart")
 _TARGETS: Final = ("region", "host", "hostname")
 _PATTERN: Final = re.compile(r"(https?://)?\*?[^*/?#\s]*(/[^*?#\s]*\*?)?", re.IGNORECASE)
 
@@ -77,8 +78,8 @@ def _placement(value: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             yield (targets[0],), must_be(checks.TEXT, value[targets[0]])
     elif mode is None:
         yield (), "`mode` is missing"
-    elif mode not in (modes := ("off", "smart") if "hint" in value else ("off", "smart", "targeted")):
-        yield ("mode",), must_be(checks.one_of(*modes), mode)
+    elif not _MODE.accepts(mode):
+        yield ("mode",), must_be(_MODE, mode)
     elif "hint" in value and not checks.STRING.accepts(value["hint"]):
         yield ("hint",), must_be(checks.STRING, value["hint"])
     elif value.get("hint") and mode != "smart":
@@ -86,6 +87,9 @@ def _placement(value: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _check_route(findings: Findings, path: KeyPath, route: object) -> None:
+    if route == "":
+        findings.warn(path, "is empty, and has no effect")
+        return
     if isinstance(route, str):
         route = {"pattern": route, "zone_name": ""}
     if not isinstance(route, dict):

@@ -7,12 +7,15 @@ The parsers in `jsonc`, `json5` and `toml` return a `Document`. The checks look 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from emulator.base.errors import Code, Problem
 from emulator.config.model import Place
+
+CONFIG_SUFFIXES: Final = frozenset({".json", ".jsonc", ".toml"})
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
@@ -116,6 +119,22 @@ def format_path(path: KeyPath) -> str:
 def line_and_column(text: str, offset: int) -> tuple[int, int]:
     """The line and the column of the character at `offset`, both counted from 1."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def pointed(problem: Problem) -> Problem:
+    """A problem of a configuration whose hint begins with the line of the file and a caret below the column. The lines
+    of other files, which have secrets, are not shown."""
+    file = Path(problem.file)
+    if problem.code == "syntax" or file.suffix.lower() not in CONFIG_SUFFIXES:  # a syntax error has its line already
+        return problem
+    try:
+        lines = file.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return problem
+    if not 0 < problem.line <= len(lines):
+        return problem
+    shown = excerpt(lines[problem.line - 1], problem.column - 1)
+    return msgspec.structs.replace(problem, hint=f"{shown}\n  {problem.hint}" if problem.hint else shown)
 
 
 def excerpt(text: str, offset: int) -> str:

@@ -216,11 +216,7 @@ class _Reader:
             limits = read_object(findings, limits_path, keys["limits"], LIMITS_KEYS, quiet=("subrequests",))
             section.cpu_ms = limits.get("cpu_ms")
             if "subrequests" in keys["limits"]:
-                findings.warn(
-                    (*limits_path, "subrequests"),
-                    "is not emulated yet: subrequests are not counted",
-                    code="not-emulated",
-                )
+                findings.not_here((*limits_path, "subrequests"), "is not emulated yet: subrequests are not counted")
         if "build" in keys:
             section.build = read_object(findings, (*path, "build"), keys["build"], BUILD_KEYS)
         section.bundling = read_bundling(findings, path, keys)
@@ -228,7 +224,7 @@ class _Reader:
             kind.read(section)
         for key in keys:
             if key in wrangler_keys.NOT_EMULATED and keys[key] and not (inherited_only and not self.is_inherited(key)):
-                findings.warn((*path, key), "is not emulated yet and has no effect here", code="not-emulated")
+                findings.not_here((*path, key), "is not emulated yet and has no effect here")
         return section
 
 

@@ -28,8 +28,8 @@ class UploadSize(NamedTuple):
 
     @property
     def text(self) -> str:
-        """`0.31 KiB, compressed 0.22 KiB`, as `wrangler deploy` measures it."""
-        return f"{_kib(self.total)}, compressed {_kib(self.compressed)}"
+        """`0.31 KiB, 0.22 KiB compressed`, as `wrangler deploy` measures it."""
+        return f"{_kib(self.total)}, {_kib(self.compressed)} compressed"
 
 
 def upload_size(host: WorkerHost) -> UploadSize:

@@ -115,7 +115,9 @@ def test_a_pull_consumer_is_a_warning_as_is_what_has_no_effect_on_it(tmp_path: P
 
 
 DEPLOYMENT_VALUES = {
-    "{}": ("observability", "placement", "previews", "python_modules", "cache"),
+    "{}": ("previews", "python_modules", "cache"),
+    '{"enabled": true}': ("observability",),
+    '{"mode": "smart"}': ("placement",),
     "[]": ("routes", "streaming_tail_consumers", "tail_consumers"),
     '"x"': ("$schema", "account_id", "compliance_region", "route", "usage_model"),
     "false": ("node_compat",),
@@ -165,7 +167,7 @@ NO_FLAG = (
             f"compatibility_flags: {NO_FLAG}",
         ),
         (
-            '"main": "src/entry.py", "compatibility_flags": [], "env": {"a": {▶"compatibility_flags": ["x"]}}',
+            '"main": "src/entry.py", "compatibility_flags": [], "env": {"a": {▶"compatibility_flags": ["nodejs_als"]}}',
             "a",
             f"env.a.compatibility_flags: {NO_FLAG}",
         ),

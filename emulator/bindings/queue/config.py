@@ -119,7 +119,7 @@ def _read_producer(section: Section, path: KeyPath, value: object) -> None:
     quiet = ("remote", "delivery_delay")
     sound = section.read_object(path, value, PRODUCER_KEYS, required=("binding", "queue"), quiet=quiet)
     if isinstance(value, dict) and value.get("remote"):
-        section.findings.warn((*path, "remote"), "is not emulated: the queue is a local one", code="not-emulated")
+        section.findings.not_here((*path, "remote"), "is not emulated: the queue is a local one")
     if isinstance(value, dict) and "delivery_delay" in value:
         section.findings.warn(
             (*path, "delivery_delay"),
