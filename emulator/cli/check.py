@@ -32,9 +32,10 @@ def check(
 ) -> None:
     """Validate configurations, load their workers, and print entrypoints, bindings and queues.
 
-    Nothing is served and no message is delivered. The exit status is 0 when all is well, 1 when a worker's code fails
-    to load (with --strict, also for warnings, but for what is only not emulated), and 2 when a configuration is
-    invalid. All problems of a file are printed at once.
+    Says what production would refuse or ignore: settings and values, compatibility flags, handlers that are missing,
+    code that is too large. Nothing is served and no message is delivered. The exit status is 0 when all is well, 1 when
+    a worker's code fails to load (with --strict, also for warnings, but for what is only not emulated), and 2 when a
+    configuration is invalid. All problems of a file are printed at once.
 
     \b
     Examples:

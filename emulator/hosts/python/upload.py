@@ -15,18 +15,18 @@ not compiled Python."""
 
 
 def uploaded(config: WorkerConfig) -> Iterator[bytes]:
-    """The content of each module: files beside `main` and below, and `python_modules/` beside the configuration."""
+    """The content of each module: files beside `main` and below, virtual environments and the like included, and
+    `python_modules/` beside the configuration. Python that lies in both is sent twice."""
     yield config.main.read_bytes()
-    packages = config.path.parent / PYTHON_MODULES
     for file in _files(config.directory):
-        if file.suffix in _ENDINGS and file != config.main and not file.is_relative_to(packages):
+        if file.suffix in _ENDINGS and file != config.main:
             yield file.read_bytes()
-    for file in _files(packages):
+    for file in _files(config.path.parent / PYTHON_MODULES):
         if file.suffix != ".pyc":
             yield file.read_bytes()
 
 
 def _files(top: Path) -> Iterator[Path]:
     for directory, names, files in os.walk(top):
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names.sort()
         yield from (Path(directory, name) for name in sorted(files))
