@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 help:
 	@echo 'make dev     run the example, a sign-up page with a queue, on http://localhost:$(PORT)'
 	@echo '             (PORT=3000 takes another port, ARGS=... adds options, see: $(BIN)/emulator dev --help)'
-	@echo 'make test    run the tests, as many at once as there are processors (ARGS=... goes to pytest; -n 0: one at a time)'
+	@echo 'make test    run the tests, two at once for each processor (ARGS=... goes to pytest; -n 0: one at a time)'
 	@echo 'make trials  kill the emulator at random moments, and run it under load for ten minutes (ARGS=--help)'
 	@echo 'make check   check format, style and types'
 	@echo 'make format  format the code, and mend what can be mended of its style'
@@ -34,7 +34,7 @@ dev: $(RUN_STAMP)
 	@exec $(BIN)/emulator dev -c $(EXAMPLE) $(if $(filter file,$(origin PORT)),,-p $(PORT)) $(ARGS)
 
 test: $(DEV_STAMP) $(NODE_STAMP)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+	@$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') $(ARGS)
 
 trials: $(DEV_STAMP) $(NODE_STAMP)
 	@$(BIN)/python -m tests.trials $(ARGS)

@@ -33,7 +33,7 @@ class Settler:
 
     def __init__(self, bus: Bus, clock: Clock, states: Mapping[str, QueueState]) -> None:
         self._bus = bus
-        self._clock = clock
+        self.clock = clock
         self._states = states
         self._pullers: dict[str, ConsumerSettings] = {}
 
@@ -84,14 +84,14 @@ class Settler:
     ) -> None:
         """Publish that messages were settled together, and the result for those that were not acked."""
         if self._bus.wants(BatchDelivered):
-            duration = self._clock.now() - taken_at
+            duration = self.clock.now() - taken_at
             event = BatchDelivered(queue, worker, messages, settlement.verdict, settlement, taken_at, duration)
             self._bus.publish(event)
         self._tell_lost(queue, settlement)
 
     def tell_forwarded(self, queue: str, settlement: Settlement, taken_at: float) -> None:
         """Publish that messages were forwarded to another session."""
-        self._bus.publish(MessagesForwarded(queue, settlement.acked, self._clock.now() - taken_at))
+        self._bus.publish(MessagesForwarded(queue, settlement.acked, self.clock.now() - taken_at))
         self._tell_lost(queue, settlement)
 
     def _tell_lost(self, queue: str, settlement: Settlement) -> None:
@@ -109,7 +109,7 @@ class Settler:
         consumer = state.consumer or consumer
         target = self._states.get(consumer.dead_letter_queue or "")
         letter_delay = 0 if target is None else target.settings.delivery_delay
-        return Terms(queue, consumer, self._clock.now(), state.settings.message_retention_period, letter_delay)
+        return Terms(queue, consumer, self.clock.now(), state.settings.message_retention_period, letter_delay)
 
 
 class Consumption:
@@ -149,8 +149,12 @@ class Consumption:
             return None
         return self._settler.settle_batch(batch, delivered, spent, verdict, self.settings)
 
-    def time_out(self, batch: Batch) -> Settlement:
+    def time_out(self, batch: Batch) -> Settlement | float:
         delivery = self._running.get(batch.id)
+        if delivery is not None:
+            due = batch.expires_at + delivery.held_seconds()
+            if due > self._settler.clock.now():
+                return due
         so_far = Verdict() if delivery is None else delivery.so_far()
         error = f"the handler ran longer than {batch.expires_at - batch.taken_at:,.0f} seconds"
         verdict = so_far.failed("exceeded_wall_time", error)

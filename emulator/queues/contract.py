@@ -50,9 +50,10 @@ class Recipient(Protocol):
         deleted or the engine closes.
         """
 
-    def time_out(self, batch: Batch) -> Settlement:
+    def time_out(self, batch: Batch) -> Settlement | float:
         """Return the settlement of a batch whose lease has expired while `deliver` still runs; `deliver` is
-        cancelled."""
+        cancelled. Or return a later time, in seconds since the epoch, until which the lease is extended, because a
+        debugger has held the handler."""
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
         """Called once for each batch that was delivered, after its settlement has been carried out, and stored if
@@ -136,7 +137,8 @@ class QueueEngine(Protocol):
 
         A batch is delivered when `max_batch_size` messages are ready, or when the oldest one has been ready for
         `max_batch_timeout`, but not while the queue is paused or held. It is never empty. Delivery adds one to the
-        attempts of each message. The batch is leased for HANDLER_TIMEOUT_SECONDS, then `time_out` settles it.
+        attempts of each message. The batch is leased for HANDLER_TIMEOUT_SECONDS, then `time_out` settles it
+        or extends the lease.
 
         Concurrency begins at one delivery. A delivery that succeeds while a full batch waits raises it by one, up to
         `max_concurrency`, and one that fails lowers it by one. Retries that a handler asks for are not failures. The

@@ -1,7 +1,7 @@
 """The values that queues work with: messages, batches, a handler's decisions about a batch, and its settlement.
 
 Values never change, so they can be kept, shown later and shared. The one exception is `WorkerDelivery`, on which a
-worker host sets a function that returns the handler's decisions while it runs.
+worker host sets functions that tell of the handler while it runs.
 """
 
 from __future__ import annotations
@@ -159,14 +159,16 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 class WorkerDelivery(msgspec.Struct):
     """A batch on its way to a worker: messages of `queue`, and the backlog when they were taken.
 
-    `so_far` returns the handler's decisions so far. The host that runs the handler sets it, so that an ack is kept even
-    if the handler never ends.
+    The host that runs the handler sets two functions. `so_far` returns the handler's decisions so far, so that an ack
+    is kept even if the handler never ends. `held_seconds` returns for how long a debugger has held the handler, which
+    does not count as its running time.
     """
 
     queue: str
     messages: Sequence[QueueMessage]
     metrics: Backlog
     so_far: Callable[[], Verdict] = Verdict
+    held_seconds: Callable[[], float] = float
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):

@@ -197,6 +197,13 @@ class HttpProtocol(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self.transport.close()
 
+    def shutdown(self) -> None:
+        """Close the connection once its request, if there is one, is answered. Over TLS a client may take long to
+        answer the goodbye, which nobody waits for."""
+        super().shutdown()
+        if self.transport.is_closing() and not self.transport.get_write_buffer_size():
+            self.connections.discard(self)
+
     def _should_upgrade_to_ws(self) -> bool:
         app = cast("App", self.config.app)
         if app.tunnels_websocket(cast("dict[str, Any]", self.scope), self.url):

@@ -164,6 +164,7 @@ def test_running_a_template_in_place_leaves_nothing_that_a_new_worker_would_get(
     assert sorted(made) == [
         ".dev.vars.example",
         ".gitignore",
+        ".vscode/launch.json",
         ".vscode/settings.json",
         "README.md",
         "pyproject.toml",

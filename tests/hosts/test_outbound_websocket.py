@@ -105,8 +105,9 @@ async def test_headers_of_another_connection_are_not_passed_on() -> None:
 
     of_another = {"sec-websocket-key": "another", "sec-websocket-version": "12", "sec-websocket-extensions": "x"}
     async with outbound() as way, server(note) as url:
-        _, _, heard = await connect(way, url, **of_another, cookie="a=b")
+        _, end, heard = await connect(way, url, **of_another, cookie="a=b")
         await hear(heard)
+        end.send(Closing(1000, ""))
     names = sorted(each for each in sent if each.lower().startswith(("sec-", "upgrade", "connection", "cookie")))
     assert len([each for each in names if each.startswith("sec-websocket-key: ")]) == 1
     assert [each for each in names if "-key" not in each] == [

@@ -47,6 +47,7 @@ JAVASCRIPT = """
         const [client, server] = Object.values(new WebSocketPair());
         server.accept();
         server.addEventListener("message", (event) => server.send(`${request.url} ${event.data}`));
+        server.addEventListener("close", () => server.close());
         return new Response(null, { status: 101, webSocket: client });
       },
     };

@@ -41,6 +41,7 @@ class _Running:
     items: list[_Item]
     recipient: Recipient
     task: asyncio.Task[None]
+    expires_at: float
 
 
 @dataclass(eq=False)
@@ -234,9 +235,12 @@ class SimpleEngine:
             self._arbiter.messages_expired(queue.state.name, [item.message for item in old])
 
     def _time_out(self, queue: _Queue, now: float) -> None:
-        for running in [each for each in queue.running if each.batch.expires_at <= now]:
-            queue.running.remove(running)
+        for running in [each for each in queue.running if each.expires_at <= now]:
             settlement = running.recipient.time_out(running.batch)
+            if isinstance(settlement, float):
+                running.expires_at = settlement
+                continue
+            queue.running.remove(running)
             running.task.cancel()
             self._settled(queue, running, settlement)
 
@@ -257,7 +261,7 @@ class SimpleEngine:
         expires_at = now + HANDLER_TIMEOUT_SECONDS
         batch = Batch(next(self._numbers), queue.state.name, messages, queue.backlog(), now, expires_at)
         run = self._run(queue, batch, subscription.recipient)
-        queue.running.append(_Running(batch, items, subscription.recipient, asyncio.create_task(run)))
+        queue.running.append(_Running(batch, items, subscription.recipient, asyncio.create_task(run), expires_at))
         return True
 
     async def _run(self, queue: _Queue, batch: Batch, recipient: Recipient) -> None:

@@ -90,6 +90,7 @@ class Worker:
         self.batches: list[Batch] = []
         self.settlements: list[Settlement] = []
         self.running = self.most_running = self.cancelled = 0
+        self.extended_to = 0.0
         self._bench = bench
 
     @property
@@ -111,7 +112,9 @@ class Worker:
         verdict = self.answer(batch)
         return None if verdict is None else self._settle(batch, verdict)
 
-    def time_out(self, batch: Batch) -> Settlement:
+    def time_out(self, batch: Batch) -> Settlement | float:
+        if self.extended_to > self._bench.clock.now():
+            return self.extended_to
         return self._settle(batch, Verdict("exceeded_wall_time", error="too long"))
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
@@ -297,6 +300,19 @@ async def test_a_batch_tells_its_queue_its_times_and_the_backlog(begun: Bench) -
     assert T <= first.taken_at <= T + begun.slack
     assert first.expires_at == first.taken_at + 900
     assert len({batch.id for batch in worker.batches}) == 2
+
+
+async def test_a_batch_that_may_run_longer_is_asked_about_again(begun: Bench) -> None:
+    worker = Worker(begun, gate=asyncio.Event())
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.rest()
+    worker.extended_to = begun.clock.now() + 2000
+    await begun.advance(1999 - begun.slack)
+    assert (worker.running, worker.cancelled, worker.settlements) == (1, 0, [])
+    await begun.advance(1 + 2 * begun.slack)
+    assert worker.cancelled == 1
+    assert [each.verdict.outcome for each in worker.settlements] == ["exceeded_wall_time"]
 
 
 async def test_each_message_is_settled_as_it_is_said(begun: Bench) -> None:

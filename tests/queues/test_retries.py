@@ -99,6 +99,29 @@ async def test_what_a_handler_acked_before_its_time_is_up_is_not_delivered_again
     await driven.queues.close(0)
 
 
+async def test_time_in_which_a_debugger_holds_a_handler_does_not_count() -> None:
+    driven = Driven()
+    consumer = Consumer(driven, gate=asyncio.Event())
+    held = 0.0
+
+    async def deliver(delivery: WorkerDelivery) -> Verdict | None:
+        delivery.held_seconds = lambda: held
+        return await consumer(delivery)
+
+    await consume(driven, deliver, retries=0, dlq="orders-dlq")
+    await driven.send(b"one")
+    held = 2000.0
+    await driven.advance(2000)
+    held = 2500.5
+    await driven.advance(1400)
+    assert (consumer.running, consumer.cancelled) == (1, 0)
+    await driven.advance(0.5)
+    assert (consumer.running, consumer.cancelled) == (0, 1)
+    (letter,) = await driven.queues.waiting("orders-dlq")
+    assert letter.dead_letter is not None
+    assert "longer than 900 seconds" in letter.dead_letter.last_error
+
+
 async def test_what_a_handler_decides_after_its_time_is_up_counts_for_nothing() -> None:
     driven = Driven()
     problems: list[object] = []

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import stat
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from emulator.base.errors import ServerError
+from emulator.server.app import App
+from emulator.server.asgi import Receive, Scope, Send
+from emulator.server.http import HttpServer
 from emulator.server.https import Identity, given, self_made
+from emulator.server.listen import listen
 from emulator.session.running import Running
 
 
@@ -173,3 +179,28 @@ async def test_two_sessions_that_start_at_once_share_one() -> None:
     assert sum(len(told) for _, told in identities) == 1
     for identity, _ in identities:
         greet(identity, trusting(identity.trusted), "localhost")
+
+
+async def test_an_idle_client_that_does_not_answer_a_goodbye_does_not_hold_up_the_end() -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    identity, _ = make()
+    sockets = listen("127.0.0.1", 0)
+    server = HttpServer(cast("App", app), sockets, identity.context)
+    await server.start()
+    client = await asyncio.to_thread(call, sockets[0].getsockname(), trusting(identity.trusted))
+    with client:
+        async with asyncio.timeout(5):
+            await server.stop(3600)
+        assert client.recv(1) == b""  # a goodbye, and not a connection that is broken off
+    sockets[0].close()
+
+
+def call(address: tuple[str, int], context: ssl.SSLContext) -> ssl.SSLSocket:
+    """A client that has had an answer and keeps the connection."""
+    client = context.wrap_socket(socket.create_connection(address), server_hostname="localhost")
+    client.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    assert client.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+    return client

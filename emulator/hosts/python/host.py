@@ -28,6 +28,7 @@ from emulator.hosts.python.failures import failure_of, is_the_workers, load_fail
 from emulator.hosts.python.loader import WorkerModules, WorkerPackages, WorkerScope
 from emulator.hosts.python.logging_isolation import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
+from emulator.hosts.python.watchdog import held_seconds
 from emulator.hosts.reports import Reports
 from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger, in_order
 from emulator.queues.message import Cause, Outcome, Verdict
@@ -378,6 +379,8 @@ class PythonHost:
             decisions,
         )
         delivery.so_far = partial(self._decided_so_far, decisions)
+        held = held_seconds()
+        delivery.held_seconds = lambda: held_seconds() - held
         failed = await self._run(version, handler, trigger, batch, wait=version.waits_for_wait_until)
         verdict = self._decided(decisions)
         decisions.acks, decisions.retries = set(), {}  # later decisions of the handler are ignored

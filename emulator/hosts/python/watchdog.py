@@ -2,7 +2,8 @@
 
 A thread asks the loop for a sign of life a few times a second. If there is none for a second, it reports where worker
 code is stuck, once for each place. If the loop's thread has meanwhile used more CPU time than the worker may use, an
-exception is raised inside the handler. Time in `time.sleep` or at a debugger's prompt does not count.
+exception is raised inside the handler. Time in `time.sleep` does not count, and none at all while a debugger holds the
+code, which is also added up (`held_seconds`) for those who limit how long a handler runs.
 
 On the main thread the exception comes from a signal handler, which Python runs between two instructions of the main
 thread; so it can check that worker code is running, and never interrupts anything else. If the loop runs on another
@@ -40,6 +41,14 @@ loop is busy, or in the middle of the worker code that blocks it."""
 
 _SIGNAL: Final = signal.SIGVTALRM if hasattr(signal, "SIGVTALRM") else signal.SIGINT
 _POLL_SECONDS: Final = 0.02
+
+_held_seconds = 0.0
+
+
+def held_seconds() -> float:
+    """For how long, in real seconds and all together, a debugger has held worker code in this process. Exact to a
+    twentieth of a second; counts only while there is a watchdog."""
+    return _held_seconds
 
 
 class Watchdog:
@@ -79,6 +88,7 @@ class Watchdog:
         self._cpu_seconds = _cpu_clock(self._watched)
         self._stopped.clear()
         self._thread = threading.Thread(target=self._watch, name="emulator-watchdog", daemon=True)
+        self._thread.pydev_do_not_trace = True  # type: ignore[attr-defined]  # debugpy leaves it running
         self._thread.start()
 
     def stop(self) -> None:
@@ -94,10 +104,12 @@ class Watchdog:
             signal.signal(_SIGNAL, self._previous_handler)
 
     def _watch(self) -> None:
+        global _held_seconds  # noqa: PLW0603 - there is one watchdog in a process
         while not self._stopped.wait(self._blocked_after / 4):
             self._alive.clear()
             self._has_told = self._is_over_limit = False
             asked, cpu = time.monotonic(), self._cpu_seconds()
+            last = asked
             try:
                 self._loop.call_soon_threadsafe(self._alive.set)
             except RuntimeError:  # the loop is closed
@@ -106,6 +118,11 @@ class Watchdog:
                 if self._stopped.is_set():
                     return
                 frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - the documented name
+                last, before = time.monotonic(), last
+                if at_prompt(frame):
+                    _held_seconds += last - before
+                    asked, cpu = last, self._cpu_seconds()
+                    continue
                 if not self._has_told and time.monotonic() - asked >= self._blocked_after:
                     self._has_told = self._report_blocked(frame)
                 self._check_limit(frame, self._cpu_seconds() - cpu)
@@ -114,7 +131,7 @@ class Watchdog:
     def _report_blocked(self, frame: FrameType | None) -> bool:
         """Report where worker code is stuck. Returns whether worker code was running."""
         worker_frame, modules = _innermost_worker_frame(frame)
-        if worker_frame is None or modules is None or at_prompt(frame):
+        if worker_frame is None or modules is None:
             return False
         line = worker_frame.f_lineno
         code = worker_frame.f_code
@@ -143,7 +160,8 @@ class Watchdog:
     def _interrupted(self, _number: int, frame: FrameType | None) -> None:
         """The signal handler. If the signal comes at a bad moment, the watchdog sends another while the loop is
         stuck."""
-        modules = _interruptible(frame)
+        is_held = at_prompt(frame)
+        modules = None if is_held else _interruptible(frame)
         if self._is_over_limit and not self._alive.is_set() and modules is not None:
             raise _limit_exceeded(modules)
         if self._asked_by_signal is None:
@@ -151,6 +169,8 @@ class Watchdog:
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._answered_signal)
             return
+        if is_held:
+            self._asked_by_signal = time.monotonic(), self._cpu_seconds()
         if modules is None:
             return
         asked, cpu = self._asked_by_signal

@@ -144,9 +144,13 @@ class Driver:
         self._arm(now)
 
     def _time_out(self, lease: Lease, now: float) -> None:
-        """Stop a delivery that has run too long. Decisions made in time are kept; the other messages have failed."""
+        """Stop a delivery that has run too long. Decisions made in time are kept; the other messages have failed. One
+        that a debugger has held may go on for longer."""
         task, recipient = self.running[lease.batch.id]
         settlement = recipient.time_out(lease.batch)
+        if isinstance(settlement, float):
+            lease.expires_at = settlement
+            return
         task.cancel()
         self._settle(lease, recipient, settlement, now)
 

@@ -52,11 +52,13 @@ _NEVER: Final = float("inf")
 
 class Lease(msgspec.Struct, eq=False):
     """The lease of one delivery: the `batch` as it was delivered, and the `entries` of its messages. `settings` are
-    those of the consumer when the batch was taken; they apply if the queue has no consumer any more."""
+    those of the consumer when the batch was taken; they apply if the queue has no consumer any more. `expires_at`, in
+    seconds since the epoch, may be moved to a later time."""
 
     batch: Batch
     entries: list[Entry]
     settings: ConsumerSettings
+    expires_at: float
 
 
 class Pulled(msgspec.Struct, eq=False):
@@ -213,7 +215,7 @@ class MemoryQueue:
         self._serial += 1
         messages = look_at_all(entries)
         batch = Batch(self._serial, self.name, messages, self.backlog(), now, now + HANDLER_TIMEOUT_SECONDS)
-        lease = self._leases[batch.id] = Lease(batch, entries, self.consumer)
+        lease = self._leases[batch.id] = Lease(batch, entries, self.consumer, batch.expires_at)
         return lease
 
     def settle(self, lease: Lease, settlement: Settlement, now: float) -> Settled:
@@ -232,8 +234,9 @@ class MemoryQueue:
         return self._carry_out(lease.entries, settlement, now)
 
     def expired_leases(self, now: float) -> Sequence[Lease]:
-        """The leases that have expired. The caller must settle them now, by the decisions made in time."""
-        return [lease for lease in self._leases.values() if lease.batch.expires_at <= now] if self._leases else ()
+        """The leases that have expired. The caller must settle them now, by the decisions made in time, or move
+        their end."""
+        return [lease for lease in self._leases.values() if lease.expires_at <= now] if self._leases else ()
 
     def release(self, lease: Lease) -> None:
         """Take back a lease whose delivery did not reach the handler: the attempt does not count."""
@@ -356,7 +359,7 @@ class MemoryQueue:
         if self._delayed_count:
             due = min(due, self._delayed[0][0])
         for lease in self._leases.values():
-            due = min(due, lease.batch.expires_at)
+            due = min(due, lease.expires_at)
         expiries = self._pull_expiries
         while expiries and not expiries[0][2].is_leased:
             heappop(expiries)

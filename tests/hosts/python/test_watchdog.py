@@ -15,7 +15,7 @@ from emulator.base.bus import Bus
 from emulator.config.model import WorkerConfig
 from emulator.hosts.host import HandlerError, NotLoaded
 from emulator.hosts.python.host import PythonHost
-from emulator.hosts.python.watchdog import Watchdog
+from emulator.hosts.python.watchdog import Watchdog, held_seconds
 from emulator.queues.message import Backlog, QueueMessage, WorkerDelivery
 from emulator_runtime.workers.request import Request
 from tests.hosts.support import deliver, fetch
@@ -191,19 +191,25 @@ async def test_code_that_is_not_a_workers_is_left_alone(write: WriteFiles) -> No
     assert reports == []
 
 
-def test_a_debuggers_prompt_is_not_reported(write: WriteFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = Watched(write, cpu_ms=30_000)
+def test_time_at_a_debuggers_prompt_is_not_the_workers(write: WriteFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(write, cpu_ms=100)
     release = threading.Event()
 
     class Person:
-        """Types `c` at the prompt, but takes a while."""
+        """Types `c` at the prompt, but takes a while, in which the debugger computes."""
 
         def readline(self) -> str:
-            release.wait(0.3)
+            release.wait(0.2)
+            end = time.thread_time() + 0.2
+            while time.thread_time() < end:
+                pass
             return "c\n"
+
+    held = held_seconds()
 
     monkeypatch.setattr(sys, "stdin", Person())
     source = watched.host.config.main
     source.write_text(source.read_text().replace("time.sleep(0.3)", "import pdb; pdb.Pdb(nosigint=True).set_trace()"))
     assert watched.run("asyncio", "sleep") == ["ok"]
     assert watched.reports == []
+    assert held_seconds() - held >= 0.3
