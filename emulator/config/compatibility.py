@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-from emulator.base.errors import Code
 from emulator.config.document import Findings, KeyPath
 from emulator.config.section import did_you_mean
 
@@ -55,21 +54,19 @@ def check_flags(findings: Findings, given: Sequence[tuple[KeyPath, str]], compat
     for path, name in given:
         flag = by_name.get(name)
         if name in seen:
-            _refuse(findings, path, f"{name} is given twice", "repeated-flag")
+            findings.refused_by_production(path, f"{name} is given twice", code="repeated-flag")
         elif flag is None:
             hint = did_you_mean(name, list(by_name))
             text = f"{name} is not a flag that workerd {known.workerd} knows"
-            _refuse(findings, path, text, "unknown-flag", hint)
+            findings.refused_by_production(path, text, hint, code="unknown-flag")
         elif (other := flag.disable if name == flag.enable else flag.enable) in seen:
             place = findings.document.place(seen[other])
-            _refuse(findings, path, f"{name} contradicts {other} on line {place.line}", "contradictory-flags")
+            text = f"{name} contradicts {other} on line {place.line}"
+            findings.refused_by_production(path, text, code="contradictory-flags")
         elif flag.experimental and name == flag.enable:
-            _refuse(findings, path, f"{name} is experimental, and not for production", "experimental-flag")
+            text = f"{name} is experimental, and not for production"
+            findings.refused_by_production(path, text, code="experimental-flag")
         elif name == flag.enable and flag.since and flag.since <= compatibility_date:
             dates = "every date" if flag.since == ALWAYS else f"{flag.since} on"
             findings.note(path, f"{name} is the default from {dates}: it can be left out", code="default-flag")
         seen.setdefault(name, path)
-
-
-def _refuse(findings: Findings, path: KeyPath, why: str, code: Code, hint: str = "") -> None:
-    findings.warn(path, f"production refuses this: {why}", hint, code=code)

@@ -104,7 +104,7 @@ def _check_route(findings: Findings, path: KeyPath, route: object) -> None:
             findings.refused(path, f"{checks.found(pattern)}: a custom domain is a host, with no `*` and no path")
     elif not _PATTERN.fullmatch(pattern):
         text = f"{checks.found(pattern)}: `*` can only begin the host and end the path, and there can be no query"
-        findings.warn(path, f"production refuses this: {text}", code="refused-by-production")
+        findings.refused_by_production(path, text)
 
 
 def _shape_problem(route: Mapping[str, Any]) -> str:

@@ -24,6 +24,9 @@ _EXCERPT_WIDTH = 100
 REFUSED = "wrangler refuses this"
 """How a warning begins about what the emulator takes and wrangler does not."""
 
+REFUSED_BY_PRODUCTION = "production refuses this"
+"""How a warning begins about what wrangler takes, too, and production does not."""
+
 
 class DocumentSyntaxError(Exception):
     """The text has a syntax error. `offset` is the index of the character where the parser noticed it."""
@@ -97,6 +100,13 @@ class Findings:
     def refused(self, path: KeyPath, why: str, hint: str = "", *, code: Code = "refused-by-wrangler") -> None:
         """Add a warning: the configuration can be used here, but wrangler refuses it. `why` is a clause."""
         self.warn(path, f"{REFUSED}: {why}", hint, code=code)
+
+    def refused_by_production(
+        self, path: KeyPath, why: str, hint: str = "", *, code: Code = "refused-by-production"
+    ) -> None:
+        """Add a warning: the emulator and wrangler take the configuration, and production does not. `why` is a
+        clause."""
+        self.warn(path, f"{REFUSED_BY_PRODUCTION}: {why}", hint, code=code)
 
 
 def problem_at(place: Place, message: str, hint: str = "", code: Code = "invalid-value") -> Problem:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from emulator.base.errors import Problem
 from emulator.base.words import shown_path
 from emulator.bindings.queue.config import delivered_to
-from emulator.config.document import problem_at
+from emulator.config.document import REFUSED_BY_PRODUCTION, problem_at
 from emulator.hosts.triggers import QueueTrigger, ScheduledTrigger
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def review(host: WorkerHost, size: UploadSize) -> Iterator[Problem]:
             text = f"{shown_path(config.main)} has no handler `{handler}`, and {why}"
             yield problem_at(place, text, code="missing-handler")
     if size.total > MAX_UPLOAD_BYTES:
-        text = f"production refuses this: the code has {_kib(size.total)}, and may have {_kib(MAX_UPLOAD_BYTES)}"
+        text = f"{REFUSED_BY_PRODUCTION}: the code has {_kib(size.total)}, and may have {_kib(MAX_UPLOAD_BYTES)}"
         yield Problem(shown_path(config.main), 0, 0, "", text, code="over-limit")
 
 
