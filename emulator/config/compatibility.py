@@ -46,8 +46,8 @@ def known_flags() -> FlagList:
 
 
 def check_flags(findings: Findings, given: Sequence[tuple[KeyPath, str]], compatibility_date: str) -> None:
-    """Warn of flags that production refuses, and note those that the date implies. Each flag comes with its key path;
-    the date may be empty."""
+    """Warn of flags that production refuses or that are not known, and note those that the date implies. Each flag
+    comes with its key path; the date may be empty."""
     known = known_flags()
     by_name: Mapping[str, Flag] = {name: flag for flag in known.flags for name in (flag.enable, flag.disable) if name}
     seen: dict[str, KeyPath] = {}
@@ -58,7 +58,7 @@ def check_flags(findings: Findings, given: Sequence[tuple[KeyPath, str]], compat
         elif flag is None:
             hint = did_you_mean(name, list(by_name))
             text = f"{name} is not a flag that workerd {known.workerd} knows"
-            findings.refused_by_production(path, text, hint, code="unknown-flag")
+            findings.warn(path, text, hint, code="unknown-flag")  # production may be newer
         elif (other := flag.disable if name == flag.enable else flag.enable) in seen:
             place = findings.document.place(seen[other])
             text = f"{name} contradicts {other} on line {place.line}"

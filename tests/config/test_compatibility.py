@@ -99,7 +99,7 @@ def test_each_flag_is_named_at_its_place(tmp_path: Path) -> None:
     version = known_flags().workerd
     expected = [
         (
-            "compatibility_flags[1]: production refuses this: nodejs_compatt is not a flag that workerd "
+            "compatibility_flags[1]: nodejs_compatt is not a flag that workerd "
             f"{version} knows\nDid you mean `nodejs_compat`?"
         ),
         "compatibility_flags[3]: production refuses this: no_nodejs_zlib contradicts nodejs_zlib on line 4",
