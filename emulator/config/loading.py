@@ -143,6 +143,7 @@ def load_config(
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
         dev_port=settings.dev_port,
         dev_ip=settings.dev_ip,
+        dev_inspector_port=settings.dev_inspector_port,
         dev_protocol=settings.dev_protocol,
         origin=settings.origin,
         watched=(path, *secrets.watched),

@@ -135,6 +135,7 @@ class WorkerConfig(_Placed, frozen=True):
     cpu_ms: int = DEFAULT_CPU_MS
     dev_port: int | None = None
     dev_ip: str | None = None
+    dev_inspector_port: int | None = None
     dev_protocol: str = "http"
     """`http` or `https`."""
     origin: str = ""

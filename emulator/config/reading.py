@@ -49,6 +49,7 @@ FREE_CRONS: Final = 5
 DEV_KEYS: Final[Mapping[str, Check]] = {
     "port": checks.PORT_NUMBER,
     "ip": checks.TEXT,
+    "inspector_port": checks.PORT_NUMBER,
     "host": checks.TEXT,
     "local_protocol": checks.one_of("http", "https"),
     "upstream_protocol": checks.one_of("http", "https"),
@@ -91,6 +92,7 @@ class FileSettings(NamedTuple):
     section: WorkerSection
     dev_port: int | None
     dev_ip: str | None
+    dev_inspector_port: int | None
     dev_protocol: str
     origin: str
 
@@ -135,7 +137,8 @@ class _Reader:
         dev = _dev(self.findings, top)
         merged = section if environment is None or chosen is None else self.inherit(section, chosen, environment)
         protocol = dev.get("local_protocol", "http")
-        return FileSettings(merged, dev.get("port"), dev.get("ip"), protocol, origin_of(dev, merged.routes))
+        origin = origin_of(dev, merged.routes)
+        return FileSettings(merged, dev.get("port"), dev.get("ip"), dev.get("inspector_port"), protocol, origin)
 
     def environment(self, findings: Findings, path: KeyPath, value: object) -> WorkerSection:
         if not checks.OBJECT.accepts(value):
