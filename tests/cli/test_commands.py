@@ -30,6 +30,9 @@ class FakeHost:
         self.handlers = () if failure else ("fetch",)
         self.failure = failure
 
+    def uploaded(self) -> list[bytes]:
+        return [b"x" * 1024]
+
 
 class FakeSession:
     """Stands in for `Session`: does what the test asks for."""
@@ -231,7 +234,10 @@ def test_ctrl_c_while_it_starts_is_quiet(session: type[FakeSession]) -> None:
 
 def test_check_loads_and_stops_and_prints_what_it_found(session: type[FakeSession]) -> None:
     result = invoke("check", "-e", "production")
-    assert (result.exit_code, result.stdout) == (0, "sign-up  /app/entry.py  fetch\n")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "sign-up  /app/entry.py  fetch\nsign-up: an upload of 1.00 KiB, 0.03 KiB compressed\n",
+    )
     assert session.made[0].calls == ["load", "stop"]
     assert session.read[0]["environment"] == "production"
 

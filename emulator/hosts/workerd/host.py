@@ -8,7 +8,7 @@ again, with growing pauses if that happens repeatedly; new invocations wait for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -51,7 +51,7 @@ from emulator.hosts.workerd.protocol import (
 )
 from emulator.hosts.workerd.requests import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.workerd.sockets import SocketDirectory
-from emulator.hosts.workerd.source import Source
+from emulator.hosts.workerd.source import SCRIPT_NAME, Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
 from emulator.hosts.workerd.watchdog import ProcessWatchdog
@@ -153,6 +153,11 @@ class WorkerdHost:
     def files(self) -> frozenset[Path]:
         """The worker's own files, if they are known."""
         return self._wrong_files if self._source is None else self._source.inputs | self._wrong_files
+
+    def uploaded(self) -> Iterable[bytes]:
+        """The content of each module that a deployment would send."""
+        modules = () if self._source is None else self._source.modules
+        return (module.content for module in modules if module.name != SCRIPT_NAME)
 
     @property
     def calls_under_way(self) -> int:
