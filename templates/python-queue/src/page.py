@@ -1,4 +1,4 @@
-"""The page at `/`: a form that posts to /signup and shows what it answers."""
+"""The page at `/`: a form that posts to /signup and shows what it answers and, in the emulator, what becomes of it."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -43,6 +43,7 @@ PAGE = """<!doctype html>
                overflow-wrap: anywhere; border: 1px solid var(--line); background: var(--paper);
                animation: arrive .4s; }
   #queues li small { display: block; color: var(--soft); }
+  #queues li:nth-child(n + 6) { display: none; }
   #delivered li { border-color: var(--good); }
   #dead li { border-color: var(--bad); }
   @keyframes arrive { from { opacity: 0; transform: translateX(-1rem); } }
@@ -53,7 +54,7 @@ PAGE = """<!doctype html>
 <body>
 <main>
   <h1>Sign up</h1>
-  <p>You get the answer at once. The welcome e-mail goes through a queue: watch it arrive in the terminal.</p>
+  <p>You get the answer at once. The welcome e-mail goes through a queue.</p>
   <form action="/signup" method="post">
     <label for="email">E-mail address</label>
     <div class="row">
@@ -90,7 +91,8 @@ PAGE = """<!doctype html>
     if (good) form.reset();
   });
 
-  // The emulator lets the pages of its workers look into the queues. In production nothing is at this address.
+  // The emulator lets the pages of its workers look into the queues. In production nothing is at this address, and the
+  // lists stay hidden.
   const api = "/cdn-cgi/emulator/client/v4/accounts/local/queues";
   const lists = Object.fromEntries(["waiting", "delivered", "dead"].map((id) => [id, document.getElementById(id)]));
   const seen = new Map();
@@ -98,33 +100,48 @@ PAGE = """<!doctype html>
     const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
     return (await (await fetch(api + path, body && options)).json()).result;
   }
-  function place(id, email, where, note) {
+  function titleOf(body) {
+    try {
+      const event = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(body), (byte) => byte.charCodeAt(0))));
+      return event?.email ?? event?.type ?? JSON.stringify(event);
+    } catch {
+      return body;
+    }
+  }
+  function place(id, title, where, note) {
     const item = seen.get(id) ?? document.createElement("li"), small = document.createElement("small");
     seen.set(id, item);
     small.textContent = note;
-    item.replaceChildren(email, small);
-    item.dataset.email = email;
+    item.replaceChildren(title, small);
     if (item.parentNode !== lists[where]) lists[where].prepend(item);
-    if (lists[where].children.length > 5) lists[where].lastChild.remove();
   }
   async function look() {
     const there = new Set();
     for (const { queue_name, queue_id } of await ask()) {
-      const { messages } = await ask(`/${queue_id}/messages/peek`, { batch_size: 5 });
+      const isDead = queue_name.endsWith("-dlq");
+      const { messages } = await ask(`/${queue_id}/messages/peek`, { batch_size: 100 });
       for (const { id, body, attempts } of messages) {
-        const isDead = queue_name.endsWith("-dlq"), { email, type } = JSON.parse(atob(body));
         there.add(id);
-        place(id, email ?? type, isDead ? "dead" : "waiting", isDead ? "out of attempts" : `attempts: ${attempts}`);
+        place(id, titleOf(body), isDead ? "dead" : "waiting", isDead ? "out of attempts" : `attempts: ${attempts}`);
       }
     }
-    for (const item of lists.waiting.children) {
-      const [id] = [...seen].find(([, each]) => each === item);
-      if (!there.has(id)) place(id, item.dataset.email, "delivered", "acked");
+    for (const [id, item] of seen) {
+      if (item.parentNode === lists.waiting && !there.has(id)) place(id, item.firstChild, "delivered", "acked");
     }
-    document.getElementById("queues").hidden = false;
-    setTimeout(look, 400);
   }
-  look().catch(() => {});
+  function forget() {
+    seen.clear();
+    for (const list of Object.values(lists)) list.replaceChildren();
+  }
+  async function watch() {
+    await look();
+    document.getElementById("queues").hidden = false;
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      await look().catch(forget);
+    }
+  }
+  watch().catch(() => {});
 </script>
 </body>
 </html>

@@ -3,6 +3,7 @@
 // `fetch` puts a message on the queue and answers at once. `queue` is given the messages in batches, in the background.
 
 import { sendWelcomeEmail } from "./mail";
+import page from "./page.html";
 
 interface Env {
   EVENTS: Queue<Event>;
@@ -17,8 +18,11 @@ interface Event {
 export default {
   async fetch(request: Request, env: Env): Promise<Response> {
     const url = new URL(request.url);
+    if (url.pathname === "/") {
+      return new Response(page, { headers: { "content-type": "text/html;charset=UTF-8" } });
+    }
     if (url.pathname !== "/signup") {
-      return new Response("Sign up at /signup?email=ada@example.com\n", { status: url.pathname === "/" ? 200 : 404 });
+      return new Response("Not found", { status: 404 });
     }
     const given = request.method === "POST" ? await request.formData() : url.searchParams;
     const email = String(given.get("email") ?? "").trim();
