@@ -12,8 +12,35 @@ exception is a bug of the emulator, or comes from the user's own code.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
+
+Code: TypeAlias = Literal[
+    "contradictory-flags",
+    "default-flag",
+    "experimental-flag",
+    "fails-to-load",
+    "future-date",
+    "ignored",
+    "invalid-value",
+    "missing-handler",
+    "missing-key",
+    "name-taken",
+    "no-such-environment",
+    "not-emulated",
+    "not-inherited",
+    "over-limit",
+    "refused-by-production",
+    "refused-by-wrangler",
+    "repeated-flag",
+    "repeated-key",
+    "syntax",
+    "unknown-flag",
+    "unknown-key",
+    "unreadable",
+]
+"""The kinds of problems, for programs. `docs/configuration.md` says what each means."""
 
 
 class EmulatorError(Exception):
@@ -49,6 +76,7 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
     hint: str = ""
     is_local: bool = False
+    code: Code = "invalid-value"
 
     @property
     def where(self) -> str:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from emulator.base.errors import ConfigError, Problem
 from emulator.base.words import count
 from emulator.cli.options import config_option, environment_option
 from emulator.cli.tables import print_json
+from emulator.config.document import pointed
 
 if TYPE_CHECKING:
     from emulator.config.model import WorkerConfig
@@ -31,9 +32,10 @@ def check(
 ) -> None:
     """Validate configurations, load their workers, and print entrypoints, bindings and queues.
 
-    Nothing is served and no message is delivered. The exit status is 0 when all is well, 1 when a worker's code fails
-    to load (with --strict, also for warnings, but for what is only not emulated), and 2 when a configuration is
-    invalid. All problems of a file are printed at once.
+    Says what production would refuse or ignore: settings and values, compatibility flags, handlers that are missing,
+    code that is too large. Nothing is served and no message is delivered. The exit status is 0 when all is well, 1 when
+    a worker's code fails to load (with --strict, also for warnings, but for what is only not emulated), and 2 when a
+    configuration is invalid. All problems of a file are printed at once.
 
     \b
     Examples:
@@ -48,22 +50,39 @@ def check(
         configs = ServingOptions(config_paths=config_paths, environment=environment).read_all()
     except ConfigError as error:
         if not as_json:
-            raise
+            raise ConfigError([pointed(problem) for problem in error.problems]) from None
         print_json([_record("error", problem) for problem in error.problems])
         ctx.exit(2)
-    broken = _load_quietly(configs) if as_json else _load_and_print(configs)
-    warnings = [problem for config in configs for problem in config.warnings]
+    found = _Found()
     if as_json:
-        found = [_record("info" if each.is_local else "warning", each) for each in warnings]
-        print_json([*found, *(_record("error", each) for each in broken)])
-    elif warnings or broken:
-        wrong = [count(len(each), noun) for each, noun in ((broken, "error"), (warnings, "warning")) if each]
-        click.echo(f"\n{' and '.join(wrong)}")
-    ctx.exit(1 if broken or (strict and any(not each.is_local for each in warnings)) else 0)
+        _load_quietly(configs, found)
+    else:
+        _load_and_print(configs, found)
+    warnings = [*(problem for config in configs for problem in config.warnings), *found.warnings]
+    notes = [note for config in configs for note in config.notes]
+    if as_json:
+        records = [_record("info" if each.is_local else "warning", each) for each in warnings]
+        records += [_record("info", each) for each in notes]
+        print_json([*records, *(_record("error", each) for each in found.errors)])
+    else:
+        for note in notes:
+            click.echo(f"Note: {pointed(note)}")
+        wrong = [count(len(each), noun) for each, noun in ((found.errors, "error"), (warnings, "warning")) if each]
+        if wrong:
+            click.echo(f"\n{' and '.join(wrong)}")
+    ctx.exit(1 if found.errors or (strict and any(not each.is_local for each in warnings)) else 0)
 
 
-def _load_and_print(configs: Sequence[WorkerConfig]) -> list[Problem]:
-    """Load the workers and print them with their warnings. Returns what is wrong with their code."""
+class _Found:
+    """What is wrong with the code of the workers."""
+
+    def __init__(self) -> None:
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+
+def _load_and_print(configs: Sequence[WorkerConfig], found: _Found) -> None:
+    """Load the workers and print them with their warnings."""
     from emulator.base.bus import Bus
     from emulator.log.terminal import Terminal
     from emulator.server.serving import run
@@ -71,29 +90,28 @@ def _load_and_print(configs: Sequence[WorkerConfig]) -> list[Problem]:
 
     bus = Bus()
     terminal = Terminal(bus)
-    broken: list[Problem] = []
     try:
         session = Session(configs, bus)
-        terminal.introduce(session.configs, session.hosts)
-        run(_load(session, broken, terminal))
+        pointing = [replace(config, warnings=tuple(map(pointed, config.warnings))) for config in configs]
+        terminal.introduce(pointing, session.hosts)
+        run(_load(session, found, terminal))
     finally:
         terminal.close()
-    return broken
 
 
-def _load_quietly(configs: Sequence[WorkerConfig]) -> list[Problem]:
-    """Load the workers, and return what is wrong with their code."""
+def _load_quietly(configs: Sequence[WorkerConfig], found: _Found) -> None:
+    """Load the workers."""
     from emulator.base.bus import Bus
     from emulator.server.serving import run
     from emulator.session.session import Session
 
-    broken: list[Problem] = []
-    run(_load(Session(configs, Bus()), broken))
-    return broken
+    run(_load(Session(configs, Bus()), found))
 
 
-async def _load(session: Session, broken: list[Problem], terminal: Terminal | None = None) -> None:
-    """Load the workers, print them, and add to `broken` what is wrong with those that fail to load."""
+async def _load(session: Session, found: _Found, terminal: Terminal | None = None) -> None:
+    """Load the workers, print them, and add to `found` what is wrong with their code."""
+    from emulator.session.review import review, upload_size
+
     try:
         await session.load()
         if terminal is not None:
@@ -102,7 +120,16 @@ async def _load(session: Session, broken: list[Problem], terminal: Terminal | No
         for host in session.hosts:
             if host.failure is not None:
                 file, _, line = host.failure.location.rpartition(":")
-                broken.append(Problem(file, int(line or 0), 0, host.config.name, host.failure.summary))
+                summary = host.failure.summary
+                found.errors.append(Problem(file, int(line or 0), 0, host.config.name, summary, code="fails-to-load"))
+                continue
+            size = upload_size(host)
+            warnings = list(review(host, size))
+            found.warnings += warnings
+            if terminal is not None:
+                terminal.write(f"{host.config.name}: an upload of {size.text}\n")
+                for warning in warnings:
+                    terminal.warn(pointed(warning))
     finally:
         await session.stop(0.0)
 

@@ -96,6 +96,14 @@ class _Level(click.Choice[str]):
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep messages and queues in this directory, so that they survive a restart.  [default: memory only]",
 )
+@click.option(
+    "--inspector-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65_535),
+    help="Let debuggers look into JavaScript workers on this port, such as 9229; 0 picks a free one.  "
+    "[default: dev.inspector_port of the configuration, else none]",
+)
+@click.option("--inspector-ip", metavar="HOST", default="127.0.0.1", show_default=True, help="Address of that port.")
 @click.option("--test-scheduled", is_flag=True, expose_value=False, hidden=True)
 @click.option("--no-crons", is_flag=True, help="Do not run the scheduled handlers when their crons are due.")
 @click.option(
@@ -139,6 +147,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     variables: dict[str, str],
     env_files: tuple[Path, ...],
     persist_to: Path | None,
+    inspector_port: int | None,
+    inspector_ip: str,
     no_crons: bool,
     share: str | None,
     no_share: bool,
@@ -208,13 +218,15 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             crons=not no_crons,
             https=None if local_protocol is None else local_protocol == "https",
             certificate=certificate,
+            inspector_host=inspector_ip,
+            inspector_port=inspector_port,
         )
         configs = options.read_all()
         if persist_to is not None:
             from emulator.queues.memory.journal import Journal
 
             journal = Journal(persist_to)
-        session = Session(configs, bus, journal=journal)
+        session = Session(configs, bus, journal=journal, has_inspector=options.inspector_port_of(configs) is not None)
         terminal.introduce(session.configs, session.hosts)
         if key_line:
             from emulator.cli.keys import Keys

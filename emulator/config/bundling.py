@@ -66,13 +66,13 @@ def _rule(findings: Findings, path: KeyPath, value: object) -> ModuleRule | None
         return None
     is_sound = True
     for key in value.keys() - _RULE_KEYS.keys():
-        findings.warn((*path, key), "is not a key that wrangler knows")
+        findings.warn((*path, key), "is not a key that wrangler knows", code="unknown-key")
     for key, check in _RULE_KEYS.items():
         if key in value and not check.accepts(value[key]):
             findings.error((*path, key), f"must be {check.allowed}, not {found(value[key])}")
             is_sound = False
         elif key not in value and key != "fallthrough":
-            findings.error((*path, key), f"is missing; it must be {check.allowed}")
+            findings.error((*path, key), f"is missing; it must be {check.allowed}", code="missing-key")
             is_sound = False
     if not is_sound:
         return None

@@ -19,6 +19,7 @@ _PLAIN: Final = (
     ("cpu_ms", "limits.cpu_ms"),
     ("dev_port", "dev.port"),
     ("dev_ip", "dev.ip"),
+    ("dev_inspector_port", "dev.inspector_port"),
     ("dev_protocol", "dev.local_protocol"),
     ("origin", "origin of requests"),
 )

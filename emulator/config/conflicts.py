@@ -27,5 +27,7 @@ def _taken_names(workers: Sequence[WorkerConfig]) -> Iterator[Problem]:
         place = worker.place or Place(str(worker.path), 0, 0, "name")
         if worker.name in names:
             other = names[worker.name]
-            yield problem_at(place, f'another worker already has the name "{worker.name}", at {other.where}')
+            yield problem_at(
+                place, f'another worker already has the name "{worker.name}", at {other.where}', code="name-taken"
+            )
         names.setdefault(worker.name, place)

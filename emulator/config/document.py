@@ -7,12 +7,15 @@ The parsers in `jsonc`, `json5` and `toml` return a `Document`. The checks look 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from emulator.base.errors import Problem
+from emulator.base.errors import Code, Problem
 from emulator.config.model import Place
+
+CONFIG_SUFFIXES: Final = frozenset({".json", ".jsonc", ".toml"})
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
@@ -20,6 +23,9 @@ _EXCERPT_WIDTH = 100
 
 REFUSED = "wrangler refuses this"
 """How a warning begins about what the emulator takes and wrangler does not."""
+
+REFUSED_BY_PRODUCTION = "production refuses this"
+"""How a warning begins about what wrangler takes, too, and production does not."""
 
 
 class DocumentSyntaxError(Exception):
@@ -70,28 +76,42 @@ class Findings:
         self.document = document
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.notes: list[Problem] = []
 
-    def error(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = False) -> None:
+    def error(
+        self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = False, code: Code = "invalid-value"
+    ) -> None:
         """Add an error: the configuration cannot be used."""
-        self.errors.append(problem_at(self.document.place(path, at_key=at_key), message, hint))
+        self.errors.append(problem_at(self.document.place(path, at_key=at_key), message, hint, code))
 
-    def warn(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = True) -> None:
+    def warn(self, path: KeyPath, message: str, hint: str = "", *, at_key: bool = True, code: Code = "ignored") -> None:
         """Add a warning: the configuration can be used, but may not do what the user expects."""
-        self.warnings.append(problem_at(self.document.place(path, at_key=at_key), message, hint))
+        self.warnings.append(problem_at(self.document.place(path, at_key=at_key), message, hint, code))
+
+    def note(self, path: KeyPath, message: str, hint: str = "", *, code: Code) -> None:
+        """Add a note, for those who ask what could be better: all works as it is."""
+        self.notes.append(problem_at(self.document.place(path, at_key=True), message, hint, code))
 
     def not_here(self, path: KeyPath, message: str) -> None:
         """Add a warning: production does what the configuration asks for, and the emulator does not."""
-        problem = problem_at(self.document.place(path, at_key=True), message)
+        problem = problem_at(self.document.place(path, at_key=True), message, code="not-emulated")
         self.warnings.append(msgspec.structs.replace(problem, is_local=True))
 
-    def refused(self, path: KeyPath, why: str, hint: str = "") -> None:
+    def refused(self, path: KeyPath, why: str, hint: str = "", *, code: Code = "refused-by-wrangler") -> None:
         """Add a warning: the configuration can be used here, but wrangler refuses it. `why` is a clause."""
-        self.warn(path, f"{REFUSED}: {why}", hint)
+        self.warn(path, f"{REFUSED}: {why}", hint, code=code)
+
+    def refused_by_production(
+        self, path: KeyPath, why: str, hint: str = "", *, code: Code = "refused-by-production"
+    ) -> None:
+        """Add a warning: the emulator and wrangler take the configuration, and production does not. `why` is a
+        clause."""
+        self.warn(path, f"{REFUSED_BY_PRODUCTION}: {why}", hint, code=code)
 
 
-def problem_at(place: Place, message: str, hint: str = "") -> Problem:
+def problem_at(place: Place, message: str, hint: str = "", code: Code = "invalid-value") -> Problem:
     """A problem at a place."""
-    return Problem(place.file, place.line, place.column, place.key, message, hint)
+    return Problem(place.file, place.line, place.column, place.key, message, hint, code=code)
 
 
 def format_path(path: KeyPath) -> str:
@@ -109,6 +129,22 @@ def format_path(path: KeyPath) -> str:
 def line_and_column(text: str, offset: int) -> tuple[int, int]:
     """The line and the column of the character at `offset`, both counted from 1."""
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+def pointed(problem: Problem) -> Problem:
+    """A problem of a configuration whose hint begins with the line of the file and a caret below the column. The lines
+    of other files, which have secrets, are not shown."""
+    file = Path(problem.file)
+    if problem.code == "syntax" or file.suffix.lower() not in CONFIG_SUFFIXES:  # a syntax error has its line already
+        return problem
+    try:
+        lines = file.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return problem
+    if not 0 < problem.line <= len(lines):
+        return problem
+    shown = excerpt(lines[problem.line - 1], problem.column - 1)
+    return msgspec.structs.replace(problem, hint=f"{shown}\n  {problem.hint}" if problem.hint else shown)
 
 
 def excerpt(text: str, offset: int) -> str:

@@ -55,7 +55,7 @@ def _read_given(paths: Sequence[Path], show: Callable[[Path], str]) -> EnvFiles:
     result = EnvFiles(tuple(path.absolute() for path in paths))
     for path in paths:
         if not _read(path, show(path), result):
-            result.errors.append(Problem(show(path), 0, 0, "", "there is no such file"))
+            result.errors.append(Problem(show(path), 0, 0, "", "there is no such file", code="unreadable"))
     return _expanded(result)
 
 
@@ -75,15 +75,18 @@ def _read(path: Path, shown: str, result: EnvFiles) -> bool:
         return False
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        result.errors.append(Problem(shown, line, 1, "", "is not UTF-8 text", "Save the file in UTF-8."))
+        result.errors.append(
+            Problem(shown, line, 1, "", "is not UTF-8 text", "Save the file in UTF-8.", code="unreadable")
+        )
         return True
     except OSError as error:
-        result.errors.append(Problem(shown, 0, 0, "", f"cannot be read: {reason(error)}"))
+        result.errors.append(Problem(shown, 0, 0, "", f"cannot be read: {reason(error)}", code="unreadable"))
         return True
     from emulator.config.dotenv import parse_env  # Most workers have no secrets, and start-up time is a feature.
 
     values, bad_lines = parse_env(text)
     result.values.update(values)
     result.origins.update(dict.fromkeys(values, shown))
-    result.warnings += [Problem(shown, line, 1, "", "this line is not KEY=VALUE and is ignored") for line in bad_lines]
+    text = "this line is not KEY=VALUE and is ignored"
+    result.warnings += [Problem(shown, line, 1, "", text, code="syntax") for line in bad_lines]
     return True

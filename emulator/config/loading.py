@@ -113,20 +113,14 @@ def load_config(
     if section.name is None and not findings.document.has(section.name_path):
         section.name = _directory_name(path.parent, environment)
         text = f"is missing: the worker is called {section.name}, as its directory"
-        findings.warn(section.name_path, f"{text}; wrangler does not deploy it without one")
+        findings.warn(section.name_path, f"{text}; wrangler does not deploy it without one", code="missing-key")
     elif section.name is not None and not checks.WORKER_NAME.accepts(section.name):
         findings.error(
             section.name_path,
             f"becomes {found(section.name)} in this environment, but must be {checks.WORKER_NAME.allowed}",
             f"Give {format_path(('env', environment or ''))} a `name` of its own.",
         )
-    if section.compatibility_date is None and not findings.errors:
-        findings.warn(
-            ("compatibility_date",),
-            "is missing: the newest behaviour is assumed, and wrangler deploys nothing without it",
-        )
-    elif section.compatibility_date is not None and section.compatibility_date > date.today().isoformat():
-        findings.refused(("compatibility_date",), f"{section.compatibility_date} is in the future")
+    _check_compatibility(findings, section)
     secrets = read_env_files(path.parent, environment, shown_path, env_files)
     draft = Draft(section, findings, main, secrets, overrides or {})
     for kind in kinds:
@@ -139,19 +133,22 @@ def load_config(
         main=main,
         environment=environment,
         compatibility_date=section.compatibility_date or "",
-        compatibility_flags=section.compatibility_flags or frozenset(),
+        compatibility_flags=frozenset(flag for _, flag in section.flags),
         bindings=tuple(draft.bindings),
         declarations=tuple(draft.declarations),
         bundling=Bundling(**section.bundling),
         build=build,
         crons=section.crons or (),
+        crons_place=findings.document.place((*section.triggers_path, "crons"), at_key=True) if section.crons else None,
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
         dev_port=settings.dev_port,
         dev_ip=settings.dev_ip,
+        dev_inspector_port=settings.dev_inspector_port,
         dev_protocol=settings.dev_protocol,
         origin=settings.origin,
         watched=(path, *secrets.watched),
         warnings=(*_in_order(findings.warnings), *secrets.warnings),
+        notes=tuple(_in_order(findings.notes)),
         place=findings.document.place(section.name_path),
     )
 
@@ -162,11 +159,12 @@ def _findings(path: Path, script: Path | None) -> Findings:
     if (refused := findings.document.refused) is not None:
         place = line_and_column(findings.document.text, refused.offset)
         message = f"wrangler would refuse this file: {refused.message}"
-        findings.warnings.append(Problem(findings.document.file, *place, "", message))
+        findings.warnings.append(Problem(findings.document.file, *place, "", message, code="refused-by-wrangler"))
     for repeated, offset in findings.document.repeated:
         place = line_and_column(findings.document.text, offset)
         message = "appears more than once in this object; the last one is used"
-        findings.warnings.append(Problem(findings.document.file, *place, format_path(repeated), message))
+        where = format_path(repeated)
+        findings.warnings.append(Problem(findings.document.file, *place, where, message, code="repeated-key"))
     return findings
 
 
@@ -183,23 +181,27 @@ def _document(path: Path) -> Document:
         raw = path.read_bytes()
     except FileNotFoundError:
         hint = "Name a file with `-c PATH`, or create a new worker with `emulator init NAME`."
-        raise ConfigError([Problem(shown, 0, 0, "", "there is no such file", hint)]) from None
+        raise ConfigError([Problem(shown, 0, 0, "", "there is no such file", hint, code="unreadable")]) from None
     except OSError as error:
-        raise ConfigError([Problem(shown, 0, 0, "", f"cannot be read: {reason(error)}")]) from None
+        text = f"cannot be read: {reason(error)}"
+        raise ConfigError([Problem(shown, 0, 0, "", text, code="unreadable")]) from None
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode()
         place = line_and_column(before, len(before))
-        problem = Problem(shown, *place, "", f"byte 0x{raw[error.start]:02x} is not UTF-8", "Save the file in UTF-8.")
-        raise ConfigError([problem]) from None
+        message = f"byte 0x{raw[error.start]:02x} is not UTF-8"
+        hint = "Save the file in UTF-8."
+        raise ConfigError([Problem(shown, *place, "", message, hint, code="unreadable")]) from None
     if not text.strip("\ufeff \t\r\n"):
-        raise ConfigError([Problem(shown, 0, 0, "", "the file is empty", "It needs at least a `name` and a `main`.")])
+        hint = "It needs at least a `name` and a `main`."
+        raise ConfigError([Problem(shown, 0, 0, "", "the file is empty", hint, code="unreadable")])
     try:
         document = _parse(path.suffix.lower(), text, shown)
     except DocumentSyntaxError as error:
         place = line_and_column(text, error.offset)
-        raise ConfigError([Problem(shown, *place, "", error.message, excerpt(text, error.offset))]) from None
+        line = excerpt(text, error.offset)
+        raise ConfigError([Problem(shown, *place, "", error.message, line, code="syntax")]) from None
     if not isinstance(document.data, dict):
         place = line_and_column(text, document.values[()])
         message = f"a configuration must be an object {{ ... }}, not {found(document.data)}"
@@ -230,7 +232,7 @@ def _parse(suffix: str, text: str, shown: str) -> Document:
             from emulator.config import json5  # The library is slow to import, and most files do not need it.
 
             return json5.parse(text, shown, refused)
-    raise ConfigError([Problem(shown, 0, 0, "", "must end in .jsonc, .json or .toml")])
+    raise ConfigError([Problem(shown, 0, 0, "", "must end in .jsonc, .json or .toml", code="unreadable")])
 
 
 def _build(directory: Path, section: WorkerSection) -> Build | None:
@@ -252,7 +254,8 @@ def _main(findings: Findings, directory: Path, section: WorkerSection, *, is_bui
     not exist yet."""
     if section.main is None:
         if not findings.document.has(section.main_path):
-            findings.error(section.main_path, "is missing", 'Name the worker\'s module, such as "src/entry.py".')
+            hint = 'Name the worker\'s module, such as "src/entry.py".'
+            findings.error(section.main_path, "is missing", hint, code="missing-key")
         return None
     main = Path(os.path.normpath(directory / section.main))
     if _is(Path.is_dir, main):
@@ -273,11 +276,28 @@ def _main(findings: Findings, directory: Path, section: WorkerSection, *, is_bui
     return None
 
 
+def _check_compatibility(findings: Findings, section: WorkerSection) -> None:
+    """Warn of what production does not take of the compatibility date and flags."""
+    if section.compatibility_date is None and not findings.errors:
+        findings.warn(
+            ("compatibility_date",),
+            "is missing: the newest behaviour is assumed, and wrangler deploys nothing without it",
+            code="missing-key",
+        )
+    elif section.compatibility_date is not None and section.compatibility_date > date.today().isoformat():
+        findings.refused(section.date_path, f"{section.compatibility_date} is in the future", code="future-date")
+    flags = {flag for _, flag in section.flags}
+    if flags - {PYTHON_FLAG} or len(section.flags) > len(flags):
+        from emulator.config.compatibility import check_flags  # most Python workers have the one flag
+
+        check_flags(findings, section.flags, section.compatibility_date or "")
+
+
 def _warn_of_refused_python(findings: Findings, directory: Path, section: WorkerSection, main: Path | None) -> None:
     """Warn of what wrangler refuses of a Python worker."""
     if main is None or main.suffix != ".py":
         return
-    if PYTHON_FLAG not in (section.compatibility_flags or ()):
+    if all(flag != PYTHON_FLAG for _, flag in section.flags):
         of_section = (*section.path, "compatibility_flags")
         path = next(filter(findings.document.has, (of_section, ("compatibility_flags",))), section.main_path)
         hint = f'Add it: "compatibility_flags": ["{PYTHON_FLAG}"].'

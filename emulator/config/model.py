@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 class _Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting that knows where it was read. `place` is ignored in comparisons: a setting that moved to another line
+    """A setting that knows where it was read. Places are ignored in comparisons: a setting that moved to another line
     is the same setting."""
 
     place: Place | None = None
@@ -47,10 +47,13 @@ class _Placed(msgspec.Struct, frozen=True, kw_only=True):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__ if name != "place")
+        return all(getattr(self, name) == getattr(other, name) for name in self._compared())
 
     def __hash__(self) -> int:
-        return hash(tuple(getattr(self, name) for name in self.__struct_fields__ if name != "place"))
+        return hash(tuple(getattr(self, name) for name in self._compared()))
+
+    def _compared(self) -> Iterator[str]:
+        return (name for name in self.__struct_fields__ if not name.endswith("place"))
 
 
 class Binding(_Placed, frozen=True):
@@ -128,14 +131,18 @@ class WorkerConfig(_Placed, frozen=True):
     """How the code is bundled; JavaScript only."""
     build: Build | None = None
     crons: tuple[str, ...] = ()
+    crons_place: Place | None = None
     cpu_ms: int = DEFAULT_CPU_MS
     dev_port: int | None = None
     dev_ip: str | None = None
+    dev_inspector_port: int | None = None
     dev_protocol: str = "http"
     """`http` or `https`."""
     origin: str = ""
     watched: tuple[Path, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+    """What could be left out or is worth knowing; only `emulator check` says it."""
 
     @property
     def directory(self) -> Path:

@@ -41,9 +41,15 @@ BUILD_KEYS: Final[Mapping[str, Check]] = {
     "watch_dir": checks.TEXT_OR_TEXTS,
 }
 LIMITS_KEYS: Final[Mapping[str, Check]] = {"cpu_ms": checks.CPU_TIME}
+_CHECKED_FOR_DEPLOYMENT: Final = frozenset({"observability", "placement", *wrangler_keys.ROUTES})
+MAX_CRONS: Final = 250
+FREE_CRONS: Final = 5
+"""How many crons production takes of all workers of an account, and how many on the free plan."""
+
 DEV_KEYS: Final[Mapping[str, Check]] = {
     "port": checks.PORT_NUMBER,
     "ip": checks.TEXT,
+    "inspector_port": checks.PORT_NUMBER,
     "host": checks.TEXT,
     "local_protocol": checks.one_of("http", "https"),
     "upstream_protocol": checks.one_of("http", "https"),
@@ -52,7 +58,8 @@ DEV_KEYS: Final[Mapping[str, Check]] = {
 
 class WorkerSection(Section):
     """A section, with the settings that do not belong to a binding kind. A setting that is missing or invalid is None
-    or empty. `name_path` and `main_path` are the key paths of `name` and `main`."""
+    or empty. `name_path`, `main_path`, `date_path` and `triggers_path` are the key paths of `name`, `main`,
+    `compatibility_date` and `triggers`; `flags` are the compatibility flags, each with its key path."""
 
     def __init__(
         self,
@@ -68,8 +75,10 @@ class WorkerSection(Section):
         self.main: str | None = self.keys.get("main")
         self.main_path: KeyPath = (*path, "main")
         self.compatibility_date: str | None = self.keys.get("compatibility_date")
-        self.compatibility_flags: frozenset[str] | None = None
+        self.flags: Sequence[tuple[KeyPath, str]] = ()
+        self.date_path: KeyPath = (*path, "compatibility_date")
         self.crons: tuple[str, ...] | None = None
+        self.triggers_path: KeyPath = (*path, "triggers")
         self.cpu_ms: int | None = None
         routes = self.keys.get("routes")
         self.routes: Sequence[object] = routes if isinstance(routes, list) and routes else [self.keys.get("route")]
@@ -83,6 +92,7 @@ class FileSettings(NamedTuple):
     section: WorkerSection
     dev_port: int | None
     dev_ip: str | None
+    dev_inspector_port: int | None
     dev_protocol: str
     origin: str
 
@@ -127,7 +137,8 @@ class _Reader:
         dev = _dev(self.findings, top)
         merged = section if environment is None or chosen is None else self.inherit(section, chosen, environment)
         protocol = dev.get("local_protocol", "http")
-        return FileSettings(merged, dev.get("port"), dev.get("ip"), protocol, origin_of(dev, merged.routes))
+        origin = origin_of(dev, merged.routes)
+        return FileSettings(merged, dev.get("port"), dev.get("ip"), dev.get("inspector_port"), protocol, origin)
 
     def environment(self, findings: Findings, path: KeyPath, value: object) -> WorkerSection:
         if not checks.OBJECT.accepts(value):
@@ -148,11 +159,11 @@ class _Reader:
         if "main" not in chosen.keys:
             chosen.main, chosen.main_path = top.main, top.main_path
         if "compatibility_date" not in chosen.keys:
-            chosen.compatibility_date = top.compatibility_date
+            chosen.compatibility_date, chosen.date_path = top.compatibility_date, top.date_path
         if "compatibility_flags" not in chosen.keys:
-            chosen.compatibility_flags = top.compatibility_flags
+            chosen.flags = top.flags
         if "triggers" not in chosen.keys:
-            chosen.crons = top.crons
+            chosen.crons, chosen.triggers_path = top.crons, top.triggers_path
         if "limits" not in chosen.keys:
             chosen.cpu_ms = top.cpu_ms
         if "build" not in chosen.keys:
@@ -172,6 +183,7 @@ class _Reader:
                 f"{keys} {'are' if len(missing) > 1 else 'is'} set at the top level but not here, and an environment "
                 "does not inherit bindings, vars and queues",
                 f"Repeat in {format_path(path)} what this environment needs.",
+                code="not-inherited",
             )
 
     def is_inherited(self, key: str) -> bool:
@@ -199,8 +211,7 @@ class _Reader:
         are neither emulated nor inherited, because an environment was selected."""
         section = WorkerSection(findings, path, keys, inherited_only=inherited_only)
         if "compatibility_flags" in keys:
-            flags_path = (*path, "compatibility_flags")
-            section.compatibility_flags = frozenset(_strings(findings, flags_path, keys["compatibility_flags"]))
+            section.flags = tuple(_strings(findings, (*path, "compatibility_flags"), keys["compatibility_flags"]))
         if "triggers" in keys:
             section.crons = tuple(_crons(findings, (*path, "triggers"), keys["triggers"]))
         if "limits" in keys:
@@ -208,7 +219,7 @@ class _Reader:
             limits = read_object(findings, limits_path, keys["limits"], LIMITS_KEYS, quiet=("subrequests",))
             section.cpu_ms = limits.get("cpu_ms")
             if "subrequests" in keys["limits"]:
-                findings.warn((*limits_path, "subrequests"), "is not emulated yet: subrequests are not counted")
+                findings.not_here((*limits_path, "subrequests"), "is not emulated yet: subrequests are not counted")
         if "build" in keys:
             section.build = read_object(findings, (*path, "build"), keys["build"], BUILD_KEYS)
         section.bundling = read_bundling(findings, path, keys)
@@ -216,7 +227,7 @@ class _Reader:
             kind.read(section)
         for key in keys:
             if key in wrangler_keys.NOT_EMULATED and keys[key] and not (inherited_only and not self.is_inherited(key)):
-                findings.warn((*path, key), "is not emulated yet and has no effect here")
+                findings.not_here((*path, key), "is not emulated yet and has no effect here")
         return section
 
 
@@ -226,6 +237,10 @@ def _warn_of_refused(findings: Findings, path: KeyPath, value: Mapping[str, obje
             findings.refused((*path, key), must_be(check, value[key]))
     if "route" in value and "routes" in value:
         findings.refused((*path, "route"), "there is `routes`, too")
+    if value.keys() & _CHECKED_FOR_DEPLOYMENT:
+        from emulator.config.deployment import check_deployment  # most configurations have none of them
+
+        check_deployment(findings, path, value)
 
 
 def _no_such_environment(findings: Findings, environment: str, existing: list[str]) -> None:
@@ -235,19 +250,21 @@ def _no_such_environment(findings: Findings, environment: str, existing: list[st
             f"there is no environment {found(environment)}; the environments are: {', '.join(existing)}",
             did_you_mean(environment, existing),
             at_key=True,
+            code="no-such-environment",
         )
     else:
-        findings.error((), f"there is no environment {found(environment)}: the file has no `env`")
+        text = f"there is no environment {found(environment)}: the file has no `env`"
+        findings.error((), text, code="no-such-environment")
 
 
 def _items(value: object) -> Iterator[tuple[int, Any]]:
     return enumerate(cast("list[Any]", value))
 
 
-def _strings(findings: Findings, path: KeyPath, value: object) -> Iterator[str]:
+def _strings(findings: Findings, path: KeyPath, value: object) -> Iterator[tuple[KeyPath, str]]:
     for index, item in _items(value):
         if checks.TEXT.accepts(item):
-            yield item
+            yield (*path, index), item
         else:
             findings.error((*path, index), must_be(checks.TEXT, item))
 
@@ -256,6 +273,12 @@ def _crons(findings: Findings, path: KeyPath, value: object) -> Iterator[str]:
     crons = read_object(findings, path, value, TRIGGERS_KEYS).get("crons", [])
     if crons:
         from emulator.config.cron import cron_problem
+    if len(crons) > MAX_CRONS:
+        text = f"has {len(crons)} crons, and production takes at most {MAX_CRONS} of all workers of an account"
+        findings.warn((*path, "crons"), text, code="over-limit")
+    elif len(crons) > FREE_CRONS:
+        text = f"has {len(crons)} crons, and the free plan takes at most {FREE_CRONS} of all workers of an account"
+        findings.note((*path, "crons"), text, code="over-limit")
     for index, item in _items(crons):
         inner = (*path, "crons", index)
         if not checks.STRING.accepts(item):

@@ -71,7 +71,9 @@ class Section:
         """Reserve the name of a binding. If another binding has it, reports an error at `path` and returns False."""
         if name in self.names:
             other = self.findings.document.place(self.names[name])
-            self.findings.error(path, f"{found(name)} is already the name of {other.key} on line {other.line}")
+            self.findings.error(
+                path, f"{found(name)} is already the name of {other.key} on line {other.line}", code="name-taken"
+            )
             return False
         self.names[name] = path
         return True
@@ -157,10 +159,12 @@ def read_object(
             else:
                 findings.error(inner, must_be(known[key], item))
         elif key not in quiet:
-            findings.warn(inner, "is not a key that wrangler knows", did_you_mean(key, [*known, *suggested]))
+            findings.warn(
+                inner, "is not a key that wrangler knows", did_you_mean(key, [*known, *suggested]), code="unknown-key"
+            )
     for key in required:
         if key not in value:
-            findings.error((*path, key), f"is missing; it must be {known[key].allowed}")
+            findings.error((*path, key), f"is missing; it must be {known[key].allowed}", code="missing-key")
     return sound
 
 

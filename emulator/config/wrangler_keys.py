@@ -72,5 +72,5 @@ TOP_LEVEL_ONLY: Final = frozenset(
 NOT_INHERITED: Final = frozenset({"cloudchamber", "containers", "define"})
 """Keys that an environment must repeat, like the keys of most binding kinds."""
 
-DEV_DEPLOYMENT: Final = frozenset({"container_engine", "enable_containers", "generate_types", "inspector_port"})
+DEV_DEPLOYMENT: Final = frozenset({"container_engine", "enable_containers", "generate_types"})
 """Keys of `dev` that are ignored without a warning."""

@@ -15,6 +15,7 @@ from emulator.hosts.python.host import PythonHost
 if TYPE_CHECKING:
     from emulator.bindings.open_kinds import OpenKinds
     from emulator.hosts.workerd.binding_server import BindingServer
+    from emulator.hosts.workerd.inspector import Inspector
     from emulator.hosts.workerd.sockets import SocketDirectory
     from emulator.queues.service import Queues
 
@@ -28,7 +29,8 @@ class HostFactory:
     """Creates the hosts of a session.
 
     `make_env` creates the `env` of a Python worker, and `open_kinds` the wirings of a JavaScript worker. `outbound`
-    carries out the `fetch()` of both; None means the network. `timer` measures durations in seconds.
+    carries out the `fetch()` of both; None means the network. `timer` measures durations in seconds. With
+    `has_inspector`, debuggers can look into JavaScript workers.
     """
 
     def __init__(
@@ -40,7 +42,10 @@ class HostFactory:
         make_env: Callable[[WorkerConfig], Any],
         outbound: Outbound | None,
         timer: Callable[[], float],
+        has_inspector: bool = False,
     ) -> None:
+        self.inspector: Inspector | None = None
+        """What debuggers reach of JavaScript workers; None if there are none, or debuggers are not let in."""
         self.activity = Activity()
         """The work in other processes for the hosts that were created."""
         self._queues = queues
@@ -49,6 +54,7 @@ class HostFactory:
         self._make_env = make_env
         self._outbound = outbound
         self._timer = timer
+        self._has_inspector = has_inspector
         self._network = HttpOutbound()
         self._python_workers: set[str] = set()
         self._sockets: SocketDirectory | None = None
@@ -76,6 +82,10 @@ class HostFactory:
 
         if self._sockets is None or self._binding_server is None:
             self._sockets, self._binding_server = SocketDirectory(self._python_workers), BindingServer()
+        if self._has_inspector and self.inspector is None:
+            from emulator.hosts.workerd.inspector import Inspector  # debugging is rare
+
+            self.inspector = Inspector()
         host = WorkerdHost(
             config,
             queues=self._queues,
@@ -85,6 +95,7 @@ class HostFactory:
             bus=self._bus,
             outbound=self._outbound,
             timer=self._timer,
+            target=None if self.inspector is None else self.inspector.target(config.name),
         )
         self.activity.add(host)
         return host

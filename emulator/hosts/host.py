@@ -3,7 +3,7 @@ language."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -75,6 +75,9 @@ class WorkerHost(Protocol):
     def files(self) -> frozenset[Path]:
         """The files of the code, if they are known. The code is loaded again if one of them changes, or a file in the
         worker's directory."""
+
+    def uploaded(self) -> Iterable[bytes]:
+        """The content of each module that a deployment would send, of a worker that is loaded."""
 
     @property
     def tunnels_websockets(self) -> bool:

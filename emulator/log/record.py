@@ -44,7 +44,12 @@ class Record(NamedTuple):
 
 def ready(event: ServerReady) -> Record:
     """`workers` is empty: whoever shows the record adds them."""
-    fields = {"url": event.url, "network_url": event.network_url or None, "api_token": event.api_token or None}
+    fields = {
+        "url": event.url,
+        "network_url": event.network_url or None,
+        "api_token": event.api_token or None,
+        "inspector_url": event.inspector_url or None,
+    }
     return Record("ready", "info", {**fields, "workers": ()})
 
 

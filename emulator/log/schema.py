@@ -87,11 +87,12 @@ class WorkerPart(msgspec.Struct):
 
 class ReadyLine(Line, tag="ready"):
     """Connections are accepted. The REST API requires the token, if there is one. `network_url` is where other machines
-    reach it, if it is bound to every address."""
+    reach it, if it is bound to every address, and `inspector_url` where debuggers reach JavaScript workers."""
 
     url: str
     network_url: str | None
     api_token: str | None
+    inspector_url: str | None
     workers: Sequence[WorkerPart]
 
 

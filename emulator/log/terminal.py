@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 from emulator.base.bus import Bus, Level, Notice
+from emulator.base.errors import Problem
 from emulator.base.words import count
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import WorkerOutput
@@ -98,7 +99,11 @@ class Terminal:
         self._text.name_workers([config.name for config in configs])
         for config in configs:
             for problem in config.warnings:
-                self._show(Notice("warning", str(problem)))
+                self.warn(problem)
+
+    def warn(self, problem: Problem) -> None:
+        """Print a warning about a worker."""
+        self._show(Notice("warning", str(problem)))
 
     def write(self, text: str) -> None:
         """Write `text`, which ends with a line break, after the lines that were collected."""

@@ -161,6 +161,8 @@ class TextLines:
             lines.append(f"From other machines: {style.bold(record.fields['network_url'])}")
         if record.fields["api_token"]:
             lines.append(f"REST API token: {record.fields['api_token']}")
+        if record.fields["inspector_url"]:
+            lines.append(f"Debuggers: {record.fields['inspector_url']} (VS Code, or chrome://inspect)")
         if self._keys:
             lines.append(style.dim(self._keys))
         if workers:

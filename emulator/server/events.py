@@ -7,11 +7,13 @@ import msgspec
 
 class ServerReady(msgspec.Struct):
     """The server accepts connections at `url`, such as `http://127.0.0.1:8787`. `api_token` is what the REST API
-    requires if other machines can reach it, else empty. `network_url` is where these can, if `url` does not say it."""
+    requires if other machines can reach it, else empty. `network_url` is where these can, if `url` does not say it.
+    `inspector_url` is where debuggers reach JavaScript workers, if they do."""
 
     url: str
     api_token: str = ""
     network_url: str = ""
+    inspector_url: str = ""
 
 
 class RequestFinished(msgspec.Struct):

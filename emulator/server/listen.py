@@ -11,12 +11,15 @@ from typing import Final
 from emulator.base.errors import ServerError
 from emulator.base.words import reason
 
+PORT_OPTION: Final = "-p"
+
 _DOCUMENTATION: Final = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}
 """Each address that means every address, and one of its family that is nobody's."""
 
 
-def listen(host: str, port: int, *, or_next: bool = False) -> list[socket.socket]:
+def listen(host: str, port: int, *, or_next: bool = False, option: str = PORT_OPTION) -> list[socket.socket]:
     """Sockets that listen on `host` and `port`. Port 0 picks a free one, the same for every address of the host.
+    `option` is the one with which a user chooses another port.
 
     If the port is in use, `or_next` takes the next one that is free. Raises ServerError if the port is in use (and
     names one that is free), if it needs more privileges, or if `host` is not an address of this machine.
@@ -31,8 +34,8 @@ def listen(host: str, port: int, *, or_next: bool = False) -> list[socket.socket
             free = sockets[0].getsockname()[1] if sockets else 0
             for each in sockets:
                 each.close()
-            raise _in_use(host, port, free) from None
-        raise _cannot_listen(host, port, error) from None
+            raise _in_use(host, port, free, option) from None
+        raise _cannot_listen(host, port, error, option) from None
 
 
 def network_address(host: str) -> str:
@@ -96,16 +99,16 @@ def _bind(family: int, kind: int, protocol: int, address: tuple[object, ...]) ->
     return listener
 
 
-def _in_use(host: str, port: int, free: int) -> ServerError:
+def _in_use(host: str, port: int, free: int, option: str) -> ServerError:
     """`make` passes a port on as a variable, so there the advice names that."""
-    option = "PORT=" if os.environ.get("MAKELEVEL") else "-p "
+    option = "PORT=" if option == PORT_OPTION and os.environ.get("MAKELEVEL") else f"{option} "
     there = f"port {free} is free: use {option}{free}" if free else f"use another one with {option}PORT"
     return ServerError(f"Port {port} is in use on {host}; {there}, or {option}0 for any")
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> ServerError:
+def _cannot_listen(host: str, port: int, error: OSError, option: str) -> ServerError:
     if error.errno == errno.EACCES:
-        return ServerError(f"Port {port} needs root privileges; choose a port above 1023 with -p")
+        return ServerError(f"Port {port} needs root privileges; choose a port above 1023 with {option}")
     if error.errno == errno.EADDRNOTAVAIL:
         return ServerError(f"{host!r} is not an address of this machine")
     return ServerError(f"Cannot listen on {host}:{port}: {reason(error)}")

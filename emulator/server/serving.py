@@ -61,7 +61,8 @@ class ServingOptions(msgspec.Struct, frozen=True):
     the configurations run by hand only. `env_files` replace the files that secrets are read from. `share` names a group
     of sessions that share their queues; an empty one means none at all. `https` says whether HTTPS is spoken; if it is
     None, the first worker's `dev.local_protocol` does. `certificate` is a file with a certificate, and one with its
-    private key, in place of one that is made.
+    private key, in place of one that is made. `inspector_host` and `inspector_port` are where debuggers reach a session
+    that lets them; None means the first worker's `dev.inspector_port`.
     """
 
     config_paths: tuple[Path, ...] = ()
@@ -77,6 +78,13 @@ class ServingOptions(msgspec.Struct, frozen=True):
     share: str | None = None
     https: bool | None = None
     certificate: tuple[Path, Path] | None = None
+    inspector_host: str = DEFAULT_HOST
+    inspector_port: int | None = None
+
+    def inspector_port_of(self, configs: Sequence[WorkerConfig]) -> int | None:
+        """The port for debuggers, if they shall be let in."""
+        given = (self.inspector_port, *(config.dev_inspector_port for config in configs[:1]))
+        return next((port for port in given if port is not None), None)
 
     def read(self, path: Path) -> WorkerConfig:
         """The configuration at `path` with these options. Raises ConfigError."""
@@ -118,7 +126,12 @@ async def serve(session: Session, options: ServingOptions) -> None:
     restore_output = install_output(session.bus)
     try:
         identity = _identify(session, options, host)
-        async with _watchdog(session.bus), _syncing(session), _prompts():
+        async with (
+            _watchdog(session.bus),
+            _syncing(session),
+            _prompts(),
+            _inspecting(session, options) as inspector_url,
+        ):
             loading = asyncio.create_task(_load(session, signals))
             await asyncio.wait((loading,), timeout=HEAD_START_SECONDS)
             from emulator.server.http import HttpServer
@@ -127,7 +140,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
                 return
             server = HttpServer(app, sockets, None if identity is None else identity.context)
             await server.start()
-            ready = _ready(host, sockets[0].getsockname()[1], api_token, identity)
+            ready = _ready(host, sockets[0].getsockname()[1], api_token, identity, inspector_url)
             own = _describe(session, ready, options, identity)
             registered = _register(session, own)
             session.bus.publish(ready)
@@ -197,12 +210,12 @@ def _url(scheme: str, port: int, host: str) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _ready(host: str, port: int, api_token: str, identity: Identity | None) -> ServerReady:
+def _ready(host: str, port: int, api_token: str, identity: Identity | None, inspector_url: str) -> ServerReady:
     from emulator.server.listen import network_address
 
     url_of = partial(_url, "http" if identity is None else "https", port)
     network_host = network_address(host)
-    return ServerReady(url_of(host), api_token, network_host and url_of(network_host))
+    return ServerReady(url_of(host), api_token, network_host and url_of(network_host), inspector_url)
 
 
 def _describe(session: Session, ready: ServerReady, options: ServingOptions, identity: Identity | None) -> Running:
@@ -276,6 +289,8 @@ async def _stop(session: Session, server: Any, signals: _Signals) -> None:
 
     async def finish() -> None:
         deadline = perf_counter() + GRACE_SECONDS
+        if session.inspector is not None:
+            await session.inspector.close()
         await server.stop(GRACE_SECONDS)
         await session.stop(max(0.0, deadline - perf_counter()))
 
@@ -335,6 +350,28 @@ async def _watchdog(bus: Bus) -> AsyncIterator[None]:
         yield
     finally:
         watchdog.stop()
+
+
+@asynccontextmanager
+async def _inspecting(session: Session, options: ServingOptions) -> AsyncIterator[str]:
+    """Let debuggers in, if they shall be. Yields the address for them, or an empty text."""
+    port = options.inspector_port_of(session.configs)
+    if session.inspector is None or port is None:
+        if port is not None:
+            text = "No worker is JavaScript, so the inspector has nothing to show; debugpy debugs Python workers"
+            session.bus.publish(Notice("info", text))
+        yield ""
+        return
+    from emulator.server.listen import listen
+
+    sockets = listen(options.inspector_host, port, option="--inspector-port")
+    try:
+        await session.inspector.start(sockets)
+        yield _url("http", sockets[0].getsockname()[1], options.inspector_host)
+    finally:
+        await session.inspector.close()
+        for each in sockets:
+            each.close()
 
 
 @asynccontextmanager

@@ -52,7 +52,8 @@ class Session:
     seconds. `bindings` replace configured bindings in every worker's `env`; `around_delivery` wraps the function that
     delivers a batch to a worker. With a `journal` the session continues with the queues and messages that an earlier
     one left in it; its opener closes it, after the session has stopped. `engine` keeps the queues; the default is a
-    memory engine that uses the journal, if there is one.
+    memory engine that uses the journal, if there is one. With `has_inspector`, debuggers can look into JavaScript
+    workers.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Session:
         around_delivery: Callable[[Deliver], Deliver] | None = None,
         journal: Journal | None = None,
         engine: QueueEngine | None = None,
+        has_inspector: bool = False,
     ) -> None:
         check_conflicts(configs, KINDS)
         self.bus = bus
@@ -93,10 +95,13 @@ class Session:
             make_env=self._make_env,
             outbound=outbound,
             timer=timer,
+            has_inspector=has_inspector,
         )
         self.hosts: list[WorkerHost] = [self._factory.make(config) for config in self.configs]
         self.activity = self._factory.activity
         """The work in other processes on behalf of the workers."""
+        self.inspector = self._factory.inspector
+        """What debuggers reach of JavaScript workers; None if there are none, or debuggers are not let in."""
         for host in self.hosts:
             self.queues.attach(host.config.name, self._deliver_to(host))
 
@@ -259,4 +264,4 @@ async def _deliver(host: WorkerHost, delivery: WorkerDelivery) -> Verdict | None
 
 
 def _listens_at(config: WorkerConfig) -> tuple[object, ...]:
-    return config.dev_port, config.dev_ip, config.dev_protocol
+    return config.dev_port, config.dev_ip, config.dev_inspector_port, config.dev_protocol

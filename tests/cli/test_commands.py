@@ -8,7 +8,7 @@ import sys
 from collections.abc import Coroutine
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -30,6 +30,9 @@ class FakeHost:
         self.handlers = () if failure else ("fetch",)
         self.failure = failure
 
+    def uploaded(self) -> list[bytes]:
+        return [b"x" * 1024]
+
 
 class FakeSession:
     """Stands in for `Session`: does what the test asks for."""
@@ -39,7 +42,7 @@ class FakeSession:
     error: BaseException | None = None
     failure: Failure | None = None
 
-    def __init__(self, _configs: object, bus: Bus, journal: object = None) -> None:
+    def __init__(self, _configs: object, bus: Bus, journal: object = None, **_options: object) -> None:
         self.bus = bus
         self.hosts = [FakeHost(self.failure)]
         self.configs = [host.config for host in self.hosts]
@@ -78,6 +81,9 @@ def session(monkeypatch: pytest.MonkeyPatch) -> type[FakeSession]:
             if isinstance(Fake.error, ConfigError):
                 raise Fake.error
             return []
+
+        def inspector_port_of(self, _configs: list[WorkerConfig]) -> int | None:
+            return cast("int | None", self["inspector_port"])
 
     for name, contents in (
         ("emulator.session.session", {"Session": Fake}),
@@ -130,6 +136,8 @@ def test_dev_hands_its_options_to_a_session(session: type[FakeSession]) -> None:
         "certificate": None,
         "live_reload": False,
         "share": None,
+        "inspector_host": "127.0.0.1",
+        "inspector_port": None,
     }
     assert "Ready on http://127.0.0.1:8787\n" in result.stdout
 
@@ -226,7 +234,10 @@ def test_ctrl_c_while_it_starts_is_quiet(session: type[FakeSession]) -> None:
 
 def test_check_loads_and_stops_and_prints_what_it_found(session: type[FakeSession]) -> None:
     result = invoke("check", "-e", "production")
-    assert (result.exit_code, result.stdout) == (0, "sign-up  /app/entry.py  fetch\n")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "sign-up  /app/entry.py  fetch\nsign-up: an upload of 1.00 KiB, 0.03 KiB compressed\n",
+    )
     assert session.made[0].calls == ["load", "stop"]
     assert session.read[0]["environment"] == "production"
 

@@ -20,7 +20,9 @@ from emulator.session.session import Session
 from emulator_runtime.workers import Request
 from tests.hosts.support import fetch
 from tests.support.configs import load_config
-from tests.support.node_tools import needs_node
+from tests.support.node_tools import NODE_MODULES, needs_node
+
+PAGE = templates_directory() / "javascript-queue/src/page.html"
 
 
 class Running:
@@ -64,12 +66,32 @@ async def run(template: str) -> AsyncIterator[Running]:
         await running.session.stop(0.0)
 
 
-async def test_sign_up_shows_a_page_that_posts_to_it() -> None:
-    async with run("python-queue") as running:
-        status, page = await running.fetch("/")
-        assert status == 200
-        assert '<form action="/signup" method="post">' in page
+@pytest.mark.parametrize(
+    "template",
+    ["python-queue", *(pytest.param(f"{each}-queue", marks=needs_node) for each in ("javascript", "typescript"))],
+)
+async def test_sign_up_shows_the_same_page_in_every_language(template: str, request: pytest.FixtureRequest) -> None:
+    if template != "python-queue":
+        request.getfixturevalue("javascript")
+    async with run(template) as running:
+        response = await fetch(running.host, Request("http://localhost:8787/"))
+        assert (response.status, response.headers["content-type"]) == (200, "text/html;charset=UTF-8")
+        assert await response.text() == PAGE.read_text(encoding="utf-8")
         assert (await running.fetch("/elsewhere"))[0] == 404
+
+
+def test_the_page_has_the_form_and_is_the_same_file_in_typescript() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert '<form action="/signup" method="post">' in page
+    assert (templates_directory() / "typescript-queue/src/page.html").read_text(encoding="utf-8") == page
+
+
+def test_the_types_of_the_runtime_are_those_that_wrangler_wants() -> None:
+    package = json.loads((templates_directory() / "typescript-queue/package.json").read_text())
+    lock = json.loads((NODE_MODULES.parent / "package-lock.json").read_text())
+    wanted = lock["packages"]["node_modules/wrangler"]["peerDependencies"]
+    types = "@cloudflare/workers-types"
+    assert package["devDependencies"][types] == wanted[types]
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,6 @@ from tests.config.project import load, wrap
         ('"routes": [{"pattern": "shop.example.com", "custom_domain": true}]', "http://shop.example.com"),
         ('"routes": [{"pattern": "*/api/*", "zone_name": "example.com"}]', "http://example.com"),
         ('"routes": ["*/*"]', ""),
-        ('"routes": [7]', ""),
-        ('"routes": ["a b/*"]', ""),
         ('"routes": ["shop.example.com/*"], "dev": {"host": "dev.example.com"}', "http://dev.example.com"),
         ('"dev": {"host": "dev.example.com", "upstream_protocol": "https"}', "https://dev.example.com"),
         ('"dev": {"upstream_protocol": "https"}', ""),
@@ -31,6 +29,13 @@ def test_the_origin_is_what_wrangler_dev_takes_for_it(tmp_path: Path, fragment: 
     config = load(tmp_path, wrap(fragment))
     assert config.origin == origin
     assert config.warnings == ()
+
+
+@pytest.mark.parametrize("fragment", ['"routes": [7]', '"routes": ["a b/*"]'])
+def test_a_route_that_is_refused_says_nothing_of_it(tmp_path: Path, fragment: str) -> None:
+    config = load(tmp_path, wrap(fragment))
+    assert config.origin == ""
+    assert len(config.warnings) == 1
 
 
 def test_an_environment_inherits_the_routes_unless_it_has_its_own(tmp_path: Path) -> None:

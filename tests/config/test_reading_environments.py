@@ -46,7 +46,7 @@ def test_an_environment_has_its_own_bindings_vars_and_queues(tmp_path: Path) -> 
     text = f"""{TOP}
       "vars": {{"A": 1}},
       "env": {{"staging": {{
-        "name": "other", "compatibility_date": "2025-01-01", "compatibility_flags": ["python_workers", "x"],
+        "name": "other", "compatibility_date": "2025-01-01", "compatibility_flags": ["python_workers", "nodejs_als"],
         "limits": {{}}, "triggers": {{"crons": []}}, "vars": {{"B": [2]}},
         "queues": {{
           "producers": [{{"binding": "Q", "queue": "b"}}],
@@ -55,7 +55,7 @@ def test_an_environment_has_its_own_bindings_vars_and_queues(tmp_path: Path) -> 
       }} }} }}"""
     config = load(tmp_path, text, environment="staging")
     assert (config.name, config.compatibility_date) == ("other", "2025-01-01")
-    assert config.compatibility_flags == frozenset({"python_workers", "x"})
+    assert config.compatibility_flags == frozenset({"python_workers", "nodejs_als"})
     assert (config.crons, config.cpu_ms) == ((), 30_000)
     assert VARS.bindings(config) == {"B": [2]}
     assert producers_of(config) == [Producer("Q", "b")]

@@ -115,7 +115,9 @@ def test_a_pull_consumer_is_a_warning_as_is_what_has_no_effect_on_it(tmp_path: P
 
 
 DEPLOYMENT_VALUES = {
-    "{}": ("observability", "placement", "previews", "python_modules", "cache"),
+    "{}": ("previews", "python_modules", "cache"),
+    '{"enabled": true}': ("observability",),
+    '{"mode": "smart"}': ("placement",),
     "[]": ("routes", "streaming_tail_consumers", "tail_consumers"),
     '"x"': ("$schema", "account_id", "compliance_region", "route", "usage_model"),
     "false": ("node_compat",),
@@ -148,6 +150,56 @@ def test_what_wrangler_refuses_of_deployment_is_a_warning(tmp_path: Path, text: 
     assert_warnings(tmp_path, wrap(text), [expected])
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            '"observability": {"enabled": true, "logs": {▶"head_sampling_rate": 2}}',
+            "observability.logs.head_sampling_rate: wrangler refuses this: must be a number from 0 to 1, not 2",
+        ),
+        (
+            '▶"observability": {"head_sampling_rate": 1}',
+            "observability: wrangler refuses this: `enabled` is missing, here and in `logs`, `traces` and `issues`",
+        ),
+        ('▶"placement": {}', "placement: wrangler refuses this: `mode` is missing"),
+        (
+            '"placement": {▶"mode": "fast"}',
+            'placement.mode: wrangler refuses this: must be "off" or "smart", not "fast"',
+        ),
+        (
+            '"routes": ["a.example/*", ▶"a.example/*.jpg"]',
+            (
+                'routes[1]: production refuses this: "a.example/*.jpg": `*` can only begin the host and end the '
+                "path, and there can be no query"
+            ),
+        ),
+        (
+            '"routes": [▶{"pattern": "a.example/*"}]',
+            (
+                "routes[0]: wrangler refuses this: a route that is an object needs `zone_id`, `zone_name` or "
+                "`custom_domain`"
+            ),
+        ),
+        (
+            '"env": {"a": {▶"route": {"pattern": "a.example/", "custom_domain": true}}}',
+            'env.a.route: wrangler refuses this: "a.example/": a custom domain is a host, with no `*` and no path',
+        ),
+        ('▶"route": ""', "route: is empty, and has no effect"),
+    ],
+)
+def test_what_is_refused_of_a_deployment_is_named_at_its_place(tmp_path: Path, text: str, expected: str) -> None:
+    assert_warnings(tmp_path, wrap(text), [expected], environment="a" if '"env"' in text else None)
+
+
+@pytest.mark.parametrize(("number", "free"), [(5, True), (6, False)])
+def test_more_crons_than_the_free_plan_takes_are_noted(tmp_path: Path, number: int, free: bool) -> None:
+    crons = ", ".join(['"* * * * *"'] * number)
+    config = load(tmp_path, wrap(f'"triggers": {{"crons": [{crons}]}}'))
+    assert config.warnings == ()
+    notes = ["has 6 crons, and the free plan takes at most 5 of all workers of an account"]
+    assert [note.message for note in config.notes] == ([] if free else notes)
+
+
 NO_FLAG = (
     "wrangler refuses this: a Python worker needs the compatibility flag python_workers\n"
     'Add it: "compatibility_flags": ["python_workers"].'
@@ -165,7 +217,7 @@ NO_FLAG = (
             f"compatibility_flags: {NO_FLAG}",
         ),
         (
-            '"main": "src/entry.py", "compatibility_flags": [], "env": {"a": {▶"compatibility_flags": ["x"]}}',
+            '"main": "src/entry.py", "compatibility_flags": [], "env": {"a": {▶"compatibility_flags": ["nodejs_als"]}}',
             "a",
             f"env.a.compatibility_flags: {NO_FLAG}",
         ),

@@ -62,7 +62,6 @@ def test_sign_up(emulator):
     assert emulator.queue("events").metrics.backlog_count == 0
 """
 
-PYTHON_TEMPLATES = sorted(path.name for path in templates_directory().glob("python-*"))
 QUEUES: dict[str, Any] = {
     "producers": [{"binding": "EVENTS", "queue": "events"}],
     "consumers": [{"queue": "events", "max_batch_timeout": 0}],
@@ -92,12 +91,12 @@ def launch(
     client.begin(breakpoints, **settings | added)
 
 
-@pytest.mark.parametrize("template", PYTHON_TEMPLATES)
+@pytest.mark.parametrize("template", [path.name for path in sorted(templates_directory().iterdir())])
 def test_the_templates_and_the_manual_have_the_same_launch_configurations(template: str) -> None:
     manual = (Path(__file__).parents[2] / "docs" / "debugging.md").read_text()
-    [_, python] = manual.split("\n## Python\n")
+    python, javascript = manual.split("\n## JavaScript\n")
     text = (templates_directory() / template / ".vscode" / "launch.json").read_text()
-    assert f"```json\n{text}```" in python
+    assert f"```json\n{text}```" in (python if template.startswith("python-") else javascript)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from websockets.sync.client import ClientConnection
 
 from emulator.cli.init import create
-from emulator.cli.templates import templates_directory
 from tests.integration.conftest import Running
 from tests.support.browser import Page, browser, needs_browser
 from tests.support.node_tools import needs_node
@@ -103,10 +102,3 @@ def test_in_production_the_page_is_a_form_and_asks_for_nothing(
     assert asked == ["/signup"]
     assert page.evaluate("document.querySelector('#queues').hidden && !document.body.innerText.includes('Waiting')")
     assert page.complaints == []
-
-
-def test_the_templates_have_the_same_page() -> None:
-    sources = [templates_directory() / name / "src" for name in ("javascript-queue", "typescript-queue")]
-    texts = {(source / "page.html").read_text() for source in sources}
-    python = (templates_directory() / "python-queue/src/page.py").read_text()
-    assert texts == {python.partition('PAGE = """')[2].removesuffix('"""\n')}

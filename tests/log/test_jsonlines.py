@@ -41,7 +41,7 @@ def test_json_lines_have_stable_keys() -> None:
     )
     keys = {line["event"]: " ".join(sorted(line.keys() - {"time", "level", "event"})) for line in lines}
     assert keys == {
-        "ready": "api_token network_url url workers",
+        "ready": "api_token inspector_url network_url url workers",
         "request": "duration_ms method path status worker",
         "batch": "acked dead_lettered dropped duration_ms error expired outcome queue reasons retried size worker",
         "sent": "messages queue source",

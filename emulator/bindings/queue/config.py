@@ -75,6 +75,11 @@ def consumers_of(worker: WorkerConfig) -> list[Consumer]:
     return [declaration.settings for declaration in _consumers(worker)]
 
 
+def delivered_to(worker: WorkerConfig) -> list[Declaration]:
+    """The declarations of the queues whose batches the worker is invoked with, because it does not pull them."""
+    return [each for each in _consumers(worker) if each.settings.settings.type == "worker"]
+
+
 def read_queues(section: Section) -> None:
     """Read the valid producers and consumers."""
     if "queues" not in section.keys:
@@ -101,6 +106,7 @@ def consumer_conflicts(workers: Sequence[WorkerConfig]) -> Iterator[Problem]:
                     place,
                     f'"{queue}" already has a consumer, the worker {other} at {taken_at.where}; '
                     "a queue has one at most",
+                    code="name-taken",
                 )
             consumers.setdefault(queue, (worker.name, place))
 
@@ -113,7 +119,7 @@ def _read_producer(section: Section, path: KeyPath, value: object) -> None:
     quiet = ("remote", "delivery_delay")
     sound = section.read_object(path, value, PRODUCER_KEYS, required=("binding", "queue"), quiet=quiet)
     if isinstance(value, dict) and value.get("remote"):
-        section.findings.warn((*path, "remote"), "is not emulated: the queue is a local one")
+        section.findings.not_here((*path, "remote"), "is not emulated: the queue is a local one")
     if isinstance(value, dict) and "delivery_delay" in value:
         section.findings.warn(
             (*path, "delivery_delay"),
@@ -149,6 +155,7 @@ def _read_consumer(section: Section, path: KeyPath, value: object, consumed: dic
         findings.error(
             (*path, "queue"),
             f"{found(queue)} already has a consumer, {place.key} on line {place.line}; a queue has one at most",
+            code="name-taken",
         )
     elif queue is not None:
         consumed[queue] = path

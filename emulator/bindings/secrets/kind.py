@@ -46,18 +46,18 @@ class SecretKind(BindingKind[str]):
                 continue
             if path := draft.foreign_name(VARS.name, name):
                 text = f"{found(name)} is also a secret in {files.origins[name]}, which is not used: the binding is"
-                draft.findings.warn(path, text)
+                draft.findings.warn(path, text, code="name-taken")
                 continue
             draft.put(self.name, name, secret)
         for each in draft.declarations:
             if each.kind == self.name and each.settings not in {*files.values, *draft.variables} and each.place:
                 text = f"the secret {each.settings} is required, but neither .dev.vars nor .env sets it"
                 hint = f"Add a line {each.settings}=... to .dev.vars."
-                draft.findings.warnings.append(problem_at(each.place, text, hint))
+                draft.findings.warnings.append(problem_at(each.place, text, hint, "missing-key"))
             if each.kind == self.name and each.settings in draft.section.names and each.place:
                 other = draft.findings.document.place(draft.section.names[each.settings])
                 text = f"{REFUSED}: {found(each.settings)} is already the name of {other.key} on line {other.line}"
-                draft.findings.warnings.append(problem_at(each.place, text))
+                draft.findings.warnings.append(problem_at(each.place, text, code="name-taken"))
 
     def open(self, resources: Resources) -> OpenKind[str]:
         """Nothing but the strings."""

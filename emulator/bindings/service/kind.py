@@ -46,7 +46,7 @@ class ServiceKind(BindingKind[ServiceBinding]):
                 path, item, SERVICE_KEYS, required=("binding", "service"), quiet=("environment", "remote")
             )
             if isinstance(item, dict) and item.get("remote"):
-                section.findings.warn((*path, "remote"), "is not emulated: the worker is a local one")
+                section.findings.not_here((*path, "remote"), "is not emulated: the worker is a local one")
             if "binding" in sound:
                 name_path = (*path, "binding")
                 if section.claim(sound["binding"], name_path) and "service" in sound:
@@ -57,7 +57,7 @@ class ServiceKind(BindingKind[ServiceBinding]):
         names = [f"env.{binding.name}" for binding in draft.bindings if binding.kind == self.name]
         if names and draft.main is not None and draft.main.suffix not in JAVASCRIPT_SUFFIXES:
             text = f"is not emulated yet for Python workers: using {', '.join(names)} raises an error"
-            draft.findings.warn((*draft.section.path, "services"), text)
+            draft.findings.not_here((*draft.section.path, "services"), text)
 
     def typescript_type(self, settings: ServiceBinding) -> str:
         """A stub of whatever the other worker is."""

@@ -44,7 +44,9 @@ class VarKind(BindingKind[JSON]):
                 section.findings.warn(path, "is not a JavaScript identifier, so it cannot be written as env.NAME")
             is_json = _is_json(section.findings, path, value)
             if is_json and (size := _size(value)) > MAX_BYTES:
-                section.findings.warn(path, f"has {size:,} bytes, and production takes at most {MAX_BYTES:,}")
+                section.findings.warn(
+                    path, f"has {size:,} bytes, and production takes at most {MAX_BYTES:,}", code="over-limit"
+                )
             if section.claim(name, path) and is_json:
                 section.bind(self.name, name, value, path)
 
@@ -56,7 +58,9 @@ class VarKind(BindingKind[JSON]):
             draft.put(self.name, name, value)
         count = sum(binding.kind == self.name for binding in draft.bindings)
         if count > MAX_COUNT:
-            draft.findings.warn(("vars",), f"has {count} variables, and production takes at most {MAX_COUNT}")
+            draft.findings.warn(
+                ("vars",), f"has {count} variables, and production takes at most {MAX_COUNT}", code="over-limit"
+            )
 
     def open(self, resources: Resources) -> OpenKind[JSON]:
         """Nothing but the values."""

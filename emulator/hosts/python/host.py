@@ -8,7 +8,7 @@ the handler has returned, its `waitUntil` work is done and its answer has been s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -174,6 +174,12 @@ class PythonHost:
     def files(self) -> frozenset[Path]:
         """The worker's own files that are loaded; empty while it is not loaded."""
         return frozenset[Path]() if self._version is None else self._version.modules.files
+
+    def uploaded(self) -> Iterable[bytes]:
+        """The content of each module that a deployment would send."""
+        from emulator.hosts.python.upload import uploaded  # only `emulator check` asks
+
+        return uploaded(self.config)
 
     @property
     def tunnels_websockets(self) -> bool:

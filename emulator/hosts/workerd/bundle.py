@@ -223,15 +223,15 @@ class _Bundling:
             f"{self._config.path.name}: rules: {glob!r} does not name a file ending, so it has no effect here"
             for glob in self._endings.unusable
         ]
-        places = _Origin(
-            name, (out / f"{name}.map").read_bytes(), out, {known: file for file, (known, _) in found.items()}
-        )
+        source_map = (out / f"{name}.map").read_bytes()
+        places = _Origin(name, source_map, out, {known: file for file, (known, _) in found.items()})
         return Source(
             (*runner(main), main, *modules.values()),
             frozenset((inputs - own) | found.keys() | self._tsconfig()),
             tuple(warnings),
             places.locate,
             lacks_polyfills=self._compat == "v2" and self._polyfills is None,
+            maps={name: (source_map, out)},
         )
 
     def _copied(self, out: Path, described: Mapping[str, Any]) -> Iterator[Module]:

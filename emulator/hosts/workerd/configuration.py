@@ -28,6 +28,9 @@ from emulator.hosts.workerd.source import Module, Source
 MAIN_NAME: Final = "__emulator__.js"
 """The name of the emulator's main module. Its frames are not shown in stack traces."""
 
+INSPECTOR: Final = "inspector"
+"""What is said for the name of the port for debuggers, to which workerd gives none."""
+
 _KINDS: Final[Mapping[str, str]] = {
     "esm": "esModule",
     "commonjs": "commonJsModule",
@@ -41,16 +44,19 @@ _DELIVERY_DATE: Final = "2025-01-01"
 
 class Sockets(msgspec.Struct, frozen=True):
     """The paths of the Unix sockets on which a process listens. `fetch` is for users' requests, `control` for the
-    emulator's, and `debug` for calls of other workers, if there are any."""
+    emulator's, and `debug` for calls of other workers, if there are any. With `has_inspector`, it listens on a port for
+    debuggers, too."""
 
     fetch: Path
     control: Path
     debug: Path | None = None
+    has_inspector: bool = False
 
     @property
     def names(self) -> Sequence[str]:
         """The sockets by the names that workerd gives them."""
-        return ["fetch", "control", *(["debug-port"] if self.debug is not None else [])]
+        debug = ["debug-port"] if self.debug is not None else []
+        return ["fetch", "control", *debug, *([INSPECTOR] if self.has_inspector else [])]
 
 
 class WorkerdSettings(msgspec.Struct, frozen=True):

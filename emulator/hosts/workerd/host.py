@@ -8,7 +8,7 @@ again, with growing pauses if that happens repeatedly; new invocations wait for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -51,7 +51,7 @@ from emulator.hosts.workerd.protocol import (
 )
 from emulator.hosts.workerd.requests import is_refusal, response_of, send_request, upgrade_head
 from emulator.hosts.workerd.sockets import SocketDirectory
-from emulator.hosts.workerd.source import Source
+from emulator.hosts.workerd.source import SCRIPT_NAME, Source
 from emulator.hosts.workerd.tools import find_workerd
 from emulator.hosts.workerd.version import Starter, Version, Wirings
 from emulator.hosts.workerd.watchdog import ProcessWatchdog
@@ -61,6 +61,7 @@ from emulator_runtime.hosting import FetchResponse, IncomingRequest, ReadableStr
 
 if TYPE_CHECKING:
     from emulator.bindings.open_kinds import OpenKinds
+    from emulator.hosts.workerd.inspector import Target
     from emulator.queues.service import Queues
 
 R = TypeVar("R")
@@ -89,8 +90,8 @@ class WorkerdHost:
 
     `queues` hold its deliveries while it is not loaded. `open_kinds` create its bindings, and `binding_server` answers
     them. `sockets` contains the sockets of all JavaScript workers in the session. `outbound` carries out its `fetch()`
-    instead of the network. Failures, warnings and what worker code prints are published on `bus`; `timer` measures
-    durations in seconds. Only used on the event loop's thread.
+    instead of the network. `target` is what debuggers reach of it, if they do. Failures, warnings and what worker code
+    prints are published on `bus`; `timer` measures durations in seconds. Only used on the event loop's thread.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class WorkerdHost:
         bus: Bus,
         outbound: Outbound | None = None,
         timer: Callable[[], float] = perf_counter,
+        target: Target | None = None,
     ) -> None:
         self.config = config
         self.failure: Failure | None = None
@@ -119,6 +121,7 @@ class WorkerdHost:
         self._restarting: asyncio.Task[None] | None = None
         self._deaths = 0
         self._outbound = OutboundService(outbound) if outbound is not None else None
+        self._target = target
         self._starting = 0
         self._resting = 0
         self._source: Source | None = None
@@ -132,6 +135,7 @@ class WorkerdHost:
             on_exit=self._on_exit,
             warn=self._reports.warn,
             has_outbound=outbound is not None,
+            has_inspector=target is not None,
         )
         self._ways: Mapping[str, Callable[[Any], Coroutine[Any, Any, Any]]] = {
             FetchTrigger.handler: self._fetch,
@@ -149,6 +153,11 @@ class WorkerdHost:
     def files(self) -> frozenset[Path]:
         """The worker's own files, if they are known."""
         return self._wrong_files if self._source is None else self._source.inputs | self._wrong_files
+
+    def uploaded(self) -> Iterable[bytes]:
+        """The content of each module that a deployment would send."""
+        modules = () if self._source is None else self._source.modules
+        return (module.content for module in modules if module.name != SCRIPT_NAME)
 
     @property
     def calls_under_way(self) -> int:
@@ -261,6 +270,10 @@ class WorkerdHost:
             for warning in source.warnings:
                 if warning not in known:
                     self._reports.warn(warning)
+            if self._target is not None:
+                from emulator.hosts.workerd.debugging import with_maps  # debugging is rare
+
+                source = with_maps(source)
             return await self._starter.start(config, wirings, workerd, source)
         except BuildError as error:
             self._wrong_files = error.files
@@ -279,10 +292,12 @@ class WorkerdHost:
             self.failure = None
             self._version = built
             built.watchdog = ProcessWatchdog(
-                built, self.config.cpu_ms, self._reports.warn, partial(self._overspend, built)
+                built, self.config.cpu_ms, self._reports.warn, partial(self._overspend, built), self._is_held
             )
             if built.debug is not None:
                 built.debug.replace(self._sockets.service(self.config.name))
+        if self._target is not None:
+            self._target.runs_at(None if self._version is None else self._version.process.inspector_port)
         if old is not None:
             self._retire(old)
 
@@ -312,6 +327,8 @@ class WorkerdHost:
         if version is not self._version:
             return
         self._version = None
+        if self._target is not None:
+            self._target.runs_at(None)
         self._settled.clear()
         loop = asyncio.get_running_loop()
         self._deaths = self._deaths + 1 if loop.time() - version.started_at < _HEALTHY_SECONDS else 1
@@ -411,6 +428,9 @@ class WorkerdHost:
         if "queue" not in version.handlers:
             return Verdict("exception", error=str(self._missing(version, "queue")))
         verdict = Verdict("exception")
+        if self._target is not None:
+            held_seconds, held = self._target.held_seconds, self._target.held_seconds()
+            trigger.delivery.held_seconds = lambda: held_seconds() - held
         try:
             ended = await self._deliver(version, trigger, *batch_request(trigger.delivery))
             verdict = self._with_causes(ended.verdict(), version, ended)
@@ -524,6 +544,10 @@ class WorkerdHost:
     def _failed(self, failure: Failure, trigger: Trigger[Any]) -> HandlerError:
         """Report that a handler failed. Returns the error to raise."""
         return self._reports.failed(failure, trigger.text, JavaScriptError(failure.text))
+
+    def _is_held(self) -> bool:
+        """Whether a debugger holds the worker."""
+        return self._target is not None and self._target.is_held
 
     @property
     def _limit(self) -> str:

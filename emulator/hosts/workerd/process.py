@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, Final
 
 from emulator.base.words import reason
-from emulator.hosts.workerd.configuration import Sockets
+from emulator.hosts.workerd.configuration import INSPECTOR, Sockets
 from emulator.wire.texts import read_json
 
 START_SECONDS: Final = 15.0
@@ -39,6 +39,7 @@ exit "$status"
 """
 _DOES_NOT_RUN: Final = frozenset({2, 126, 127})
 """The status of a shell if a file is not a program, or not one for this machine; workerd's own is 1."""
+_LISTENS: Final = frozenset({"listen", "listen-inspector"})
 _READ_BYTES: Final = 65_536
 _EXIT_SECONDS: Final = 5.0
 
@@ -66,6 +67,8 @@ class WorkerdProcess:
         self._said: list[str] = []
         self._ended: asyncio.Future[None] | None = None
         self._killed = False
+        self.inspector_port: int | None = None
+        """Where debuggers reach the process, on this machine; None if nowhere."""
         self._statistics = ""
         """The file in which the system counts workerd's CPU time."""
 
@@ -88,6 +91,8 @@ class WorkerdProcess:
         command = [str(workerd), "serve", "--experimental", "--control-fd=1"]
         if sockets.debug is not None:
             command.append(f"--debug-port=unix:{sockets.debug}")
+        if sockets.has_inspector:
+            command.append("--inspector-addr=127.0.0.1:0")
         command.append(str(configuration))
         try:
             self._guard = subprocess.Popen(  # noqa: ASYNC220 - it returns as soon as the shell is there
@@ -189,8 +194,12 @@ class WorkerdProcess:
         is_starting = self._listening is not None and not self._listening.done()
         if not isinstance(record, dict):  # a warning of workerd's; before it listens, the shell's or V8's last words
             record = {"level": "error" if is_starting else "warn", "message": line.decode("utf-8", "replace")}
-        if record.get("event") == "listen" and "level" not in record:
-            self._awaited.discard(str(record.get("socket")))
+        if record.get("event") in _LISTENS and "level" not in record:
+            if record["event"] == "listen":
+                self._awaited.discard(str(record.get("socket")))
+            else:
+                self._awaited.discard(INSPECTOR)
+                self.inspector_port = record["port"]
             if not self._awaited and self._listening is not None and not self._listening.done():
                 self._listening.set_result(None)
         elif is_starting and record.get("level") in ("error", "fatal"):

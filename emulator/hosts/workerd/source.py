@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -27,8 +27,9 @@ class Source(msgspec.Struct, frozen=True):
     """The modules of a worker; the first is its main module. `inputs` are the files that they were made from.
 
     `locate` returns the place in the user's files that a line and column of a module (both counted from 1) come from,
-    or None if it is not known. `warnings` are sentences about the code. `lacks_polyfills` says that it may import
-    Node.js modules that wrangler would add, but that are not installed.
+    or None if it is not known. `maps` are source maps of modules, by their names, each with the directory to which its
+    files are relative. `warnings` are sentences about the code. `lacks_polyfills` says that it may import Node.js
+    modules that wrangler would add, but that are not installed.
     """
 
     modules: tuple[Module, ...]
@@ -36,3 +37,4 @@ class Source(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     locate: Callable[[str, int, int], tuple[Path, int, int] | None] = lambda _module, _line, _column: None
     lacks_polyfills: bool = False
+    maps: Mapping[str, tuple[bytes, Path]] = msgspec.field(default_factory=dict)

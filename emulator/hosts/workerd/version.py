@@ -172,7 +172,7 @@ class Version:
 class Starter:
     """Starts versions of one worker. `on_line` is called with every line that a process writes, `on_exit` when one ends
     by itself, and `warn` with a sentence for the user. With `has_outbound`, `fetch()` goes to a socket instead of the
-    network."""
+    network; with `has_inspector`, debuggers reach it."""
 
     def __init__(
         self,
@@ -182,9 +182,11 @@ class Starter:
         on_exit: Callable[[Version], None],
         warn: Callable[[str], None],
         has_outbound: bool,
+        has_inspector: bool,
     ) -> None:
         self._sockets = sockets
         self._has_outbound = has_outbound
+        self._has_inspector = has_inspector
         self._on_line = on_line
         self._on_exit = on_exit
         self._warn = warn
@@ -245,7 +247,12 @@ class Starter:
             wirings=wirings,
             binding_server=self._sockets.bindings,
             find_worker=self._sockets.find,
-            sockets=Sockets(directory / "fetch", directory / "control", directory / "debug" if is_called else None),
+            sockets=Sockets(
+                directory / "fetch",
+                directory / "control",
+                directory / "debug" if is_called else None,
+                self._has_inspector,
+            ),
             cf_header=f"x-cf-{token_hex(8)}",
             token=token_hex(16),
             outbound=self._sockets.outbound(config.name) if self._has_outbound else None,

@@ -42,7 +42,7 @@ class ProcessWatchdog:
 
     `warn` is called with a sentence, once each time when the process does not answer for a while. Once that has cost
     more than `cpu_ms` milliseconds of CPU time, `end` is called with the invocations that may be the reason, and is to
-    end the process.
+    end the process. Time in which a debugger holds the process, as `is_held` tells, does not count.
     """
 
     def __init__(
@@ -51,11 +51,13 @@ class ProcessWatchdog:
         cpu_ms: int,
         warn: Callable[[str], None],
         end: Callable[[Collection[Trigger[Any]]], None],
+        is_held: Callable[[], bool] = bool,
     ) -> None:
         self._process = process
         self._cpu_ms = cpu_ms
         self._warn = warn
         self._end = end
+        self._is_held = is_held
         self._before: set[Trigger[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
@@ -97,6 +99,9 @@ class ProcessWatchdog:
                 await asyncio.wait((answering,), timeout=_POLL_SECONDS)
                 if answering.done():
                     break
+                if self._is_held():
+                    asked, cpu = monotonic(), self._process.cpu_seconds()
+                    continue
                 if not has_told and monotonic() - asked > BLOCKED_SECONDS:
                     has_told = True
                     self._warn(_blocked_text(suspects))

@@ -1,4 +1,4 @@
-"""The page at `/`: a form that posts to /signup and shows the answer, and on your own machine the queues."""
+"""The page at `/`: a form that posts to /signup and shows what it answers and, in the emulator, what becomes of it."""
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -42,8 +42,8 @@ PAGE = """<!doctype html>
   #queues li { margin-bottom: .3rem; padding: .25rem .5rem; font-size: .78rem; border-radius: 6px;
                overflow-wrap: anywhere; border: 1px solid var(--line); background: var(--paper);
                animation: arrive .4s; }
-  #queues li:nth-child(n+6) { display: none; }
   #queues li small { display: block; color: var(--soft); }
+  #queues li:nth-child(n + 6) { display: none; }
   #delivered li { border-color: var(--good); }
   #dead li { border-color: var(--bad); }
   @keyframes arrive { from { opacity: 0; transform: translateX(-1rem); } }
@@ -54,7 +54,7 @@ PAGE = """<!doctype html>
 <body>
 <main>
   <h1>Sign up</h1>
-  <p>You get the answer at once. The welcome e-mail goes through a queue: watch it arrive in the terminal.</p>
+  <p>You get the answer at once. The welcome e-mail goes through a queue.</p>
   <form action="/signup" method="post">
     <label for="email">E-mail address</label>
     <div class="row">
@@ -91,61 +91,62 @@ PAGE = """<!doctype html>
     if (good) form.reset();
   });
 
-  // On this machine the emulator lets the page look into the queues. Anywhere else, nothing is asked for or shown.
+  // On this machine the emulator lets the pages of its workers look into the queues. Anywhere else nothing is asked
+  // for, and the lists stay hidden.
   const api = "/cdn-cgi/emulator/client/v4/accounts/local/queues";
   const lists = Object.fromEntries(["waiting", "delivered", "dead"].map((id) => [id, document.getElementById(id)]));
   const seen = new Map();
-
-  async function ask(path, body) {
+  async function ask(path = "", body) {
     const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
     return (await (await fetch(api + path, body && options)).json()).result;
   }
-
-  function nameOf({ body, metadata }) {
-    if (metadata["CF-Content-Type"] !== "json") return body;
-    const text = new TextDecoder().decode(Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0)));
-    const message = JSON.parse(text);
-    return message?.email ?? message?.type ?? text;
+  function titleOf(body) {
+    try {
+      const event = JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(body), (byte) => byte.charCodeAt(0))));
+      return event?.email ?? event?.type ?? JSON.stringify(event);
+    } catch {
+      return body;
+    }
   }
-
-  function place(id, where, note, name) {
+  function place(id, title, where, note) {
     const item = seen.get(id) ?? document.createElement("li"), small = document.createElement("small");
     seen.set(id, item);
-    item.dataset.name = name ?? item.dataset.name;
     small.textContent = note;
-    item.replaceChildren(item.dataset.name, small);
+    item.replaceChildren(title, small);
     if (item.parentNode !== lists[where]) lists[where].prepend(item);
   }
-
   async function look() {
     const there = new Set();
     let busy = false;
-    for (const { queue_name, queue_id } of await ask("")) {
+    for (const { queue_name, queue_id } of await ask()) {
       const isDead = queue_name.endsWith("-dlq");
       const { messages } = await ask(`/${queue_id}/messages/peek`, { batch_size: 100 });
-      for (const message of messages) {
-        const { id, attempts } = message;
+      for (const { id, body, attempts } of messages) {
         there.add(id);
-        place(id, isDead ? "dead" : "waiting", isDead ? "out of attempts" : `attempts: ${attempts}`, nameOf(message));
+        place(id, titleOf(body), isDead ? "dead" : "waiting", isDead ? "out of attempts" : `attempts: ${attempts}`);
       }
       if (!isDead) busy ||= (await ask(`/${queue_id}/metrics`)).backlog_count > messages.length;
     }
     for (const [id, item] of seen) {
-      if (there.has(id) || item.parentNode === lists.delivered) continue;
-      if (item.parentNode === lists.dead) item.remove(), seen.delete(id);
-      else if (busy) place(id, "waiting", "being delivered");
-      else place(id, "delivered", "acked");
+      if (item.parentNode !== lists.waiting || there.has(id)) continue;
+      if (busy) place(id, item.firstChild, "waiting", "being delivered");
+      else place(id, item.firstChild, "delivered", "acked");
     }
+  }
+  function forget() {
+    seen.clear();
+    for (const list of Object.values(lists)) list.replaceChildren();
+  }
+  async function watch() {
+    await look();
     document.getElementById("queues").hidden = false;
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      await look().catch(forget);
+    }
   }
-
   const host = location.hostname;
-  if (/^(.+[.])?localhost$|^127[.]/.test(host) || host === "[::1]") {
-    (async function watch() {
-      await look().catch(() => {});
-      setTimeout(watch, 400);
-    })();
-  }
+  if (/^(.+[.])?localhost$|^127[.]/.test(host) || host === "[::1]") watch().catch(() => {});
 </script>
 </body>
 </html>

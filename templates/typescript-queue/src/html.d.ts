@@ -1,4 +1,4 @@
-// A file of HTML that is imported is its text.
+// An imported page is its text.
 declare module "*.html" {
   const text: string;
   export default text;
