@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from emulator.bindings.rest import Rest
     from emulator.bindings.wiring import Wiring
     from emulator.queues.service import Queues
+    from emulator.storage.state import State
 
 S = TypeVar("S")
 
@@ -31,10 +32,12 @@ S = TypeVar("S")
 class Resources:
     """What the open kinds of a session share."""
 
-    def __init__(self, queues: Queues, bus: Bus, clock: Clock) -> None:
+    def __init__(self, queues: Queues, bus: Bus, clock: Clock, state: State) -> None:
         self.queues = queues
         self.bus = bus
         self.clock = clock
+        self.state = state
+        """Where kinds keep what outlives a worker's code, and perhaps the session."""
 
     def warn(self, worker: str, text: str) -> None:
         """Warn the user about something that a worker's code should not do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,8 +13,6 @@ from emulator.cli.options import config_option, environment_option
 
 if TYPE_CHECKING:
     from emulator.base.bus import Level
-    from emulator.cli.keys import Keys
-    from emulator.queues.memory.journal import Journal
 
 
 def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -90,11 +89,17 @@ class _Level(click.Choice[str]):
     help="Read secrets from this file, instead of .dev.vars and .env. May be repeated; the last one wins.",
 )
 @click.option(
+    "--persist/--no-persist",
+    default=None,
+    help="Keep queues, too, or nothing at all, in .wrangler/state/emulator beside the configuration.  "
+    "[default: keep what bindings store there, and queues in memory]",
+)
+@click.option(
     "--persist-to",
     "persist_to",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Keep messages and queues in this directory, so that they survive a restart.  [default: memory only]",
+    help="Keep queues and what bindings store in this directory.",
 )
 @click.option(
     "--inspector-port",
@@ -146,6 +151,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     environment: str | None,
     variables: dict[str, str],
     env_files: tuple[Path, ...],
+    persist: bool | None,
     persist_to: Path | None,
     inspector_port: int | None,
     inspector_ip: str,
@@ -163,7 +169,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
 
     HTTP requests go to the worker's fetch entrypoint. Messages that it sends to a queue are delivered to the consumer's
     queue entrypoint in batches, with the retries, delays and dead letter queues that the configuration asks for.
-    Messages are kept in memory or, with --persist-to, on disk, where they survive a restart and a crash.
+    Messages are kept in memory or, with --persist, on disk, where they survive a restart and a crash; what bindings
+    store is always kept there, unless --no-persist says otherwise.
 
     On a terminal, keys open the browser, reload, run a scheduled handler and more: h lists them. Ctrl-C waits up to 10
     seconds for running handlers to finish; a second Ctrl-C stops at once.
@@ -177,14 +184,17 @@ def dev(  # noqa: PLR0917 - click passes its options by name
       emulator dev -e staging --var DEBUG:1     with the settings of an environment, and a variable
       emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
                                                 two workers; the second at http://NAME.localhost:8787
-      emulator dev --persist-to .emulator       messages that survive a restart
+      emulator dev --persist                    messages that survive a restart
       emulator dev --log-format json > log      lines for a program to read
     """
     from emulator.base.bus import Bus
     from emulator.log.terminal import Terminal
     from emulator.server.serving import ServingOptions, run, serve
     from emulator.session.session import Session
+    from emulator.storage.state import PLACE, State
 
+    if persist is False and persist_to is not None:
+        raise click.UsageError("--no-persist keeps nothing, and --persist-to does: which one?")
     if script is not None and len(config_paths) > 1:
         raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
     certificate = None
@@ -195,15 +205,14 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     if https or certificate is not None:
         local_protocol = "https"
     bus = Bus()
-    journal: Journal | None = None
-    keys: Keys | None = None
     key_line = ""
     if log_format == "text" and _has_terminal():
         from emulator.cli.keys import key_names
 
         key_line = key_names()
-    terminal = Terminal(bus, level=log_level, log_format=log_format, log_time=log_time, keys=key_line)
-    try:
+    with ExitStack() as closing:
+        terminal = Terminal(bus, level=log_level, log_format=log_format, log_time=log_time, keys=key_line)
+        closing.callback(terminal.close)
         options = ServingOptions(
             config_paths=config_paths,
             script=script,
@@ -222,20 +231,20 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             inspector_port=inspector_port,
         )
         configs = options.read_all()
-        if persist_to is not None:
+        directory = persist_to or configs[0].path.resolve().parent / PLACE
+        state = State(None if persist is False else directory)
+        closing.callback(state.close)
+        journal = None
+        if persist or persist_to is not None:
             from emulator.queues.memory.journal import Journal
 
-            journal = Journal(persist_to)
-        session = Session(configs, bus, journal=journal, has_inspector=options.inspector_port_of(configs) is not None)
+            journal = Journal(directory)
+            closing.callback(journal.close)
+        has_inspector = options.inspector_port_of(configs) is not None
+        session = Session(configs, bus, journal=journal, state=state, has_inspector=has_inspector)
         terminal.introduce(session.configs, session.hosts)
         if key_line:
             from emulator.cli.keys import Keys
 
-            keys = Keys(session, options, terminal)
+            closing.callback(Keys(session, options, terminal).close)
         run(serve(session, options))
-    finally:
-        if keys is not None:
-            keys.close()
-        if journal is not None:
-            journal.close()
-        terminal.close()

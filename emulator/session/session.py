@@ -35,6 +35,7 @@ from emulator.queues.declarations import Declared
 from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.service import Queues
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
+from emulator.storage.state import State
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
@@ -52,7 +53,8 @@ class Session:
     seconds. `bindings` replace configured bindings in every worker's `env`; `around_delivery` wraps the function that
     delivers a batch to a worker. With a `journal` the session continues with the queues and messages that an earlier
     one left in it; its opener closes it, after the session has stopped. `engine` keeps the queues; the default is a
-    memory engine that uses the journal, if there is one. With `has_inspector`, debuggers can look into JavaScript
+    memory engine that uses the journal, if there is one. `state` is where bindings keep their data, which its opener
+    closes, too; the default is in memory. With `has_inspector`, debuggers can look into JavaScript
     workers.
     """
 
@@ -68,6 +70,7 @@ class Session:
         around_delivery: Callable[[Deliver], Deliver] | None = None,
         journal: Journal | None = None,
         engine: QueueEngine | None = None,
+        state: State | None = None,
         has_inspector: bool = False,
     ) -> None:
         check_conflicts(configs, KINDS)
@@ -79,7 +82,9 @@ class Session:
         self.configs = list(configs)
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
-        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock))
+        self.state = state or State()
+        """What bindings keep."""
+        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock, self.state))
         """The open binding kinds."""
         self.crons: Crons | None = None
         """What waits for crons, if any are declared and `run_crons` was called."""

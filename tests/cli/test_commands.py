@@ -80,7 +80,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> type[FakeSession]:
             Fake.read.append(self)
             if isinstance(Fake.error, ConfigError):
                 raise Fake.error
-            return []
+            return [WorkerConfig("sign-up", Path("/app/wrangler.jsonc"), Path("/app/entry.py"))]
 
         def inspector_port_of(self, _configs: list[WorkerConfig]) -> int | None:
             return cast("int | None", self["inspector_port"])

@@ -45,7 +45,7 @@ _MARKER: Final = b"\xc1\x9dJR"  # msgpack has no 0xc1
 _FRAME: Final = struct.Struct("<4sII")
 _OWNER_ONLY: Final = 0o600
 _NAME: Final = re.compile(r"journal-([0-9]{8,9})\.log")
-_OURS: Final = re.compile(r"lock|damaged-.*\.bin|journal-[0-9]{8,9}\.draft")
+_OURS: Final = re.compile(r"lock|bindings|damaged-.*\.bin|journal-[0-9]{8,9}\.draft")
 _REGULAR: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 _MOST_STRANGERS: Final = 3
 
