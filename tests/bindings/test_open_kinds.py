@@ -14,6 +14,7 @@ from emulator.bindings.open_kinds import OpenKinds, in_force
 from emulator.bindings.registry import KINDS
 from emulator.bindings.secrets.kind import SECRETS
 from emulator.bindings.vars.kind import VARS
+from emulator.storage.state import State
 from tests.support.configs import make_config
 
 
@@ -23,7 +24,7 @@ def config(tmp_path: Path) -> Any:
 
 
 def opened() -> OpenKinds:
-    return OpenKinds(KINDS, Resources(cast("Any", None), Bus(), VirtualClock()))
+    return OpenKinds(KINDS, Resources(cast("Any", None), Bus(), VirtualClock(), State()))
 
 
 def test_the_later_of_two_kinds_provides_a_name(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.host import WorkerdHost
 from emulator.hosts.workerd.sockets import SocketDirectory
 from emulator.queues.message import Backlog, WorkerDelivery
+from emulator.storage.state import State
 from emulator_runtime.hosting import Request
 
 
@@ -74,7 +75,7 @@ def hosts(directory: Path) -> list[WorkerHost]:
         WorkerdHost(
             javascript,
             queues=queues,
-            open_kinds=OpenKinds([], Resources(queues, bus, WallClock())),
+            open_kinds=OpenKinds([], Resources(queues, bus, WallClock(), State())),
             binding_server=BindingServer(),
             sockets=SocketDirectory(),
             bus=bus,
