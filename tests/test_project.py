@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 def test_the_commands_of_the_readme_are_in_the_makefile() -> None:
     readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
     first_section = readme.split("\n## ")[1]
-    commands = [line.strip() for line in first_section.splitlines() if line.startswith("    make ")]
+    commands = [line.removeprefix("$ ") for line in first_section.splitlines() if line.startswith("$ make ")]
     assert commands == ["make dev", "make test"]
     for target in ("dev", "test", "check", "bench", "clean", "help"):
         assert f"\n{target}:" in makefile

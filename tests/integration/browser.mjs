@@ -51,6 +51,7 @@ function report() {
 }
 
 const page = {
+  location: new URL(url),
   document: { querySelector: find, getElementById: find, createElement: () => new Element() },
   fetch: (path, options) => fetch(new URL(path, url), options),
   FormData: class {

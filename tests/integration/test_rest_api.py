@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -218,17 +217,6 @@ def test_a_dead_letter_of_a_worker_can_be_looked_into(sdk: Cloudflare, session: 
     assert letter.body == "poison"
     assert story["emulator"]["dead_letter"]["queue"] == "jobs"
     assert story["emulator"]["dead_letter"]["error"] == "ValueError: no luck"
-
-
-def test_the_example_of_the_documentation_runs(session: Running, tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs/rest-api.md").read_text()
-    (tmp_path / "pull.py").write_text(text.partition("```python\n")[2].partition("```")[0])
-    command = [sys.executable, "pull.py", f"{session.url}{API}"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.stdout == "b'{\"user\":123}' 1.0\n", ended.stdout + ended.stderr
-    (tasks,) = httpx.get(f"{session.url}{API}/accounts/a/queues?name=tasks").json()["result"]
-    metrics = httpx.get(f"{session.url}{API}/accounts/a/queues/{tasks['queue_id']}/metrics").json()["result"]
-    assert metrics["backlog_count"] == 0
 
 
 def test_on_another_address_the_token_that_is_printed_is_required(dev: Callable[..., Running], tmp_path: Path) -> None:

@@ -6,28 +6,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from emulator.cli.init import create
+from tests.docs.blocks import BLOCKS, shown
 from tests.integration.conftest import DEADLINE_SECONDS, Running
 
-TUTORIAL = Path(__file__).parents[2] / "docs/tutorial.md"
-BLOCK = re.compile(r"```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)```", re.DOTALL)
-
-
-def blocks() -> Iterator[tuple[str, str, str]]:
-    """The language, the file and the text of each block of code."""
-    for found in BLOCK.finditer(TUTORIAL.read_text(encoding="utf-8")):
-        yield found[1], found[2] or "", found[3]
-
-
-def pattern(line: str) -> str:
-    """A line of output, in which ids, times and durations may differ."""
-    text = re.escape(line.strip())
-    text = re.sub(r"[0-9a-f]{8}", "[0-9a-f]{8}", text)
-    text = re.sub(r"\d+\\ (ms|s)\b", r"\\d+ \1", text)
-    return re.sub(r"(\\ )+", r"\\s+", text)
+TUTORIAL = [block for block in BLOCKS if block.page == "docs/tutorial.md"]
 
 
 def run(command: str, cwd: Path, url: str) -> str:
@@ -55,7 +41,7 @@ def step(command: str, expected: list[str], app: Path, running: Running) -> None
         entry.write_text(entry.read_text().replace("EVENTS", "EVNTS"))
     output = run(command, app, running.url)
     for line in expected:
-        assert re.search(pattern(line), output), f"{command}: {output}"
+        assert re.search(shown(line), output), f"{command}: {output}"
 
 
 def test_the_tutorial_is_as_it_says(start: Callable[..., Running], tmp_path: Path) -> None:
@@ -65,14 +51,14 @@ def test_the_tutorial_is_as_it_says(start: Callable[..., Running], tmp_path: Pat
     configuration.write_text(configuration.read_text().replace('"max_batch_timeout": 5', '"max_batch_timeout": 1'))
     running = start("dev", "-p", "0", cwd=app)
     running.ready()
-    for language, file, text in blocks():
+    for _, _, language, file, text in TUTORIAL:
         if file:
             (app / file).write_text(text)
             if file.startswith("src/"):
                 running.wait_for(r"Reloaded my-app in \d+ ms \(src/mail\.py\)")
         elif language == "text":
             for line in text.splitlines():
-                running.wait_for(pattern(line), DEADLINE_SECONDS)
+                running.wait_for(shown(line), DEADLINE_SECONDS)
         elif language == "console":
             command, *expected = text.removeprefix("$ ").splitlines()
             step(command, expected, app, running)

@@ -54,7 +54,7 @@ def test_the_report_in_the_manual_is_what_one_gets(pytester: pytest.Pytester) ->
     entry = pytester.path / "src" / "entry.py"
     entry.write_text(entry.read_text().replace("self.env.SENDER, event.email", "self.env.SENDER, event.mail"))
     output = without_ids(pytester.runpytest_inprocess("tests", "-k", "sign_up_queues").stdout.str())
-    [report] = re.findall(r"```\n-+ Emulator timeline -+\n(.*?)```", PAGE, re.DOTALL)
+    [report] = re.findall(r"```text\n-+ Emulator timeline -+\n(.*?)```", PAGE, re.DOTALL)
     assert without_ids(report) in output
 
 

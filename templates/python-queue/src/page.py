@@ -91,8 +91,8 @@ PAGE = """<!doctype html>
     if (good) form.reset();
   });
 
-  // The emulator lets the pages of its workers look into the queues. In production nothing is at this address, and the
-  // lists stay hidden.
+  // On this machine the emulator lets the pages of its workers look into the queues. Anywhere else nothing is asked
+  // for, and the lists stay hidden.
   const api = "/cdn-cgi/emulator/client/v4/accounts/local/queues";
   const lists = Object.fromEntries(["waiting", "delivered", "dead"].map((id) => [id, document.getElementById(id)]));
   const seen = new Map();
@@ -117,6 +117,7 @@ PAGE = """<!doctype html>
   }
   async function look() {
     const there = new Set();
+    let busy = false;
     for (const { queue_name, queue_id } of await ask()) {
       const isDead = queue_name.endsWith("-dlq");
       const { messages } = await ask(`/${queue_id}/messages/peek`, { batch_size: 100 });
@@ -124,9 +125,12 @@ PAGE = """<!doctype html>
         there.add(id);
         place(id, titleOf(body), isDead ? "dead" : "waiting", isDead ? "out of attempts" : `attempts: ${attempts}`);
       }
+      if (!isDead) busy ||= (await ask(`/${queue_id}/metrics`)).backlog_count > messages.length;
     }
     for (const [id, item] of seen) {
-      if (item.parentNode === lists.waiting && !there.has(id)) place(id, item.firstChild, "delivered", "acked");
+      if (item.parentNode !== lists.waiting || there.has(id)) continue;
+      if (busy) place(id, item.firstChild, "waiting", "being delivered");
+      else place(id, item.firstChild, "delivered", "acked");
     }
   }
   function forget() {
@@ -141,7 +145,8 @@ PAGE = """<!doctype html>
       await look().catch(forget);
     }
   }
-  watch().catch(() => {});
+  const host = location.hostname;
+  if (/^(.+[.])?localhost$|^127[.]/.test(host) || host === "[::1]") watch().catch(() => {});
 </script>
 </body>
 </html>

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from emulator.cli.reference import reference
+from tests.docs.blocks import PAGES, ROOT
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOP = ("bench", "docs", "emulator", "examples", "runtime", "templates", "tests")
 ROOMS = sorted(path.name for path in (ROOT / "emulator").iterdir() if (path / "__init__.py").exists())
 BASES = (ROOT, ROOT / "emulator", ROOT / "runtime")
@@ -69,7 +68,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 
 def test_the_picture_of_the_rooms_shows_every_package() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    [picture] = re.findall(r"```\n(runtime/.*?)```", text, re.DOTALL)
+    [picture] = re.findall(r"```text\n(runtime/.*?)```", text, re.DOTALL)
     assert sorted(re.findall(r"^  (\w+)/", picture, re.MULTILINE)) == ROOMS
 
 
@@ -85,6 +84,16 @@ def test_the_readme_is_short() -> None:
 def test_the_manual_of_the_command_line_is_what_its_help_says() -> None:
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert page == reference(), "run: python -m emulator.cli.reference"
+
+
+def test_every_section_about_differences_is_in_the_table_of_them() -> None:
+    told = (ROOT / "docs" / "faithful.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        for heading in re.findall(
+            r"^## (.*(?:differ|not emulated).*)$", page.read_text(encoding="utf-8"), re.MULTILINE
+        ):
+            anchor = heading.lower().replace(" ", "-")
+            assert page.name == "faithful.md" or f"({page.name}#{anchor})" in told
 
 
 def test_every_page_is_on_the_site() -> None:
