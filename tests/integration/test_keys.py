@@ -177,8 +177,8 @@ def test_ctrl_c_interrupts_a_prompt_and_stops_the_emulator_afterwards(on_termina
     dev.wait_for(r"--KeyboardInterrupt--\n\(Pdb\) ")
     dev.type("p secret, 'xqh'\n")  # none of which is a key now
     dev.wait_for(r"\(41, 'xqh'\)\n\(Pdb\) ")
-    dev.type("!while True: pass\n")
-    dev.wait_for(r"pass\n")
+    dev.type("""!exec("print('sp' + 'ins')\\nwhile True: pass")\n""")
+    dev.wait_for(r"spins\n")
     dev.type("\x03")
     dev.wait_for(r"KeyboardInterrupt\n\(Pdb\) ")
     dev.type("n\n")

@@ -209,5 +209,8 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, termination)
         signal.signal(signal.SIGINT, interrupt)
         signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        # Python remembers that Ctrl-C has interrupted code in a string, and would end itself by the signal when it
+        # ends, until it runs code in a string again.
+        exec("")
         if terminated:
             signal.raise_signal(signal.SIGTERM)
