@@ -5,6 +5,7 @@ Every room uses these functions, so that the same thing looks the same in the lo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,12 @@ def count(number: int, one: str, many: str = "") -> str:
     """`1 message`, `2,000 messages`. `many` is the plural if it is not `one` with an s: `1 message was`, `2 messages
     were`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listed(items: Iterable[str]) -> str:
+    """`a`, `a and b`, or `a, b and c`."""
+    *first, last = items
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def duration(seconds: float) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
@@ -59,6 +59,27 @@ class Page(msgspec.Struct, frozen=True):
     total_count: int
 
 
+class CursorPage(msgspec.Struct, frozen=True):
+    """One page of a list as a result, where pages are found by cursors; an empty one means that this is the last."""
+
+    items: Sequence[Any]
+    cursor: str
+
+
+class Upload(NamedTuple):
+    """The body of a request that is not JSON, as it comes."""
+
+    pieces: AsyncIterator[bytes]
+    content_type: str
+
+
+class Download(NamedTuple):
+    """A result that is sent as it is, without the API's envelope."""
+
+    content: bytes | AsyncIterator[bytes]
+    headers: Mapping[str, str]
+
+
 class SessionView(Protocol):
     """A running session as calls of every kind see it. A kind may require more."""
 
@@ -98,8 +119,8 @@ class Call(msgspec.Struct, Generic[V], frozen=True):
 class Route(NamedTuple):
     """Answers `method` at `path`, an address relative to the API's, with `{name}` for each variable part.
 
-    `call` gets a Call and the request body, decoded from JSON into the type `body`, or None if that is None. It returns
-    the result or an awaitable of it, or raises ApiError.
+    `call` gets a Call and the request body, decoded from JSON into the type `body`, or as an Upload if that is the
+    type, or None if that is None. It returns the result or an awaitable of it, or raises ApiError.
     """
 
     method: str

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
+from emulator.bindings.events import BindingUsed
 from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.queues.events import (
     BatchDelivered,
@@ -122,6 +123,20 @@ def forwarded(event: MessagesForwarded) -> Record:
 def sent(event: MessagesSent) -> Record:
     fields = {"queue": event.queue, "source": event.source, "messages": _ids(event.messages)}
     return Record("sent", "debug", fields, {"messages": event.messages})
+
+
+def binding(event: BindingUsed) -> Record:
+    fields = {
+        "worker": event.worker,
+        "binding": event.name,
+        "binding_type": event.kind,
+        "operation": event.operation,
+        "key": event.key,
+        "size": event.size,
+        "duration_ms": _ms(event.duration),
+        "error": event.error or None,
+    }
+    return Record("binding", "debug", fields)
 
 
 def dead_lettered(event: MessagesDeadLettered) -> Record:

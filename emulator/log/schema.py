@@ -139,6 +139,19 @@ class SentLine(Line, tag="sent"):
     messages: Sequence[str]
 
 
+class BindingLine(Line, tag="binding"):
+    """A binding was used: `operation` on `key`. `size` is in bytes; `error` is why it was refused."""
+
+    worker: str
+    binding: str
+    binding_type: str
+    operation: str
+    key: str
+    size: int
+    duration_ms: float
+    error: str | None
+
+
 class DeadLetteredLine(Line, tag="dead_lettered"):
     """Messages moved to a dead letter queue."""
 
@@ -218,6 +231,7 @@ AnyLine = (
     | BatchLine
     | ForwardedLine
     | SentLine
+    | BindingLine
     | DeadLetteredLine
     | DroppedLine
     | ScheduledLine

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
+from emulator.bindings.events import BindingUsed
 from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log import record
 from emulator.log.record import Record
@@ -53,6 +54,7 @@ TABLE: Final[Mapping[type[Any], Row]] = {
     BatchDelivered: Row(record.batch, TextLines.batch, "info", frequent=True),
     MessagesForwarded: Row(record.forwarded, TextLines.forwarded, "info", frequent=True),
     MessagesSent: Row(record.sent, TextLines.sent, "debug", frequent=True),
+    BindingUsed: Row(record.binding, TextLines.binding, "debug", frequent=True),
     MessagesDeadLettered: Row(record.dead_lettered, TextLines.dead_lettered, "warning"),
     MessagesDropped: Row(record.dropped, TextLines.dropped, "warning"),
     ScheduledFinished: Row(record.scheduled, TextLines.scheduled, "info", frequent=True),

@@ -257,6 +257,14 @@ class TextLines:
         return self._style.dim(text) + "\n"
 
     @_of_clean_record
+    def binding(self, record: Record) -> str:
+        fields = record.fields
+        what = f"{fields['binding_type'].upper()} {fields['binding']} {fields['operation']} {fields['key']}".rstrip()
+        size = f" {fields['size']:,} B" if fields["size"] else ""
+        error = f" {fields['error']}" if fields["error"] else ""
+        return self._style.dim(f"{one_line(what)}{size}{error} {self._took(fields)}{self._suffix(fields)}") + "\n"
+
+    @_of_clean_record
     def dead_lettered(self, record: Record) -> str:
         queue, to = record.fields["queue"], record.fields["to"]
         moved = [

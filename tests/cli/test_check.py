@@ -64,7 +64,7 @@ def test_a_warning_counts_when_it_is_asked_to() -> None:
 @pytest.mark.parametrize(
     ("more", "key"),
     [
-        ({"kv_namespaces": [{"binding": "KV", "id": "x"}]}, "kv_namespaces"),
+        ({"vectorize": [{"binding": "NEAR", "index_name": "x"}]}, "vectorize"),
         ({"migrations": [{"tag": "v1"}]}, "migrations"),
         ({"limits": {"subrequests": 5}}, "limits.subrequests"),
         ({"services": [{"binding": "A", "service": "a"}]}, "services"),

@@ -78,7 +78,7 @@ def test_a_setting_that_does_not_do_what_it_says_is_a_warning(tmp_path: Path, te
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ('"kv_namespaces": [{"binding": "CACHE", "id": "x"}, {"binding": "MORE"}]', ["CACHE", "MORE"]),
+        ('"vectorize": [{"binding": "NEAR", "index_name": "x"}, {"binding": "MORE"}]', ["NEAR", "MORE"]),
         ('"durable_objects": {"bindings": [{"name": "ROOM", "class_name": "Room"}]}', ["ROOM"]),
         ('"ai": {"binding": "AI"}', ["AI"]),
         ('"assets": {"directory": "public", "binding": "ASSETS"}', ["ASSETS"]),

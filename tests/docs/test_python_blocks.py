@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,9 @@ from emulator.testing import Emulator
 from tests.docs.blocks import Block, blocks_in
 
 pytest_plugins = ["pytester"]
+
+DATA: dict[str, Any] = {"kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}]}
+"""The data bindings that pages speak of."""
 
 QUEUES = {
     "producers": [{"binding": "EVENTS", "queue": "my-app-events"}],
@@ -49,7 +54,7 @@ def has(source: str, handler: str) -> bool:
 @pytest.mark.parametrize("block", [each for each in PYTHON if not each.is_test and not each.is_script], ids=str)
 def test_a_worker_does_what_it_is_asked(block: Block) -> None:
     source = worker_of(block.text)
-    with Emulator(main=source, queues=QUEUES, vars={"GREETING": "Hello"}) as emulator:
+    with Emulator(main=source, queues=QUEUES, vars={"GREETING": "Hello"}, settings=DATA) as emulator:
         emulator.outbound.route("*", "https://example.com/*", {"ok": True})
         if has(source, "queue"):
             result = emulator.dispatch_queue("my-app-events", [BODY])
@@ -64,6 +69,9 @@ def test_a_worker_does_what_it_is_asked(block: Block) -> None:
 def test_the_tests_pass_in_a_new_worker(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     tests = [block for block in PYTHON if block.is_test]
     create(pytester.path / "my-app", "python-queue", "my-app")
+    configuration = pytester.path / "my-app/wrangler.jsonc"
+    more = "".join(f'  "{key}": {json.dumps(value)},\n' for key, value in DATA.items())
+    configuration.write_text(configuration.read_text().replace("{\n", "{\n" + more, 1))
     for number, block in enumerate(tests):
         (pytester.path / "my-app/tests" / f"test_block_{number}.py").write_text(block.text, encoding="utf-8")
     monkeypatch.chdir(pytester.path / "my-app")

@@ -86,7 +86,7 @@ def routes() -> dict[str, set[str]]:
     for part in (rest for kind in KINDS if (rest := kind.rest()) is not None):
         for route in part.routes:
             if "subscriptions" not in route.path:
-                found.setdefault(re.sub(r"^/accounts/\{\w+\}", "", route.path), set()).add(route.method)
+                found.setdefault(re.sub(r"^/accounts/\{\w+\}|:path(?=\})", "", route.path), set()).add(route.method)
     return found
 
 
@@ -94,7 +94,7 @@ def test_every_route_is_on_the_page_with_its_methods() -> None:
     text = page("rest-api.md")
     told = {
         path: set(re.findall(r"\b(?:GET|POST|PUT|PATCH|DELETE)\b", methods))
-        for path, methods in re.findall(r"^\| `(/queues[^`]*)` \| (.*) \|$", text, re.MULTILINE)
+        for path, methods in re.findall(r"^\| `(/(?:queues|storage)[^`]*)` \| (.*) \|$", text, re.MULTILINE)
     }
     there = routes()
     own = {path: there.pop(path) for path in list(there) if path.startswith("/emulator/")}

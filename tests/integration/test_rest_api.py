@@ -260,7 +260,7 @@ def wrangler(session: Running, tmp_path: Path, newest_node: str) -> Callable[...
 
 
 @needs_node
-@pytest.mark.parametrize("command", ["whoami", "deploy", "secret put NAME", "kv namespace list", "versions upload"])
+@pytest.mark.parametrize("command", ["whoami", "deploy", "secret put NAME", "vectorize list", "versions upload"])
 def test_wrangler_says_that_this_is_the_emulator(wrangler: Callable[..., str], tmp_path: Path, command: str) -> None:
     project = tmp_path / "deployed"
     project.mkdir()

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec.structs import asdict
 
 from emulator.base.bus import Notice
+from emulator.bindings.events import BindingUsed
 from emulator.bindings.queue.config import Consumer, Producer
 from emulator.bindings.service.kind import ServiceBinding
 from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
@@ -28,6 +29,7 @@ def test_json_lines_have_stable_keys() -> None:
         RequestFinished("w", "GET", "/", 200, 0.0012345),
         batch(Settlement([message(1)]), 1),
         MessagesSent("q", [message(1)], "sign-up"),
+        BindingUsed("w", "kv", "SESSIONS", "get", "a", 12, 0.001),
         MessagesDeadLettered("q", "dlq", [message(1, dead_letter=letter)]),
         MessagesDropped("q", [message(1)], "expired"),
         ScheduledFinished("w", "* * * * *", "ok", 0.1),
@@ -45,6 +47,7 @@ def test_json_lines_have_stable_keys() -> None:
         "request": "duration_ms method path status worker",
         "batch": "acked dead_lettered dropped duration_ms error expired outcome queue reasons retried size worker",
         "sent": "messages queue source",
+        "binding": "binding binding_type duration_ms error key operation size worker",
         "dead_lettered": "messages queue to",
         "dropped": "messages queue reason",
         "scheduled": "cron duration_ms outcome worker",
@@ -57,7 +60,7 @@ def test_json_lines_have_stable_keys() -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", line["time"]) for line in lines)
     assert lines[0]["workers"][0]["consumers"][0]["max_batch_size"] == 10
     assert lines[1]["duration_ms"] == 1.234
-    assert lines[4]["messages"][0]["error"] == "ValueError: no"
+    assert lines[5]["messages"][0]["error"] == "ValueError: no"
     documented = (Path(__file__).parents[2] / "docs" / "terminal.md").read_text()
     for event, names in keys.items():
         row = next(line for line in documented.splitlines() if line.startswith(f"| `{event}` |"))

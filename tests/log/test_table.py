@@ -8,11 +8,13 @@ from typing import Any, get_args
 
 import pytest
 
+import emulator.bindings.events as bindings_events
 import emulator.hosts.events as hosts_events
 import emulator.queues.events as queues_events
 import emulator.server.events as server_events
 import emulator.session.events as session_events
 from emulator.base.bus import Level, Notice
+from emulator.bindings.events import BindingUsed
 from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log.style import Style
 from emulator.log.table import RANK, TABLE
@@ -29,6 +31,7 @@ EVENTS: list[Any] = [
     batch(Settlement([message(1)]), 1),
     MessagesForwarded("q", [message(1)], 0.1),
     MessagesSent("q", [message(1)], "sign-up"),
+    BindingUsed("w", "kv", "SESSIONS", "get", "a", 12, 0.001),
     MessagesDeadLettered("q", "dlq", [message(1)]),
     MessagesDropped("q", [message(1)], "purged"),
     MessagesDropped("q", [message(1)], "expired"),
@@ -44,7 +47,7 @@ EVENTS: list[Any] = [
 
 
 def test_every_event_is_shown_but_those_that_tell_people_nothing() -> None:
-    modules = [hosts_events, queues_events, server_events, session_events]
+    modules = [bindings_events, hosts_events, queues_events, server_events, session_events]
     defined = {
         value
         for module in modules

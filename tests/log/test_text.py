@@ -10,6 +10,7 @@ import pytest
 
 from emulator.base.bus import Notice
 from emulator.base.failure import Failure, Frame
+from emulator.bindings.events import BindingUsed
 from emulator.cli.queues import queues
 from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log import record
@@ -65,6 +66,7 @@ def everything_from_outside(text: str) -> list[object]:
         BatchDelivered(text, text, dead, Verdict(), settlement, 0.0, 0.0),
         MessagesForwarded(text, dead, 0.0),
         MessagesSent(text, dead, text),
+        BindingUsed("w", text, text, text, text, 12, 0.0, text),
         MessagesDeadLettered(text, text, dead),
         MessagesDropped(text, dead, "retries"),
         MessagesDropped(text, dead, "expired"),

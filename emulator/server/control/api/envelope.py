@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from emulator.bindings.rest import ApiError, Page
+from emulator.bindings.rest import ApiError, CursorPage, Download, Page
 from emulator.wire.texts import write_json
 
 
 def success(result: object) -> Response:
-    """The answer to a call that succeeded. A `Page` becomes a list and its `result_info`."""
+    """The answer to a call that succeeded. A `Page` becomes a list and its `result_info`. A `Download` has no
+    envelope."""
+    if isinstance(result, Download):
+        if isinstance(result.content, bytes):
+            return Response(result.content, headers=result.headers)
+        return StreamingResponse(result.content, headers=result.headers)
     envelope: dict[str, Any] = {"success": True, "errors": [], "messages": [], "result": result}
     if isinstance(result, Page):
         envelope["result"] = result.items
@@ -22,6 +27,9 @@ def success(result: object) -> Response:
             "total_count": result.total_count,
             "total_pages": -(-result.total_count // result.per_page),
         }
+    if isinstance(result, CursorPage):
+        envelope["result"] = result.items
+        envelope["result_info"] = {"count": len(result.items), "cursor": result.cursor}
     return Response(write_json(envelope), media_type="application/json")
 
 

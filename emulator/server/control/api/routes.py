@@ -14,7 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Rest
+from emulator.base.words import listed
+from emulator.bindings.rest import ApiError, ApiErrorCode, Call, Rest, Upload
 from emulator.bindings.rest import Route as ApiRoute
 from emulator.server.control.api.bodies import read_body
 from emulator.server.control.api.envelope import failure, success
@@ -40,10 +41,15 @@ def make_api(session: Session) -> ASGIApp:
 
 def _endpoint(session: Session, route: ApiRoute) -> Any:
     """A function that decodes a request, makes the call and wraps its result."""
-    decode: Callable[[bytes], Any] | None = None if route.body is None else msgspec.json.Decoder(route.body).decode
+    is_upload = route.body is Upload
+    decode: Callable[[bytes], Any] | None = None
+    if route.body is not None and not is_upload:
+        decode = msgspec.json.Decoder(route.body).decode
 
     async def endpoint(request: Request) -> Response:
         body = None if decode is None else _decoded(decode, await read_body(request))
+        if is_upload:
+            body = Upload(request.stream(), request.headers.get("content-type", ""))
         result = route.call(Call(session, request.path_params, request.query_params), body)
         return success(await result if isawaitable(result) else result)
 
@@ -75,7 +81,7 @@ def _refused(refusal: Callable[[Any], ApiError]) -> Any:
 
 def _no_route(parts: Sequence[Rest]) -> Any:
     """What answers where nothing else does."""
-    about = " and ".join(part.about for part in parts)
+    about = listed(part.about for part in parts)
 
     async def no_route(request: Request, error: Exception) -> Response:
         path = request.url.path.removeprefix(request.scope.get("root_path", ""))
