@@ -20,6 +20,8 @@ from emulator.config.model import WorkerConfig
 from emulator.config.section import Draft, Key, Section
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from emulator.bindings.kit import Accessor
     from emulator.bindings.rest import Rest
     from emulator.bindings.wiring import Wiring
@@ -146,6 +148,11 @@ class BindingKind(Generic[S]):
     def accessor(self) -> Accessor | None:
         """How tests access what this kind keeps: `emulator.queue("my-app-events")`."""
         return None
+
+    def take_over(self, wrangler: Path, state: State) -> Iterable[str]:
+        """Copy what `wrangler dev` has kept for this kind in the directory `wrangler`, and say what was copied. Raises
+        EmulatorError."""
+        return ()
 
     def bindings(self, worker: WorkerConfig) -> dict[str, S]:
         """The worker's bindings of this kind, by name."""

@@ -24,6 +24,7 @@ _COMMANDS = {
     "check": "emulator.cli.check",
     "types": "emulator.cli.types",
     "queues": "emulator.cli.queues",
+    "state": "emulator.cli.state",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",
     "install-js": "emulator.cli.install_js",

@@ -7,7 +7,7 @@ waited for now and then only: a power cut may lose the last moments, and nothing
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,11 +27,30 @@ _WITHOUT_LOG: Final = b"\x01\x01"
 Row = tuple[Any, ...]
 
 
+@contextmanager
+def copy_of(path: Path) -> Iterator[Database]:
+    """A copy of another program's database, whose files are not touched."""
+    import shutil  # few need these
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory() as directory:
+        copy = Path(directory) / path.name
+        for more in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copy(f"{path}{more}", f"{copy}{more}")
+        database = Database(copy, None)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
 class Database:
     """An open database. `path` is its file, or None for one in memory. Only one thread may use it at a time."""
 
-    def __init__(self, path: Path | None, schema: Sequence[str]) -> None:
-        """`schema` has a script for each version of the database, which leads to it from the version before.
+    def __init__(self, path: Path | None, schema: Sequence[str] | None) -> None:
+        """`schema` has a script for each version of the database, which leads to it from the version before; None means
+        that the database is taken as it is.
 
         Raises EmulatorError if the file is damaged, cannot be used, or has a later version.
         """
@@ -91,6 +110,8 @@ class Database:
         self.connection.close()
 
     def _upgrade(self) -> None:
+        if self._schema is None:
+            return
         found = self.connection.pragma("user_version")
         known = len(self._schema)
         if found > known:

@@ -42,6 +42,8 @@ class State:
         self._databases: dict[str, Database] = {}
         self._files: dict[str, Files] = {}
         self._lock: int | None = None
+        self._restored = Snapshot({}, {})
+        """What is there in memory before a kind has changed anything."""
 
     def database(self, name: str, schema: Sequence[str]) -> Database:
         """The database of a kind; `schema` as for Database, whose errors it raises."""
@@ -51,6 +53,8 @@ class State:
 
             path = None if self.directory is None else self._made(self.directory) / f"{name}.sqlite"
             found = self._databases[name] = Database(path, schema)
+            if name in self._restored.databases:
+                found.replace(self._restored.databases[name])
         return found
 
     def files(self, name: str) -> Files:
@@ -60,8 +64,16 @@ class State:
             from emulator.storage.files import FilesInDirectory, FilesInMemory
 
             found = FilesInMemory() if self.directory is None else FilesInDirectory(self.directory / name)
+            if name in self._restored.files:
+                found.replace(self._restored.files[name])
             self._files[name] = found
         return found
+
+    def claim(self) -> bool:
+        """Take note that the directory, which must exist, is used, and return whether nobody else does."""
+        assert self.directory is not None
+        self._made(self.directory)
+        return self.is_alone
 
     @property
     def is_alone(self) -> bool:
@@ -83,7 +95,10 @@ class State:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Keep what was kept at that moment, and nothing else."""
+        """Keep what was kept at that moment, and nothing else. Of a state in a directory, only what kinds have asked
+        for is replaced."""
+        if self.directory is None:
+            self._restored = snapshot
         for name, database in self._databases.items():
             contents = snapshot.databases.get(name)
             database.clear() if contents is None else database.replace(contents)

@@ -46,6 +46,7 @@ from emulator.queues.service import Queues
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
 from emulator.session.session import Session
+from emulator.storage.state import Snapshot, State
 from emulator.testing.chaos import Chaos, Disturber
 from emulator.testing.loop import EPOCH, EndlessError, LoopClock, RealLoop, StuckError, VirtualLoop
 from emulator.testing.outbound import Outbound, UnmatchedFetchError
@@ -83,6 +84,17 @@ class Opening:
     real_time: bool = False
     chaos: Chaos | None = None
     crons: bool = True
+    state: Path | None = None
+
+
+def _begun(archive: Path | None) -> State:
+    """What bindings keep, in memory: what an archive contains, or nothing."""
+    state = State()
+    if archive is not None:
+        from emulator.storage.archive import read_archive
+
+        state.restore(read_archive(archive))
+    return state
 
 
 class Core:
@@ -131,6 +143,7 @@ class Core:
                 timer=self.loop.time,
                 bindings=settings.bindings,
                 around_delivery=lambda deliver: partial(self._deliver, deliver),
+                state=_begun(settings.state),
             )
             if settings.chaos is not None:
                 self.set_chaos(settings.chaos)
@@ -161,6 +174,18 @@ class Core:
         """The session that is run."""
         assert self._session is not None
         return self._session
+
+    def snapshot(self) -> Snapshot:
+        """What bindings keep now."""
+        __tracebackhide__ = True
+        self.check_open()
+        return self.session.state.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Let bindings keep what they did at that moment."""
+        __tracebackhide__ = True
+        self.check_open()
+        self.session.state.restore(snapshot)
 
     def open_kind(self, kind: str) -> OpenKind[Any]:
         """A binding kind in the session."""

@@ -13,6 +13,7 @@ from emulator.base.errors import EmulatorError
 from emulator.base.words import count
 from emulator.bindings.queue.kit_values import Delivery, QueueResult, at_time
 from emulator.bindings.registry import KINDS
+from emulator.storage.state import Snapshot
 from emulator.testing.chaos import Chaos
 from emulator.testing.configuration import Paths, from_code, from_files
 from emulator.testing.core import IDLE_LIMIT, Core, Opening, keep_sources, on_thread, random_seed
@@ -51,6 +52,7 @@ class _Base:
         real_time: bool = False,
         chaos: Chaos | None = None,
         crons: bool = True,
+        state: str | Path | None = None,
     ) -> None:
         """Run the workers of `config` (a path, several, or None for `wrangler.jsonc` in the working directory), with
         the settings of environment `env`.
@@ -59,6 +61,7 @@ class _Base:
         are as in `wrangler.jsonc`. `vars`, `secrets` and `bindings` come over what is configured; a binding may be any
         object. With `raise_errors` an exception of worker code is raised in the test, else it is a 500. `real_time`
         runs on the clock on the wall. Without `crons`, time passes over them and they do not run.
+        `state` is a file that `emulator state export` has written: what bindings keep in the beginning.
         """
         variables, hidden = dict(vars or {}), dict(secrets or {})
         self._cleanup = ExitStack()
@@ -78,7 +81,9 @@ class _Base:
                 settings=settings or {},
                 cleanup=self._cleanup,
             )
-        self._settings = Opening(read, bindings or {}, raise_errors, real_time, chaos, crons)
+        self._settings = Opening(
+            read, bindings or {}, raise_errors, real_time, chaos, crons, None if state is None else Path(state)
+        )
         self._opened: Core | None = None
 
     @property
@@ -288,6 +293,16 @@ class Emulator(_Base, AccessorTypes):
         conversation = Conversation(self._core, request_for(self.client, url, headers, protocols))
         return ClientWebSocket(conversation)
 
+    def snapshot(self) -> Snapshot:
+        """What bindings keep now, to be given to `restore`."""
+        __tracebackhide__ = True
+        return self._core.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Let bindings keep what they did at that moment, in this emulator or in another one."""
+        __tracebackhide__ = True
+        self._core.restore(snapshot)
+
     def advance(self, seconds: float = 0.0) -> list[Delivery]:
         """Move time by `seconds`, running all that falls due on the way in order. Returns the deliveries that were
         settled since the last call of this or `run_until_idle`."""
@@ -424,6 +439,16 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
 
         conversation = Conversation(self._core, request_for(self.client, url, headers, protocols))
         return AsyncClientWebSocket(self._core, conversation)
+
+    async def snapshot(self) -> Snapshot:
+        """What bindings keep now, to be given to `restore`."""
+        __tracebackhide__ = True
+        return await self._core.on_thread(self._core.snapshot)
+
+    async def restore(self, snapshot: Snapshot) -> None:
+        """Let bindings keep what they did at that moment, in this emulator or in another one."""
+        __tracebackhide__ = True
+        await self._core.on_thread(self._core.restore, snapshot)
 
     async def advance(self, seconds: float = 0.0) -> list[Delivery]:
         """Move time by `seconds`, running all that falls due on the way in order. Returns the deliveries that were

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emulator.bindings.rest import Rest
     from emulator.bindings.use import Faults
     from emulator.bindings.wiring import Wiring
+    from emulator.storage.state import State
 
 
 class KvKind(BindingKind[Namespace]):
@@ -62,6 +63,12 @@ class KvKind(BindingKind[Namespace]):
     def typescript_type(self, settings: Namespace) -> str:
         """workerd's own."""
         return "KVNamespace"
+
+    def take_over(self, wrangler: Path, state: State) -> Iterable[str]:
+        """The namespaces of Miniflare."""
+        from emulator.bindings.kv.miniflare import take_over
+
+        return take_over(wrangler / "kv", state)
 
     def rest(self) -> Rest:
         """The calls about namespaces and their keys."""

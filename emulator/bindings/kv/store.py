@@ -85,6 +85,10 @@ class KvStore:
         self._files = files
         self._clock = clock
 
+    def now(self) -> float:
+        """The time by which entries expire, in seconds since the epoch."""
+        return self._clock.now()
+
     async def get(self, namespace: str, key: str, cache_ttl: object = None) -> KvEntry | None:
         """The value of a key; None if there is none. Raises KvError."""
         check_key(key)
@@ -121,6 +125,12 @@ class KvStore:
             length = len(metadata.encode())
             raise KvError(413, f"Metadata length of {length} exceeds limit of {MAX_METADATA_BYTES}.")
         check_size(len(value))
+        await self.restore(namespace, key, value, expires, metadata)
+        if expires is not None:
+            self._forget_expired()
+
+    async def restore(self, namespace: str, key: str, value: bytes, expires: int | None, metadata: str | None) -> None:
+        """Keep a value that has been accepted. `expires` is in seconds since the epoch."""
         file = None
         if len(value) > FILE_BYTES:
             file = await self._files.write(_whole(value))
@@ -133,8 +143,6 @@ class KvStore:
             )
         if replaced is not None and replaced[0] is not None:
             self._files.delete([replaced[0]])
-        if expires is not None:
-            self._forget_expired()
 
     def delete(self, namespace: str, keys: Sequence[str]) -> int:
         """Remove keys; those that do not exist, too, without an error. Returns how many there were. Raises KvError."""
