@@ -8,20 +8,22 @@ from emulator.bindings.kind import BindingKind
 from emulator.bindings.kv.kind import KV
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
 from emulator.bindings.queue.kind import QUEUES
+from emulator.bindings.r2.kind import R2
 from emulator.bindings.secrets.kind import SECRETS
 from emulator.bindings.service.kind import SERVICES
 from emulator.bindings.vars.kind import VARS
 
-KINDS: Final[list[BindingKind[Any]]] = [VARS, SECRETS, QUEUES, SERVICES, KV, NOT_EMULATED]
+KINDS: Final[list[BindingKind[Any]]] = [VARS, SECRETS, QUEUES, SERVICES, KV, R2, NOT_EMULATED]
 """The kinds, in the order in which they read a configuration. If two bindings have the same name, the later kind's is
 used."""
 
 if TYPE_CHECKING:
     from emulator.bindings.kv.testing import AsyncKvAccess, KvAccess
     from emulator.bindings.queue.testing import AsyncQueueAccess, QueueAccess
+    from emulator.bindings.r2.testing import AsyncR2Access, R2Access
 
-    class AccessorTypes(QueueAccess, KvAccess):
+    class AccessorTypes(QueueAccess, KvAccess, R2Access):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
-    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess):
+    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess, AsyncR2Access):
         """The types of what the kinds add to `AsyncEmulator`."""
