@@ -15,7 +15,10 @@ from tests.docs.blocks import Block, blocks_in
 
 pytest_plugins = ["pytester"]
 
-DATA: dict[str, Any] = {"kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}]}
+DATA: dict[str, Any] = {
+    "kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}],
+    "r2_buckets": [{"binding": "PICTURES"}],
+}
 """The data bindings that pages speak of."""
 
 QUEUES = {

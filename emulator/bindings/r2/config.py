@@ -38,8 +38,7 @@ def read_buckets(section: Section) -> None:
         name = sound.get("binding")
         if name is None or not section.claim(name, (*path, "binding")):
             continue
-        for key in ("remote", "jurisdiction"):
-            if sound.get(key):
-                section.findings.not_here((*path, key), "has no effect here: data stays on this machine")
+        if sound.get("remote"):
+            section.findings.not_here((*path, "remote"), "has no effect here: data stays on this machine")
         chosen = sound.get("preview_bucket_name") or sound.get("bucket_name") or name
         section.bind(KIND, name, Bucket(chosen), (*path, "binding"))

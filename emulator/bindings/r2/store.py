@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -611,7 +611,7 @@ def _cursor(begin: str) -> str:
 
 def _read_cursor(cursor: str) -> str:
     with suppress(ValueError):
-        return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        return b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
     raise R2Error(errors.INVALID_ARGUMENT, "The cursor is not valid.")
 
 
