@@ -24,6 +24,7 @@ _COMMANDS = {
     "check": "emulator.cli.check",
     "types": "emulator.cli.types",
     "queues": "emulator.cli.queues",
+    "kv": "emulator.cli.kv",
     "state": "emulator.cli.state",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",
