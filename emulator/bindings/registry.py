@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.bindings.assets.kind import ASSETS
 from emulator.bindings.kind import BindingKind
 from emulator.bindings.kv.kind import KV
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
@@ -12,16 +13,17 @@ from emulator.bindings.secrets.kind import SECRETS
 from emulator.bindings.service.kind import SERVICES
 from emulator.bindings.vars.kind import VARS
 
-KINDS: Final[list[BindingKind[Any]]] = [VARS, SECRETS, QUEUES, SERVICES, KV, NOT_EMULATED]
+KINDS: Final[list[BindingKind[Any]]] = [VARS, SECRETS, QUEUES, SERVICES, KV, ASSETS, NOT_EMULATED]
 """The kinds, in the order in which they read a configuration. If two bindings have the same name, the later kind's is
 used."""
 
 if TYPE_CHECKING:
+    from emulator.bindings.assets.testing import AssetsAccess, AsyncAssetsAccess
     from emulator.bindings.kv.testing import AsyncKvAccess, KvAccess
     from emulator.bindings.queue.testing import AsyncQueueAccess, QueueAccess
 
-    class AccessorTypes(QueueAccess, KvAccess):
+    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
-    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess):
+    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess, AsyncAssetsAccess):
         """The types of what the kinds add to `AsyncEmulator`."""

@@ -15,7 +15,10 @@ from tests.docs.blocks import Block, blocks_in
 
 pytest_plugins = ["pytester"]
 
-DATA: dict[str, Any] = {"kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}]}
+DATA: dict[str, Any] = {
+    "kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}],
+    "assets": {"directory": "public", "binding": "ASSETS"},
+}
 """The data bindings that pages speak of."""
 
 QUEUES = {
@@ -69,6 +72,8 @@ def test_a_worker_does_what_it_is_asked(block: Block) -> None:
 def test_the_tests_pass_in_a_new_worker(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     tests = [block for block in PYTHON if block.is_test]
     create(pytester.path / "my-app", "python-queue", "my-app")
+    (pytester.path / "my-app/public").mkdir()
+    (pytester.path / "my-app/public/index.html").write_text("<h1>Hello!</h1>")
     configuration = pytester.path / "my-app/wrangler.jsonc"
     more = "".join(f'  "{key}": {json.dumps(value)},\n' for key, value in DATA.items())
     configuration.write_text(configuration.read_text().replace("{\n", "{\n" + more, 1))

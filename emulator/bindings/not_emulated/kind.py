@@ -27,7 +27,6 @@ _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "ai_search_namespaces": ("", "binding"),
     "analytics_engine_datasets": ("", "binding"),
     "artifacts": ("", "binding"),
-    "assets": ("", "binding"),
     "browser": ("", "binding"),
     "d1_databases": ("", "binding"),
     "data_blobs": ("", None),
@@ -62,7 +61,6 @@ name of a binding (empty if the bindings are the keys of an object)."""
 _TYPES: Final[Mapping[str, str]] = {
     "ai": "Ai",
     "analytics_engine_datasets": "AnalyticsEngineDataset",
-    "assets": "Fetcher",
     "browser": "Fetcher",
     "d1_databases": "D1Database",
     "data_blobs": "ArrayBuffer",
@@ -84,7 +82,7 @@ _TYPES: Final[Mapping[str, str]] = {
 }
 """What a binding of a key is in production, in TypeScript."""
 
-_INHERITED: Final = frozenset({"assets", "data_blobs", "logfwdr", "text_blobs", "wasm_modules"})
+_INHERITED: Final = frozenset({"data_blobs", "logfwdr", "text_blobs", "wasm_modules"})
 _TOP_LEVEL_ONLY: Final = frozenset({"data_blobs", "text_blobs", "wasm_modules"})
 
 
