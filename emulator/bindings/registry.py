@@ -9,11 +9,23 @@ from emulator.bindings.kind import BindingKind
 from emulator.bindings.kv.kind import KV
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
 from emulator.bindings.queue.kind import QUEUES
+from emulator.bindings.rate_limit.kind import RATE_LIMITS
 from emulator.bindings.secrets.kind import SECRETS
 from emulator.bindings.service.kind import SERVICES
 from emulator.bindings.vars.kind import VARS
+from emulator.bindings.version_metadata.kind import VERSION_METADATA
 
-KINDS: Final[list[BindingKind[Any]]] = [VARS, SECRETS, QUEUES, SERVICES, KV, ASSETS, NOT_EMULATED]
+KINDS: Final[list[BindingKind[Any]]] = [
+    VARS,
+    SECRETS,
+    QUEUES,
+    SERVICES,
+    KV,
+    ASSETS,
+    RATE_LIMITS,
+    VERSION_METADATA,
+    NOT_EMULATED,
+]
 """The kinds, in the order in which they read a configuration. If two bindings have the same name, the later kind's is
 used."""
 

@@ -81,10 +81,8 @@ def test_a_setting_that_does_not_do_what_it_says_is_a_warning(tmp_path: Path, te
         ('"durable_objects": {"bindings": [{"name": "ROOM", "class_name": "Room"}]}', ["ROOM"]),
         ('"ai": {"binding": "AI"}', ["AI"]),
         ('"send_email": [{"name": "MAIL"}]', ["MAIL"]),
-        ('"ratelimits": [{"name": "LIMITER", "namespace_id": "1"}]', ["LIMITER"]),
         ('"unsafe": {"bindings": [{"name": "X", "type": "y"}]}', ["X"]),
         ('"text_blobs": {"TEXT": "a.txt", "MORE": "b.txt"}', ["TEXT", "MORE"]),
-        ('"version_metadata": {"binding": "VERSION"}', ["VERSION"]),
     ],
 )
 def test_bindings_that_are_not_emulated_are_one_warning_a_key(tmp_path: Path, text: str, names: list[str]) -> None:

@@ -17,6 +17,7 @@ pytest_plugins = ["pytester"]
 
 DATA: dict[str, Any] = {
     "kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}],
+    "ratelimits": [{"name": "LIMITER", "namespace_id": "1", "simple": {"limit": 100, "period": 60}}],
     "assets": {"directory": "public", "binding": "ASSETS"},
 }
 """The data bindings that pages speak of."""
