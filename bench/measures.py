@@ -123,6 +123,19 @@ def send_rate(server: Server, effort: Effort) -> float:
     return rate
 
 
+def kv_get_rate(server: Server, effort: Effort) -> float:
+    """Requests a second that each read a value of 112 bytes, always the same one."""
+    client = _Client(server)
+    client.get("/kv-put")
+    client.close()
+    return _rate(server, "/kv-get", effort)
+
+
+def kv_put_rate(server: Server, effort: Effort) -> float:
+    """Requests a second that each write a value of 112 bytes, always to the same key."""
+    return _rate(server, "/kv-put", effort)
+
+
 def _rate(server: Server, path: str, effort: Effort) -> float:
     requests_per_second(server.url(path), effort.warm_up_seconds)
     return requests_per_second(server.url(path), effort.load_seconds)
@@ -224,6 +237,8 @@ SERVER_MEASURES: Final[Mapping[str, Callable[[Server, Effort], float]]] = {
     "memory": idle_memory,
     "ok": ok_rate,
     "send": send_rate,
+    "kv-get": kv_get_rate,
+    "kv-put": kv_put_rate,
     "flood": flood_rate,
     "latency": latency,
     "reload": reload_time,

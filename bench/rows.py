@@ -151,6 +151,24 @@ ROWS: Final = (
         (Target("times better than", 4, WRANGLER),),
         _whole,
     ),
+    Row(
+        "kv-get",
+        "kv-get",
+        "`GET` that reads a value from KV",
+        "requests/s",
+        True,
+        (Target("times better than", 15, WRANGLER),),
+        _whole,
+    ),
+    Row(
+        "kv-put",
+        "kv-put",
+        "`GET` that writes a value to KV",
+        "requests/s",
+        True,
+        (Target("times better than", 5, WRANGLER),),
+        _whole,
+    ),
     Row("memory", "memory", "idle memory, PSS", "MB", False, (Target("at most", 50),), _whole),
     Row(
         "backlog-memory",
@@ -232,6 +250,8 @@ JAVASCRIPT_ROWS: Final = tuple(
         ("latency", (Target("below", side=WRANGLER),)),
         ("start", (Target("times better than", 3, WRANGLER), Target("at most", 0.15))),
         ("reload", (Target("times better than", 2.5, WRANGLER),)),
+        ("kv-get", (Target("times better than", 4, WRANGLER), Target("times better than", 1, WORKERD))),
+        ("kv-put", (Target("times better than", 2, WRANGLER), Target("times better than", 1, WORKERD))),
         ("memory", (Target("times better than", 1.5, WRANGLER),)),
     )
     for row in ROWS

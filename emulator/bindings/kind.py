@@ -10,8 +10,8 @@ the documentation. A kind imports what start-up does not need inside its methods
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from emulator.bindings.wiring import Wiring
     from emulator.queues.service import Queues
     from emulator.storage.state import State
+    from emulator_runtime.hosting import FetchResponse, Request
 
 S = TypeVar("S")
+
+Front: TypeAlias = "Callable[[Request], FetchResponse | None]"
+"""Answers a request for a worker, or returns None, if its code is to answer."""
 
 
 class Resources:
@@ -66,6 +70,10 @@ class OpenKind(Generic[S]):
         """The wirings of a JavaScript worker, usually one for each of `bindings`. Also called if there are no bindings,
         for kinds that need a wiring without one."""
         raise NotImplementedError
+
+    def front(self, worker: WorkerConfig) -> Front | None:
+        """What answers requests before the worker's code; None if nothing does."""
+        return None
 
     async def close(self) -> None:
         """Release resources. The session's workers have stopped."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emulator.bindings.env import Env
-from emulator.bindings.kind import BindingKind, OpenKind, Resources
+from emulator.bindings.kind import BindingKind, Front, OpenKind, Resources
 from emulator.config.model import WorkerConfig
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ class OpenKinds:
             for kind, bindings in in_force(self.kinds, worker)
             for wiring in self._open[kind.name].for_workerd(worker, bindings)
         ]
+
+    def front(self, worker: WorkerConfig) -> Front | None:
+        """What answers requests before the worker's code; None if nothing does."""
+        fronts = (open_kind.front(worker) for open_kind in self._open.values())
+        return next((front for front in fronts if front is not None), None)
 
     def _hint(self) -> str:
         """How to declare a name: `A variable goes under "vars", a secret into .dev.vars`."""

@@ -57,11 +57,17 @@ class RestError(EmulatorError):
 class _Client:
     """Asks a session. Close it, or use it as a context manager."""
 
-    def __init__(self, session: Running, prefix: str, timeout_seconds: float | None) -> None:
+    def __init__(
+        self, session: Running, prefix: str, timeout_seconds: float | None, client: httpx.Client | None = None
+    ) -> None:
+        """`client` is used in place of one that speaks with the session's address."""
         import httpx  # takes a while, which `--help` should not
 
         self._url = session.url
         self._failures = (httpx.HTTPError, httpx.InvalidURL)
+        if client is not None:
+            self._client = client
+            return
         try:
             verify = session.verify()
         except OSError as error:
@@ -108,8 +114,8 @@ class PlainClient(_Client):
 class RestClient(_Client):
     """Asks the REST API of a session."""
 
-    def __init__(self, session: Running) -> None:
-        super().__init__(session, API_PREFIX, _TIMEOUT_SECONDS)
+    def __init__(self, session: Running, client: httpx.Client | None = None) -> None:
+        super().__init__(session, API_PREFIX, _TIMEOUT_SECONDS, client)
 
     def queues(self) -> list[dict[str, Any]]:
         """Every queue, in the order of their creation."""
@@ -150,11 +156,14 @@ class RestClient(_Client):
             raise
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
-        response = self._request(method, path, json=body)
+        return self._envelope(self._request(method, path, json=body))["result"]
+
+    def _envelope(self, response: httpx.Response) -> Any:
+        """The whole answer of a call that succeeded. Raises EmulatorError when it was refused."""
         try:
             envelope = response.json()
             if envelope["success"]:
-                return envelope["result"]
+                return envelope
             first = envelope["errors"][0]
             code, message = int(first["code"]), str(first["message"])
         except (ValueError, KeyError, TypeError, IndexError):

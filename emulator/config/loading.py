@@ -109,7 +109,8 @@ def load_config(
         section.main = str(script.absolute())
     build = _build(path.parent, section)
     main = _main(findings, path.parent, section, is_built=build is not None)
-    _warn_of_refused_python(findings, path.parent, section, main)
+    if main != section.no_code:
+        _warn_of_refused_python(findings, path.parent, section, main)
     if section.name is None and not findings.document.has(section.name_path):
         section.name = _directory_name(path.parent, environment)
         text = f"is missing: the worker is called {section.name}, as its directory"
@@ -138,6 +139,7 @@ def load_config(
         declarations=tuple(draft.declarations),
         bundling=Bundling(**section.bundling),
         build=build,
+        has_code=main != section.no_code,
         crons=section.crons or (),
         crons_place=findings.document.place((*section.triggers_path, "crons"), at_key=True) if section.crons else None,
         cpu_ms=section.cpu_ms if section.cpu_ms is not None else DEFAULT_CPU_MS,
@@ -253,6 +255,8 @@ def _main(findings: Findings, directory: Path, section: WorkerSection, *, is_bui
     """The absolute path of the worker's module, or None after reporting an error. Only a module that `is_built` need
     not exist yet."""
     if section.main is None:
+        if section.no_code is not None:
+            return section.no_code
         if not findings.document.has(section.main_path):
             hint = 'Name the worker\'s module, such as "src/entry.py".'
             findings.error(section.main_path, "is missing", hint, code="missing-key")

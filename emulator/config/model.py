@@ -130,6 +130,8 @@ class WorkerConfig(_Placed, frozen=True):
     bundling: Bundling = msgspec.field(default_factory=Bundling)
     """How the code is bundled; JavaScript only."""
     build: Build | None = None
+    has_code: bool = True
+    """False if `main` only stands for the module of a worker that does without one."""
     crons: tuple[str, ...] = ()
     crons_place: Place | None = None
     cpu_ms: int = DEFAULT_CPU_MS

@@ -49,6 +49,8 @@ class Section:
         self.names: dict[str, KeyPath] = {}
         self.bindings: list[tuple[str, Binding]] = []
         self.declarations: list[tuple[str, Declaration]] = []
+        self.no_code: Path | None = None
+        """The main module of a worker that does without code of its own, if it may; a binding kind says so."""
 
     def items(self, key: str) -> Iterator[tuple[KeyPath, Any]]:
         """The elements of the array under `key`, each with its key path; none if the section does not have that key."""
@@ -90,6 +92,7 @@ class Section:
     def inherit(self, top: Section, inherited: Collection[str]) -> None:
         """Copy from the top level the values of those keys in `inherited` that this environment does not have."""
         keys = {key for key in inherited if key not in self.keys}
+        self.no_code = self.no_code or top.no_code
         self.bindings[:0] = [
             (key, binding) for key, binding in top.bindings if key in keys and binding.name not in self.names
         ]

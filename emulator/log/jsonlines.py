@@ -54,7 +54,7 @@ def _worker(host: WorkerHost) -> dict[str, Any]:
     config = host.config
     record: dict[str, Any] = {
         "name": config.name,
-        "main": str(config.main),
+        "main": str(config.main) if config.has_code else None,
         "environment": config.environment,
         "loaded": host.failure is None,
         "handlers": sorted_handlers(host),

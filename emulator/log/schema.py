@@ -75,7 +75,7 @@ class WorkerPart(msgspec.Struct):
     """A worker that runs. The kinds of its bindings add keys, such as `consumers`."""
 
     name: str
-    main: str
+    main: str | None
     environment: str | None
     loaded: bool
     handlers: Sequence[str]

@@ -54,7 +54,8 @@ def _worker(host: WorkerHost, style: Style, address: str) -> list[str]:
     config = host.config
     state = style.red("failed to load") if host.failure else ", ".join(sorted_handlers(host))
     environment = f" in {clean(config.environment)}" if config.environment else ""
-    head = f"{style.bold(clean(config.name))}{environment}  {style.dim(clean(shown_path(config.main)))}  {state}"
+    shown = f"{style.dim(clean(shown_path(config.main)))}  {state}" if config.has_code else style.dim("no code")
+    head = f"{style.bold(clean(config.name))}{environment}  {shown}"
     rows = [(clean(f"env.{name}"), clean(kind.describe(config, settings))) for kind, name, settings in bindings(config)]
     rows += [("cron", clean(f"{cron}  {_due_text(cron)}")) for cron in config.crons]
     width = max((len(name) for name, _ in rows), default=0)

@@ -18,6 +18,8 @@ from emulator_runtime.hosting import FetchResponse, Response, Upgrade, request_f
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
+    from emulator.bindings.kind import Front
+    from emulator.config.model import WorkerConfig
     from emulator.server.asgi import Receive, Scope, Send
     from emulator_runtime.hosting import IncomingRequest
 
@@ -34,12 +36,22 @@ class AnswerBrokenError(Exception):
 
 class Gateway:
     """Serves one worker as an ASGI application. With `raise_errors`, exceptions of worker code are raised in the test
-    that sent the request. `timer` measures durations in seconds."""
+    that sent the request. `timer` measures durations in seconds. `fronts` gives what answers before the code of a
+    worker with a configuration."""
 
     def __init__(
-        self, host: WorkerHost, bus: Bus, *, raise_errors: bool = False, timer: Callable[[], float] = perf_counter
+        self,
+        host: WorkerHost,
+        bus: Bus,
+        *,
+        raise_errors: bool = False,
+        timer: Callable[[], float] = perf_counter,
+        fronts: Callable[[WorkerConfig], Front | None] = lambda _config: None,
     ) -> None:
         self.host = host
+        self._fronts = fronts
+        self._fronted: WorkerConfig | None = None
+        self._front: Front | None = None
         self._bus = bus
         self._raise_errors = raise_errors
         self._timer = timer
@@ -51,10 +63,13 @@ class Gateway:
             seen, send = _at_origin(self.host.config.origin, scope, send)
         request = request_from_scope(seen, receive)
         raised: BaseException | None = None
+        response: FetchResponse | None
         try:
-            response: FetchResponse = await self.host.invoke("", FetchTrigger(request))
+            response = self._before_code(request)
+            if response is None:
+                response = await self.host.invoke("", FetchTrigger(request))
         except (HandlerError, NotLoaded, HandlerMissing) as error:
-            raised = error.__cause__ if isinstance(error, HandlerError) else None
+            raised = _raised(error)
             response = _explain(scope, request, error)
         if raised is not None and self._raise_errors:
             raise raised  # here, as raising it where it was caught would change its own cause and context
@@ -71,11 +86,16 @@ class Gateway:
             status = CLIENT_CLOSED_REQUEST
         else:
             await send_response(response, send, head=head, answer=seen.get(ANSWER))
-        if request.has_signal:
-            request.ended(client_has_gone=status == CLIENT_CLOSED_REQUEST)
+        _end(request, status)
         self.report(scope, status, self._timer() - started)
         if broken is not None:
             raise broken if self._raise_errors else AnswerBrokenError
+
+    def _before_code(self, request: IncomingRequest) -> FetchResponse | None:
+        config = self.host.config
+        if config is not self._fronted:
+            self._fronted, self._front = config, self._fronts(config)
+        return None if self._front is None else self._front(request)
 
     def report(self, scope: Scope, status: int, duration: float) -> None:
         """Report a request that was answered `duration` seconds after it arrived."""
@@ -84,6 +104,16 @@ class Gateway:
         if query:
             path = f"{path}?{query.decode('latin-1')}"
         self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+
+
+def _end(request: IncomingRequest, status: int) -> None:
+    if request.has_signal:
+        request.ended(client_has_gone=status == CLIENT_CLOSED_REQUEST)
+
+
+def _raised(error: HandlerError | NotLoaded | HandlerMissing) -> BaseException | None:
+    """What worker code raised, if it did."""
+    return error.__cause__ if isinstance(error, HandlerError) else None
 
 
 def _at_origin(origin: str, scope: Scope, send: Send) -> tuple[Scope, Send]:

@@ -196,7 +196,8 @@ def _gateways(session: Session, options: ServingOptions) -> list[Gateway]:
     from emulator.server.gateway import Gateway
     from emulator.server.live import LiveGateway
 
-    return [(LiveGateway if options.live_reload else Gateway)(host, session.bus) for host in session.hosts]
+    made = LiveGateway if options.live_reload else Gateway
+    return [made(host, session.bus, fronts=session.open_kinds.front) for host in session.hosts]
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

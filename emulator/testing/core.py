@@ -164,7 +164,13 @@ class Core:
             self.close()
             raise
         gateways = [
-            Gateway(host, self.bus, raise_errors=settings.raise_errors, timer=self.loop.time)
+            Gateway(
+                host,
+                self.bus,
+                raise_errors=settings.raise_errors,
+                timer=self.loop.time,
+                fronts=self.session.open_kinds.front,
+            )
             for host in self.session.hosts
         ]
         self.app = App(gateways, self._make_control)

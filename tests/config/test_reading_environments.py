@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emulator.bindings.not_emulated.kind import NOT_EMULATED
+from emulator.bindings.assets.config import assets_of
+from emulator.bindings.assets.kind import ASSETS
 from emulator.bindings.queue.config import Consumer, Producer, consumers_of, producers_of
 from emulator.bindings.vars.kind import VARS
 from emulator.queues.settings import ConsumerSettings
@@ -29,7 +30,7 @@ def test_an_environment_inherits_all_but_bindings_vars_and_queues(tmp_path: Path
       "vars": {{"A": 1}},
       "queues": {{"producers": [{{"binding": "Q", "queue": "a"}}], "consumers": [{{"queue": "a"}}]}},
       "kv_namespaces": [{{"binding": "CACHE"}}],
-      "assets": {{"binding": "ASSETS"}},
+      "assets": {{"directory": "public", "binding": "ASSETS"}},
       "env": {{"staging": {{}}}} }}"""
     config = load(tmp_path, text, environment="staging")
     assert config.name == "demo-staging"
@@ -39,7 +40,7 @@ def test_an_environment_inherits_all_but_bindings_vars_and_queues(tmp_path: Path
     assert (config.crons, config.cpu_ms) == (("* * * * *",), 50)
     assert (config.dev_port, config.dev_ip) == (9000, "0.0.0.0")
     assert (VARS.bindings(config), producers_of(config), consumers_of(config)) == ({}, [], [])
-    assert NOT_EMULATED.bindings(config) == {"ASSETS": "assets"}
+    assert assets_of(config) == ASSETS.bindings(config)["ASSETS"]
 
 
 def test_an_environment_has_its_own_bindings_vars_and_queues(tmp_path: Path) -> None:

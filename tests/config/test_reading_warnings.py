@@ -47,7 +47,6 @@ def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest_name(tmp_path: Pa
     [
         ('"build": {▶"comand": "make"}', "build.comand: is not a key that wrangler knows\nDid you mean `command`?"),
         ('▶"site": {"bucket": "public"}', "site: is not emulated yet and has no effect here"),
-        ('▶"assets": {"directory": "public"}', "assets: is not emulated yet and has no effect here"),
         (
             '"limits": {▶"subrequests": 5}',
             "limits.subrequests: is not emulated yet: subrequests are not counted",
@@ -81,12 +80,9 @@ def test_a_setting_that_does_not_do_what_it_says_is_a_warning(tmp_path: Path, te
         ('"vectorize": [{"binding": "NEAR", "index_name": "x"}, {"binding": "MORE"}]', ["NEAR", "MORE"]),
         ('"durable_objects": {"bindings": [{"name": "ROOM", "class_name": "Room"}]}', ["ROOM"]),
         ('"ai": {"binding": "AI"}', ["AI"]),
-        ('"assets": {"directory": "public", "binding": "ASSETS"}', ["ASSETS"]),
         ('"send_email": [{"name": "MAIL"}]', ["MAIL"]),
-        ('"ratelimits": [{"name": "LIMITER", "namespace_id": "1"}]', ["LIMITER"]),
         ('"unsafe": {"bindings": [{"name": "X", "type": "y"}]}', ["X"]),
         ('"text_blobs": {"TEXT": "a.txt", "MORE": "b.txt"}', ["TEXT", "MORE"]),
-        ('"version_metadata": {"binding": "VERSION"}', ["VERSION"]),
     ],
 )
 def test_bindings_that_are_not_emulated_are_one_warning_a_key(tmp_path: Path, text: str, names: list[str]) -> None:

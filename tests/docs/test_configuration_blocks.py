@@ -34,7 +34,7 @@ def completed(text: str) -> str:
     """A configuration from a part of one."""
     if text.lstrip().removeprefix("// wrangler.jsonc\n").startswith("{"):
         return text
-    own = [f'"{key}": "{value}"' for key, value in WHOLE.items() if f'"{key}":' not in text]
+    own = [f'"{key}": "{value}"' for key, value in WHOLE.items() if not re.search(rf'^"{key}":', text, re.M)]
     return "{" + ", ".join([*own, '"compatibility_flags": ["python_workers"]', text]) + "}"
 
 

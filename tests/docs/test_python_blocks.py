@@ -18,6 +18,8 @@ pytest_plugins = ["pytester"]
 DATA: dict[str, Any] = {
     "kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}],
     "r2_buckets": [{"binding": "PICTURES"}],
+    "ratelimits": [{"name": "LIMITER", "namespace_id": "1", "simple": {"limit": 100, "period": 60}}],
+    "assets": {"directory": "public", "binding": "ASSETS"},
 }
 """The data bindings that pages speak of."""
 
@@ -72,6 +74,8 @@ def test_a_worker_does_what_it_is_asked(block: Block) -> None:
 def test_the_tests_pass_in_a_new_worker(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     tests = [block for block in PYTHON if block.is_test]
     create(pytester.path / "my-app", "python-queue", "my-app")
+    (pytester.path / "my-app/public").mkdir()
+    (pytester.path / "my-app/public/index.html").write_text("<h1>Hello!</h1>")
     configuration = pytester.path / "my-app/wrangler.jsonc"
     more = "".join(f'  "{key}": {json.dumps(value)},\n' for key, value in DATA.items())
     configuration.write_text(configuration.read_text().replace("{\n", "{\n" + more, 1))

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -163,3 +164,15 @@ def test_wrangler_kv_works_unchanged(session: Running, tmp_path: Path, newest_no
     assert "by wrangler" in wrangler("key", "get", "--binding", "NOTES", "--remote", "a", "--preview", "false")
     listed = wrangler("key", "list", "--binding", "NOTES", "--remote", "--preview", "false")
     assert json.loads(listed[listed.index("[") :]) == [{"name": "a", "metadata": {"n": 2}}]
+
+
+def test_our_command_asks_the_running_session(session: Running, tmp_path: Path) -> None:
+    def kv(*arguments: str) -> str:
+        command = [sys.executable, "-m", "emulator", "kv", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout
+
+    assert kv("put", "NOTES", "a", "by hand") == "Kept a (7 bytes)\n"
+    assert httpx.get(f"{session.url}/a").text == "by hand"
+    httpx.put(f"{session.url}/b", content="by the worker")
+    assert kv("get", "NOTES", "b", "--url", session.url) == "by the worker"

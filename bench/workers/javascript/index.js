@@ -1,6 +1,7 @@
 // The worker that workerd and wrangler dev run. It does what ../python/entry.py does; keep the two alike.
 
 const VERSION = "0";
+const VALUE = "a small value ".repeat(8);
 
 const stats = { sent: 0, acked: 0, first: 0, last: 0 };
 let arrived = () => {};
@@ -44,6 +45,11 @@ export default {
         return flood(env, Number(url.searchParams.get("batches")));
       case "/roundtrip":
         return roundtrip(env);
+      case "/kv-put":
+        await env.STORE.put("key", VALUE);
+        return new Response("kept");
+      case "/kv-get":
+        return new Response(await env.STORE.get("key"));
       case "/stats":
         return Response.json(stats);
       case "/version":

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from workers import Response, WorkerEntrypoint
 
 VERSION = "0"
+VALUE = "a small value " * 8
 
 stats = {"sent": 0, "acked": 0, "first": 0.0, "last": 0.0, "read": 0}
 waiting: list[asyncio.Future[None]] = []
@@ -26,6 +27,11 @@ class Default(WorkerEntrypoint):
                 return await self.flood(int(parse_qs(url.query)["batches"][0]))
             case "/roundtrip":
                 return await self.roundtrip()
+            case "/kv-put":
+                await self.env.STORE.put("key", VALUE)
+                return Response("kept")
+            case "/kv-get":
+                return Response(await self.env.STORE.get("key"))
             case "/stats":
                 return Response.json(stats)
             case "/version":

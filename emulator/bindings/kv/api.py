@@ -68,14 +68,16 @@ def _namespace(call: Call[View]) -> KvNamespace:
     return _open(call).namespace(identifier)
 
 
-def _shape(identifier: str, title: str) -> dict[str, Any]:
-    return {"id": identifier, "title": title, "supports_url_encoding": True}
+def _shape(call: Call[View], identifier: str, title: str) -> dict[str, Any]:
+    """What the API says of a namespace; `bindings` is the emulator's own."""
+    bindings = _open(call).bindings_of(identifier)
+    return {"id": identifier, "title": title, "supports_url_encoding": True, "bindings": bindings}
 
 
 def list_namespaces(call: Call[View], _body: None) -> Page:
     """`GET .../namespaces`."""
     shown, page = call.page(sorted(_open(call).namespaces()))
-    return msgspec.structs.replace(page, items=[_shape(*each) for each in shown])
+    return msgspec.structs.replace(page, items=[_shape(call, *each) for each in shown])
 
 
 def create_namespace(call: Call[View], body: Title) -> dict[str, Any]:
@@ -85,13 +87,13 @@ def create_namespace(call: Call[View], body: Title) -> dict[str, Any]:
         raise ApiError(400, TITLE_TAKEN, f"a namespace with the title {body.title!r} exists already")
     identifier = kinds.store.create(body.title)
     call.report(f"KV namespace {body.title} created")
-    return _shape(identifier, body.title)
+    return _shape(call, identifier, body.title)
 
 
 def get_namespace(call: Call[View], _body: None) -> dict[str, Any]:
     """`GET .../namespaces/{id}`."""
     namespace = _namespace(call)
-    return _shape(namespace.id, dict(_open(call).namespaces())[namespace.id])
+    return _shape(call, namespace.id, dict(_open(call).namespaces())[namespace.id])
 
 
 def delete_namespace(call: Call[View], _body: None) -> dict[str, Any]:

@@ -84,11 +84,11 @@ class KvKind(BindingKind[Namespace]):
 
 
 class OpenKv(OpenKind[Namespace]):
-    """The namespaces of a session. `names` are the bindings that lead to one, by its id."""
+    """The namespaces of a session. `ids` are those that bindings lead to, by the names of these."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self.names: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
 
     @cached_property
     def store(self) -> KvStore:
@@ -107,7 +107,11 @@ class OpenKv(OpenKind[Namespace]):
 
     def namespaces(self) -> list[tuple[str, str]]:
         """The ids and titles of the namespaces that are declared, were made, or have keys."""
-        return list(({each: each for each in self.names} | self.store.namespaces()).items())
+        return list(({each: each for each in self.ids.values()} | self.store.namespaces()).items())
+
+    def bindings_of(self, identifier: str) -> list[str]:
+        """The names of the bindings that lead to a namespace."""
+        return sorted(name for name, each in self.ids.items() if each == identifier)
 
     def namespace(self, identifier: str, *, worker: str = "", name: str = "") -> KvNamespace:
         """A namespace, for a binding of a worker or for somebody else."""
@@ -130,7 +134,7 @@ class OpenKv(OpenKind[Namespace]):
         return wire(self._bound(worker, bindings))
 
     def _bound(self, worker: WorkerConfig, bindings: Mapping[str, Namespace]) -> list[tuple[str, KvNamespace]]:
-        self.names.update({settings.id: name for name, settings in bindings.items()})
+        self.ids.update({name: settings.id for name, settings in bindings.items()})
         return [
             (name, self.namespace(settings.id, worker=worker.name, name=name)) for name, settings in bindings.items()
         ]

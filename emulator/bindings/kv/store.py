@@ -166,10 +166,11 @@ class KvStore:
         most = _limit(limit)
         _check_length(prefix)
         after = _read_cursor(cursor)
+        first = "key > ?" if after >= prefix and after else "key >= ?"
         rows = self._database.rows(
-            "SELECT key, expiration, metadata FROM entries WHERE namespace = ? AND key >= ? AND key > ? AND key < ? "
+            f"SELECT key, expiration, metadata FROM entries WHERE namespace = ? AND {first} AND key < ? "
             "AND (expiration IS NULL OR expiration > ?) ORDER BY key LIMIT ?",
-            *(namespace, prefix, after, prefix + _LAST * 4, self._clock.now(), most + 1),
+            *(namespace, max(after, prefix), prefix + _LAST * 4, self._clock.now(), most + 1),
         )
         keys = [Listed(*row) for row in rows[:most]]
         more = urlsafe_b64encode(keys[-1].name.encode()).decode().rstrip("=") if len(rows) > most else None

@@ -42,10 +42,9 @@ class _BaseKv:
         self._kit = kit
         self.name = name
         self._open = cast("OpenKv", kit.open_kind(KIND))
-        names = {binding: identifier for identifier, binding in self._open.names.items()}
-        identifier = names.get(name, name)
+        identifier = self._open.ids.get(name, name)
         if identifier not in dict(self._open.namespaces()):
-            there = ", ".join(sorted(names)) or "none"
+            there = ", ".join(sorted(self._open.ids)) or "none"
             raise EmulatorError(f"there is no KV namespace {name!r}; the bindings are: {there}")
         self._namespace: KvNamespace = self._open.namespace(identifier)
 

@@ -27,7 +27,6 @@ _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "ai_search_namespaces": ("", "binding"),
     "analytics_engine_datasets": ("", "binding"),
     "artifacts": ("", "binding"),
-    "assets": ("", "binding"),
     "browser": ("", "binding"),
     "d1_databases": ("", "binding"),
     "data_blobs": ("", None),
@@ -40,7 +39,6 @@ _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "media": ("", "binding"),
     "mtls_certificates": ("", "binding"),
     "pipelines": ("", "binding"),
-    "ratelimits": ("", "name"),
     "secrets_store_secrets": ("", "binding"),
     "send_email": ("", "name"),
     "stream": ("", "binding"),
@@ -48,7 +46,6 @@ _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "unsafe": ("bindings", "name"),
     "unsafe_hello_world": ("", "binding"),
     "vectorize": ("", "binding"),
-    "version_metadata": ("", "binding"),
     "vpc_networks": ("", "binding"),
     "vpc_services": ("", "binding"),
     "wasm_modules": ("", None),
@@ -61,7 +58,6 @@ name of a binding (empty if the bindings are the keys of an object)."""
 _TYPES: Final[Mapping[str, str]] = {
     "ai": "Ai",
     "analytics_engine_datasets": "AnalyticsEngineDataset",
-    "assets": "Fetcher",
     "browser": "Fetcher",
     "d1_databases": "D1Database",
     "data_blobs": "ArrayBuffer",
@@ -70,19 +66,17 @@ _TYPES: Final[Mapping[str, str]] = {
     "hyperdrive": "Hyperdrive",
     "images": "ImagesBinding",
     "mtls_certificates": "Fetcher",
-    "ratelimits": "RateLimit",
     "secrets_store_secrets": "SecretsStoreSecret",
     "send_email": "SendEmail",
     "text_blobs": "string",
     "vectorize": "VectorizeIndex",
-    "version_metadata": "WorkerVersionMetadata",
     "vpc_services": "Fetcher",
     "wasm_modules": "WebAssembly.Module",
     "workflows": "Workflow",
 }
 """What a binding of a key is in production, in TypeScript."""
 
-_INHERITED: Final = frozenset({"assets", "data_blobs", "logfwdr", "text_blobs", "wasm_modules"})
+_INHERITED: Final = frozenset({"data_blobs", "logfwdr", "text_blobs", "wasm_modules"})
 _TOP_LEVEL_ONLY: Final = frozenset({"data_blobs", "text_blobs", "wasm_modules"})
 
 

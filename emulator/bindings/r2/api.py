@@ -54,15 +54,22 @@ def _bucket(call: Call[View]) -> R2Bucket:
     return _open(call).bucket(name)
 
 
-def _bucket_shape(name: str, created: int) -> dict[str, Any]:
-    return {"name": name, "creation_date": iso(created / 1000), "storage_class": STANDARD, "jurisdiction": "default"}
+def _bucket_shape(call: Call[View], name: str, created: int) -> dict[str, Any]:
+    """What the API says of a bucket; `bindings` is the emulator's own."""
+    return {
+        "name": name,
+        "creation_date": iso(created / 1000),
+        "storage_class": STANDARD,
+        "jurisdiction": "default",
+        "bindings": _open(call).bindings_of(name),
+    }
 
 
 def list_buckets(call: Call[View], _body: None) -> dict[str, Any]:
     """`GET .../buckets?name_contains=`."""
     wanted = call.query.get("name_contains", "")
     found = sorted(_open(call).buckets().items())
-    return {"buckets": [_bucket_shape(*each) for each in found if wanted in each[0]]}
+    return {"buckets": [_bucket_shape(call, *each) for each in found if wanted in each[0]]}
 
 
 def create_bucket(call: Call[View], body: NewBucket) -> dict[str, Any]:
@@ -73,13 +80,13 @@ def create_bucket(call: Call[View], body: NewBucket) -> dict[str, Any]:
         raise R2Error(errors.BUCKET_EXISTS)
     created = _open(call).store.create_bucket(body.name)
     call.report(f"R2 bucket {body.name} created")
-    return _bucket_shape(body.name, created)
+    return _bucket_shape(call, body.name, created)
 
 
 def get_bucket(call: Call[View], _body: None) -> dict[str, Any]:
     """`GET .../buckets/{name}`."""
     name = _bucket(call).name
-    return _bucket_shape(name, _open(call).buckets()[name])
+    return _bucket_shape(call, name, _open(call).buckets()[name])
 
 
 def delete_bucket(call: Call[View], _body: None) -> dict[str, Any]:

@@ -74,11 +74,11 @@ class R2Kind(BindingKind[Bucket]):
 
 
 class OpenR2(OpenKind[Bucket]):
-    """The buckets of a session. `names` are the bindings that lead to one, by its name."""
+    """The buckets of a session. `bound` are those that bindings lead to, by the names of these."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self.names: dict[str, str] = {}
+        self.bound: dict[str, str] = {}
 
     @cached_property
     def store(self) -> R2Store:
@@ -97,7 +97,11 @@ class OpenR2(OpenKind[Bucket]):
     def buckets(self) -> dict[str, int]:
         """The buckets that are declared, were created, or have objects, with the times of their creation in
         milliseconds since the epoch; 0 for one that is only declared."""
-        return dict.fromkeys(self.names, 0) | self.store.buckets()
+        return dict.fromkeys(self.bound.values(), 0) | self.store.buckets()
+
+    def bindings_of(self, bucket: str) -> list[str]:
+        """The names of the bindings that lead to a bucket."""
+        return sorted(name for name, each in self.bound.items() if each == bucket)
 
     def bucket(self, bucket: str, *, worker: str = "", name: str = "") -> R2Bucket:
         """A bucket, for a binding of a worker or for somebody else."""
@@ -120,7 +124,7 @@ class OpenR2(OpenKind[Bucket]):
         return wire(self._bound(worker, bindings))
 
     def _bound(self, worker: WorkerConfig, bindings: Mapping[str, Bucket]) -> list[tuple[str, R2Bucket]]:
-        self.names.update({settings.name: name for name, settings in bindings.items()})
+        self.bound.update({name: settings.name for name, settings in bindings.items()})
         return [
             (name, self.bucket(settings.name, worker=worker.name, name=name)) for name, settings in bindings.items()
         ]

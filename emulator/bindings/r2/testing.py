@@ -41,10 +41,9 @@ class _BaseR2:
         self._kit = kit
         self.name = name
         self._open = cast("OpenR2", kit.open_kind(KIND))
-        names = {binding: bucket for bucket, binding in self._open.names.items()}
-        bucket = names.get(name, name)
+        bucket = self._open.bound.get(name, name)
         if bucket not in self._open.buckets():
-            there = ", ".join(sorted(names)) or "none"
+            there = ", ".join(sorted(self._open.bound)) or "none"
             raise EmulatorError(f"there is no R2 bucket {name!r}; the bindings are: {there}")
         self._bucket: R2Bucket = self._open.bucket(bucket)
 
