@@ -13,9 +13,9 @@ from emulator.bindings.r2.objects import (
     Conditions,
     Metadata,
     R2Object,
-    Range,
+    R2Range,
 )
-from emulator.bindings.r2.store import Listing, PublishedPart, R2Store, Value
+from emulator.bindings.r2.store import PublishedPart, R2Listing, R2Store, Value
 from emulator.bindings.use import Use
 
 
@@ -33,7 +33,7 @@ class R2Bucket:
             return self._store.head(self.name, key)
 
     def get(
-        self, key: str, wanted: Range | str | None = None, conditions: Conditions | None = None
+        self, key: str, wanted: R2Range | str | None = None, conditions: Conditions | None = None
     ) -> tuple[R2Object, Value | None] | None:
         """An object with its value, without if the conditions do not hold; None if there is none."""
         with self._use("get", key) as operation:
@@ -72,7 +72,7 @@ class R2Bucket:
         limit: int = MAX_LIST_KEYS,
         cursor: str = "",
         start_after: str = "",
-    ) -> Listing:
+    ) -> R2Listing:
         """A page of objects in order."""
         with self._use("list", prefix):
             return self._store.list(

@@ -114,7 +114,7 @@ class Conditions(msgspec.Struct, frozen=True):
         return matches and differs and is_after and is_before
 
 
-class Range(msgspec.Struct, frozen=True):
+class R2Range(msgspec.Struct, frozen=True):
     """A part of a value: `length` bytes from `offset`, to the end if that is None; or the last `suffix` bytes."""
 
     offset: int | None = None
@@ -135,7 +135,7 @@ class Range(msgspec.Struct, frozen=True):
         return offset, min(length, size - offset)
 
 
-def range_of_header(header: str, size: int) -> Range | None:
+def range_of_header(header: str, size: int) -> R2Range | None:
     """The range that a `Range` header asks for; None, which is all of it, if that is not one range of bytes which the
     value has."""
     found = _RANGE_HEADER.fullmatch(header)
@@ -143,10 +143,10 @@ def range_of_header(header: str, size: int) -> Range | None:
         return None
     first, last, suffix = found.groups()
     if suffix is not None:
-        return Range(suffix=int(suffix)) if int(suffix) and size else None
+        return R2Range(suffix=int(suffix)) if int(suffix) and size else None
     start = int(first)
     end = int(last) if last else size - 1
-    return None if start >= size or end < start else Range(start, end - start + 1)
+    return None if start >= size or end < start else R2Range(start, end - start + 1)
 
 
 def check_key(key: str) -> None:

@@ -21,7 +21,7 @@ from emulator.bindings.r2.objects import (
     Conditions,
     Metadata,
     R2Object,
-    Range,
+    R2Range,
     check_size,
 )
 from emulator.bindings.r2.store import PublishedPart, Value
@@ -400,7 +400,7 @@ def _hashes(given: Mapping[str, Any]) -> dict[str, bytes]:
     return hashes
 
 
-def _range(given: Any) -> Range | str | None:
+def _range(given: Any) -> R2Range | str | None:
     if given is None:
         return None
     if isinstance(given, Headers):
@@ -412,7 +412,7 @@ def _range(given: Any) -> Range | str | None:
         for name, other in (("offset", offset), ("length", length)):
             if other is not None:
                 raise JsException(f"Suffix is incompatible with {name}.", "TypeError")
-    return Range(offset, length, _whole(suffix, "suffix. Suffix", "range. Suffix"))
+    return R2Range(offset, length, _whole(suffix, "suffix. Suffix", "range. Suffix"))
 
 
 def _whole(number: Any, negative: str, fraction: str) -> int | None:

@@ -30,7 +30,7 @@ from emulator.bindings.r2.objects import (
     Conditions,
     Metadata,
     R2Object,
-    Range,
+    R2Range,
     check_key,
     check_metadata,
     check_size,
@@ -88,7 +88,7 @@ def open_store(state: State, clock: Clock) -> R2Store:
     return store
 
 
-class Listing(msgspec.Struct, frozen=True):
+class R2Listing(msgspec.Struct, frozen=True):
     """A page of objects and of prefixes that end with the delimiter. `cursor` leads to the next one; None if this is
     the last."""
 
@@ -131,7 +131,7 @@ class R2Store:
         return msgspec.structs.replace(found, range=(0, found.size))
 
     def get(
-        self, bucket: str, key: str, wanted: Range | str | None = None, conditions: Conditions | None = None
+        self, bucket: str, key: str, wanted: R2Range | str | None = None, conditions: Conditions | None = None
     ) -> tuple[R2Object, Value | None] | None:
         """An object with its value, or with the part of it that is `wanted`, also as a `Range` header; without it if
         the conditions do not hold. None if there is no object. Raises R2Error."""
@@ -215,7 +215,7 @@ class R2Store:
         limit: int = MAX_LIST_KEYS,
         cursor: str = "",
         start_after: str = "",
-    ) -> Listing:
+    ) -> R2Listing:
         """Objects in the order of their keys in UTF-8, those whose keys have the delimiter behind the prefix as one
         prefix. At most `limit` of both, and fewer if they say much. Raises R2Error."""
         if not 1 <= limit <= MAX_LIST_KEYS:
@@ -238,7 +238,7 @@ class R2Store:
                 size += len(group or key) + _FACTS_BYTES + (0 if group else len(row[6]) + len(row[7]))
                 is_full = len(objects) + len(prefixes) == limit or (size > MAX_PAGE_BYTES and bool(objects or prefixes))
                 if is_full:
-                    return Listing(objects, prefixes, _cursor(begin))
+                    return R2Listing(objects, prefixes, _cursor(begin))
                 if group:
                     prefixes.append(group)
                     begin = _behind(group)
@@ -247,7 +247,7 @@ class R2Store:
                 begin = f"{key}\0"
             else:
                 if len(rows) < most:
-                    return Listing(objects, prefixes, None)
+                    return R2Listing(objects, prefixes, None)
 
     def create_upload(self, bucket: str, key: str, metadata: Metadata = NO_METADATA) -> str:
         """Begin an upload in parts. Returns its id. Raises R2Error."""

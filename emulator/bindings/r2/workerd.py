@@ -25,7 +25,7 @@ from emulator.bindings.r2.objects import (
     Etag,
     Metadata,
     R2Object,
-    Range,
+    R2Range,
     check_size,
 )
 from emulator.bindings.r2.store import PublishedPart, Value
@@ -198,8 +198,8 @@ def _number(given: _Number | None) -> int | None:
     return None if given is None else int(given)
 
 
-def _range(asked: _Range | None) -> Range | None:
-    return None if asked is None else Range(_number(asked.offset), _number(asked.length), _number(asked.suffix))
+def _range(asked: _Range | None) -> R2Range | None:
+    return None if asked is None else R2Range(_number(asked.offset), _number(asked.length), _number(asked.suffix))
 
 
 def _conditions(asked: _Conditional | None) -> Conditions | None:

@@ -16,7 +16,7 @@ from emulator.base.clock import VirtualClock
 from emulator.bindings.r2 import errors
 from emulator.bindings.r2.errors import R2Error
 from emulator.bindings.r2.etags import read_etags
-from emulator.bindings.r2.objects import MIN_PART_BYTES, Conditions, Etag, Metadata, Range, check_size
+from emulator.bindings.r2.objects import MIN_PART_BYTES, Conditions, Etag, Metadata, R2Range, check_size
 from emulator.bindings.r2.store import INLINE_BYTES, PublishedPart, R2Store, Value, open_store
 from emulator.storage.state import State
 
@@ -35,7 +35,7 @@ class Kept:
     def files(self) -> set[str]:
         return set(self.state.files("r2").contents())
 
-    async def value(self, key: str, wanted: Range | None = None) -> bytes | None:
+    async def value(self, key: str, wanted: R2Range | None = None) -> bytes | None:
         got = self.store.get("b", key, wanted)
         return None if got is None else await whole(got[1])
 
@@ -66,8 +66,8 @@ async def test_a_large_object_is_a_file_that_goes_with_it(kept: Kept) -> None:
     await kept.store.put("b", "small", LARGE[:INLINE_BYTES])
     assert len(kept.files()) == 2
     assert await kept.value("a") == LARGE + b"end"
-    assert await kept.value("a", Range(99, 3)) == LARGE[99:102]
-    assert await kept.value("a", Range(suffix=5)) == LARGE[-2:] + b"end"
+    assert await kept.value("a", R2Range(99, 3)) == LARGE[99:102]
+    assert await kept.value("a", R2Range(suffix=5)) == LARGE[-2:] + b"end"
     await kept.store.put("b", "a", b"small")
     assert len(kept.files()) == 1
     assert kept.store.delete("b", ["c", "absent"]) == 1
@@ -116,7 +116,7 @@ async def test_parts_are_joined_without_a_copy(kept: Kept) -> None:
     assert made.metadata == Metadata({"contentType": "x/y"}, {"a": "b"})
     assert kept.files() < before
     assert await kept.value("big") == bodies[1] + bodies[2] + bodies[3]
-    assert await kept.value("big", Range(MIN_PART_BYTES - 1, 2)) == b"12"
+    assert await kept.value("big", R2Range(MIN_PART_BYTES - 1, 2)) == b"12"
     kept.store.delete("b", ["big"])
     assert not kept.files()
 
@@ -135,8 +135,8 @@ async def test_parts_are_joined_without_a_copy(kept: Kept) -> None:
             lambda store: store.create_upload("b", "k", Metadata({}, {}, "Glacier")),
             "The storage class you specified is not valid. (10062)",
         ),
-        (lambda store: store.get("b", "a", Range(9)), "The requested range is not satisfiable (10039)"),
-        (lambda store: store.get("b", "a", Range(suffix=0)), "The requested range is not satisfiable (10039)"),
+        (lambda store: store.get("b", "a", R2Range(9)), "The requested range is not satisfiable (10039)"),
+        (lambda store: store.get("b", "a", R2Range(suffix=0)), "The requested range is not satisfiable (10039)"),
         (lambda store: store.delete_bucket("b"), "The bucket you tried to delete is not empty. (10008)"),
         (
             lambda _store: check_size(5 * 1024**3 - 5 * 1024**2 + 1),
