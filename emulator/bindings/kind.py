@@ -84,7 +84,7 @@ class BindingKind(Generic[S]):
 
     name: ClassVar[str]
     """The name of the kind in a WorkerConfig, in JSON `ready` and on the socket that answers workerd's bindings;
-    lowercase letters and underscores."""
+    lowercase letters, digits and underscores."""
 
     keys: Mapping[str, Key] = {}
     """The keys of the configuration that belong to this kind; no other kind has them."""

@@ -9,6 +9,7 @@ from emulator.bindings.kind import BindingKind
 from emulator.bindings.kv.kind import KV
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
 from emulator.bindings.queue.kind import QUEUES
+from emulator.bindings.r2.kind import R2
 from emulator.bindings.rate_limit.kind import RATE_LIMITS
 from emulator.bindings.secrets.kind import SECRETS
 from emulator.bindings.service.kind import SERVICES
@@ -21,6 +22,7 @@ KINDS: Final[list[BindingKind[Any]]] = [
     QUEUES,
     SERVICES,
     KV,
+    R2,
     ASSETS,
     RATE_LIMITS,
     VERSION_METADATA,
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
     from emulator.bindings.assets.testing import AssetsAccess, AsyncAssetsAccess
     from emulator.bindings.kv.testing import AsyncKvAccess, KvAccess
     from emulator.bindings.queue.testing import AsyncQueueAccess, QueueAccess
+    from emulator.bindings.r2.testing import AsyncR2Access, R2Access
 
-    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess):
+    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess, R2Access):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
-    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess, AsyncAssetsAccess):
+    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess, AsyncAssetsAccess, AsyncR2Access):
         """The types of what the kinds add to `AsyncEmulator`."""

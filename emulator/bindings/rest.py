@@ -60,10 +60,12 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class CursorPage(msgspec.Struct, frozen=True):
-    """One page of a list as a result, where pages are found by cursors; an empty one means that this is the last."""
+    """One page of a list as a result, where pages are found by cursors; an empty one means that this is the last.
+    `more` is what else there is to say of the page."""
 
     items: Sequence[Any]
     cursor: str
+    more: Mapping[str, Any] = {}
 
 
 class Upload(NamedTuple):
@@ -78,6 +80,7 @@ class Download(NamedTuple):
 
     content: bytes | AsyncIterator[bytes]
     headers: Mapping[str, str]
+    status: int = 200
 
 
 class SessionView(Protocol):
@@ -91,11 +94,13 @@ V = TypeVar("V", bound=SessionView)
 
 
 class Call(msgspec.Struct, Generic[V], frozen=True):
-    """A call to `session`. `path` has the variable parts of the address by name."""
+    """A call to `session`. `path` has the variable parts of the address by name; the names of `headers` are in lower
+    case."""
 
     session: V
     path: Mapping[str, str]
     query: QueryParams
+    headers: Mapping[str, str] = {}
 
     def page(self, items: list[T]) -> tuple[list[T], Page]:
         """The items on the page that the query asks for."""

@@ -7,29 +7,34 @@ configuration, and transports requests and answers. Neither has to know the othe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 
 class WireRequest(NamedTuple):
-    """A request from a binding: an HTTP request with its whole body. `target` is the path with the query; the names in
-    `headers` are lowercase."""
+    """A request from a binding: an HTTP request with its whole body, or, for a service that takes streams, with
+    `pieces` of it as they come; ConnectionError is raised there if the rest will not come. `target` is the path with
+    the query; the names in `headers` are lowercase."""
 
     method: bytes
     target: str
     headers: Mapping[bytes, bytes]
     body: bytes
+    pieces: AsyncIterator[bytes] | None = None
 
 
 class WireResponse(NamedTuple):
-    """The answer to a WireRequest. `headers` have no Content-Length, and `reason` is one line of ASCII."""
+    """The answer to a WireRequest. `reason` is one line of ASCII. The body is `body`, and `headers` have no
+    Content-Length; or it comes in `pieces`, which are closed if nobody receives them any more, and `headers` should
+    have its length if that is known."""
 
     body: bytes = b""
     status: int = 200
     reason: bytes = b"OK"
     headers: Sequence[tuple[bytes, bytes]] = ()
+    pieces: AsyncIterator[bytes] | None = None
 
 
 Answer: TypeAlias = Callable[[WireRequest], "WireResponse | Awaitable[WireResponse]"]
@@ -37,9 +42,10 @@ Answer: TypeAlias = Callable[[WireRequest], "WireResponse | Awaitable[WireRespon
 
 
 class Answered(NamedTuple):
-    """A service that the emulator answers."""
+    """A service that the emulator answers. With `takes_streams` it is asked before the body of a request has come."""
 
     answer: Answer
+    takes_streams: bool = False
 
 
 class Reference(NamedTuple):

@@ -25,6 +25,7 @@ _COMMANDS = {
     "types": "emulator.cli.types",
     "queues": "emulator.cli.queues",
     "kv": "emulator.cli.kv",
+    "r2": "emulator.cli.r2",
     "state": "emulator.cli.state",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",

@@ -94,10 +94,12 @@ class DataClient(RestClient):
             self._envelope(response)
         return response.content
 
-    def upload(self, path: str, content: bytes, **query: object) -> None:
+    def upload(
+        self, path: str, content: bytes, *, content_type: str = "application/octet-stream", **query: object
+    ) -> None:
         """Put something there as it is."""
         given = {name: str(value) for name, value in query.items() if value is not None}
-        headers = {"content-type": "application/octet-stream"}
+        headers = {"content-type": content_type}
         self._envelope(self._request("PUT", ACCOUNT + path, content=content, params=given, headers=headers))
 
     def upload_form(self, path: str, fields: dict[str, bytes], **query: object) -> None:

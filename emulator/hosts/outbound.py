@@ -96,6 +96,9 @@ class _Body:
 
     def __init__(self, answer: httpx.Response) -> None:
         self._answer = answer
+        length = answer.headers.get("content-length", "")
+        is_plain = "content-encoding" not in answer.headers
+        self.length = int(length) if is_plain and length.isascii() and length.isdigit() else None
         self._chunks: AsyncIterator[bytes] | None = None
 
     def __aiter__(self) -> _Body:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Container, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from os import urandom
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
@@ -85,14 +85,18 @@ class FilesInDirectory:
         name = urandom(16).hex()
         path = self._path(name)
         try:
-            with await asyncio.to_thread(_create, path) as file:
+            with _telling_of(path):
+                file = await asyncio.to_thread(_create, path)
+            try:
                 async for piece in pieces:
-                    await asyncio.to_thread(file.write, piece)
-        except BaseException as error:
+                    with _telling_of(path):
+                        await asyncio.to_thread(file.write, piece)
+            finally:
+                with _telling_of(path):
+                    file.close()
+        except BaseException:
             with suppress(OSError):
                 path.unlink()
-            if isinstance(error, OSError):
-                raise EmulatorError(f"{shown_path(path)} cannot be written: {reason(error)}") from None
             raise
         return name
 
@@ -130,6 +134,15 @@ class FilesInDirectory:
 
     def _path(self, name: str) -> Path:
         return self._directory / name[:2] / name
+
+
+@contextmanager
+def _telling_of(path: Path) -> Iterator[None]:
+    """Errors of the file are told in words. Those of whoever brings the pieces are his."""
+    try:
+        yield
+    except OSError as error:
+        raise EmulatorError(f"{shown_path(path)} cannot be written: {reason(error)}") from None
 
 
 def _create(path: Path) -> BinaryIO:

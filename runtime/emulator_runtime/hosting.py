@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from emulator_runtime.text import well_formed
     from emulator_runtime.values import AttributeDict, to_attribute_dict
     from emulator_runtime.web_socket_pipe import Closing, End, Item, Lost
+    from emulator_runtime.workers.blob import Blob
     from emulator_runtime.workers.entrypoints import WorkerEntrypoint
+    from emulator_runtime.workers.headers import Headers
     from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
     from emulator_runtime.workers.request import Request
     from emulator_runtime.workers.response import NULL_BODY_STATUSES, FetchResponse, Response, Upgrade
@@ -34,12 +36,14 @@ __all__ = [
     "NULL_BODY_STATUSES",
     "AttributeDict",
     "BatchMetrics",
+    "Blob",
     "BodyUsedError",
     "Closing",
     "Context",
     "Decisions",
     "End",
     "FetchResponse",
+    "Headers",
     "IncomingRequest",
     "Invocation",
     "Item",
@@ -84,7 +88,9 @@ _HOMES: Final = {
     "text": ("well_formed",),
     "values": ("AttributeDict", "to_attribute_dict"),
     "web_socket_pipe": ("Closing", "End", "Item", "Lost"),
+    "workers.blob": ("Blob",),
     "workers.entrypoints": ("WorkerEntrypoint",),
+    "workers.headers": ("Headers",),
     "workers.queue": ("BatchMetrics", "Decisions", "Message", "MessageBatch"),
     "workers.request": ("Request",),
     "workers.response": ("NULL_BODY_STATUSES", "FetchResponse", "Response", "Upgrade"),

@@ -64,14 +64,14 @@ async def _send_stream(
     response: FetchResponse, stream: ReadableStream, send: Callable[[AsgiMessage], Awaitable[None]], head: bool
 ) -> None:
     raw = response.raw_headers
-    size = stream.size
+    length = stream.length
     if head or response.status in NULL_BODY_STATUSES:
         if (
-            size is not None
+            length is not None
             and response.status not in NULL_BODY_STATUSES
             and find_header(raw, b"content-length") is None
         ):
-            raw = [*raw, (b"content-length", b"%d" % size)]
+            raw = [*raw, (b"content-length", b"%d" % length)]
         await stream.discard()
         await send({"type": "http.response.start", "status": response.status, "headers": raw})
         await send({"type": "http.response.body", "body": b""})
@@ -86,6 +86,8 @@ async def _send_stream(
         await send({"type": "http.response.body", "body": source})
         return
     try:
+        if length is not None and find_header(raw, b"content-length") is None:
+            raw = [*raw, (b"content-length", b"%d" % length)]
         await send({"type": "http.response.start", "status": response.status, "headers": raw})
         turn_began = monotonic()
         async for chunk in source:

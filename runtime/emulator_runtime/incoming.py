@@ -123,7 +123,8 @@ class IncomingRequest(Request):
         """The body as it is stored; for hosts and servers. Not part of production's interface."""
         if self._body is _UNREAD:
             if self._has_upload():
-                self._upload = _Upload(self._receive)
+                length = find_header(self._raw, b"content-length") or b""
+                self._upload = _Upload(self._receive, int(length) if length.isdigit() else None)
                 self._body = ReadableStream(self._upload)
             else:
                 self._body = None
@@ -213,9 +214,10 @@ class _Upload:
     message reads ahead a little, and what it reads is kept for the reader of the body.
     """
 
-    __slots__ = ("_ahead", "_done", "_gone", "_lock", "_receive", "_taken")
+    __slots__ = ("_ahead", "_done", "_gone", "_lock", "_receive", "_taken", "length")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, length: int | None) -> None:
+        self.length = length
         self._receive = receive
         self._ahead: deque[bytes] = deque()
         self._lock = asyncio.Lock()

@@ -83,6 +83,7 @@ class ReadableStream:
     """A stream of bytes that can be consumed once.
 
     `source` is bytes, or an async iterable of bytes. If the source has an `aclose()`, cancelling the stream calls it.
+    If its iterator has a `length`, that is the number of bytes.
     """
 
     __slots__ = ("_bytes", "_disturbed", "_iterator", "_locked")
@@ -117,6 +118,13 @@ class ReadableStream:
     def size(self) -> int | None:
         """The number of bytes, if the whole stream is in memory and has not been read from; else None."""
         return None if self._bytes is None or self._disturbed else len(self._bytes)
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes the whole stream has, if that is known beforehand; None if it has been read from."""
+        if self._bytes is not None or self._disturbed:
+            return self.size
+        return getattr(self._iterator, "length", None)
 
     def getReader(self, *_options: Any, **_keywords: Any) -> ReadableStreamReader:
         """The only consumer from now on. Raises `TypeError` if the stream is already locked to a reader."""

@@ -17,6 +17,7 @@ pytest_plugins = ["pytester"]
 
 DATA: dict[str, Any] = {
     "kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}],
+    "r2_buckets": [{"binding": "PICTURES"}],
     "ratelimits": [{"name": "LIMITER", "namespace_id": "1", "simple": {"limit": 100, "period": 60}}],
     "assets": {"directory": "public", "binding": "ASSETS"},
 }

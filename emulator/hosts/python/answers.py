@@ -19,11 +19,12 @@ from emulator_runtime.hosting import Invocation, close_source, current
 class InvocationStream:
     """The body of an answer, produced by worker code after its handler has returned."""
 
-    __slots__ = ("__weakref__", "_ended", "_invocation", "_source")
+    __slots__ = ("__weakref__", "_ended", "_invocation", "_source", "length")
 
     def __init__(
         self, source: AsyncIterator[bytes], invocation: Invocation, ended: Callable[[Exception | None], None]
     ) -> None:
+        self.length: int | None = getattr(source, "length", None)
         self._source = source
         self._invocation = invocation
         self._ended: Callable[[Exception | None], None] | None = ended

@@ -152,11 +152,12 @@ class _Stack(greenlet):  # type: ignore[misc]
 class _Stream:
     """A stream each of whose chunks is made on a stack."""
 
-    __slots__ = ("_context", "_invocation", "_source", "_stacks")
+    __slots__ = ("_context", "_invocation", "_source", "_stacks", "length")
 
     def __init__(
         self, stacks: Stacks, source: AsyncIterator[bytes], invocation: Invocation, context: Context | None
     ) -> None:
+        self.length: int | None = getattr(source, "length", None)
         self._stacks = stacks
         self._source = source
         self._invocation = invocation

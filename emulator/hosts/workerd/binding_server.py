@@ -7,12 +7,13 @@ an HTTP framework, because a worker that sends to a queue waits for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 from typing import Final
 
 from emulator.bindings.wiring import Answer, Answered, WireRequest, WireResponse, Wiring
-from emulator.hosts.workerd.incoming_connection import Headers, IncomingConnection
+from emulator.hosts.workerd.incoming_connection import BodyStream, Headers, IncomingConnection
+from emulator_runtime.hosting import close_source
 
 BINDING_HEADER: Final = "x-emulator-binding"
 """The header that identifies the binding of a request."""
@@ -30,6 +31,7 @@ class BindingServer:
 
     def __init__(self) -> None:
         self._answers: dict[bytes, Answer] = {}
+        self._streamed: set[bytes] = set()
         self._of_worker: dict[str, list[bytes]] = {}
         self._listening: asyncio.Future[asyncio.Server] | None = None
         self._connections: set[IncomingConnection] = set()
@@ -40,17 +42,20 @@ class BindingServer:
         socket `path`."""
         if self._listening is None:
             loop = asyncio.get_running_loop()
-            listen = loop.create_unix_server(lambda: IncomingConnection(self._requested, self._connections), str(path))
+            listen = loop.create_unix_server(
+                lambda: IncomingConnection(self._requested, self._connections, self._takes_stream), str(path)
+            )
             self._listening = asyncio.ensure_future(listen)
         self._forget(worker)
-        answers = {
-            binding_id(worker, kind, wiring, name).encode("latin-1"): service.answer
+        answered = {
+            binding_id(worker, kind, wiring, name).encode("latin-1"): service
             for kind, wiring in wirings
             for name, service in wiring.services.items()
             if isinstance(service, Answered)
         }
-        self._answers |= answers
-        self._of_worker[worker] = list(answers)
+        self._answers |= {key: service.answer for key, service in answered.items()}
+        self._streamed |= {key for key, service in answered.items() if service.takes_streams}
+        self._of_worker[worker] = list(answered)
         await self._listening
 
     def disconnect(self, worker: str) -> None:
@@ -71,43 +76,92 @@ class BindingServer:
     def _forget(self, worker: str) -> None:
         for key in self._of_worker.get(worker, ()):
             del self._answers[key]
+            self._streamed.discard(key)
 
-    def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes) -> None:
+    def _takes_stream(self, headers: Headers) -> bool:
+        return bool(self._streamed) and any(
+            value in self._streamed for name, value in headers if name.lower() == _HEADER
+        )
+
+    def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes | BodyStream) -> None:
         by_name = {name.lower(): value for name, value in headers}
         key = by_name.get(_HEADER, b"")
         answer = self._answers.get(key)
         if answer is None:
             connection.transport.write(_encoded(_gone(key)))
             return
+        stream = None if isinstance(body, bytes) else body
+        whole = body if isinstance(body, bytes) else b""
         try:
-            response = answer(WireRequest(connection.parser.get_method(), url, by_name, body))
+            response = answer(WireRequest(connection.parser.get_method(), url, by_name, whole, stream))
         except Exception as error:
-            connection.transport.write(_encoded(_failed(key, error)))
-            return
-        if isinstance(response, WireResponse):
+            response = _failed(key, error)
+        if isinstance(response, WireResponse) and response.pieces is None:
             connection.transport.write(_encoded(response))
+            if stream is not None:
+                stream.discard()
             return
-        task = asyncio.ensure_future(self._finish(connection, key, response))
+        task = asyncio.ensure_future(self._finish(connection, key, response, stream))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _finish(self, connection: IncomingConnection, key: bytes, response: Awaitable[WireResponse]) -> None:
+    async def _finish(
+        self,
+        connection: IncomingConnection,
+        key: bytes,
+        response: WireResponse | Awaitable[WireResponse],
+        stream: BodyStream | None,
+    ) -> None:
         try:
-            answered = await response
+            answered = response if isinstance(response, WireResponse) else await response
         except Exception as error:
+            if isinstance(error, ConnectionError) and connection.transport.is_closing():
+                return  # the request broke off
             answered = _failed(key, error)
-        connection.transport.write(_encoded(answered))
+        finally:
+            if stream is not None:
+                stream.discard()
+        if answered.pieces is None:
+            connection.transport.write(_encoded(answered))
+        else:
+            await _send(connection, key, answered, answered.pieces)
 
 
 def _encoded(response: WireResponse) -> bytes:
+    return b"%bContent-Length: %d\r\n\r\n%b" % (_head(response), len(response.body), response.body)
+
+
+def _head(response: WireResponse) -> bytes:
     headers = b"".join([b"%b: %b\r\n" % header for header in response.headers])
-    return b"HTTP/1.1 %d %b\r\n%bContent-Length: %d\r\n\r\n%b" % (
-        response.status,
-        response.reason,
-        headers,
-        len(response.body),
-        response.body,
-    )
+    return b"HTTP/1.1 %d %b\r\n%b" % (response.status, response.reason, headers)
+
+
+async def _send(
+    connection: IncomingConnection, key: bytes, response: WireResponse, pieces: AsyncIterator[bytes]
+) -> None:
+    """Send an answer with a body that comes in pieces, no faster than it is received. Without the last piece the client
+    must not believe that it has all of it, so the connection is dropped if there is an error."""
+    transport = connection.transport
+    is_chunked = not any(name.lower() == b"content-length" for name, _ in response.headers)
+    task = asyncio.current_task()
+    assert task is not None
+    connection.on_lost = task.cancel
+    try:
+        if transport.is_closing():
+            return
+        transport.write(_head(response) + (b"Transfer-Encoding: chunked\r\n\r\n" if is_chunked else b"\r\n"))
+        async for piece in pieces:
+            if piece:
+                transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+                await connection.drain()
+        if is_chunked:
+            transport.write(b"0\r\n\r\n")
+    except Exception as error:
+        connection.close()
+        _report(key, error)
+    finally:
+        connection.on_lost = None
+        await close_source(pieces)
 
 
 def _gone(key: bytes) -> WireResponse:
@@ -120,7 +174,12 @@ def _gone(key: bytes) -> WireResponse:
 
 def _failed(key: bytes, error: Exception) -> WireResponse:
     """The answer after a bug in the emulator, which is reported like other exceptions in asyncio."""
-    text = f"the emulator failed to answer {key.decode('latin-1')}, which is a bug"
-    asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
+    text = _report(key, error)
     reason = " ".join(f"{text}: {type(error).__name__}: {error}".split()).encode("ascii", "replace")
     return WireResponse(status=500, reason=reason)
+
+
+def _report(key: bytes, error: Exception) -> str:
+    text = f"the emulator failed to answer {key.decode('latin-1')}, which is a bug"
+    asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})
+    return text

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.hosts.outbound import Outbound
-from emulator.hosts.workerd.incoming_connection import Headers, IncomingConnection
+from emulator.hosts.workerd.incoming_connection import BodyStream, Headers, IncomingConnection
 from emulator_runtime.hosting import Request
 
 _BETWEEN_HOPS: Final = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding"})
@@ -42,7 +42,7 @@ class OutboundService:
         for connection in list(self._connections):
             connection.close()
 
-    def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes) -> None:
+    def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes | BodyStream) -> None:
         method = connection.parser.get_method().decode("latin-1")
         kept = [
             (name.decode("latin-1"), value.decode("latin-1"))

@@ -15,8 +15,8 @@ def success(result: object) -> Response:
     envelope."""
     if isinstance(result, Download):
         if isinstance(result.content, bytes):
-            return Response(result.content, headers=result.headers)
-        return StreamingResponse(result.content, headers=result.headers)
+            return Response(result.content, result.status, result.headers)
+        return StreamingResponse(result.content, result.status, result.headers)
     envelope: dict[str, Any] = {"success": True, "errors": [], "messages": [], "result": result}
     if isinstance(result, Page):
         envelope["result"] = result.items
@@ -29,7 +29,7 @@ def success(result: object) -> Response:
         }
     if isinstance(result, CursorPage):
         envelope["result"] = result.items
-        envelope["result_info"] = {"count": len(result.items), "cursor": result.cursor}
+        envelope["result_info"] = {"count": len(result.items), "cursor": result.cursor, **result.more}
     return Response(write_json(envelope), media_type="application/json")
 
 

@@ -50,7 +50,7 @@ def _endpoint(session: Session, route: ApiRoute) -> Any:
         body = None if decode is None else _decoded(decode, await read_body(request))
         if is_upload:
             body = Upload(request.stream(), request.headers.get("content-type", ""))
-        result = route.call(Call(session, request.path_params, request.query_params), body)
+        result = route.call(Call(session, request.path_params, request.query_params, request.headers), body)
         return success(await result if isawaitable(result) else result)
 
     return endpoint
