@@ -34,6 +34,11 @@ class Activity:
         self._processes.append(process)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no other process."""
+        return not self._processes
+
+    @property
     def calls_under_way(self) -> int:
         """How many operations are under way in all processes."""
         return sum(process.calls_under_way for process in self._processes)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
@@ -120,6 +121,9 @@ class Core:
         self.engine = MemoryEngine(self.clock)
         self.deliveries: list[Delivery] = []
         self.timeline = Timeline(self.bus, self.loop.time)
+        self._held_back = 0
+        """How many answers wait for the test to read more of them."""
+        self._is_held = asyncio.Event()
         self.closed = False
         self.lock = threading.RLock()
         self._thread: ThreadPoolExecutor | None = None
@@ -201,7 +205,21 @@ class Core:
 
     def _is_busy_outside(self) -> object:
         """Whether the network, or another process that runs worker code, is being waited for."""
-        return self.outbound.requests_outside or (self._session is not None and self._session.activity.calls_under_way)
+        if self.outbound.requests_outside or self._session is None:
+            return self.outbound.requests_outside
+        return self._session.activity.calls_under_way > self._held_back
+
+    @contextmanager
+    def holding_back(self) -> Iterator[None]:
+        """In this context an answer waits for the test to read more of it, and nobody waits for what makes it."""
+        self._held_back += 1
+        self._is_held.set()
+        try:
+            yield
+        finally:
+            self._held_back -= 1
+            if not self._held_back:
+                self._is_held.clear()
 
     def _is_accounted_for(self, descriptor: int) -> bool:
         """Whether a connection is with such a process: the calls tell whether there is anything to wait for."""
@@ -294,7 +312,13 @@ class Core:
     async def _then_rest(self, main: Coroutine[Any, Any, T]) -> T:
         __tracebackhide__ = True
         result = await main
-        await self.session.activity.rest()
+        if self.session.activity.is_empty:
+            return result
+        waiting = [asyncio.ensure_future(each) for each in (self.session.activity.rest(), self._is_held.wait())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
         return result
 
     def advance(self, seconds: float) -> list[Delivery]:

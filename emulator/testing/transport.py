@@ -95,7 +95,12 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Any) -> None:
-        if not self._left.is_set():
+        if self._left.is_set():
+            return
+        if not self._answer.full():
+            self._answer.put_nowait(message)
+            return
+        with self._core.holding_back():
             await self._answer.put(message)
 
 

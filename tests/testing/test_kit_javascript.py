@@ -197,3 +197,22 @@ def test_crons_run_when_time_passes_over_them(tmp_path: Path) -> None:
         deliveries = emulator.advance(seconds=1_805)
     due = [["*/10 * * * *", int(begun + each) * 1000] for each in (600, 1_200, 1_800)]
     assert [message.body for delivery in deliveries for message in delivery.acked] == due
+
+
+def test_an_answer_that_is_longer_than_anybody_has_read_holds_nothing_up(tmp_path: Path) -> None:
+    (tmp_path / "index.js").write_text("""
+        export default {
+          async fetch(request, env, ctx) {
+            let left = 32;
+            const pull = (controller) => (left-- ? controller.enqueue(new Uint8Array(65536)) : controller.close());
+            return new Response(new ReadableStream({ pull }));
+          },
+        };
+    """)
+    settings = {"name": "long", "main": "index.js", "compatibility_date": "2026-04-01"}
+    (tmp_path / "wrangler.json").write_text(json.dumps(settings))
+    with Emulator(tmp_path / "wrangler.json") as emulator:
+        assert len(emulator.get("/").content) == 32 * 65536
+        with emulator.client.stream("GET", "/") as answer:
+            assert next(answer.iter_bytes())
+            assert emulator.advance(60) == []
