@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
@@ -85,6 +86,7 @@ class Watcher:
         self._files = files
         self._on_trouble = on_trouble
         self._ignored = frozenset(path.resolve() for path in ignored)
+        self._outputs = _outputs()
         self._seen = self._scan()
 
     async def changes(self) -> AsyncGenerator[list[Change], None]:
@@ -153,10 +155,27 @@ class Watcher:
 
     def _scan(self) -> _Scan:
         configs = self._configs()
-        return _scan(configs, self._ignored, {path for config in configs for path in self._files(config)})
+        others = {path for config in configs for path in self._files(config)}
+        return _scan(configs, self._ignored, self._outputs, others)
 
 
-def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Collection[Path]) -> _Scan:
+def _outputs() -> frozenset[tuple[int, int]]:
+    """The files, by device and number, to which this process writes what it prints: `emulator dev > log.txt`."""
+    found = set()
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
+def _scan(
+    configs: Sequence[WorkerConfig],
+    ignored: frozenset[Path],
+    outputs: frozenset[tuple[int, int]],
+    others: Collection[Path],
+) -> _Scan:
     began_ns = time_ns()
     files: dict[Path, tuple[int, int, int]] = {}
     directories: set[Path] = set()
@@ -177,7 +196,9 @@ def _scan(configs: Sequence[WorkerConfig], ignored: frozenset[Path], others: Col
                 for entry in entries:
                     if _is_relevant(config, entry.name):
                         with suppress(OSError):
-                            files[Path(entry.path)] = _version(entry.stat())
+                            status = entry.stat()
+                            if (status.st_dev, status.st_ino) not in outputs:
+                                files[Path(entry.path)] = _version(status)
     return _Scan(files, frozenset(directories), began_ns, frozenset(others))
 
 
@@ -213,8 +234,8 @@ def _suppress_missing() -> Iterator[None]:
             raise
 
 
-def _version(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+def _version(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _is_code_directory(entry: os.DirEntry[str]) -> bool:

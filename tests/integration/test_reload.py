@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import subprocess
+import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +17,7 @@ import httpx
 import pytest
 
 from emulator.session.watch import Watcher
-from tests.integration.conftest import Running, write_worker
+from tests.integration.conftest import DEADLINE_SECONDS, Running, write_worker
 from tests.support.configs import load_config
 
 Dev = Callable[..., Running]
@@ -277,3 +282,30 @@ def test_the_directory_that_messages_are_kept_in_is_not_watched(tmp_path: Path) 
     watched = Watcher(lambda: configs, [tmp_path / "src/state"])._seen.directories
     assert tmp_path / "src/kept" in watched
     assert tmp_path / "src/state" not in watched
+
+
+def test_what_the_emulator_prints_to_a_file_beside_the_code_reloads_nothing(
+    tmp_path: Path, client: httpx.Client
+) -> None:
+    entry = write_worker(tmp_path, VERSION.format(version=1))
+    log = entry.parent / "log.txt"
+
+    def printed(pattern: str) -> re.Match[str]:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while (found := re.search(pattern, log.read_text())) is None:
+            assert time.monotonic() < deadline, log.read_text()
+        return found
+
+    command = [sys.executable, "-m", "emulator", "dev", "-p", "0"]
+    with log.open("w") as output, subprocess.Popen(command, cwd=tmp_path, stdout=output, stderr=output) as process:
+        try:
+            url = printed(r"Ready on (http://\S+)").group(1)
+            for version in (2, 3):
+                write_worker(tmp_path, VERSION.format(version=version))
+                printed(rf"(Reloaded[^R]*){{{version - 1}}}")
+                assert client.get(url).text == f"version {version} "
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_SECONDS) == 0
+    assert len(re.findall(r"Reloaded.*entry.py", log.read_text())) == 2
+    assert "log.txt" not in log.read_text()
