@@ -125,7 +125,7 @@ class OpenD1(OpenKind[SqlDatabase]):
         from emulator.bindings.d1.session import SqlSession
         from emulator.bindings.use import Use
 
-        use = Use(self._resources.bus, self.faults, config.KIND, identifier, worker=worker, name=name)
+        use = Use(self._resources, self.faults, config.KIND, identifier, worker=worker, name=name)
         return SqlSession(self.stores, identifier, use)
 
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, SqlDatabase]) -> Mapping[str, object]:

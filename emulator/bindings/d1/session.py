@@ -23,17 +23,17 @@ class SqlSession:
 
     async def run(self, queries: Sequence[Query], operation: str = "query") -> list[Result]:
         """The results of queries, all in one transaction."""
-        with self._use(operation, _shown(queries)):
+        async with self._use(operation, _shown(queries)):
             return await self.store.run(queries)
 
     async def run_each(self, sql: str, seconds: float = MAX_SECONDS) -> list[Result]:
         """The results of each statement in `sql`, all in one transaction."""
-        with self._use("query", _shown([Query(sql)])):
+        async with self._use("query", _shown([Query(sql)])):
             return await self.store.run_each(sql, seconds)
 
     async def export(self, *, schema: bool = True, data: bool = True, tables: Sequence[str] = ()) -> list[str]:
         """The statements that make a copy."""
-        with self._use("export", ", ".join(tables)):
+        async with self._use("export", ", ".join(tables)):
             return await self.store.export(schema=schema, data=data, tables=tables)
 
     def bookmark(self) -> str:

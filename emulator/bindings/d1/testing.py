@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from emulator.base.coroutines import run_now
 from emulator.base.errors import EmulatorError
 from emulator.bindings.d1.config import KIND
 from emulator.bindings.d1.database import Query
 from emulator.bindings.d1.sql import OVERLOADED, D1Error
-from emulator.bindings.kit import Accessor, Kit
+from emulator.bindings.kit import Accessor, Faulty, Kit
 
 if TYPE_CHECKING:
     from emulator.bindings.d1.kind import OpenD1
@@ -30,13 +28,11 @@ if TYPE_CHECKING:
             raise NotImplementedError
 
 
-T = TypeVar("T")
-
 _migrated: dict[tuple[object, ...], bytes] = {}
 """What an empty database is after migrations, by these."""
 
 
-class _BaseD1:
+class _BaseD1(Faulty):
     """What a test can do with a database without running anything."""
 
     def __init__(self, kit: Kit, name: str) -> None:
@@ -48,25 +44,13 @@ class _BaseD1:
             there = ", ".join(sorted(self._open.declared)) or "none"
             raise EmulatorError(f"there is no D1 database {name!r}; the bindings are: {there}")
         self._database = self._open.database(self._open.declared[name][0].id)
+        self._faults, self._target = self._open.faults, self._database.id
 
-    def fail_next(self, number: int = 1, error: Exception | None = None) -> None:
-        """Let the next `number` calls to the database fail with `error`: `D1 DB is overloaded. Requests
-        queued for too long.` unless given."""
-        __tracebackhide__ = True
-        self._kit.check_open()
-        self._open.faults.add(self._database.id, number, error or D1Error(OVERLOADED))
+    def _refusal(self) -> Exception:
+        return D1Error(OVERLOADED)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
-
-    def _now(self, running: Coroutine[Any, Any, T]) -> T:
-        __tracebackhide__ = True
-        try:
-            self._kit.check_open()
-        except BaseException:
-            running.close()
-            raise
-        return run_now(running)
 
     def _execute(self, sql: str, params: tuple[Any, ...]) -> list[dict[str, Any]]:
         __tracebackhide__ = True
