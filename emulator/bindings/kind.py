@@ -157,9 +157,9 @@ class BindingKind(Generic[S]):
         """How tests access what this kind keeps: `emulator.queue("my-app-events")`."""
         return None
 
-    def take_over(self, wrangler: Path, state: State) -> Iterable[str]:
-        """Copy what `wrangler dev` has kept for this kind in the directory `wrangler`, and say what was copied. Raises
-        EmulatorError."""
+    def take_over(self, wrangler: Path, workers: Sequence[WorkerConfig], state: State) -> Iterable[str]:
+        """Copy what `wrangler dev` has kept for this kind in the directory `wrangler`, and say what was copied.
+        `workers` are those of the project, if they are known. Raises EmulatorError."""
         return ()
 
     def bindings(self, worker: WorkerConfig) -> dict[str, S]:

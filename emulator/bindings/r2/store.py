@@ -169,26 +169,14 @@ class R2Store:
         check_metadata(metadata)
         wanted = hashes or {}
         received = await self._receive(value, ("md5", *(name for name in wanted if name != "md5")))
-        try:
-            for name, digest in wanted.items():
-                _verify(name, digest, received.digests[name])
-            md5 = received.digests["md5"].hex()
-            checksums = {"md5": md5} | {name: received.digests[name].hex() for name in wanted}
-            made = R2Object(key, urandom(16).hex(), received.size, md5, self._now(), metadata, checksums)
-            files = None if received.file is None else [Piece(received.file, received.size)]
-            with self._database.transaction():
-                row = self._database.row(
-                    "SELECT etag, uploaded, files FROM objects WHERE bucket = ? AND key = ?", bucket, key
-                )
-                etag, uploaded, replaced = row or (None, 0, None)
-                holds = conditions is None or conditions.hold(etag, uploaded)
-                if holds:
-                    self._insert(bucket, made, files, received.value)
-        except BaseException:
-            self._remove(received.files)
-            raise
-        self._remove(_names(replaced) if holds else received.files)
-        return made if holds else None
+        md5 = received.digests["md5"].hex()
+        checksums = {"md5": md5} | {name: received.digests[name].hex() for name in wanted}
+        made = R2Object(key, urandom(16).hex(), received.size, md5, self._now(), metadata, checksums)
+        return made if self._keep(bucket, made, received, conditions, wanted) else None
+
+    async def restore(self, bucket: str, kept: R2Object, value: AsyncIterator[bytes]) -> None:
+        """Keep an object as it was elsewhere."""
+        self._keep(bucket, kept, await self._receive(value, ()))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> int:
         """Remove objects; those that do not exist, too, without an error. Returns how many there were. Raises
@@ -365,6 +353,33 @@ class R2Store:
         for (files,) in self._database.rows("SELECT files FROM objects WHERE files IS NOT NULL"):
             names.update(_names(files))
         return names
+
+    def _keep(
+        self,
+        bucket: str,
+        made: R2Object,
+        received: _Received,
+        conditions: Conditions | None = None,
+        hashes: Mapping[str, bytes] = {},
+    ) -> bool:
+        """Keep what was received, if the conditions hold. Raises R2Error if it does not have these checksums."""
+        try:
+            for name, digest in hashes.items():
+                _verify(name, digest, received.digests[name])
+            files = None if received.file is None else [Piece(received.file, received.size)]
+            with self._database.transaction():
+                row = self._database.row(
+                    "SELECT etag, uploaded, files FROM objects WHERE bucket = ? AND key = ?", bucket, made.key
+                )
+                etag, uploaded, replaced = row or (None, 0, None)
+                holds = conditions is None or conditions.hold(etag, uploaded)
+                if holds:
+                    self._insert(bucket, made, files, received.value)
+        except BaseException:
+            self._remove(received.files)
+            raise
+        self._remove(_names(replaced) if holds else received.files)
+        return holds
 
     def _insert(self, bucket: str, made: R2Object, files: Sequence[Piece] | None, value: bytes | None) -> None:
         self._database.change(

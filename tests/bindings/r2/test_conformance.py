@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from emulator.testing import Emulator
-from tests.support.node_tools import ESBUILD, NODE_MODULES, WORKERD, needs_node, tool
+from tests.support.node_tools import ESBUILD, MINIFLARE, WORKERD, needs_node, tool
 
 HERE = Path(__file__).parent
-MINIFLARE = NODE_MODULES / "miniflare/dist/src/index.js"
 
 MINIFLARE_SHOWS_EMPTY_METADATA = {"list what it shows", "list with http metadata", "write unknown metadata"}
 """Steps in which Miniflare has empty metadata where nobody has asked for it, and where production has none."""
