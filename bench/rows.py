@@ -169,6 +169,33 @@ ROWS: Final = (
         (Target("times better than", 5, WRANGLER),),
         _whole,
     ),
+    Row(
+        "asset",
+        "asset",
+        "`GET` of an asset of 10 KB",
+        "requests/s",
+        True,
+        (Target("times better than", 15, WRANGLER), Target("times better than", 1, WORKERD)),
+        _whole,
+    ),
+    Row(
+        "r2-small",
+        "r2-small",
+        "`GET` that reads 1 KB from R2",
+        "requests/s",
+        True,
+        (Target("times better than", 15, WRANGLER),),
+        _whole,
+    ),
+    Row(
+        "r2-large",
+        "r2-large",
+        "`GET` that reads 10 MB from R2",
+        "MB/s",
+        True,
+        (Target("times better than", 1, WRANGLER),),
+        _whole,
+    ),
     Row("memory", "memory", "idle memory, PSS", "MB", False, (Target("at most", 50),), _whole),
     Row(
         "backlog-memory",
@@ -252,6 +279,8 @@ JAVASCRIPT_ROWS: Final = tuple(
         ("reload", (Target("times better than", 2.5, WRANGLER),)),
         ("kv-get", (Target("times better than", 4, WRANGLER), Target("times better than", 1, WORKERD))),
         ("kv-put", (Target("times better than", 2, WRANGLER), Target("times better than", 1, WORKERD))),
+        ("r2-small", (Target("times better than", 4, WRANGLER),)),
+        ("r2-large", (Target("times better than", 1, WRANGLER),)),
         ("memory", (Target("times better than", 1.5, WRANGLER),)),
     )
     for row in ROWS
