@@ -119,7 +119,8 @@ class R2ObjectBody(R2ObjectFacts):
 
     def __init__(self, found: R2Object, value: Value) -> None:
         super().__init__(found)
-        self.body = ReadableStream(value)
+        whole = value.take_whole()
+        self.body = ReadableStream(value if whole is None else whole)
 
     @property
     def bodyUsed(self) -> bool:  # noqa: N802 - production's name

@@ -476,6 +476,13 @@ class Value:
         self._open: AsyncIterator[bytes] | None = None
         store.hold(self._held)
 
+    def take_whole(self) -> bytes | None:
+        """All of it, if it is in memory; None if it has to be read."""
+        if self._parts:
+            return None
+        value, self._value = self._value, b""
+        return value
+
     def __aiter__(self) -> Self:
         return self
 

@@ -287,8 +287,9 @@ def _result(content: Mapping[str, Any]) -> WireResponse:
 
 def _with_value(found: R2Object, value: Value | None) -> WireResponse:
     result = _result(shape(found))
-    if value is None:
-        return result
+    whole = b"" if value is None else value.take_whole()
+    if value is None or whole is not None:
+        return result._replace(body=result.body + (whole or b""))
     length = (b"Content-Length", b"%d" % (len(result.body) + value.length))
     return WireResponse(headers=(*result.headers, length), pieces=_Answer(result.body, value))
 
