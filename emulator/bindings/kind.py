@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeAlias, Type
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock
 from emulator.base.errors import Problem
+from emulator.bindings.use import Tallies
 from emulator.config.model import WorkerConfig
 from emulator.config.section import Draft, Key, Section
 
@@ -44,6 +45,8 @@ class Resources:
         self.clock = clock
         self.state = state
         """Where kinds keep what outlives a worker's code, and perhaps the session."""
+        self.tallies = Tallies()
+        """How many operations on bindings each request has caused."""
 
     def warn(self, worker: str, text: str) -> None:
         """Warn the user about something that a worker's code should not do."""

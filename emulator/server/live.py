@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Coroutine, MutableMapping
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
@@ -72,12 +72,12 @@ class LiveReload:
 class LiveGateway(Gateway):
     """A gateway whose worker's pages reload themselves."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         scope.pop(ANSWER, None)  # the short way, for complete answers
         if (b"sec-fetch-dest", b"document") in scope["headers"]:
             # What the browser has of a page may be from a time without the script.
             scope["headers"] = [header for header in scope["headers"] if header[0] != b"if-none-match"]
-        await super().__call__(scope, receive, send if scope["method"] == "HEAD" else _Extended(send))
+        return super().__call__(scope, receive, send if scope["method"] == "HEAD" else _Extended(send))
 
 
 class _Extended:

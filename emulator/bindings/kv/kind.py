@@ -118,7 +118,7 @@ class OpenKv(OpenKind[Namespace]):
         from emulator.bindings.kv.namespace import KvNamespace
         from emulator.bindings.use import Use
 
-        use = Use(self._resources.bus, self.faults, config.KIND, identifier, worker=worker, name=name)
+        use = Use(self._resources, self.faults, config.KIND, identifier, worker=worker, name=name)
         return KvNamespace(self.store, identifier, use)
 
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, Namespace]) -> Mapping[str, object]:
