@@ -136,6 +136,24 @@ def kv_put_rate(server: Server, effort: Effort) -> float:
     return _rate(server, "/kv-put", effort)
 
 
+def d1_select_rate(server: Server, effort: Effort) -> float:
+    """Requests a second that each select a row by its key, always the same one."""
+    _make_table(server)
+    return _rate(server, "/d1-select", effort)
+
+
+def d1_insert_rate(server: Server, effort: Effort) -> float:
+    """Requests a second that each insert a row."""
+    _make_table(server)
+    return _rate(server, "/d1-insert", effort)
+
+
+def _make_table(server: Server) -> None:
+    client = _Client(server)
+    client.get("/d1-make")
+    client.close()
+
+
 def asset_rate(server: Server, effort: Effort) -> float:
     """Requests a second for a file of 10,240 bytes."""
     return _rate(server, "/page.txt", effort)
@@ -261,6 +279,8 @@ SERVER_MEASURES: Final[Mapping[str, Callable[[Server, Effort], float]]] = {
     "send": send_rate,
     "kv-get": kv_get_rate,
     "kv-put": kv_put_rate,
+    "d1-select": d1_select_rate,
+    "d1-insert": d1_insert_rate,
     "asset": asset_rate,
     "r2-small": small_object_rate,
     "r2-large": large_object_rate,

@@ -117,7 +117,7 @@ def uvicorn_side() -> Side:
     def command(_: Path, port: int, __: int) -> Sequence[str]:
         return [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--no-access-log"]
 
-    lacks = ("send", "flood", "latency", "reload", "kv-get", "kv-put", *_apart("python"))
+    lacks = ("send", "flood", "latency", "reload", "kv-get", "kv-put", "d1-select", "d1-insert", *_apart("python"))
     return Side(UVICORN, f"uvicorn {version('uvicorn')}", HERE / "workers/bare", "app.py", command, lacks=lacks)
 
 
