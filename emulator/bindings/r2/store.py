@@ -31,6 +31,7 @@ from emulator.bindings.r2.objects import (
     Metadata,
     R2Object,
     R2Range,
+    check_customer_key,
     check_key,
     check_metadata,
     check_size,
@@ -66,9 +67,13 @@ SCHEMA: Final = (
     );
     CREATE TABLE buckets (name TEXT PRIMARY KEY, created INTEGER NOT NULL)
     """,
+    """
+    ALTER TABLE objects ADD COLUMN customer_key TEXT NOT NULL DEFAULT '';
+    ALTER TABLE uploads ADD COLUMN customer_key TEXT NOT NULL DEFAULT ''
+    """,
 )
 
-_COLUMNS: Final = "key, version, size, etag, uploaded, checksums, http, custom, storage_class"
+_COLUMNS: Final = "key, version, size, etag, uploaded, checksums, http, custom, storage_class, customer_key"
 _FACTS_BYTES: Final = 400
 """About how much JSON an object is without its names and metadata."""
 
@@ -131,10 +136,16 @@ class R2Store:
         return msgspec.structs.replace(found, range=(0, found.size))
 
     def get(
-        self, bucket: str, key: str, wanted: R2Range | str | None = None, conditions: Conditions | None = None
+        self,
+        bucket: str,
+        key: str,
+        wanted: R2Range | str | None = None,
+        conditions: Conditions | None = None,
+        customer_key: str = "",
     ) -> tuple[R2Object, Value | None] | None:
         """An object with its value, or with the part of it that is `wanted`, also as a `Range` header; without it if
-        the conditions do not hold. None if there is no object. Raises R2Error."""
+        the conditions do not hold. None if there is no object. Raises R2Error, also if `customer_key`, as in Metadata,
+        is not the object's."""
         check_key(key)
         row = self._database.row(
             f"SELECT {_COLUMNS}, files, value FROM objects WHERE bucket = ? AND key = ?", bucket, key
@@ -143,6 +154,7 @@ class R2Store:
             return None
         *facts, files, value = row
         found = _object(tuple(facts))
+        check_customer_key(found.metadata.customer_key, customer_key)
         if conditions is not None and not conditions.hold(found.etag, found.uploaded):
             return msgspec.structs.replace(found, range=(0, found.size)), None
         if isinstance(wanted, str):
@@ -243,23 +255,31 @@ class R2Store:
         check_metadata(metadata)
         identifier = urlsafe_b64encode(urandom(96)).decode()
         self._database.change(
-            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, 0)",
+            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
             *(identifier, bucket, key, _json(metadata.http), _json(metadata.custom), metadata.storage_class),
+            metadata.customer_key,
         )
         return identifier
 
     async def upload_part(
-        self, bucket: str, key: str, upload: str, number: int, value: bytes | AsyncIterator[bytes]
+        self,
+        bucket: str,
+        key: str,
+        upload: str,
+        number: int,
+        value: bytes | AsyncIterator[bytes],
+        *,
+        customer_key: str = "",
     ) -> tuple[str, int]:
-        """Keep a part, 1 to 10,000, in place of an earlier one. Returns its etag and its size. Raises R2Error."""
+        """Keep a part, 1 to 10,000, in place of an earlier one. Returns its etag and its size. Raises R2Error, also if
+        `customer_key`, as in Metadata, is not the upload's."""
         check_key(key)
         received = await self._receive(value, ("md5",), inline_bytes=-1)
         assert received.file is not None
         etag = received.digests["md5"].hex()
         try:
             with self._database.transaction():
-                if not self._is_open(bucket, key, upload):
-                    raise R2Error(errors.NO_SUCH_UPLOAD)
+                self._check_open(bucket, key, upload, customer_key)
                 replaced = self._database.row("SELECT file FROM parts WHERE upload = ? AND number = ?", upload, number)
                 self._database.change(
                     "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?)",
@@ -276,12 +296,13 @@ class R2Store:
         check_key(key)
         with self._database.transaction():
             row = self._database.row(
-                "SELECT http, custom, storage_class, ended FROM uploads WHERE id = ? AND bucket = ? AND key = ?",
+                "SELECT http, custom, storage_class, customer_key, ended FROM uploads "
+                "WHERE id = ? AND bucket = ? AND key = ?",
                 *(upload, bucket, key),
             )
             if row is None:
                 raise R2Error(errors.INTERNAL)
-            http, custom, storage_class, ended = row
+            *described, ended = row
             if ended:
                 raise R2Error(errors.NO_SUCH_UPLOAD)
             kept: dict[int, Row] = {
@@ -290,7 +311,7 @@ class R2Store:
             }
             parts = _chosen(kept, published)
             digest = hashlib.md5(b"".join([bytes.fromhex(etag) for _, etag, _, _ in parts]), usedforsecurity=False)
-            metadata = Metadata(json.loads(http), json.loads(custom), storage_class)
+            metadata = _metadata(*described)
             etag = f"{digest.hexdigest()}-{len(parts)}"
             pieces = [Piece(file, size) for _, _, size, file in parts]
             size = sum(piece.size for piece in pieces)
@@ -383,17 +404,20 @@ class R2Store:
 
     def _insert(self, bucket: str, made: R2Object, files: Sequence[Piece] | None, value: bytes | None) -> None:
         self._database.change(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(bucket, made.key, made.version, made.size, made.etag, made.uploaded, _json(made.checksums)),
             *(_json(made.metadata.http), _json(made.metadata.custom), made.metadata.storage_class),
-            *(None if files is None else _json(files), value),
+            *(None if files is None else _json(files), value, made.metadata.customer_key),
         )
 
-    def _is_open(self, bucket: str, key: str, upload: str) -> bool:
+    def _check_open(self, bucket: str, key: str, upload: str, customer_key: str) -> None:
         row = self._database.row(
-            "SELECT ended FROM uploads WHERE id = ? AND bucket = ? AND key = ?", upload, bucket, key
+            "SELECT ended, customer_key FROM uploads WHERE id = ? AND bucket = ? AND key = ?", upload, bucket, key
         )
-        return row is not None and not row[0]
+        if row is None or row[0]:
+            raise R2Error(errors.NO_SUCH_UPLOAD)
+        if row[1] != customer_key:
+            raise R2Error(errors.CUSTOMER_KEY_OF_UPLOAD)
 
     def _end(self, upload: str) -> None:
         self._database.change("DELETE FROM parts WHERE upload = ?", upload)
@@ -584,9 +608,12 @@ def _chosen(kept: Mapping[int, Row], published: Sequence[PublishedPart]) -> list
 
 
 def _object(row: Row) -> R2Object:
-    key, version, size, etag, uploaded, checksums, http, custom, storage_class = row
-    metadata = Metadata(json.loads(http), json.loads(custom), storage_class)
-    return R2Object(key, version, size, etag, uploaded, metadata, json.loads(checksums))
+    key, version, size, etag, uploaded, checksums, *described = row
+    return R2Object(key, version, size, etag, uploaded, _metadata(*described), json.loads(checksums))
+
+
+def _metadata(http: str, custom: str, storage_class: str, customer_key: str) -> Metadata:
+    return Metadata(json.loads(http), json.loads(custom), storage_class, customer_key)
 
 
 def _pieces(files: str) -> list[Piece]:
