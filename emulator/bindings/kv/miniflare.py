@@ -9,8 +9,7 @@ from typing import Final
 
 from emulator.base.clock import WallClock
 from emulator.base.words import count
-from emulator.bindings.kv.config import KIND
-from emulator.bindings.kv.store import SCHEMA, KvStore
+from emulator.bindings.kv.store import KvStore, open_store
 from emulator.bindings.miniflare import KeptObject, kept_objects
 from emulator.storage.database import copy_of
 from emulator.storage.state import State
@@ -22,7 +21,7 @@ def take_over(directory: Path, state: State) -> Iterator[str]:
     """Copy all namespaces below `directory`, and say how many keys of each."""
     store: KvStore | None = None
     for namespace in kept_objects(directory, _OBJECTS):
-        store = store or KvStore(state.database(KIND, SCHEMA), state.files(KIND), WallClock())
+        store = store or open_store(state, WallClock())
         yield f"KV {namespace.name}: {count(asyncio.run(_copy(store, namespace)), 'key')}"
 
 

@@ -38,7 +38,7 @@ from emulator.bindings.r2.objects import (
     range_of_header,
 )
 from emulator.storage.database import Database
-from emulator.storage.files import Files, FilesInDirectory
+from emulator.storage.files import Files
 
 if TYPE_CHECKING:
     from emulator.storage.database import Row
@@ -87,9 +87,7 @@ def open_store(state: State, clock: Clock) -> R2Store:
     """The buckets that are kept in `state`. Files that a killed process has left are removed, if nobody else may be
     about to use them."""
     store = R2Store(state.database("r2", SCHEMA), state.files("r2"), clock)
-    files = state.files("r2")
-    if isinstance(files, FilesInDirectory) and state.is_alone:
-        files.keep_only(store.files())
+    state.keep_files("r2", store.files)
     return store
 
 
