@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
 
-from emulator.bindings.r2 import etags
+from emulator.base.errors import EmulatorError
+from emulator.bindings.r2 import errors, etags
 from emulator.bindings.r2.bucket import R2Bucket
 from emulator.bindings.r2.errors import R2Error
 from emulator.bindings.r2.objects import (
@@ -308,6 +309,8 @@ class _Words:
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, R2Error):
             raise JsException(f"{self._operation}: {error}") from None
+        if isinstance(error, EmulatorError):
+            raise JsException(f"{self._operation}: {R2Error(errors.INTERNAL, error.message)}") from None
 
 
 def _text(value: Any) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from emulator.base.errors import EmulatorError
 from emulator.bindings.r2 import errors
 from emulator.bindings.r2.bucket import R2Bucket
 from emulator.bindings.r2.errors import R2Error
@@ -121,6 +122,8 @@ async def answer(bucket: R2Bucket, request: WireRequest) -> WireResponse:
         return await _answer_write(bucket, request)
     except R2Error as error:
         return _refusal(error)
+    except EmulatorError as error:
+        return _refusal(R2Error(errors.INTERNAL, error.message))
     except msgspec.MsgspecError as error:
         return _refusal(R2Error(errors.INVALID_ARGUMENT, f"The request is damaged: {error}"))
 
