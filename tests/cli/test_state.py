@@ -145,10 +145,11 @@ def test_what_is_no_export_is_refused_and_changes_nothing(project: Path, content
 def test_what_wrangler_has_kept_is_taken_over(project: Path, newest_node: str) -> None:
     emulator("reset", "-y")
     environment = {**os.environ, "WRANGLER_SEND_METRICS": "false", "WRANGLER_LOG_PATH": "logs", "CI": "1"}
-    for key, value in (("a", "one"), ("b", "two")):
-        command = [newest_node, str(tool(WRANGLER)), "kv", "key", "put", "--binding", "NOTES", "--local", key, value]
-        more = ["--metadata", '{"n":1}', "--preview", "false"]
-        subprocess.run([*command, *more], cwd=project, env=environment, timeout=60, check=True, capture_output=True)
+    entries = [{"key": key, "value": value, "metadata": {"n": 1}} for key, value in (("a", "one"), ("b", "two"))]
+    (project / "entries.json").write_text(json.dumps(entries))
+    command = [newest_node, str(tool(WRANGLER)), "kv", "bulk", "put", "entries.json", "--binding", "NOTES", "--local"]
+    command += ["--preview", "false"]
+    subprocess.run(command, cwd=project, env=environment, timeout=60, check=True, capture_output=True)
     sql = "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)"
     command = [newest_node, str(tool(WRANGLER)), "d1", "execute", "DB", "--local", "--command", sql]
     subprocess.run(command, cwd=project, env=environment, timeout=60, check=True, capture_output=True)
