@@ -10,6 +10,8 @@ from emulator.bindings.kind import BindingKind, Front, OpenKind, Resources
 from emulator.config.model import WorkerConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from emulator.bindings.wiring import Wiring
 
 
@@ -40,6 +42,10 @@ class OpenKinds:
             for kind, bindings in in_force(self.kinds, worker)
             for wiring in self._open[kind.name].for_workerd(worker, bindings)
         ]
+
+    def served(self, worker: WorkerConfig) -> list[Path]:
+        """The directories whose files are served as they are."""
+        return [path for kind in self.kinds for path in kind.served(worker)]
 
     def front(self, worker: WorkerConfig) -> Front | None:
         """What answers requests before the worker's code; None if nothing does."""

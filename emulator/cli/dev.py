@@ -118,7 +118,11 @@ class _Level(click.Choice[str]):
     help="Share queues with other sessions that have the same NAME.  [default: with those of the same git repository]",
 )
 @click.option("--no-share", is_flag=True, help="Share queues with no other session.")
-@click.option("--live-reload", is_flag=True, help="Reload the worker's pages in the browser when its code is reloaded.")
+@click.option(
+    "--live-reload",
+    is_flag=True,
+    help="Reload the worker's pages in the browser when its code is reloaded, or its assets change.",
+)
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
     "--log-level",

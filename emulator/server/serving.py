@@ -25,6 +25,7 @@ from emulator.hosts.python import prompts
 from emulator.hosts.python.output import install as install_output
 from emulator.hosts.python.watchdog import Watchdog
 from emulator.server.events import ServerReady
+from emulator.session.events import AssetsChanged
 from emulator.session.peers import Peers, consumed_by
 from emulator.session.running import Running, groups_of, reachable, register
 from emulator.session.session import Session
@@ -121,7 +122,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
     live = LiveReload(session.bus)
     app = App(_gateways(session, options), partial(_make_control, session, api_token, host, live))
     signals = _Signals(session.bus)
-    watcher = _watcher(session) if options.reload else None
+    watcher = _watcher(session, options) if options.reload else None
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
@@ -187,9 +188,16 @@ async def _load(session: Session, signals: _Signals) -> bool:
     return False
 
 
-def _watcher(session: Session) -> Watcher:
+def _watcher(session: Session, options: ServingOptions) -> Watcher:
     kept = [] if session.journal is None else [session.journal.directory]
-    return Watcher(lambda: session.configs, kept, session.files_of, partial(_warn, session))
+    return Watcher(
+        lambda: session.configs,
+        kept,
+        session.files_of,
+        partial(_warn, session),
+        served=session.open_kinds.served,
+        watches_served=options.live_reload,
+    )
 
 
 def _gateways(session: Session, options: ServingOptions) -> list[Gateway]:
@@ -448,6 +456,10 @@ async def _apply(session: Session, options: ServingOptions, change: Change, unfi
     paths: Sequence[Path] = [config.path for config in session.configs]
     index = paths.index(change.config.path)
     base = change.config.path.parent
+    if change.served:
+        session.bus.publish(AssetsChanged(change.config.name, [shown_path(file, base) for file in change.served]))
+    if not change.files:
+        return
     if change.configuration:
         read = [shown_path(file, base) for file in change.files if file in change.config.watched]
         if not await _reconfigure(session, options, index, read):

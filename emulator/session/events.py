@@ -24,3 +24,10 @@ class ConfigurationChanged(msgspec.Struct):
 
     file: str
     changes: Sequence[str]
+
+
+class AssetsChanged(msgspec.Struct):
+    """Files changed that a worker serves as they are."""
+
+    worker: str
+    files: Sequence[str]
