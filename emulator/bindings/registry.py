@@ -13,6 +13,7 @@ from emulator.bindings.queue.kind import QUEUES
 from emulator.bindings.r2.kind import R2
 from emulator.bindings.rate_limit.kind import RATE_LIMITS
 from emulator.bindings.secrets.kind import SECRETS
+from emulator.bindings.secrets_store.kind import SECRETS_STORE
 from emulator.bindings.service.kind import SERVICES
 from emulator.bindings.vars.kind import VARS
 from emulator.bindings.version_metadata.kind import VERSION_METADATA
@@ -28,6 +29,7 @@ KINDS: Final[list[BindingKind[Any]]] = [
     ASSETS,
     RATE_LIMITS,
     VERSION_METADATA,
+    SECRETS_STORE,
     NOT_EMULATED,
 ]
 """The kinds, in the order in which they read a configuration. If two bindings have the same name, the later kind's is
@@ -39,9 +41,12 @@ if TYPE_CHECKING:
     from emulator.bindings.kv.testing import AsyncKvAccess, KvAccess
     from emulator.bindings.queue.testing import AsyncQueueAccess, QueueAccess
     from emulator.bindings.r2.testing import AsyncR2Access, R2Access
+    from emulator.bindings.secrets_store.testing import AsyncSecretAccess, SecretAccess
 
-    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess, R2Access, D1Access):
+    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess, R2Access, D1Access, SecretAccess):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
-    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess, AsyncAssetsAccess, AsyncR2Access, AsyncD1Access):
+    class AsyncAccessorTypes(
+        AsyncQueueAccess, AsyncKvAccess, AsyncAssetsAccess, AsyncR2Access, AsyncD1Access, AsyncSecretAccess
+    ):
         """The types of what the kinds add to `AsyncEmulator`."""

@@ -8,6 +8,7 @@ configuration, and transports requests and answers. Neither has to know the othe
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -89,6 +90,20 @@ class Wiring(msgspec.Struct, frozen=True):
     services: Mapping[str, Answered | OtherWorker] = msgspec.field(default_factory=dict)
     worker: Mapping[str, Value] = msgspec.field(default_factory=dict)
     modules: Sequence[ExtensionModule] = ()
+
+
+def extension(name: str, module: str, source: Path, answer: Answer) -> Wiring:
+    """A `wrapped` binding whose code is the file `source`, loaded as `module`: its default export gets `{ fetcher }`,
+    and the emulator answers what that fetches."""
+    inner = [{"name": "fetcher", "service": Reference()}]
+    code = ExtensionModule(module, source.read_text(encoding="utf-8"))
+    wrapped = {"wrapped": {"moduleName": module, "innerBindings": inner}}
+    return Wiring(name, wrapped, {"": Answered(answer)}, modules=(code,))
+
+
+def json_answer(value: object) -> WireResponse:
+    """An answer of JSON."""
+    return WireResponse(msgspec.json.encode(value), headers=((b"Content-Type", b"application/json"),))
 
 
 def targets(wirings: Sequence[tuple[str, Wiring]]) -> list[tuple[str, OtherWorker]]:
