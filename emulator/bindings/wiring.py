@@ -95,10 +95,10 @@ class Wiring(msgspec.Struct, frozen=True):
 def extension(name: str, module: str, source: Path, answer: Answer) -> Wiring:
     """A `wrapped` binding whose code is the file `source`, loaded as `module`: its default export gets `{ fetcher }`,
     and the emulator answers what that fetches."""
-    inner = [{"name": "fetcher", "service": Reference()}]
+    inner: Value = [{"name": "fetcher", "service": Reference()}]
     code = ExtensionModule(module, source.read_text(encoding="utf-8"))
-    wrapped = {"wrapped": {"moduleName": module, "innerBindings": inner}}
-    return Wiring(name, wrapped, {"": Answered(answer)}, modules=(code,))
+    wrapped: Value = {"moduleName": module, "innerBindings": inner}
+    return Wiring(name, {"wrapped": wrapped}, {"": Answered(answer)}, modules=(code,))
 
 
 def json_answer(value: object) -> WireResponse:

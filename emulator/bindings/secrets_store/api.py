@@ -121,7 +121,7 @@ def delete_store(call: Call[SessionView], _body: None) -> dict[str, Any]:
 def list_secrets(call: Call[SessionView], _body: None) -> Page:
     """`GET .../secrets?search=`."""
     wanted = call.query.get("search", "")
-    there = [entry for entry in _open(call).store.list(_store_id(call)) if wanted in entry.name]
+    there = [entry for entry in _open(call).store.entries(_store_id(call)) if wanted in entry.name]
     shown, page = call.page(there)
     return msgspec.structs.replace(page, items=[_shape(entry) for entry in shown])
 
@@ -129,7 +129,7 @@ def list_secrets(call: Call[SessionView], _body: None) -> Page:
 def create_secrets(call: Call[SessionView], body: list[SecretBody]) -> list[dict[str, Any]]:
     """`POST .../secrets`: all of them, or none."""
     store, identifier = _open(call).store, _store_id(call)
-    taken = {entry.name for entry in store.list(identifier)}
+    taken = {entry.name for entry in store.entries(identifier)}
     for each in body:
         if each.name in taken:
             raise ApiError(409, NAME_TAKEN, f"a secret with the name {each.name!r} exists already")

@@ -125,7 +125,10 @@ class OpenSecretsStore(OpenKind[StoredSecret]):
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, StoredSecret]) -> Mapping[str, object]:
         from emulator.bindings.secrets_store.python import SecretBinding
 
-        return {name: SecretBinding(name, partial(self._get, *given)) for name, *given in self._bound(worker, bindings)}
+        return {
+            name: SecretBinding(name, partial(self._get, settings, use))
+            for name, settings, use in self._bound(worker, bindings)
+        }
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, StoredSecret]) -> Iterator[Wiring]:
         if not bindings:
@@ -133,8 +136,8 @@ class OpenSecretsStore(OpenKind[StoredSecret]):
         from emulator.bindings.wiring import extension
 
         source = Path(__file__).parent / "secret.js"
-        for name, *given in self._bound(worker, bindings):
-            yield extension(name, "emulator:secrets-store", source, partial(self._answer, *given))
+        for name, settings, use in self._bound(worker, bindings):
+            yield extension(name, "emulator:secrets-store", source, partial(self._answer, settings, use))
 
     def _bound(
         self, worker: WorkerConfig, bindings: Mapping[str, StoredSecret]

@@ -90,7 +90,7 @@ class SecretsStore:
         """Remove a secret. Returns whether there was one."""
         return self._database.change("DELETE FROM secrets WHERE store = ? AND name = ?", store, name) > 0
 
-    def list(self, store: str) -> list[SecretEntry]:
+    def entries(self, store: str) -> list[SecretEntry]:
         """The secrets of a store, by name."""
         return self._entries("store = ?", store)
 
