@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.bindings.assets.kind import ASSETS
 from emulator.bindings.d1.kind import D1
+from emulator.bindings.email.kind import EMAIL
 from emulator.bindings.kind import BindingKind
 from emulator.bindings.kv.kind import KV
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
@@ -30,6 +31,7 @@ KINDS: Final[list[BindingKind[Any]]] = [
     RATE_LIMITS,
     VERSION_METADATA,
     SECRETS_STORE,
+    EMAIL,
     NOT_EMULATED,
 ]
 """The kinds, in the order in which they read a configuration. If two bindings have the same name, the later kind's is
@@ -38,15 +40,22 @@ used."""
 if TYPE_CHECKING:
     from emulator.bindings.assets.testing import AssetsAccess, AsyncAssetsAccess
     from emulator.bindings.d1.testing import AsyncD1Access, D1Access
+    from emulator.bindings.email.testing import AsyncOutboxAccess, OutboxAccess
     from emulator.bindings.kv.testing import AsyncKvAccess, KvAccess
     from emulator.bindings.queue.testing import AsyncQueueAccess, QueueAccess
     from emulator.bindings.r2.testing import AsyncR2Access, R2Access
     from emulator.bindings.secrets_store.testing import AsyncSecretAccess, SecretAccess
 
-    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess, R2Access, D1Access, SecretAccess):
+    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess, R2Access, D1Access, SecretAccess, OutboxAccess):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
     class AsyncAccessorTypes(
-        AsyncQueueAccess, AsyncKvAccess, AsyncAssetsAccess, AsyncR2Access, AsyncD1Access, AsyncSecretAccess
+        AsyncQueueAccess,
+        AsyncKvAccess,
+        AsyncAssetsAccess,
+        AsyncR2Access,
+        AsyncD1Access,
+        AsyncSecretAccess,
+        AsyncOutboxAccess,
     ):
         """The types of what the kinds add to `AsyncEmulator`."""

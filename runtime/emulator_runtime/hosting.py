@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from emulator_runtime.values import AttributeDict, to_attribute_dict
     from emulator_runtime.web_socket_pipe import Closing, End, Item, Lost
     from emulator_runtime.workers.blob import Blob
+    from emulator_runtime.workers.email import EmailMessage
     from emulator_runtime.workers.entrypoints import WorkerEntrypoint
     from emulator_runtime.workers.headers import Headers
     from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
@@ -41,6 +42,7 @@ __all__ = [
     "Closing",
     "Context",
     "Decisions",
+    "EmailMessage",
     "End",
     "FetchResponse",
     "Headers",
@@ -89,6 +91,7 @@ _HOMES: Final = {
     "values": ("AttributeDict", "to_attribute_dict"),
     "web_socket_pipe": ("Closing", "End", "Item", "Lost"),
     "workers.blob": ("Blob",),
+    "workers.email": ("EmailMessage",),
     "workers.entrypoints": ("WorkerEntrypoint",),
     "workers.headers": ("Headers",),
     "workers.queue": ("BatchMetrics", "Decisions", "Message", "MessageBatch"),

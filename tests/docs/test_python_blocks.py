@@ -21,6 +21,7 @@ DATA: dict[str, Any] = {
     "d1_databases": [{"binding": "DB"}],
     "ratelimits": [{"name": "LIMITER", "namespace_id": "1", "simple": {"limit": 100, "period": 60}}],
     "secrets_store_secrets": [{"binding": "API_KEY", "store_id": "s1", "secret_name": "api_key"}],
+    "send_email": [{"name": "EMAIL"}],
     "assets": {"directory": "public", "binding": "ASSETS"},
 }
 """The data bindings that pages speak of."""
