@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.bindings.analytics.kind import ANALYTICS
 from emulator.bindings.assets.kind import ASSETS
 from emulator.bindings.d1.kind import D1
 from emulator.bindings.email.kind import EMAIL
@@ -32,12 +33,14 @@ KINDS: Final[list[BindingKind[Any]]] = [
     VERSION_METADATA,
     SECRETS_STORE,
     EMAIL,
+    ANALYTICS,
     NOT_EMULATED,
 ]
 """The kinds, in the order in which they read a configuration. If two bindings have the same name, the later kind's is
 used."""
 
 if TYPE_CHECKING:
+    from emulator.bindings.analytics.testing import AnalyticsAccess, AsyncAnalyticsAccess
     from emulator.bindings.assets.testing import AssetsAccess, AsyncAssetsAccess
     from emulator.bindings.d1.testing import AsyncD1Access, D1Access
     from emulator.bindings.email.testing import AsyncOutboxAccess, OutboxAccess
@@ -46,7 +49,9 @@ if TYPE_CHECKING:
     from emulator.bindings.r2.testing import AsyncR2Access, R2Access
     from emulator.bindings.secrets_store.testing import AsyncSecretAccess, SecretAccess
 
-    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess, R2Access, D1Access, SecretAccess, OutboxAccess):
+    class AccessorTypes(
+        QueueAccess, KvAccess, AssetsAccess, R2Access, D1Access, SecretAccess, OutboxAccess, AnalyticsAccess
+    ):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
     class AsyncAccessorTypes(
@@ -57,5 +62,6 @@ if TYPE_CHECKING:
         AsyncD1Access,
         AsyncSecretAccess,
         AsyncOutboxAccess,
+        AsyncAnalyticsAccess,
     ):
         """The types of what the kinds add to `AsyncEmulator`."""

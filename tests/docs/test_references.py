@@ -95,7 +95,9 @@ def test_every_route_is_on_the_page_with_its_methods() -> None:
     told = {
         path: set(re.findall(r"\b(?:GET|POST|PUT|PATCH|DELETE)\b", methods))
         for path, methods in re.findall(
-            r"^\| `(/(?:queues|storage|r2|d1|secrets_store|emulator/email)[^`]*)` \| (.*) \|$", text, re.MULTILINE
+            r"^\| `(/(?:queues|storage|r2|d1|secrets_store|analytics_engine|emulator/email)[^`]*)` \| (.*) \|$",
+            text,
+            re.MULTILINE,
         )
     }
     there = routes()

@@ -25,7 +25,6 @@ _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "ai": ("", "binding"),
     "ai_search": ("", "binding"),
     "ai_search_namespaces": ("", "binding"),
-    "analytics_engine_datasets": ("", "binding"),
     "artifacts": ("", "binding"),
     "browser": ("", "binding"),
     "data_blobs": ("", None),
@@ -54,7 +53,6 @@ name of a binding (empty if the bindings are the keys of an object)."""
 
 _TYPES: Final[Mapping[str, str]] = {
     "ai": "Ai",
-    "analytics_engine_datasets": "AnalyticsEngineDataset",
     "browser": "Fetcher",
     "data_blobs": "ArrayBuffer",
     "dispatch_namespaces": "DispatchNamespace",
