@@ -8,6 +8,7 @@ from emulator.bindings.analytics.kind import ANALYTICS
 from emulator.bindings.assets.kind import ASSETS
 from emulator.bindings.d1.kind import D1
 from emulator.bindings.email.kind import EMAIL
+from emulator.bindings.hyperdrive.kind import HYPERDRIVE
 from emulator.bindings.kind import BindingKind
 from emulator.bindings.kv.kind import KV
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
@@ -34,6 +35,7 @@ KINDS: Final[list[BindingKind[Any]]] = [
     SECRETS_STORE,
     EMAIL,
     ANALYTICS,
+    HYPERDRIVE,
     NOT_EMULATED,
 ]
 """The kinds, in the order in which they read a configuration. If two bindings have the same name, the later kind's is

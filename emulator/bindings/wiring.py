@@ -49,6 +49,13 @@ class Answered(NamedTuple):
     takes_streams: bool = False
 
 
+class TcpServer(NamedTuple):
+    """A server that workerd itself connects to, and sends bytes as they are."""
+
+    host: str
+    port: int
+
+
 class Reference(NamedTuple):
     """A placeholder for the name of one of the services in a wiring."""
 
@@ -87,7 +94,7 @@ class Wiring(msgspec.Struct, frozen=True):
 
     name: str
     binding: Mapping[str, Value]
-    services: Mapping[str, Answered | OtherWorker] = msgspec.field(default_factory=dict)
+    services: Mapping[str, Answered | OtherWorker | TcpServer] = msgspec.field(default_factory=dict)
     worker: Mapping[str, Value] = msgspec.field(default_factory=dict)
     modules: Sequence[ExtensionModule] = ()
 

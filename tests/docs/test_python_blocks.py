@@ -23,6 +23,7 @@ DATA: dict[str, Any] = {
     "secrets_store_secrets": [{"binding": "API_KEY", "store_id": "s1", "secret_name": "api_key"}],
     "send_email": [{"name": "EMAIL"}],
     "analytics_engine_datasets": [{"binding": "VISITS", "dataset": "visits"}],
+    "hyperdrive": [{"binding": "POSTGRES", "id": "1", "localConnectionString": "postgres://u:p@localhost/shop"}],
     "assets": {"directory": "public", "binding": "ASSETS"},
 }
 """The data bindings that pages speak of."""

@@ -31,7 +31,6 @@ _PLACES: Final[Mapping[str, tuple[str, str | None]]] = {
     "dispatch_namespaces": ("", "binding"),
     "durable_objects": ("bindings", "name"),
     "flagship": ("", "binding"),
-    "hyperdrive": ("", "binding"),
     "images": ("", "binding"),
     "logfwdr": ("bindings", "name"),
     "media": ("", "binding"),

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.bindings.wiring import Answered, OtherWorker, Reference, Value, Wiring, targets
+from emulator.bindings.wiring import Answered, OtherWorker, Reference, TcpServer, Value, Wiring, targets
 from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
 from emulator.hosts.workerd.protocol import (
     CONTROL_ENTRYPOINT,
@@ -233,6 +233,11 @@ def _external(settings: WorkerdSettings) -> Iterator[str]:
                 header = quoted(binding_id(settings.worker, kind, wiring, name))
                 options = f'injectRequestHeaders = [(name = "{BINDING_HEADER}", value = {header})]'
                 yield _reached_at(_service_name(kind, wiring, name), settings.binding_server, options)
+            elif isinstance(service, TcpServer):
+                host = f"[{service.host}]" if ":" in service.host else service.host
+                address = quoted(f"{host}:{service.port}")
+                named = quoted(_service_name(kind, wiring, name))
+                yield f"(name = {named}, external = (address = {address}, tcp = ()))"
     if settings.outbound:
         yield _reached_at("outbound", settings.outbound, "style = proxy")
 
