@@ -50,7 +50,7 @@ def _at_rest(directory: Path) -> Iterator[DataClient]:
     state = State(config.path.resolve().parent / PLACE)
     try:
         session = Session([config], Bus(), state=state)
-        session.open_kinds.env(config, {})  # so that kinds know what is declared
+        session.open_kinds.env(config)  # so that kinds know what is declared
         running = Running(str(config.path), 0, 0.0)
         app = httpx.ASGITransport(make_api(session))
         with asyncio.Runner() as runner:

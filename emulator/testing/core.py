@@ -155,11 +155,6 @@ class Core:
                 self.loop.complete(self.session.load())
             if settings.crons:
                 self.session.run_crons()
-            if settings.bindings and not self.session.envs:
-                raise EmulatorError(
-                    "bindings= puts Python objects into env, but no worker here is written in Python",
-                    hint="Use vars=, secrets= and queues=, and answer fetch() with outbound.",
-                )
             for host in self.session.hosts:
                 if host.failure is not None:
                     text = f"worker {host.config.name} failed to load: {host.failure.summary}"
@@ -620,7 +615,7 @@ class Core:
         if not names or names[0] not in self.session.envs:
             raise EmulatorError(
                 f"the env of {worker or 'a JavaScript worker'} cannot be changed: its code runs in another process",
-                hint="Give vars=, secrets= and queues= when the emulator is created, and answer fetch() with outbound.",
+                hint="Give vars=, secrets=, queues= and bindings= when the emulator is created.",
             )
         for name in names:
             vars(self.session.envs[name]).update({key: to_attribute_dict(value) for key, value in bindings.items()})
