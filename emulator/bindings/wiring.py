@@ -89,7 +89,7 @@ class Wiring(msgspec.Struct, frozen=True):
     `binding` is its entry in the worker's bindings, without the name: `{"queue": Reference()}`; empty if `env` has
     nothing. `services` are the services that it leads to, by names of the wiring's own. `worker` contains settings of
     the worker itself, such as a global outbound; lists in several wirings are joined. `modules` contain the code of
-    `wrapped` bindings.
+    `wrapped` bindings, and `delivery` bindings of the module of the emulator that runs handlers, by name.
     """
 
     name: str
@@ -97,6 +97,7 @@ class Wiring(msgspec.Struct, frozen=True):
     services: Mapping[str, Answered | OtherWorker | TcpServer] = msgspec.field(default_factory=dict)
     worker: Mapping[str, Value] = msgspec.field(default_factory=dict)
     modules: Sequence[ExtensionModule] = ()
+    delivery: Mapping[str, Reference] = msgspec.field(default_factory=dict)
 
 
 def extension(name: str, module: str, source: Path, answer: Answer) -> Wiring:

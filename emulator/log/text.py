@@ -304,6 +304,15 @@ class TextLines:
         return f"SCHEDULED {self._trigger(fields['cron'])} {outcome} {self._took(fields)}{self._suffix(fields)}\n"
 
     @_of_clean_record
+    def email(self, record: Record) -> str:
+        style, fields = self._style, record.fields
+        outcome = style.green("ok") if fields["outcome"] == "ok" else style.red(fields["outcome"])
+        if fields["rejected"] is not None:
+            outcome = style.yellow(f"rejected: {fields['rejected']}")
+        who = self._trigger(f"{fields['sender']} to {fields['recipient']}")
+        return f"EMAIL {who} {outcome} {self._took(fields)}{self._suffix(fields)}\n"
+
+    @_of_clean_record
     def failure(self, record: Record) -> str:
         fields = record.fields
         whose = f" ({fields['worker']})" if self._suffixes else ""

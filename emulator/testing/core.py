@@ -56,6 +56,7 @@ from emulator.wire.codec import ContentType
 from emulator_runtime.hosting import to_attribute_dict
 
 if TYPE_CHECKING:
+    from emulator.bindings.email.incoming import IncomingEmail
     from emulator.bindings.kind import OpenKind
     from emulator_runtime.hosting import Request, Response
 
@@ -586,6 +587,26 @@ class Core:
             raise EmulatorError(str(error)) from None
         if raised is not None:
             raise raised
+
+    def dispatch_email(self, raw: bytes, sender: str, recipient: str, worker: str | None) -> IncomingEmail:
+        """Run an `email` handler."""
+        __tracebackhide__ = True
+        return self.run(self._email(self._host(worker), raw, sender, recipient))
+
+    async def _email(self, host: WorkerHost, raw: bytes, sender: str, recipient: str) -> IncomingEmail:
+        from emulator.session.email import deliver_email  # few workers have the handler
+
+        self.timeline.note("email", f"from {sender} to {recipient}, by the test")
+        raised: BaseException | None = None
+        try:
+            return await deliver_email(self.session.open_kinds, host, sender, recipient, raw)
+        except HandlerError as error:
+            raised = error.__cause__
+            if raised is None:
+                raise
+        except (HandlerMissing, ValueError) as error:
+            raise EmulatorError(str(error)) from None
+        raise raised
 
     def _consumer(self, name: str) -> str:
         """The worker that consumes a queue. Raises EmulatorError if there is none that can be run."""

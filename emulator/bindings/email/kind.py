@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from emulator.config.model import WorkerConfig
 from emulator.config.section import Section
 
 if TYPE_CHECKING:
+    from emulator.bindings.email.incoming import IncomingEmail
     from emulator.bindings.email.mail import Envelope
     from emulator.bindings.email.outbox import OutboxStore
     from emulator.bindings.kit import Accessor
@@ -75,6 +77,8 @@ class OpenEmail(OpenKind[Sending]):
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
+        self.under_way: dict[str, IncomingEmail] = {}
+        """The messages that workers are handling, by their keys."""
 
     @cached_property
     def outbox(self) -> OutboxStore:
@@ -98,7 +102,34 @@ class OpenEmail(OpenKind[Sending]):
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, Sending]) -> Iterable[Wiring]:
         from emulator.bindings.email.workerd import wire
 
-        return wire({name: self.sender(worker, name, settings) for name, settings in bindings.items()})
+        senders = {name: self.sender(worker, name, settings) for name, settings in bindings.items()}
+        return wire(senders, self.under_way)
+
+    @contextmanager
+    def incoming(self, worker: str, sender: str, recipient: str, raw: bytes) -> Iterator[IncomingEmail]:
+        """A message that comes in for a worker, which can act on it meanwhile. Raises ValueError if it cannot be
+        taken."""
+        from emulator.bindings.email.incoming import IncomingEmail
+
+        clock = self._resources.clock
+
+        def now() -> datetime:
+            return datetime.fromtimestamp(clock.now(), UTC)
+
+        email = IncomingEmail(sender, recipient, raw, now, partial(self.keep, worker, "reply"))
+        self.under_way[email.key] = email
+        try:
+            yield email
+        finally:
+            del self.under_way[email.key]
+
+    def keep(self, worker: str, binding: str, envelope: Envelope) -> None:
+        """Keep a message that was sent, and say so."""
+        from emulator.base.bus import Notice
+
+        number = self.outbox.add(worker, binding, self._resources.clock.now(), envelope)
+        text = f"e-mail {number} to {', '.join(envelope.recipients)}: {envelope.subject}"
+        self._resources.bus.publish(Notice("info", text, worker))
 
     def sender(self, worker: WorkerConfig, name: str, settings: Sending) -> Sender:
         """What sends for a binding."""
@@ -122,7 +153,9 @@ class Sender:
         from emulator.bindings.email.mail import build
 
         async with self._use("send", str(given.get("subject", ""))) as operation:
-            return self._keep(build(self._settings, given, datetime.fromtimestamp(self._now, UTC)), operation)
+            return self._keep(
+                build(self._settings, given, datetime.fromtimestamp(self._resources.clock.now(), UTC)), operation
+            )
 
     async def send_raw(self, sender: object, recipient: object, raw: bytes) -> str:
         """Send what a worker has written as MIME."""
@@ -132,18 +165,9 @@ class Sender:
             return self._keep(from_raw(self._settings, sender, recipient, raw), operation)
 
     def _keep(self, envelope: Envelope, operation: Operation) -> str:
-        from emulator.base.bus import Notice
-
         operation.size = len(envelope.raw)
-        worker = self._use.worker
-        number = self._kind.outbox.add(worker, self._use.name, self._now, envelope)
-        text = f"e-mail {number} to {', '.join(envelope.recipients)}: {envelope.subject}"
-        self._resources.bus.publish(Notice("info", text, worker))
+        self._kind.keep(self._use.worker, self._use.name, envelope)
         return envelope.message_id
-
-    @property
-    def _now(self) -> float:
-        return self._resources.clock.now()
 
 
 EMAIL: Final = EmailKind()

@@ -56,13 +56,24 @@ def from_raw(sending: Sending, sender: object, recipient: object, raw: bytes) ->
     message = read_mime(raw)
     if message["message-id"] is None:
         raise EmailError("", "invalid message-id")
+    check_origin(message, sender)
+    return named(message, sender, recipient, raw)
+
+
+def named(message: MimeMessage, sender: str, recipient: str, raw: bytes) -> Envelope:
+    """A message as it leaves, with an id of its own in place of one that it may have. `message` is `raw` as read."""
+    message_id = make_id(sender)
+    header = b"Message-ID: " + message_id.encode()
+    raw = header + b"\r\n" + raw if message["message-id"] is None else _ID_HEADER.sub(header, raw, count=1)
+    return Envelope(message_id, str(message["subject"] or ""), sender, [recipient], raw)
+
+
+def check_origin(message: MimeMessage, sender: str) -> None:
+    """Raise EmailError if a message is not from whom it says, or has already been on its way."""
     if parseaddr(str(message["from"] or ""))[1] != sender:
         raise EmailError("", "From: header does not match mail from")
     if message["received"] is not None:
         raise EmailError("", "invalid headers set")
-    message_id = _message_id(sender)
-    named = _ID_HEADER.sub(b"Message-ID: " + message_id.encode(), raw, count=1)
-    return Envelope(message_id, str(message["subject"] or ""), sender, [recipient], named)
 
 
 def build(sending: Sending, given: Mapping[str, Any], when: datetime) -> Envelope:
@@ -92,7 +103,7 @@ def build(sending: Sending, given: Mapping[str, Any], when: datetime) -> Envelop
     if given.get("replyTo") is not None:
         message["Reply-To"] = _address(given["replyTo"])
     message["Subject"] = _subject(given["subject"])
-    message["Message-ID"] = message_id = _message_id(sender.addr_spec)
+    message["Message-ID"] = message_id = make_id(sender.addr_spec)
     message["Date"] = format_datetime(when)
     _add_headers(message, given.get("headers") or {})
     _add_content(message, given)
@@ -142,7 +153,7 @@ def attachments(message: MimeMessage) -> Iterator[tuple[MimeMessage, bytes]]:
             yield part, payload if isinstance(payload, bytes) else b""
 
 
-def _message_id(sender: str) -> str:
+def make_id(sender: str) -> str:
     """An id, in the domain of the sender."""
     domain = sender.rpartition("@")[2] or "localhost"
     return f"<{''.join(choice(ascii_letters + digits) for _ in range(_ID_LENGTH))}@{domain}>"

@@ -96,7 +96,7 @@ def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
     count, own_count = len(modules), len(modules) + len(own)
     services = [
         _worker(settings, embedded[:count]),
-        _delivery(embedded[count]),
+        _delivery(embedded[count], settings),
         *(_services(settings, module) for module in embedded[count + 1 : own_count]),
         '(name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))',
         *_external(settings),
@@ -171,13 +171,18 @@ def _worker_settings(settings: WorkerdSettings) -> dict[str, str]:
     return {name: f"[{', '.join(values)}]" if name in lists else values[0] for name, values in found.items()}
 
 
-def _delivery(module: str) -> str:
+def _delivery(module: str, settings: WorkerdSettings) -> str:
+    more = "".join(
+        f", (name = {quoted(name)}, service = {_value(reference, kind, wiring, settings)})"
+        for kind, wiring in settings.wirings
+        for name, reference in wiring.delivery.items()
+    )
     return (
         f'(name = "delivery", worker = (modules = [{module}], compatibilityDate = {quoted(_DELIVERY_DATE)}, '
         'compatibilityFlags = ["experimental", "service_binding_extra_handlers"], bindings = ['
         f'(name = "WORKER", service = (name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")), '
         f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}")), '
-        '(name = "CODED", service = (name = "delivery", entrypoint = "coded"))]))'
+        f'(name = "CODED", service = (name = "delivery", entrypoint = "coded")){more}]))'
     )
 
 
