@@ -107,31 +107,42 @@ def test_what_is_no_point_is_a_type_error(emulator: Emulator) -> None:
     ]
 
 
-def test_an_invocation_writes_250_points(emulator: Emulator) -> None:
+def test_a_worker_hears_why_a_point_is_not_recorded(emulator: Emulator) -> None:
     told: list[Notice] = []
     used: list[BindingUsed] = []
     emulator._core.bus.subscribe(Notice, told.append)
     emulator._core.bus.subscribe(BindingUsed, used.append)
-    if emulator.request("POST", "/", json=[{"doubles": [number]} for number in range(251)]).status_code == 200:
-        emulator.run_until_idle()
-    points = emulator.analytics("VISITS").points
-    assert len(used) == 251
-    assert (used[0].kind, used[0].name, used[0].operation) == ("analytics", "VISITS", "write")
-    refused = [each.text for each in told if "data point" in each.text]
-    assert len(points) + len(refused) == 251
-    assert set(refused) <= {"env.VISITS: a data point was not recorded: an invocation writes at most 250"}
+    write(emulator, {"blobs": ["a"] * 21}, {"indexes": ["x" * 97]})
+    assert [each.text for each in told if "recorded" in each.text] == [
+        "env.VISITS: a data point was not recorded: Maximum of 20 blobs supported.",
+        "env.VISITS: a data point was not recorded: Size of indexes[0] exceeds 96 bytes.",
+    ]
+    assert {(each.kind, each.name, each.operation) for each in used} == {("analytics", "VISITS", "write")}
 
 
-def test_a_python_worker_hears_why_a_point_is_not_recorded() -> None:
+def test_an_invocation_writes_250_points() -> None:
     told: list[Notice] = []
     with Emulator(main=PYTHON, settings=SETTINGS) as emulator:
         emulator._core.bus.subscribe(Notice, told.append)
-        write(emulator, {"blobs": ["a"] * 21}, *[{"doubles": [1]}] * 250)
-        assert len(emulator.analytics("VISITS").points) == 249
-    assert [each.text for each in told if "recorded" in each.text] == [
-        "env.VISITS: a data point was not recorded: Maximum of 20 blobs supported.",
-        "env.VISITS: a data point was not recorded: an invocation writes at most 250",
-    ]
+        write(emulator, *[{"doubles": [1]}] * 251)
+        assert len(emulator.analytics("VISITS").points) == 250
+        write(emulator, {"doubles": [2]})
+        assert len(emulator.analytics("VISITS").points) == 251
+    expected = "env.VISITS: a data point was not recorded: an invocation writes at most 250"
+    assert [each.text for each in told if "recorded" in each.text] == [expected]
+
+
+@needs_node
+@pytest.mark.usefixtures("javascript")
+def test_a_test_can_wait_for_the_points_of_a_javascript_worker(tmp_path: Path) -> None:
+    (tmp_path / "index.js").write_text(JAVASCRIPT)
+    described = {"name": "app", "main": "index.js", "compatibility_date": "2026-04-01", **SETTINGS}
+    (tmp_path / "wrangler.json").write_text(json.dumps(described))
+    with Emulator(tmp_path / "wrangler.json") as emulator:
+        for count in (1, 100, 101, 300):
+            before = len(emulator.analytics("VISITS").points)
+            write(emulator, *[{"doubles": [number]} for number in range(count)])
+            assert len(emulator.analytics("VISITS").points) - before >= min(count, 250)
 
 
 def test_a_query_in_a_test_follows_virtual_time() -> None:

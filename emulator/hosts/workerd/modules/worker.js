@@ -83,6 +83,8 @@ function taken(map, key) {
 
 /** The prototypes of entrypoints whose calls are counted. */
 const counting = new WeakSet();
+/** Where bindings count what they have not done yet. */
+const PENDING = Symbol.for("emulator.pending");
 /** How many calls of other workers, and pieces of work of `waitUntil`, have begun and not ended. */
 let pending = 0;
 /** Whether calls of other workers have ended whose results may still be on their way to them. */
@@ -310,8 +312,8 @@ export const EMULATOR_CONTROL = {
       return Response.json(PROTOCOL.handlers.filter((name) => handlers[name]));
     }
     if (url.pathname === PROTOCOL.paths.idle) {
-      while (pending > 0 || leaving) {
-        const wait = pending > 0 ? 10 : LEAVING_MS;
+      while (pending > 0 || leaving || globalThis[PENDING] > 0) {
+        const wait = pending > 0 || globalThis[PENDING] > 0 ? 10 : LEAVING_MS;
         leaving = false;
         await scheduler.wait(wait);
       }
