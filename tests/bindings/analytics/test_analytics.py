@@ -17,6 +17,7 @@ from emulator.bindings.events import BindingUsed
 from emulator.storage.database import Database
 from emulator.testing import Emulator
 from tests.server.control.api.rest_client import Rest
+from tests.support.languages import LANGUAGES, write_project
 from tests.support.node_tools import javascript, needs_node  # noqa: F401 - a fixture
 
 PYTHON = """
@@ -53,13 +54,10 @@ NOON = 1_795_780_800.0
 """2026-11-27 12:00:00, a Friday."""
 
 
-@pytest.fixture(params=["entry.py", pytest.param("index.js", marks=needs_node)])
+@pytest.fixture(params=LANGUAGES)
 def emulator(request: pytest.FixtureRequest, tmp_path: Path, javascript: None) -> Any:  # noqa: F811
-    described = {"name": "app", "main": request.param, "compatibility_date": "2026-04-01", **SETTINGS}
-    flags = ["python_workers"] if request.param == "entry.py" else []
-    (tmp_path / request.param).write_text(PYTHON if flags else JAVASCRIPT)
-    (tmp_path / "wrangler.json").write_text(json.dumps({**described, "compatibility_flags": flags}))
-    with Emulator(tmp_path / "wrangler.json") as made:
+    sources = {"entry.py": PYTHON, "index.js": JAVASCRIPT}
+    with Emulator(write_project(tmp_path, request.param, sources, SETTINGS)) as made:
         yield made
 
 
@@ -135,10 +133,7 @@ def test_an_invocation_writes_250_points() -> None:
 @needs_node
 @pytest.mark.usefixtures("javascript")
 def test_a_test_can_wait_for_the_points_of_a_javascript_worker(tmp_path: Path) -> None:
-    (tmp_path / "index.js").write_text(JAVASCRIPT)
-    described = {"name": "app", "main": "index.js", "compatibility_date": "2026-04-01", **SETTINGS}
-    (tmp_path / "wrangler.json").write_text(json.dumps(described))
-    with Emulator(tmp_path / "wrangler.json") as emulator:
+    with Emulator(write_project(tmp_path, "index.js", {"index.js": JAVASCRIPT}, SETTINGS)) as emulator:
         for count in (1, 100, 101, 300):
             before = len(emulator.analytics("VISITS").points)
             write(emulator, *[{"doubles": [number]} for number in range(count)])

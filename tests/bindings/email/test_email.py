@@ -15,6 +15,7 @@ from emulator.base.bus import Notice
 from emulator.bindings.events import BindingUsed
 from emulator.cli import cli
 from emulator.testing import Emulator
+from tests.support.languages import LANGUAGES, write_project
 from tests.support.node_tools import javascript, needs_node  # noqa: F401 - a fixture
 from tests.support.runtime_directory import runtime  # noqa: F401 - a fixture
 
@@ -44,13 +45,10 @@ SETTINGS = {"send_email": [{"name": "EMAIL"}]}
 MAIL = {"from": "Ada <ada@a.example>", "to": "grace@b.example", "subject": "Grüße", "text": "hello\n"}
 
 
-@pytest.fixture(params=["entry.py", pytest.param("index.js", marks=needs_node)])
+@pytest.fixture(params=LANGUAGES)
 def emulator(request: pytest.FixtureRequest, tmp_path: Path, javascript: None) -> Any:  # noqa: F811
-    described = {"name": "app", "main": request.param, "compatibility_date": "2026-04-01", **SETTINGS}
-    flags = ["python_workers"] if request.param == "entry.py" else []
-    (tmp_path / request.param).write_text(PYTHON if flags else JAVASCRIPT)
-    (tmp_path / "wrangler.json").write_text(json.dumps({**described, "compatibility_flags": flags}))
-    with Emulator(tmp_path / "wrangler.json") as made:
+    sources = {"entry.py": PYTHON, "index.js": JAVASCRIPT}
+    with Emulator(write_project(tmp_path, request.param, sources, SETTINGS)) as made:
         yield made
 
 

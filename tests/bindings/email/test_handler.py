@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from emulator.base.errors import EmulatorError
 from emulator.hosts.events import EmailFinished
 from emulator.hosts.host import JavaScriptError
 from emulator.testing import AsyncEmulator, Emulator
-from tests.support.node_tools import javascript, needs_node  # noqa: F401 - a fixture
+from tests.support.languages import LANGUAGES, write_project
+from tests.support.node_tools import NODE_MODULES, javascript, needs_node, tool  # noqa: F401 - a fixture
 
 PYTHON = """
 from pyodide.ffi import JsException
@@ -56,59 +58,16 @@ class Default(WorkerEntrypoint):
             except JsException as error:
                 message.setReject(error.message)
 """
-JAVASCRIPT = """
-import { EmailMessage } from "cloudflare:email";
-
-const raw = (from, subject, ...headers) =>
-  [`From: ${from}`, `Subject: ${subject}`, ...headers, "", "an answer", ""].join("\\r\\n");
-
-export default {
-  async email(message, env, ctx) {
-    const subject = message.headers.get("subject");
-    const content = await new Response(message.raw).text();
-    if (subject === "look") {
-      const { from, to, rawSize, canBeForwarded, headers } = message;
-      const last = content.trimEnd().split("\\r\\n").at(-1);
-      const seen = [from, to, rawSize, canBeForwarded, headers.get("x-many"), last, /bcc/i.test(content)];
-      await env.SEEN.put("seen", JSON.stringify(seen));
-    } else if (subject === "reject") {
-      message.setReject("no thanks");
-    } else if (subject === "forward") {
-      const sent = await message.forward("ops@b.example", new Headers({ "X-Why": "because" }));
-      if (!sent.messageId.endsWith("@b.example>")) throw new Error(sent.messageId);
-      await message.forward("more@b.example");
-    } else if (subject === "raise") {
-      throw new RangeError("no luck");
-    } else {
-      const id = message.headers.get("message-id");
-      try {
-        if (subject === "reply") {
-          await message.reply({ from: message.to, subject: "Re: reply", text: "hello" });
-        } else if (subject === "raw") {
-          const answer = raw(message.to, "Re: raw", `In-Reply-To: ${id}`);
-          await message.reply(new EmailMessage(message.to, "x@x.example", answer));
-        } else if (subject === "raw without") {
-          await message.reply(new EmailMessage(message.to, "x@x.example", raw(message.to, "Re")));
-        } else {
-          await message.reply(new EmailMessage("eve@b.example", "x@x.example", raw(message.to, "Re")));
-        }
-      } catch (error) {
-        message.setReject(error.message);
-      }
-    }
-  },
-};
-"""
+HERE = Path(__file__).parent
+MINIFLARE = NODE_MODULES / "miniflare/dist/src/index.js"
+JAVASCRIPT = (HERE / "handler.js").read_text()
 SETTINGS = {"kv_namespaces": [{"binding": "SEEN", "id": "seen"}]}
 
 
-@pytest.fixture(params=["entry.py", pytest.param("index.js", marks=needs_node)])
+@pytest.fixture(params=LANGUAGES)
 def emulator(request: pytest.FixtureRequest, tmp_path: Path, javascript: None) -> Any:  # noqa: F811
-    flags = ["python_workers"] if request.param == "entry.py" else []
-    described = {"name": "app", "main": request.param, "compatibility_date": "2026-04-01", "compatibility_flags": flags}
-    (tmp_path / request.param).write_text(PYTHON if flags else JAVASCRIPT)
-    (tmp_path / "wrangler.json").write_text(json.dumps({**described, **SETTINGS}))
-    with Emulator(tmp_path / "wrangler.json") as made:
+    sources = {"entry.py": PYTHON, "index.js": JAVASCRIPT}
+    with Emulator(write_project(tmp_path, request.param, sources, SETTINGS)) as made:
         yield made
 
 
@@ -186,6 +145,37 @@ def test_what_is_no_message_is_refused(emulator: Emulator) -> None:
         emulator.dispatch_email(mail("x").replace("Message-ID", "X-Id"))
     with pytest.raises(EmulatorError, match="bigger than the production size limit of 25 MiB"):
         emulator.dispatch_email(mail("x") + "x" * 26_214_400)
+
+
+@needs_node
+@pytest.mark.usefixtures("javascript")
+def test_a_handler_does_what_it_does_in_miniflare(tmp_path: Path, newest_node: str) -> None:
+    thread = ("References: <0@a.example>", "In-Reply-To: <0@a.example>")
+    messages = [
+        *(
+            mail(subject)
+            for subject in ("look", "reject", "forward", "reply", "raw", "raw without", "raw from another")
+        ),
+        *(mail("reply", *headers) for headers in (thread, thread[:1], thread[1:])),
+        mail("reply", "Auto-Submitted: auto-replied"),
+        mail("reply", "Auto-Submitted: no"),
+        mail("reply", "X-Auto-Response-Suppress: All"),
+        mail("reply", "X-Auto-Response-Suppress: None"),
+    ]
+    command = [newest_node, str(HERE / "handler.mjs"), str(tool(MINIFLARE)), str(HERE / "handler.js")]
+    asked = json.dumps(messages)
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    with Emulator(write_project(tmp_path, "index.js", {"index.js": JAVASCRIPT}, SETTINGS)) as emulator:
+        results = [emulator.dispatch_email(message) for message in messages]
+    assert json.loads(done.stdout) == [
+        [
+            each.rejected,
+            [[to, [list(header) for header in headers]] for to, headers in each.forwards],
+            len(each.replies),
+        ]
+        for each in results
+    ]
 
 
 def test_a_message_of_pythons_library_will_do(emulator: Emulator) -> None:
