@@ -255,7 +255,7 @@ def test_a_failure_without_a_place_is_one_line_however_often_it_comes() -> None:
 
 def test_a_kind_of_two_words_is_shown_with_a_space() -> None:
     used = BindingUsed("w", "secrets_store", "API_KEY", "get", "api_key", 3, 0.001)
-    assert show(used) == "SECRETS STORE API_KEY get api_key 3 B (1 ms)\n"
+    assert show(used, level="debug") == "SECRETS STORE API_KEY get api_key 3 B (1 ms)\n"
 
 
 def test_email_line() -> None:
