@@ -27,6 +27,8 @@ _COMMANDS = {
     "kv": "emulator.cli.kv",
     "r2": "emulator.cli.r2",
     "d1": "emulator.cli.d1",
+    "secrets-store": "emulator.cli.secrets_store",
+    "email": "emulator.cli.email",
     "state": "emulator.cli.state",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",

@@ -48,7 +48,7 @@ def _at_rest(directory: Path) -> Iterator[DataClient]:
     state = State(config.path.resolve().parent / PLACE)
     try:
         session = Session([config], Bus(), state=state)
-        session.open_kinds.env(config, {})  # so that kinds know what is declared
+        session.open_kinds.env(config)  # so that kinds know what is declared
         running = Running(str(config.path), 0, 0.0)
         with asyncio.Runner() as runner:
             transport = InThisProcess(make_api(session), runner)

@@ -10,6 +10,9 @@ API_PREFIX: Final = "/cdn-cgi/emulator/client/v4"
 SCHEDULED_ADDRESS: Final = "/cdn-cgi/handler/scheduled"
 """Runs a `scheduled` handler."""
 
+EMAIL_ADDRESS: Final = "/cdn-cgi/handler/email"
+"""Runs an `email` handler."""
+
 CRONS_ADDRESS: Final = "/cdn-cgi/emulator/crons"
 """Lists the crons of the workers."""
 

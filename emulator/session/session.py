@@ -84,12 +84,11 @@ class Session:
         """The newest `env` of each worker, by name."""
         self.state = state or State()
         """What bindings keep."""
-        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock, self.state))
+        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock, self.state), bindings)
         """The open binding kinds."""
         self.crons: Crons | None = None
         """What waits for crons, if any are declared and `run_crons` was called."""
         self._longest_wait = 0.0
-        self._doubles = bindings or {}
         self._around_delivery = around_delivery
         self._reloading = asyncio.Lock()
         """Held while a worker's code is loaded again."""
@@ -212,7 +211,7 @@ class Session:
         ]
 
     def _make_env(self, config: WorkerConfig) -> Env:
-        env = self.envs[config.name] = self.open_kinds.env(config, self._doubles)
+        env = self.envs[config.name] = self.open_kinds.env(config)
         return env
 
     async def _start(self, host: WorkerHost) -> None:

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from emulator.base.clock import WallClock
 from emulator.bindings.kv.store import FILE_BYTES, SCHEMA, KvStore
 from emulator.bindings.r2.store import R2Store, open_store
+from emulator.bindings.secrets_store.store import SCHEMA as SECRETS_SCHEMA
+from emulator.bindings.secrets_store.store import SecretsStore
 from emulator.cli import cli
 from emulator.storage.state import PLACE, State
 from emulator.testing import Emulator
@@ -153,12 +155,18 @@ def test_what_wrangler_has_kept_is_taken_over(project: Path, newest_node: str) -
     sql = "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)"
     command = [newest_node, str(tool(WRANGLER)), "d1", "execute", "DB", "--local", "--command", sql]
     subprocess.run(command, cwd=project, env=environment, timeout=60, check=True, capture_output=True)
+    secret = ["create", "store-1", "--name", "api_key", "--value", "k-1", "--scopes", "workers"]
+    command = [newest_node, str(tool(WRANGLER)), "secrets-store", "secret", *secret]
+    subprocess.run(command, cwd=project, env=environment, timeout=60, check=True, capture_output=True)
     theirs = {path: path.read_bytes() for path in (project / ".wrangler/state/v3").rglob("*") if path.is_file()}
     taken = emulator("import", "--from-wrangler", ".wrangler/state/v3")
-    assert (taken.exit_code, taken.output) == (0, "Took over KV notes: 2 keys\nTook over D1 shop: 1 table\n")
+    expected = "Took over KV notes: 2 keys\nTook over D1 shop: 1 table\nTook over Secrets Store store-1: 1 secret\n"
+    assert (taken.exit_code, taken.output) == (0, expected)
     told = CliRunner().invoke(cli, ["d1", "execute", "DB", "SELECT sum(a) AS n FROM t", "--json"])
     assert json.loads(told.output)[0]["results"] == [{"n": 3}]
     kept = Kept(project / PLACE)
+    secrets = SecretsStore(kept.state.database("secrets_store", SECRETS_SCHEMA), WallClock())
+    assert secrets.get("store-1", "api_key") == "k-1"
     assert [key.metadata for key in kept.store.list("notes").keys] == ['{"n":1}', '{"n":1}']
     assert kept.values() == {"a": b"one", "b": b"two"}
     assert {path: path.read_bytes() for path in theirs} == theirs

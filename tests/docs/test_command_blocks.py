@@ -123,6 +123,9 @@ WORKER = """
 
         async def scheduled(self, controller, env, ctx):
             print(controller.cron)
+
+        async def email(self, message, env, ctx):
+            await message.forward("ops@example.com")
 """
 QUEUES = {
     "producers": [{"binding": "EVENTS", "queue": "my-app-events"}],

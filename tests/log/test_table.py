@@ -15,7 +15,7 @@ import emulator.server.events as server_events
 import emulator.session.events as session_events
 from emulator.base.bus import Level, Notice
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import EmailFinished, HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log.style import Style
 from emulator.log.table import RANK, TABLE
 from emulator.log.text import TextLines
@@ -35,6 +35,7 @@ EVENTS: list[Any] = [
     MessagesDeadLettered("q", "dlq", [message(1)]),
     MessagesDropped("q", [message(1)], "purged"),
     MessagesDropped("q", [message(1)], "expired"),
+    EmailFinished("w", "a@a.example", "b@b.example", "ok", "", 0.1),
     ScheduledFinished("w", "* * * * *", "ok", 0.1),
     HandlerFailed("w", "GET /", FAILURE),
     RuntimeExited("w", "was killed by SIGKILL", 0.5),

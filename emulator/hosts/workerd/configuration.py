@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.bindings.wiring import Answered, OtherWorker, Reference, Value, Wiring, targets
+from emulator.bindings.wiring import Answered, OtherWorker, Reference, TcpServer, Value, Wiring, targets
 from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
 from emulator.hosts.workerd.protocol import (
     CONTROL_ENTRYPOINT,
@@ -96,7 +96,7 @@ def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
     count, own_count = len(modules), len(modules) + len(own)
     services = [
         _worker(settings, embedded[:count]),
-        _delivery(embedded[count]),
+        _delivery(embedded[count], settings),
         *(_services(settings, module) for module in embedded[count + 1 : own_count]),
         '(name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))',
         *_external(settings),
@@ -171,13 +171,18 @@ def _worker_settings(settings: WorkerdSettings) -> dict[str, str]:
     return {name: f"[{', '.join(values)}]" if name in lists else values[0] for name, values in found.items()}
 
 
-def _delivery(module: str) -> str:
+def _delivery(module: str, settings: WorkerdSettings) -> str:
+    more = "".join(
+        f", (name = {quoted(name)}, service = {_value(reference, kind, wiring, settings)})"
+        for kind, wiring in settings.wirings
+        for name, reference in wiring.delivery.items()
+    )
     return (
         f'(name = "delivery", worker = (modules = [{module}], compatibilityDate = {quoted(_DELIVERY_DATE)}, '
         'compatibilityFlags = ["experimental", "service_binding_extra_handlers"], bindings = ['
         f'(name = "WORKER", service = (name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")), '
         f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}")), '
-        '(name = "CODED", service = (name = "delivery", entrypoint = "coded"))]))'
+        f'(name = "CODED", service = (name = "delivery", entrypoint = "coded")){more}]))'
     )
 
 
@@ -233,6 +238,11 @@ def _external(settings: WorkerdSettings) -> Iterator[str]:
                 header = quoted(binding_id(settings.worker, kind, wiring, name))
                 options = f'injectRequestHeaders = [(name = "{BINDING_HEADER}", value = {header})]'
                 yield _reached_at(_service_name(kind, wiring, name), settings.binding_server, options)
+            elif isinstance(service, TcpServer):
+                host = f"[{service.host}]" if ":" in service.host else service.host
+                address = quoted(f"{host}:{service.port}")
+                named = quoted(_service_name(kind, wiring, name))
+                yield f"(name = {named}, external = (address = {address}, tcp = ()))"
     if settings.outbound:
         yield _reached_at("outbound", settings.outbound, "style = proxy")
 

@@ -83,6 +83,8 @@ function taken(map, key) {
 
 /** The prototypes of entrypoints whose calls are counted. */
 const counting = new WeakSet();
+/** Where bindings count what they have not done yet. */
+const PENDING = Symbol.for("emulator.pending");
 /** How many calls of other workers, and pieces of work of `waitUntil`, have begun and not ended. */
 let pending = 0;
 /** Whether calls of other workers have ended whose results may still be on their way to them. */
@@ -200,6 +202,46 @@ function reportLate(trigger) {
   return (error) => report(TOKEN + JSON.stringify({ trigger, ...described(error) }));
 }
 
+/** A message that has come in. `act` has the emulator do something with it: a path, a body, and what comes of it. */
+class ForwardableEmailMessage {
+  #act;
+  #acting = [];
+
+  constructor({ from, to, headers, raw }, act) {
+    this.#act = async (path, body) => {
+      const { code, error, messageId } = await act({ path, body });
+      if (error !== undefined) {
+        throw Object.assign(new Error(error), code ? { code } : {});
+      }
+      return { messageId };
+    };
+    this.from = from;
+    this.to = to;
+    this.headers = new Headers(headers);
+    this.raw = new Response(raw).body;
+    this.rawSize = raw.byteLength;
+    this.canBeForwarded = true;
+  }
+
+  setReject(reason) {
+    this.#acting.push(this.#act("/reject", JSON.stringify({ reason: String(reason) })));
+  }
+
+  forward(to, headers) {
+    return this.#act("/forward", JSON.stringify({ to, headers: [...new Headers(headers)] }));
+  }
+
+  async reply(message) {
+    const { EmailMessage } = await import("cloudflare:email");
+    const { path, body } = await EmailMessage[Symbol.for("emulator.email.request")](message);
+    return this.#act(`/reply${path}`, body);
+  }
+
+  static async finished(message) {
+    await Promise.all(message.#acting);
+  }
+}
+
 async function run(name, event, env, ctx, key) {
   let failed;
   const fail = (error) => {
@@ -241,6 +283,17 @@ export const EMULATOR_INVOKE = {
   scheduled(controller, env, ctx) {
     return run("scheduled", controller, env, ctx, `scheduled ${controller.cron} ${controller.scheduledTime}`);
   },
+  async email({ email, act }, env, ctx) {
+    watch(ctx, reportLate("waitUntil"));
+    try {
+      const message = new ForwardableEmailMessage(email, act);
+      await (isClass ? handlers.email.call(new main(ctx, env), message) : main.email(message, env, ctx));
+      await ForwardableEmailMessage.finished(message);
+      return { outcome: "ok" };
+    } catch (error) {
+      return { outcome: "exception", failure: described(error) };
+    }
+  },
 };
 
 /** Leave the worker's own names in `ctx.exports`, which every invocation shares. */
@@ -259,8 +312,8 @@ export const EMULATOR_CONTROL = {
       return Response.json(PROTOCOL.handlers.filter((name) => handlers[name]));
     }
     if (url.pathname === PROTOCOL.paths.idle) {
-      while (pending > 0 || leaving) {
-        const wait = pending > 0 ? 10 : LEAVING_MS;
+      while (pending > 0 || leaving || globalThis[PENDING] > 0) {
+        const wait = pending > 0 || globalThis[PENDING] > 0 ? 10 : LEAVING_MS;
         leaving = false;
         await scheduler.wait(wait);
       }
