@@ -118,6 +118,13 @@ class _Level(click.Choice[str]):
     help="Share queues with other sessions that have the same NAME.  [default: with those of the same git repository]",
 )
 @click.option("--no-share", is_flag=True, help="Share queues with no other session.")
+@click.option(
+    "--queue-engine",
+    metavar="URL",
+    envvar="EMULATOR_QUEUE_ENGINE",
+    help="Keep queues in the NATS server at this address, such as nats://localhost:4222, where sessions on many machines "
+    "share them.",
+)
 @click.option("--live-reload", is_flag=True, help="Reload the worker's pages in the browser when its code is reloaded.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @click.option(
@@ -158,6 +165,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     no_crons: bool,
     share: str | None,
     no_share: bool,
+    queue_engine: str | None,
     live_reload: bool,
     no_reload: bool,
     log_level: Level | Literal["none"],
@@ -185,6 +193,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
       emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
                                                 two workers; the second at http://NAME.localhost:8787
       emulator dev --persist                    messages that survive a restart
+      emulator dev --queue-engine nats://nats.example.com:4222
+                                                queues that sessions on many machines share
       emulator dev --log-format json > log      lines for a program to read
     """
     from emulator.base.bus import Bus
@@ -195,6 +205,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
 
     if persist is False and persist_to is not None:
         raise click.UsageError("--no-persist keeps nothing, and --persist-to does: which one?")
+    if persist and queue_engine:
+        raise click.UsageError("--persist keeps queues in files, and --queue-engine in a NATS server: which one?")
     if script is not None and len(config_paths) > 1:
         raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
     certificate = None
@@ -234,14 +246,18 @@ def dev(  # noqa: PLR0917 - click passes its options by name
         directory = persist_to or configs[0].path.resolve().parent / PLACE
         state = State(None if persist is False else directory)
         closing.callback(state.close)
-        journal = None
-        if persist or persist_to is not None:
+        journal = engine = None
+        if queue_engine:
+            from emulator.queues.engines import engine_at
+
+            engine = engine_at(queue_engine, bus)
+        elif persist or persist_to is not None:
             from emulator.queues.memory.journal import Journal
 
             journal = Journal(directory)
             closing.callback(journal.close)
         has_inspector = options.inspector_port_of(configs) is not None
-        session = Session(configs, bus, journal=journal, state=state, has_inspector=has_inspector)
+        session = Session(configs, bus, journal=journal, engine=engine, state=state, has_inspector=has_inspector)
         terminal.introduce(session.configs, session.hosts)
         if key_line:
             from emulator.cli.keys import Keys

@@ -73,6 +73,9 @@ class Arbiter(Protocol):
     def messages_expired(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         """Called once when messages that waited longer than the retention period have been deleted."""
 
+    def states_changed(self, queue: str) -> None:
+        """Called when another process has put or dropped a queue of an engine that is shared."""
+
 
 class Subscription(Protocol):
     """A consumer of a queue, returned by `QueueEngine.consume`."""
@@ -87,8 +90,13 @@ class Subscription(Protocol):
 class QueueEngine(Protocol):
     """Queues by name.
 
-    `start` is called once, before all other methods. `close` may be called while other methods still run.
+    `start` is called once, before all other methods. `close` may be called while other methods still run. `end` is the
+    last.
     """
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the queues are those of other processes, too, which may consume them and change their states."""
 
     @property
     def states(self) -> Mapping[str, QueueState]:
@@ -102,6 +110,10 @@ class QueueEngine(Protocol):
         """Stop delivering, let the deliveries under way end for at most `grace_seconds` of real time, then cancel them.
         Cancelled deliveries are not settled: their messages wait again, if messages survive. Queues can still be read
         and sent to."""
+
+    async def end(self) -> None:
+        """Let go of what the engine holds outside of this process's memory, such as a connection. Without `close`
+        before it, what was under way is left as if the process had been killed."""
 
     async def put(self, states: Sequence[QueueState]) -> None:
         """Set the states of queues, creating those that do not exist: all of them or none. Settings take effect at

@@ -70,8 +70,9 @@ class Beginning(msgspec.Struct, frozen=True):
     lost: Mapping[str, str]
 
 
-def begin(states: States, configurations: Iterable[Declared], now: float) -> Beginning:
-    """The beginning of a run, with the queues of `states` recovered from an earlier one."""
+def begin(states: States, configurations: Iterable[Declared], now: float, *, are_ours: bool = True) -> Beginning:
+    """The beginning of a run, with the queues of `states` recovered from an earlier one. If they are not ours alone,
+    other sessions may consume those that these configurations do not."""
     configurations = list(configurations)
     draft = _Draft(states, now)
     recovered = frozenset(states)
@@ -80,7 +81,7 @@ def begin(states: States, configurations: Iterable[Declared], now: float) -> Beg
     workers = {declared.worker for declared in configurations}
     declared_by = {queue: declared.worker for declared in configurations for queue in declared.consumes}
     lost: dict[str, str] = {}
-    for name in states:
+    for name in states if are_ours else ():
         origin = draft[name].origin
         if origin.declared is not None and declared_by.get(name) != origin.declared_by:
             _forget(draft, name)

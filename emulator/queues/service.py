@@ -60,9 +60,10 @@ class Queues:
         self._held: set[str] = set()
         self._forwards: dict[str, tuple[Deliver, str]] = {}
         self._consumptions: dict[str, tuple[Consumption, Subscription]] = {}
-        self._settler = Settler(bus, self._clock, engine.states)
+        self._settler = Settler(bus, self._clock, engine.states, self._follow)
         self._changing = asyncio.Lock()
         """Held while states are read and then replaced."""
+        self._following: set[asyncio.Task[None]] = set()
 
     @property
     def states(self) -> Mapping[str, QueueState]:
@@ -85,6 +86,17 @@ class Queues:
         them."""
         await self._engine.close(grace_seconds)
 
+    async def end(self) -> None:
+        """Let go of what the engine holds, as the last thing."""
+        for task in self._following:
+            task.cancel()
+        await self._engine.end()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether these are the queues of other sessions, too, wherever they run."""
+        return self._engine.is_shared
+
     def attach(self, worker: str, deliver: Deliver) -> None:
         """Let `deliver` deliver batches to the worker of that name, if it consumes queues."""
         self._workers[worker] = deliver
@@ -100,7 +112,9 @@ class Queues:
         """Create the queues that the workers' configurations name, and let all queues deliver to their consumers.
         Returns the queues that have lost their consumer since an earlier run, each with the worker that it was."""
         async with self._changing:
-            beginning = declarations.begin(self.states, configurations, self._clock.now())
+            beginning = declarations.begin(
+                self.states, configurations, self._clock.now(), are_ours=not self._engine.is_shared
+            )
             await self._put(beginning.put)
             for name in list(self.states):
                 await self._connect(name)
@@ -370,7 +384,23 @@ class Queues:
         self._consumptions.pop(name, None)
         self._forwards.pop(name, None)
 
+    def _follow(self, name: str) -> None:
+        """Act on the change of a queue by another process."""
+        task = asyncio.get_running_loop().create_task(self._act_on(name))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _act_on(self, name: str) -> None:
+        async with self._changing:
+            if name in self.states:
+                await self._connect(name)
+            else:
+                self._consumptions.pop(name, None)
+        self._bus.publish(ConsumerChanged(name))
+
     async def _drop_unnamed(self, configurations: Sequence[Declared]) -> None:
+        if self._engine.is_shared:
+            return  # another session may name them
         for name in declarations.unnamed(self.states, configurations):
             if not (await self._engine.backlog(name)).backlog_count:
                 await self._drop(name)

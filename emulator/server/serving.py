@@ -145,7 +145,8 @@ async def serve(session: Session, options: ServingOptions) -> None:
             registered = _register(session, own)
             session.bus.publish(ready)
             peers = Peers(session, own if registered else None)
-            peers.start()
+            if not session.queues.is_shared:
+                peers.start()
             if options.crons:
                 session.run_crons(LONGEST_WAIT_SECONDS)
             elif any(config.crons for config in session.configs):
@@ -169,8 +170,9 @@ async def serve(session: Session, options: ServingOptions) -> None:
 
 
 async def _load(session: Session, signals: _Signals) -> bool:
-    """Load the workers. If the first signal comes while a command makes their code, stop that, and return False."""
-    if all(config.build is None for config in session.configs):
+    """Load the workers. If the first signal comes while a command makes their code, or the engine of the queues does not
+    answer, stop that, and return False."""
+    if all(config.build is None for config in session.configs) and not session.queues.is_shared:
         await session.load()
         return True
     loading = asyncio.create_task(session.load())
@@ -311,6 +313,8 @@ async def _stop(session: Session, server: Any, signals: _Signals) -> None:
 
 async def _tell_what_is_lost(session: Session) -> None:
     """Say how many messages are lost with the session, if nothing keeps them."""
+    if session.queues.is_shared:
+        return
     counts = {name: (await session.queues.backlog(name)).backlog_count for name in session.queues.states}
     left = {name: number for name, number in counts.items() if number}
     if session.journal is None and left:

@@ -145,6 +145,8 @@ class Session:
             await host.stop(max(0.0, deadline - perf_counter()))
         await self._factory.close()
         await self.open_kinds.close()
+        if self.queues.is_shared:
+            await self.queues.end()
 
     def files_of(self, config: WorkerConfig) -> frozenset[Path]:
         """The files of a worker's code, if they are known."""

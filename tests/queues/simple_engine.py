@@ -84,6 +84,8 @@ class _Queue:
 class SimpleEngine:
     """See `emulator.queues.contract.QueueEngine`."""
 
+    is_shared = False
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._queues: dict[str, _Queue] = {}
@@ -108,6 +110,9 @@ class SimpleEngine:
                 tasks = list(pending)
                 for task in tasks:
                     task.cancel()
+
+    async def end(self) -> None:
+        pass
 
     async def put(self, states: Sequence[QueueState]) -> None:
         await asyncio.sleep(0)

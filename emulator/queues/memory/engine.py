@@ -42,6 +42,8 @@ class MemoryEngine:
     seeded one.
     """
 
+    is_shared: Final = False
+
     def __init__(
         self, clock: Clock | None = None, *, journal: Journal | None = None, random: Random | None = None
     ) -> None:
@@ -79,6 +81,9 @@ class MemoryEngine:
             await asyncio.wait(pending, timeout=CANCEL_SECONDS)
             for driver in self._drivers.values():
                 driver.give_up()
+
+    async def end(self) -> None:
+        """There is nothing to let go of: whoever has opened the journal closes it."""
 
     async def put(self, states: Sequence[QueueState]) -> None:
         if self._journal is not None:
