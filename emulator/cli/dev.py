@@ -35,6 +35,13 @@ def _has_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__))
 
 
+def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    """The certificate and its private key, if they are given."""
+    if (cert is None) != (key is None):
+        raise click.UsageError("--https-cert-path and --https-key-path need each other.")
+    return None if cert is None or key is None else (cert, key)
+
+
 class _Level(click.Choice[str]):
     """A level of the log; some have another name in wrangler."""
 
@@ -122,8 +129,8 @@ class _Level(click.Choice[str]):
     "--queue-engine",
     metavar="URL",
     envvar="EMULATOR_QUEUE_ENGINE",
-    help="Keep queues in the NATS server at this address, such as nats://localhost:4222, where sessions on many machines "
-    "share them.",
+    help="Keep queues in the NATS server at this address, such as nats://localhost:4222, where sessions on many "
+    "machines share them.",
 )
 @click.option("--live-reload", is_flag=True, help="Reload the worker's pages in the browser when its code is reloaded.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
@@ -209,11 +216,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
         raise click.UsageError("--persist keeps queues in files, and --queue-engine in a NATS server: which one?")
     if script is not None and len(config_paths) > 1:
         raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
-    certificate = None
-    if https_cert_path is not None and https_key_path is not None:
-        certificate = https_cert_path, https_key_path
-    elif https_cert_path is not None or https_key_path is not None:
-        raise click.UsageError("--https-cert-path and --https-key-path need each other.")
+    certificate = _certificate(https_cert_path, https_key_path)
     if https or certificate is not None:
         local_protocol = "https"
     bus = Bus()

@@ -170,8 +170,8 @@ async def serve(session: Session, options: ServingOptions) -> None:
 
 
 async def _load(session: Session, signals: _Signals) -> bool:
-    """Load the workers. If the first signal comes while a command makes their code, or the engine of the queues does not
-    answer, stop that, and return False."""
+    """Load the workers. If the first signal comes while a command makes their code, or the engine of the queues does
+    not answer, stop that, and return False."""
     if all(config.build is None for config in session.configs) and not session.queues.is_shared:
         await session.load()
         return True

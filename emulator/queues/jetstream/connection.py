@@ -134,9 +134,7 @@ class Connection:
             told = True
             await asyncio.sleep(RETRY_SECONDS)
         await self._check_server()
-        self._tell(
-            "info", f"Queues are in the NATS server at {address}, with those of all sessions at {address.prefix}"
-        )
+        self._tell("info", f"Queues are kept in the NATS server at {address}, under the prefix {address.prefix}")
 
     async def close(self) -> None:
         """Close the connection. Nothing that is under way is waited for."""

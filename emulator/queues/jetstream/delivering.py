@@ -143,17 +143,15 @@ class Consuming:
                 await self._step()
             except QueueError:
                 await self._pause(RETRY_SECONDS)
-        await self._insist(self._put_down)
-        for lane in self._free_lanes:
-            await self._insist(lambda lane=lane: self._keeper.shared.release_lane(lane))  # type: ignore[misc]
-        self._free_lanes.clear()
+        if self._keeper.connection.is_up:  # else the server delivers again what has arrived, when it is back
+            await self._insist(self._put_down)
+            await self._insist(self._release_lanes)
 
     async def _step(self) -> None:
         self._wake_up.clear()
         if not self._may_pull():
             await self._put_down()
-            while self._free_lanes:
-                await self._keeper.shared.release_lane(self._free_lanes.pop())
+            await self._release_lanes()
             await self._wait()
             return
         if self._is_new:
@@ -304,7 +302,7 @@ class Consuming:
             self._adapt(settlement)
         self.running.pop(running.batch.id, None)
         self._free_lanes.append(running.lane)
-        if self._closed:
+        if self._closed and self._keeper.connection.is_up:
             await self._insist(self._release_lanes)
         if settlement is not None:
             self._recipient.settled(running.batch, settlement)
