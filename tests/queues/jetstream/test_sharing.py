@@ -1,0 +1,206 @@
+"""Sessions that share one queue."""
+
+from __future__ import annotations
+
+import asyncio
+
+from msgspec.structs import replace
+
+from emulator.queues.jetstream.delivering import Consuming
+from emulator.queues.message import Verdict, WorkerDelivery
+from emulator.queues.settings import ConsumerSettings
+from tests.queues.jetstream.nats_server import NatsServer, until
+from tests.queues.jetstream.sharing import AT_ONCE, Sharer, sharing, throw
+
+
+async def test_each_message_goes_to_one_of_the_sessions(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, AT_ONCE, AT_ONCE]) as (producer, one, other):
+        bodies = [str(number) for number in range(500)]
+        for start in range(0, 500, 100):
+            await producer.send(*bodies[start : start + 100])
+        await until(lambda: len(one.got) + len(other.got) >= 500)
+        assert sorted(one.delivered + other.delivered) == sorted(bodies)
+        assert one.got
+        assert other.got
+        await until_count(producer, 0)
+
+
+async def test_a_producer_that_starts_leaves_the_consumer_of_another_session(nats: NatsServer) -> None:
+    address = nats.address()
+    async with sharing(address, [AT_ONCE, None]) as (consumer, producer):
+        assert producer.queues.states["orders"].worker == "mailer"
+        await producer.send("one")
+        await until(lambda: consumer.delivered == ["one"])
+
+
+async def test_what_one_session_changes_acts_in_all(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, AT_ONCE]) as (producer, consumer):
+        await producer.queues.pause("orders")
+        await until(lambda: consumer.queues.states["orders"].settings.delivery_paused)
+        await producer.send("one")
+        assert await producer.count() == 1
+        assert consumer.got == []
+        await producer.queues.resume("orders")
+        await until(lambda: consumer.delivered == ["one"])
+
+        consumer.answer = throw
+        await producer.queues.set_consumer(
+            "orders", replace(AT_ONCE, max_retries=0, dead_letter_queue="dead"), "mailer"
+        )
+        await until(lambda: "dead" in consumer.queues.states)
+        await producer.send("two")
+        await until(lambda: "two" in consumer.delivered)
+        await until_count(producer, 1, "dead")
+
+        await producer.queues.delete_queue("orders")
+        await until(lambda: "orders" not in consumer.queues.states)
+
+
+async def test_max_concurrency_holds_for_all_sessions_together(nats: NatsServer) -> None:
+    settings = ConsumerSettings(max_batch_size=2, max_batch_timeout=0, max_concurrency=2)
+    async with sharing(nats.address(), [None, settings, settings, settings]) as (producer, *consumers):
+        most = 0
+
+        def answer(_delivery: WorkerDelivery) -> Verdict:
+            nonlocal most
+            most = max(most, sum(each.running for each in consumers))
+            return Verdict()
+
+        for each in consumers:
+            each.answer = answer
+        await producer.send(*map(str, range(100)))
+        await until(lambda: sum(len(each.got) for each in consumers) >= 100)
+        assert most <= 2
+        await until_count(producer, 0)
+
+
+async def test_the_messages_of_a_session_that_dies_go_to_another_with_the_attempt_counted(nats: NatsServer) -> None:
+    settings = replace(AT_ONCE, max_concurrency=1)
+    async with sharing(nats.address(), [None]) as (producer,):
+        address = producer.engine.connection.address
+        dying = Sharer(address)
+        dying.gate = asyncio.Event()
+        await dying.begin(settings)
+        await producer.send("one", "two")
+        await until(lambda: dying.delivered == ["one", "two"])
+        await dying.die()
+        heir = Sharer(address)
+        await heir.begin(settings)
+        try:
+            await until(lambda: len(heir.got) == 2)
+            assert sorted(heir.got) == [("one", 2), ("two", 2)]
+            await until_count(producer, 0)
+        finally:
+            await heir.close()
+
+
+async def test_a_message_that_kills_its_session_each_time_is_a_dead_letter_in_the_end(nats: NatsServer) -> None:
+    settings = replace(AT_ONCE, max_retries=1, dead_letter_queue="dead")
+    async with sharing(nats.address(), [None]) as (producer,):
+        address = producer.engine.connection.address
+        for attempt in (1, 2):
+            dying = Sharer(address)
+            dying.gate = asyncio.Event()
+            await dying.begin(settings)
+            if attempt == 1:
+                await producer.send("deadly")
+            await until(lambda dying=dying: len(dying.got) == 1)
+            assert dying.got == [("deadly", attempt)]
+            await dying.die()
+        heir = Sharer(address)
+        await heir.begin(settings)
+        try:
+            await until_count(producer, 1, "dead")
+            assert heir.got == []
+            (letter,) = await producer.queues.waiting("dead")
+            assert letter.dead_letter is not None
+            assert [each.outcome for each in letter.dead_letter.attempts] == ["interrupted", "interrupted"]
+        finally:
+            await heir.close()
+
+
+async def test_a_session_that_dies_between_the_two_steps_of_a_dead_letter_does_not_double_it(nats: NatsServer) -> None:
+    settings = replace(AT_ONCE, max_retries=0, dead_letter_queue="dead")
+    async with sharing(nats.address(), [None]) as (producer,):
+        address = producer.engine.connection.address
+        dying = Sharer(address)
+        dying.answer = throw
+        await dying.begin(settings)
+        orders = dying.engine._queues["orders"]
+        removing = asyncio.Event()
+
+        async def never(_messages: object) -> None:
+            removing.set()
+            await asyncio.Event().wait()
+
+        orders.remove = never  # type: ignore[method-assign, assignment]
+        await producer.send("one")
+        await removing.wait()
+        assert await producer.bodies("dead") == ["one"]
+        await dying.die()
+        heir = Sharer(address)
+        await heir.begin(settings)
+        try:
+            await until_count(producer, 0)
+            assert await producer.bodies("dead") == ["one"]
+        finally:
+            await heir.close()
+
+
+async def test_any_session_can_settle_a_lease(nats: NatsServer) -> None:
+    settings = ConsumerSettings("http_pull", dead_letter_queue="dead", max_retries=0)
+    async with sharing(nats.address(), [None, None]) as (one, other):
+        await one.queues.set_consumer("orders", settings, "")
+        await until(lambda: other.queues.states["orders"].consumer is not None)
+        await one.send("acked", "retried")
+        acked, retried = await one.queues.pull("orders", 2, 600_000)
+        answer = await other.queues.acknowledge("orders", [acked.lease_id], [(retried.lease_id, None)])
+        assert (answer.acked, answer.retried) == ([acked.lease_id], [retried.lease_id])
+        assert await one.count() == 0
+        assert await one.bodies("dead") == ["retried"]
+        again = await one.queues.acknowledge("orders", [acked.lease_id])
+        assert again.unknown == [acked.lease_id]
+
+
+async def test_the_lease_of_a_session_that_is_gone_expires(nats: NatsServer) -> None:
+    settings = ConsumerSettings("http_pull")
+    async with sharing(nats.address(), [None]) as (staying,):
+        leaving = Sharer(staying.engine.connection.address)
+        await leaving.begin(None)
+        await staying.queues.set_consumer("orders", settings, "")
+        await until(lambda: leaving.queues.states["orders"].consumer is not None)
+        await staying.send("one")
+        (lease,) = await leaving.queues.pull("orders", 1, 1_000)
+        await leaving.die()
+        await until_bodies(staying, ["one"])
+        (found,) = await staying.engine.leases("orders", [lease.lease_id])
+        assert found.has_expired
+        assert (await staying.queues.waiting("orders"))[0].attempts == 1
+
+
+async def test_a_session_that_ends_gives_back_what_it_had_not_delivered(nats: NatsServer) -> None:
+    slow = ConsumerSettings(max_batch_size=10, max_batch_timeout=60)
+    async with sharing(nats.address(), [None]) as (producer,):
+        leaving = Sharer(producer.engine.connection.address)
+        await leaving.begin(slow)
+        await producer.send("one")
+        (consumer,) = leaving.engine._consumers["orders"]
+        assert isinstance(consumer, Consuming)
+        await until(consumer.holds)
+        await leaving.close()
+        (waiting,) = await producer.queues.waiting("orders")
+        assert (waiting.body, waiting.attempts, leaving.got) == (b"one", 0, [])
+
+
+async def until_count(sharer: Sharer, count: int, queue: str = "orders") -> None:
+    """Wait until a queue has so many messages."""
+    async with asyncio.timeout(20):
+        while queue not in sharer.queues.states or await sharer.count(queue) != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def until_bodies(sharer: Sharer, bodies: list[str], queue: str = "orders") -> None:
+    """Wait until these messages wait in a queue."""
+    async with asyncio.timeout(20):
+        while await sharer.bodies(queue) != bodies:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
