@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import time
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import nats.errors
@@ -23,6 +23,7 @@ from emulator.queues.jetstream.errors import RefusedError, UnreachableError
 
 OLDEST_SERVER: Final = (2, 12)
 REQUEST_SECONDS: Final = 5.0
+CONFIRM_SECONDS: Final = 2.0
 CONNECT_SECONDS: Final = 3.0
 RETRY_SECONDS: Final = 0.5
 ACCOUNT_HAS_NO_JETSTREAM: Final = 10039
@@ -34,6 +35,11 @@ BATCHES_AT_ONCE: Final = 8
 
 MAX_ATOMIC: Final = 500
 """How many messages are published all or none; the server allows 1,000."""
+
+_REFUSALS: Final = ("authori", "authenti")
+"""What is in the words of a server that does not let us in."""
+
+R = TypeVar("R")
 
 Tell = Callable[[Level, str], None]
 """Tells the user something in one sentence."""
@@ -111,7 +117,9 @@ class Connection:
         self._tell = tell
         self._client = Client()
         self._offset = 0.0
-        self._complaint = ""
+        self._inbox = ""
+        self._asked: dict[str, asyncio.Future[Msg]] = {}
+        self._waiting: set[asyncio.Future[Any]] = set()
         self._batches = asyncio.Semaphore(BATCHES_AT_ONCE)
         self._count = 0
 
@@ -133,6 +141,8 @@ class Connection:
                 self._tell("warning", f"The queue engine at {address} does not answer; it is tried again until it does")
             told = True
             await asyncio.sleep(RETRY_SECONDS)
+        self._inbox = self.inbox()
+        await self.subscribe(f"{self._inbox}.*", self._answered)
         await self._check_server()
         self._tell("info", f"Queues are kept in the NATS server at {address}, under the prefix {address.prefix}")
 
@@ -187,9 +197,16 @@ class Connection:
             last = messages[-1]
             self._published(await self._request(last.subject, last.payload, last.headers))
 
-    async def confirm(self, reply: str, payload: bytes = b"+ACK") -> None:
-        """Acknowledge a delivery, and wait until the server has taken note."""
-        await self._request(reply, payload)
+    async def confirm(self, reply: str) -> bool:
+        """Acknowledge a delivery, and wait until the server has taken note. Returns False if it says nothing, which is
+        so when it has forgotten the delivery because it was killed just then."""
+        try:
+            await self._request(reply, b"+ACK", seconds=CONFIRM_SECONDS)
+        except UnreachableError:
+            if not self.is_up:
+                raise
+            return False
+        return True
 
     async def tell_delivery(self, reply: str, payload: bytes) -> None:
         """Say something about a delivery, and do not wait."""
@@ -259,9 +276,7 @@ class Connection:
         try:
             body = {"seq": first, "batch": count, "next_by_subj": subject}
             await self.ask(f"$JS.API.DIRECT.GET.{stream}", body, inbox)
-            return found, await asyncio.wait_for(done, REQUEST_SECONDS)
-        except TimeoutError:
-            raise self._away() from None
+            return found, await self._in_time(done, REQUEST_SECONDS)
         finally:
             with suppress(nats.errors.Error):
                 await subscription.unsubscribe()
@@ -274,13 +289,45 @@ class Connection:
         except (nats.errors.Error, OSError):
             raise self._away() from None
 
-    async def _request(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> Msg:
-        if not self._client.is_connected:
-            raise self._away()
+    async def _request(
+        self,
+        subject: str,
+        payload: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        seconds: float = REQUEST_SECONDS,
+    ) -> Msg:
+        """Ask, and wait for the answer."""
+        self._count += 1
+        number = str(self._count)
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
-            return await self._client.request(subject, payload, REQUEST_SECONDS, headers=headers)
-        except (TimeoutError, nats.errors.Error, OSError):
-            raise self._away() from None
+            await self._send(subject, payload, f"{self._inbox}.{number}", headers)
+            message: Msg = await self._in_time(answer, seconds)
+        finally:
+            del self._asked[number]
+        if status_of(message) == "503":  # nobody is there who could answer
+            raise self._away()
+        return message
+
+    async def _in_time(self, answer: asyncio.Future[R], seconds: float) -> R:
+        """Wait for an answer, but not after the connection is lost, as nats-py does."""
+        timer = asyncio.get_running_loop().call_later(seconds, self._give_up, answer)
+        self._waiting.add(answer)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+            self._waiting.discard(answer)
+
+    def _give_up(self, answer: asyncio.Future[Any]) -> None:
+        if not answer.done():
+            answer.set_exception(self._away())
+
+    async def _answered(self, message: Msg) -> None:
+        answer = self._asked.get(message.subject.rpartition(".")[2])
+        if answer is not None and not answer.done():
+            answer.set_result(message)
 
     def _finish(self, message: Outgoing) -> None:
         """Pad the headers. A message that is too large would end the connection for good, so it is refused here."""
@@ -303,39 +350,52 @@ class Connection:
         return UnreachableError(f"the queue engine at {self.address} does not answer")
 
     async def _try_to_connect(self) -> bool:
-        self._client = Client()
-        self._complaint = ""
-        address = self.address
-        try:
-            await asyncio.wait_for(
-                self._client.connect(
-                    servers=list(address.servers),
-                    name="workers-emulator",
-                    user=address.user or None,
-                    password=address.password or None,
-                    token=address.token or None,
-                    user_credentials=address.creds or None,
-                    nkeys_seed=address.nkey or None,
-                    error_cb=self._note_error,
-                    disconnected_cb=self._lost,
-                    reconnected_cb=self._found,
-                    reconnect_time_wait=0.1,  # type: ignore[arg-type] # seconds, and a fraction works
-                    max_reconnect_attempts=-1,
-                    ping_interval=5,
-                    connect_timeout=2,
-                    pending_size=0,
-                ),
-                CONNECT_SECONDS,
+        """Try for a moment. nats-py would go on trying where the server does not let us in."""
+        client = self._client = Client()
+        address, refusal = self.address, asyncio.get_running_loop().create_future()
+
+        async def note(error: Exception) -> None:
+            if any(word in str(error).lower() for word in _REFUSALS) and not refusal.done():
+                refusal.set_result(None)
+
+        connecting = asyncio.create_task(
+            client.connect(
+                servers=list(address.servers),
+                name="workers-emulator",
+                user=address.user or None,
+                password=address.password or None,
+                token=address.token or None,
+                user_credentials=address.creds or None,
+                nkeys_seed=address.nkey or None,
+                error_cb=note,
+                disconnected_cb=self._lost,
+                reconnected_cb=self._found,
+                reconnect_time_wait=0.1,  # type: ignore[arg-type] # seconds, and a fraction works
+                max_reconnect_attempts=-1,
+                ping_interval=5,
+                connect_timeout=2,
+                pending_size=0,
             )
-        except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
-            complaint = f"{error} {self._complaint}"
+        )
+        await asyncio.wait([connecting, refusal], timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if connecting.done() and not refusal.done():
+            return await self._is_connected(connecting)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        await self.close()
+        if refusal.done():
+            raise EmulatorError(
+                f"the queue engine at {address} does not let us in: check the user, the token or the credentials"
+            )
+        return False
+
+    async def _is_connected(self, connecting: asyncio.Task[None]) -> bool:
+        try:
+            await connecting
+        except (FileNotFoundError, ValueError) as error:
+            raise EmulatorError(f"the queue engine at {self.address} cannot be used: {error}") from None
+        except (TimeoutError, nats.errors.Error, OSError):
             await self.close()
-            if "authori" in complaint.lower() or "authentication" in complaint.lower():
-                raise EmulatorError(
-                    f"the queue engine at {address} does not let us in: check the user, the token or the credentials"
-                ) from None
-            if isinstance(error, FileNotFoundError | ValueError):
-                raise EmulatorError(f"the queue engine at {address} cannot be used: {error}") from None
             return False
         return True
 
@@ -358,10 +418,9 @@ class Connection:
                 ) from None
             raise
 
-    async def _note_error(self, error: Exception) -> None:
-        self._complaint = str(error)
-
     async def _lost(self) -> None:
+        for answer in list(self._waiting):
+            self._give_up(answer)
         if self.returned:
             text = f"The queue engine at {self.address} is away: sends fail, and deliveries go on when it is back"
             self._tell("warning", text)

@@ -79,13 +79,13 @@ class StreamQueue:
 
     async def remove(self, messages: Sequence[Kept]) -> None:
         """Take messages out for good: ack those that were delivered, and delete the others."""
-        *replies, last = [each.reply for each in messages if each.reply] or [""]
-        for reply in replies:
-            await self._connection.tell_delivery(reply, b"+ACK")
-        if last:
-            await self._connection.confirm(last)
-        others = [each.seq for each in messages if not each.reply]
-        await asyncio.gather(*(self._connection.delete(self.names.stream, seq) for seq in others))
+        connection = self._connection
+        *first, last = [each.reply for each in messages if each.reply] or [""]
+        for reply in first:
+            await connection.tell_delivery(reply, b"+ACK")
+        is_known = not last or await connection.confirm(last)
+        others = [each.seq for each in messages if not each.reply or not is_known]
+        await asyncio.gather(*(connection.delete(self.names.stream, seq) for seq in others))
         left = max(0, self._backlog.backlog_count - len(messages))
         size = self._backlog.backlog_bytes - sum(len(each.message.body) for each in messages)
         oldest = self._backlog.oldest_message_timestamp if left else None
