@@ -115,10 +115,14 @@ class QueueEngine(Protocol):
         """Let go of what the engine holds outside of this process's memory, such as a connection. Without `close`
         before it, what was under way is left as if the process had been killed."""
 
-    async def put(self, states: Sequence[QueueState]) -> None:
+    async def put(self, states: Sequence[QueueState]) -> bool:
         """Set the states of queues, creating those that do not exist: all of them or none. Settings take effect at
         once; a pause and a shorter retention period also affect waiting messages. The consumer in a state is only
-        stored: `consume` starts deliveries."""
+        stored: `consume` starts deliveries.
+
+        Returns False, and changes nothing, if another process has changed one of these queues meanwhile: `states` is
+        up to date then, and the caller makes the new states of it again. A caller does not suspend between reading
+        `states` and calling this."""
 
     async def drop(self, queue: str) -> None:
         """Delete a queue and its messages. Deliveries under way are cancelled, and leases become unknown."""

@@ -8,7 +8,7 @@ events. Everything that it returns is a value.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -112,10 +112,15 @@ class Queues:
         """Create the queues that the workers' configurations name, and let all queues deliver to their consumers.
         Returns the queues that have lost their consumer since an earlier run, each with the worker that it was."""
         async with self._changing:
-            beginning = declarations.begin(
-                self.states, configurations, self._clock.now(), are_ours=not self._engine.is_shared
-            )
-            await self._put(beginning.put)
+            beginning = declarations.Beginning((), {})
+
+            def begin() -> Sequence[QueueState]:
+                nonlocal beginning
+                ours = not self._engine.is_shared
+                beginning = declarations.begin(self.states, configurations, self._clock.now(), are_ours=ours)
+                return beginning.put
+
+            await self._put(begin)
             for name in list(self.states):
                 await self._connect(name)
             await self._drop_unnamed(configurations)
@@ -125,7 +130,7 @@ class Queues:
         """Apply a changed configuration of a worker; `configurations` are the new ones of all workers. Messages stay,
         and a queue that no configuration names any more stays while it has messages."""
         async with self._changing:
-            await self._put(declarations.change(self.states, old, new, self._clock.now()))
+            await self._put(lambda: declarations.change(self.states, old, new, self._clock.now()))
             await self._drop_unnamed(configurations)
 
     async def create_queue(self, name: str, settings: QueueSettings | None = None) -> bool:
@@ -135,14 +140,13 @@ class Queues:
         create it.
         """
         async with self._changing:
-            states = declarations.create(self.states, name, settings or QueueSettings(), self._clock.now())
-            await self._put(states)
-        return bool(states)
+            wanted = settings or QueueSettings()
+            return await self._put(lambda: declarations.create(self.states, name, wanted, self._clock.now()))
 
     async def update_queue(self, name: str, settings: QueueSettings) -> None:
         """Change the settings of a queue, with immediate effect."""
         async with self._changing:
-            await self._put(declarations.update(self.state_of(name), settings, self._clock.now()))
+            await self._put(lambda: declarations.update(self.state_of(name), settings, self._clock.now()))
 
     async def pause(self, name: str) -> None:
         """Stop the deliveries of a queue. It still accepts messages."""
@@ -162,12 +166,12 @@ class Queues:
         can pull. The dead letter queue is created too. Messages in flight are settled by the new settings."""
         self.state_of(name)
         async with self._changing:
-            await self._put(declarations.set_consumer(self.states, name, settings, worker, self._clock.now()))
+            await self._put(lambda: declarations.set_consumer(self.states, name, settings, worker, self._clock.now()))
 
     async def remove_consumer(self, name: str) -> None:
         """Remove the consumer of a queue, which keeps its messages. Deliveries under way continue."""
         async with self._changing:
-            await self._put(declarations.remove_consumer(self.state_of(name), self._clock.now()))
+            await self._put(lambda: declarations.remove_consumer(self.state_of(name), self._clock.now()))
 
     async def forward(self, name: str, deliver: Deliver | None, to: str = "") -> None:
         """While a queue has no consumer here, let `deliver` forward its messages to the session described by `to`; None
@@ -296,7 +300,7 @@ class Queues:
     async def purge(self, name: str) -> int:
         """Delete the waiting messages of a queue, including delayed ones. Returns how many there were."""
         async with self._changing:
-            await self._put([replace(self.state_of(name), purged_at=self._clock.now())])
+            await self._put(lambda: [replace(self.state_of(name), purged_at=self._clock.now())])
         return len(self._purged(name, await self._engine.purge(name)))
 
     async def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[QueueMessage]:
@@ -336,22 +340,30 @@ class Queues:
         return Redrive({target: len(messages) for target, messages in entered.items()}, no_dead_letters, orphans)
 
     async def _set_paused(self, name: str, paused: bool) -> None:
-        async with self._changing:
+        def update() -> Sequence[QueueState]:
             state = self.state_of(name)
             settings = replace(state.settings, delivery_paused=paused)
-            await self._put(declarations.update(state, settings, self._clock.now()))
+            return declarations.update(state, settings, self._clock.now())
 
-    async def _put(self, states: Sequence[QueueState]) -> None:
-        """Apply `states`, deliver accordingly, and publish which consumers have changed."""
-        if not states:
-            return
-        before = {state.name: self.states.get(state.name) for state in states}
-        await self._engine.put(states)
+        async with self._changing:
+            await self._put(update)
+
+    async def _put(self, make: Callable[[], Sequence[QueueState]]) -> bool:
+        """Apply the states that `make` makes of those that there are, deliver accordingly, and publish which consumers
+        have changed. Returns whether any was made."""
+        while True:
+            states = make()
+            if not states:
+                return False
+            before = {state.name: self.states.get(state.name) for state in states}
+            if await self._engine.put(states):
+                break
         for state in states:
             await self._connect(state.name)
             old = before[state.name]
             if state.consumer != (None if old is None else old.consumer):
                 self._bus.publish(ConsumerChanged(state.name))
+        return True
 
     async def _connect(self, name: str) -> None:
         """Let a queue deliver to its consumer, or to the session that consumes it, or not at all."""

@@ -114,11 +114,12 @@ class SimpleEngine:
     async def end(self) -> None:
         pass
 
-    async def put(self, states: Sequence[QueueState]) -> None:
+    async def put(self, states: Sequence[QueueState]) -> bool:
         await asyncio.sleep(0)
         for state in states:
             self._states[state.name] = state
             self._queues.setdefault(state.name, _Queue(state)).state = state
+        return True
 
     async def drop(self, queue: str) -> None:
         there = await self._queue(queue)

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from emulator.queues.jetstream.connection import Connection, Outgoing, delivered, status_of
-from emulator.queues.jetstream.errors import WRONG_SEQUENCE, RefusedError
+from emulator.queues.jetstream.errors import RefusedError
 from emulator.queues.jetstream.streams import make_bucket
 
 HEARTBEAT_SECONDS: Final = 5.0
@@ -20,6 +20,9 @@ MARKER_SECONDS: Final = 300
 """How long the server remembers that a key was deleted, for those who watch."""
 
 _NS: Final = 10**9
+_EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
+_CONFLICTS: Final = (10071, 10164)
+"""A key has another revision than was expected; the server says it in one of two ways."""
 
 
 class BucketEntry(msgspec.Struct, frozen=True, gc=False):
@@ -44,8 +47,8 @@ class SharedBucket:
         self.stream = f"KV_{name}"
         self._base = f"$KV.{name}."
         self.entries: dict[str, BucketEntry] = {}
-        self._deleted: dict[str, int] = {}
-        """The revisions of deletions that the watch has not come to."""
+        self._markers: dict[str, tuple[int, float]] = {}
+        """The deletions that the server remembers: the revision of each, and when it was told of here."""
         self._subscription: Subscription | None = None
         self._expected = 1
         self._heard_at = 0.0
@@ -100,16 +103,39 @@ class SharedBucket:
         return asyncio.get_running_loop().time() - self._heard_at > 3 * HEARTBEAT_SECONDS
 
     async def put(self, key: str, value: bytes, *, last: int | None = None, keep_seconds: float = 0) -> int:
-        """Set a key, and return the revision. With `last`, only if that is its revision (0: if it is not there), else
-        0 is returned. The server deletes it after `keep_seconds`, unless they are 0."""
+        """Set a key, and return the revision. With `last`, only if that is its `revision`, else 0 is returned. The
+        server deletes it after `keep_seconds`, unless they are 0."""
         headers: dict[str, str] = {}
         if keep_seconds:
             headers["Nats-TTL"] = f"{max(1, round(keep_seconds))}s"
         return await self._write(key, value, headers, last)
 
-    async def put_all(self, values: Mapping[str, bytes]) -> None:
-        """Set several keys, all or none."""
-        await self._connection.publish_all([Outgoing(self._base + key, value, {}) for key, value in values.items()])
+    def revision(self, key: str) -> int:
+        """The revision of a key, as it is known here. One that was deleted has one for a while, too."""
+        there = self.entries.get(key)
+        return self._markers.get(key, (0, 0.0))[0] if there is None else there.revision
+
+    def forget_markers(self) -> None:
+        """Forget the deletions that the server has forgotten."""
+        limit = self._connection.now() - MARKER_SECONDS
+        for key in [key for key, (_, at) in self._markers.items() if at < limit]:
+            del self._markers[key]
+
+    async def put_all(self, values: Mapping[str, bytes], revisions: Mapping[str, int]) -> bool:
+        """Set several keys, all or none. Returns False if one does not have its revision any more."""
+        messages = [
+            Outgoing(self._base + key, value, {_EXPECTED: str(revisions[key])}) for key, value in values.items()
+        ]
+        try:
+            await self._connection.publish_all(messages)
+        except RefusedError as error:
+            if error.number not in _CONFLICTS:
+                raise
+            return False
+        finally:
+            for key in values:
+                await self.read(key)
+        return True
 
     async def delete(self, key: str, *, last: int | None = None) -> bool:
         """Delete a key; with `last`, only if that is its revision. Returns whether it was deleted."""
@@ -119,20 +145,25 @@ class SharedBucket:
     async def read(self, key: str) -> BucketEntry | None:
         """The value of a key as the server has it now."""
         stored = await self._connection.last(self.stream, self._base + key)
-        if stored is None or "KV-Operation" in stored.headers:
-            return None
-        self._apply(key, BucketEntry(stored.payload, stored.seq, self._connection.now()))
+        if stored is None:
+            self._markers.pop(key, None)
+            self.forget(key)
+        elif "KV-Operation" in stored.headers:
+            self._apply_deletion(key, stored.seq)
+        else:
+            self._apply(key, BucketEntry(stored.payload, stored.seq, self._connection.now()))
         return self.entries.get(key)
 
     async def _write(self, key: str, value: bytes, headers: dict[str, str], last: int | None) -> int:
         if last is not None:
-            headers["Nats-Expected-Last-Subject-Sequence"] = str(last)
+            headers[_EXPECTED] = str(last)
         try:
             ack = await self._connection.publish(Outgoing(self._base + key, value, headers))
         except RefusedError as error:
-            if error.number == WRONG_SEQUENCE:
-                return 0
-            raise
+            if error.number not in _CONFLICTS:
+                raise
+            await self.read(key)
+            return 0
         if "KV-Operation" in headers:
             self._apply_deletion(key, ack.seq)
         else:
@@ -152,8 +183,6 @@ class SharedBucket:
         headers = message.headers or {}
         if "KV-Operation" in headers or "Nats-Marker-Reason" in headers:
             self._apply_deletion(key, info.seq)
-            if self._deleted.get(key) == info.seq:
-                del self._deleted[key]
         else:
             if self._seen is not None:
                 self._seen.add(key)
@@ -162,9 +191,9 @@ class SharedBucket:
             self._load()
 
     def _apply(self, key: str, entry: BucketEntry) -> None:
-        there = self.entries.get(key)
-        if entry.revision <= (self._deleted.get(key, 0) if there is None else there.revision):
+        if entry.revision <= self.revision(key):
             return
+        self._markers.pop(key, None)
         self.entries[key] = entry
         self._changed(key, entry)
 
@@ -172,7 +201,7 @@ class SharedBucket:
         there = self.entries.get(key)
         if there is not None and there.revision > revision:
             return
-        self._deleted[key] = max(revision, self._deleted.get(key, 0))
+        self._markers[key] = max(revision, self.revision(key)), self._connection.now()
         if there is not None:
             del self.entries[key]
             self._changed(key, None)

@@ -119,15 +119,18 @@ class JetStreamEngine:
         await self.connection.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def put(self, states: Sequence[QueueState]) -> None:
+    async def put(self, states: Sequence[QueueState]) -> bool:
+        revisions = self.shared.revisions(states)
         for state in states:
             there = self.state_of(state.name)
             kept = state.settings.message_retention_period
             if there is None or there.settings.message_retention_period != kept:
                 await make_stream(self.connection, state.name, kept)
-        await self.shared.put_states(states)
+        if not await self.shared.put_states(states, revisions):
+            return False
         for state in states:
             self._apply(state.name)
+        return True
 
     async def drop(self, queue: str) -> None:
         self._queue(queue)

@@ -8,8 +8,6 @@ from emulator.queues.errors import QueueError, QueueErrorCode
 
 STREAM_NOT_FOUND: Final = 10059
 STREAM_IN_USE: Final = 10058
-WRONG_SEQUENCE: Final = 10071
-MESSAGE_NOT_FOUND: Final = 10037
 _NO_ROOM: Final = (10023, 10047, 10077, 10028, 10025)
 """Insufficient resources, storage of the server or the account exceeded, a stream over its maximum."""
 

@@ -96,6 +96,8 @@ class Shared:
         self._states_changed = states_changed
         self._lanes_changed = lanes_changed
         self._numbers: dict[str, int] = {}
+        self._written: dict[str, bytes] = {}
+        """What this session is writing of the states of queues, by key."""
         self._states: dict[str, QueueState] = {}
         self.states: Mapping[str, QueueState] = MappingProxyType(self._states)
         """The states of all queues, in the order of their creation."""
@@ -114,8 +116,12 @@ class Shared:
 
     # States of queues
 
-    async def put_states(self, states: Sequence[QueueState]) -> None:
-        """Set states of queues, all or none."""
+    def revisions(self, states: Sequence[QueueState]) -> Mapping[str, int]:
+        """The revisions of the states that there are of these queues, by key."""
+        return {key: self.bucket.revision(key) for key in (f"queue.{state.name}" for state in states)}
+
+    async def put_states(self, states: Sequence[QueueState], revisions: Mapping[str, int]) -> bool:
+        """Set states of queues, all or none. Returns False if one does not have its revision any more."""
         number = max(self._numbers.values(), default=0)
         values: dict[str, bytes] = {}
         fresh: dict[str, int] = {}
@@ -125,9 +131,12 @@ class Shared:
                 number += 1
                 own = fresh[state.name] = number
             values[f"queue.{state.name}"] = msgspec.json.encode(_StateRecord(own, state))
-        await self.bucket.put_all(values)
-        for state in states:
-            self._set_state(state, self._numbers.get(state.name) or fresh[state.name])
+        self._written.update(values)
+        is_done = await self.bucket.put_all(values, revisions)
+        for key, value in values.items():
+            if self._written.get(key) is value:
+                del self._written[key]
+        return is_done
 
     async def delete_state(self, queue: str) -> None:
         """Delete the state of a queue."""
@@ -152,6 +161,7 @@ class Shared:
 
     def forget_the_dead(self) -> None:
         """Forget sessions that the server has forgotten, and let go of the lanes that the dead had."""
+        self.bucket.forget_markers()
         limit = self._connection.now() - SESSION_KEPT_SECONDS * self._connection.pace
         for session in [session for session, (_, at) in self.sessions.items() if at < limit]:
             self.bucket.forget(f"session.{session}")
@@ -173,7 +183,7 @@ class Shared:
             entry = self.bucket.entries.get(key)
             if entry is not None and self.is_alive(self._lane_record(entry).session):
                 continue
-            revision = await self._write_lane(key, own, 0 if entry is None else entry.revision)
+            revision = await self._write_lane(key, own, self.bucket.revision(key))
             if revision:
                 lane = Lane(key, revision)
                 lane.record, lane.written_at = own, self._connection.now()
@@ -305,7 +315,8 @@ class Shared:
         record = msgspec.json.decode(entry.value, type=_StateRecord)
         if self._states.get(queue) != record.state:
             self._set_state(record.state, record.number)
-            self._states_changed(queue)
+            if self._written.get(f"queue.{queue}") != entry.value:
+                self._states_changed(queue)
 
     def _lane_changed(self, queue: str, name: str, entry: BucketEntry | None) -> None:
         lanes = self._lanes.setdefault(queue, {})

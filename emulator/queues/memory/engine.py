@@ -85,11 +85,12 @@ class MemoryEngine:
     async def end(self) -> None:
         """There is nothing to let go of: whoever has opened the journal closes it."""
 
-    async def put(self, states: Sequence[QueueState]) -> None:
+    async def put(self, states: Sequence[QueueState]) -> bool:
         if self._journal is not None:
             self._journal.changed(states)
         for state in states:
             self._apply(state)
+        return True
 
     async def drop(self, queue: str) -> None:
         driver = self._driver(queue)

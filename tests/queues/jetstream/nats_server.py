@@ -73,6 +73,7 @@ class NatsServer:
         """Let it stand still until `thaw`."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)
 
     def thaw(self) -> None:
         assert self._process is not None

@@ -204,3 +204,42 @@ async def until_bodies(sharer: Sharer, bodies: list[str], queue: str = "orders")
     async with asyncio.timeout(20):
         while await sharer.bodies(queue) != bodies:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_changes_of_two_sessions_at_once_both_hold(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, None]) as (one, other):
+        for round_number in range(10):
+            queue = f"queue-{round_number}"
+            await one.queues.create_queue(queue)
+            await until(lambda queue=queue: queue in other.queues.states)
+            await asyncio.gather(
+                one.queues.pause(queue),
+                other.queues.set_consumer(queue, ConsumerSettings("http_pull"), ""),
+                one.queues.set_consumer("orders", ConsumerSettings("http_pull", retry_delay=round_number), ""),
+            )
+            await one.engine.shared.bucket.read(f"queue.{queue}")
+            state = one.queues.states[queue]
+            assert state.settings.delivery_paused
+            assert state.consumer is not None
+
+
+async def test_a_queue_that_was_deleted_can_be_made_again_at_once(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, None]) as (one, other):
+        for _ in range(3):
+            await one.queues.create_queue("again")
+            await until(lambda: "again" in other.queues.states)
+            await other.send("gone", queue="again")
+            await other.queues.delete_queue("again")
+            await until(lambda: "again" not in one.queues.states)
+        await one.queues.create_queue("again")
+        assert await one.count("again") == 0
+
+
+async def test_a_lane_that_was_given_up_can_be_taken_again_at_once(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, replace(AT_ONCE, max_concurrency=1)]) as (producer, consumer):
+        for body in ("one", "two", "three"):
+            await producer.send(body)
+            await until(lambda body=body: body in consumer.delivered)
+            consumer.queues.hold("mailer", held=True)
+            await until(lambda: not consumer.engine.shared._own)
+            consumer.queues.hold("mailer", held=False)
