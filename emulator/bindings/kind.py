@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeAlias, Type
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock
 from emulator.base.errors import Problem
+from emulator.bindings.use import Tallies
 from emulator.config.model import WorkerConfig
 from emulator.config.section import Draft, Key, Section
 
@@ -44,6 +45,8 @@ class Resources:
         self.clock = clock
         self.state = state
         """Where kinds keep what outlives a worker's code, and perhaps the session."""
+        self.tallies = Tallies()
+        """How many operations on bindings each request has caused."""
 
     def warn(self, worker: str, text: str) -> None:
         """Warn the user about something that a worker's code should not do."""
@@ -157,9 +160,9 @@ class BindingKind(Generic[S]):
         """How tests access what this kind keeps: `emulator.queue("my-app-events")`."""
         return None
 
-    def take_over(self, wrangler: Path, state: State) -> Iterable[str]:
-        """Copy what `wrangler dev` has kept for this kind in the directory `wrangler`, and say what was copied. Raises
-        EmulatorError."""
+    def take_over(self, wrangler: Path, workers: Sequence[WorkerConfig], state: State) -> Iterable[str]:
+        """Copy what `wrangler dev` has kept for this kind in the directory `wrangler`, and say what was copied.
+        `workers` are those of the project, if they are known. Raises EmulatorError."""
         return ()
 
     def bindings(self, worker: WorkerConfig) -> dict[str, S]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from emulator.base.coroutines import run_now
 from emulator.bindings.kind import OpenKind
+from emulator.bindings.use import Faults
 
 T = TypeVar("T")
 
@@ -34,3 +36,39 @@ class Accessor(NamedTuple):
     name: str
     synchronous: Callable[..., Any]
     asynchronous: Callable[..., Any]
+
+
+class Faulty:
+    """What a test reaches, and can make fail or slow. A subclass sets `_kit`, `_faults` and `_target`, the name that it
+    has there."""
+
+    _kit: Kit
+    _faults: Faults
+    _target: str
+
+    def fail_next(self, number: int = 1, error: Exception | None = None) -> None:
+        """Let the next `number` operations fail with `error`: what the service says when it is in trouble, unless
+        given."""
+        __tracebackhide__ = True
+        self._kit.check_open()
+        self._faults.add(self._target, number, error or self._refusal())
+
+    def delay_next(self, seconds: float, number: int = 1) -> None:
+        """Let the next `number` operations of workers take `seconds` longer, of the test's time."""
+        __tracebackhide__ = True
+        self._kit.check_open()
+        self._faults.delay(self._target, number, seconds)
+
+    def _refusal(self) -> Exception:
+        """What the service says when it is in trouble."""
+        raise NotImplementedError
+
+    def _now(self, running: Coroutine[Any, Any, T]) -> T:
+        """The result of what does not suspend."""
+        __tracebackhide__ = True
+        try:
+            self._kit.check_open()
+        except BaseException:
+            running.close()
+            raise
+        return run_now(running)

@@ -18,6 +18,7 @@ class OpenKinds:
 
     def __init__(self, kinds: Sequence[BindingKind[Any]], resources: Resources) -> None:
         self.kinds = tuple(kinds)
+        self.tallies = resources.tallies
         self._open: dict[str, OpenKind[Any]] = {kind.name: kind.open(resources) for kind in self.kinds}
 
     def __getitem__(self, kind: str) -> OpenKind[Any]:

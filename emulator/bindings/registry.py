@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.bindings.assets.kind import ASSETS
+from emulator.bindings.d1.kind import D1
 from emulator.bindings.kind import BindingKind
 from emulator.bindings.kv.kind import KV
 from emulator.bindings.not_emulated.kind import NOT_EMULATED
@@ -23,6 +24,7 @@ KINDS: Final[list[BindingKind[Any]]] = [
     SERVICES,
     KV,
     R2,
+    D1,
     ASSETS,
     RATE_LIMITS,
     VERSION_METADATA,
@@ -33,12 +35,13 @@ used."""
 
 if TYPE_CHECKING:
     from emulator.bindings.assets.testing import AssetsAccess, AsyncAssetsAccess
+    from emulator.bindings.d1.testing import AsyncD1Access, D1Access
     from emulator.bindings.kv.testing import AsyncKvAccess, KvAccess
     from emulator.bindings.queue.testing import AsyncQueueAccess, QueueAccess
     from emulator.bindings.r2.testing import AsyncR2Access, R2Access
 
-    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess, R2Access):
+    class AccessorTypes(QueueAccess, KvAccess, AssetsAccess, R2Access, D1Access):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
-    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess, AsyncAssetsAccess, AsyncR2Access):
+    class AsyncAccessorTypes(AsyncQueueAccess, AsyncKvAccess, AsyncAssetsAccess, AsyncR2Access, AsyncD1Access):
         """The types of what the kinds add to `AsyncEmulator`."""

@@ -95,12 +95,13 @@ V = TypeVar("V", bound=SessionView)
 
 class Call(msgspec.Struct, Generic[V], frozen=True):
     """A call to `session`. `path` has the variable parts of the address by name; the names of `headers` are in lower
-    case."""
+    case; `root` is the address of the API, without a slash at its end."""
 
     session: V
     path: Mapping[str, str]
     query: QueryParams
     headers: Mapping[str, str] = {}
+    root: str = ""
 
     def page(self, items: list[T]) -> tuple[list[T], Page]:
         """The items on the page that the query asks for."""

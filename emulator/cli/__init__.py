@@ -26,6 +26,7 @@ _COMMANDS = {
     "queues": "emulator.cli.queues",
     "kv": "emulator.cli.kv",
     "r2": "emulator.cli.r2",
+    "d1": "emulator.cli.d1",
     "state": "emulator.cli.state",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",

@@ -14,9 +14,6 @@ from emulator.cli.rest import ACCOUNT_ID, RestClient, find_session
 from emulator.session.running import running_sessions
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     import httpx
 
 ACCOUNT = f"/accounts/{ACCOUNT_ID}"
@@ -87,6 +84,10 @@ class DataClient(RestClient):
         given = {name: str(value) for name, value in query.items() if value not in {None, ""}}
         return self._envelope(self._request(method, ACCOUNT + path, json=body, params=given))
 
+    def wait_for(self, method: str, path: str, body: object) -> Any:
+        """The result of a call that may take long. Raises EmulatorError when it is refused."""
+        return self._envelope(self._request(method, ACCOUNT + path, json=body, timeout=None))["result"]
+
     def download(self, path: str) -> bytes:
         """What is at `path`, as it is."""
         response = self._request("GET", ACCOUNT + path)
@@ -101,6 +102,12 @@ class DataClient(RestClient):
         given = {name: str(value) for name, value in query.items() if value is not None}
         headers = {"content-type": content_type}
         self._envelope(self._request("PUT", ACCOUNT + path, content=content, params=given, headers=headers))
+
+    def upload_file(self, path: str, content: bytes) -> None:
+        """Put a file where an answer has said, which has no envelope."""
+        response = self._request("PUT", ACCOUNT + path, content=content, timeout=None)
+        if response.status_code != 200:
+            self._envelope(response)
 
     def upload_form(self, path: str, fields: dict[str, bytes], **query: object) -> None:
         """Put a form there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,9 @@ from emulator.base.errors import EmulatorError
 from emulator.base.words import shown_path
 from emulator.cli.tables import print_json, print_table
 from emulator.storage.state import DIRECTORY, PLACE, State
+
+if TYPE_CHECKING:
+    from emulator.config.model import WorkerConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -133,7 +136,8 @@ def import_(
 
     kept = State(directory)
     try:
-        taken = [text for kind in KINDS for text in kind.take_over(from_wrangler, kept)]
+        workers = _workers(config)
+        taken = [text for kind in KINDS for text in kind.take_over(from_wrangler, workers, kept)]
     finally:
         kept.close()
     if not taken:
@@ -180,6 +184,19 @@ def _directory(config: Path | None, persist_to: Path | None) -> Path:
 
     path = find_config(Path.cwd()) if config is None else config
     return path.resolve().parent / PLACE
+
+
+def _workers(config: Path | None) -> list[WorkerConfig]:
+    """The worker beside whose configuration this is; none if there is no configuration."""
+    from emulator.bindings.registry import KINDS
+    from emulator.config import find_config
+    from emulator.config.loading import load_config
+
+    try:
+        path = find_config(Path.cwd()) if config is None else config
+    except EmulatorError:
+        return []
+    return [load_config(path, KINDS)]
 
 
 def _unused(directory: Path) -> Path:

@@ -74,8 +74,15 @@ def request(event: RequestFinished) -> Record:
             "path": event.path,
             "status": event.status,
             "duration_ms": _ms(event.duration),
+            **_uses(event),
         },
     )
+
+
+def _uses(event: RequestFinished) -> Mapping[str, Any]:
+    if event.bindings is None:
+        return _NOTHING
+    return {"bindings": event.bindings, "bindings_ms": _ms(event.binding_seconds)}
 
 
 def batch(event: BatchDelivered) -> Record:

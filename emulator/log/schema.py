@@ -97,13 +97,16 @@ class ReadyLine(Line, tag="ready"):
 
 
 class RequestLine(Line, tag="request"):
-    """A request was answered; 499 if the client went away first."""
+    """A request was answered; 499 if the client went away first. `bindings` are the numbers of its operations by kinds
+    of bindings, if there were any, as far as they are known."""
 
     worker: str
     method: str
     path: str
     status: int
     duration_ms: float
+    bindings: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    bindings_ms: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchLine(Line, tag="batch"):

@@ -178,6 +178,8 @@ class TextLines:
         status = self._statuses.get(event.status) or self.status(event.status)
         seconds = event.duration
         suffix = self._after_duration + self._suffixes.get(event.worker, "")
+        if event.bindings is not None:
+            suffix = f"{self._after_duration}  {self._uses(event)}{self._suffixes.get(event.worker, '')}"
         if len(path) > self._max_path or not path.isprintable():
             path = self._fit(
                 one_line(path), event.method, status, self._before_duration, duration(seconds), suffix, "  "
@@ -185,6 +187,11 @@ class TextLines:
         if seconds < 10:  # as duration(), without a call
             return f"{event.method} {path} {status}{self._before_duration}{seconds * 1000:.0f} ms{suffix}\n"
         return f"{event.method} {path} {status}{self._before_duration}{duration(seconds)}{suffix}\n"
+
+    def _uses(self, event: RequestFinished) -> str:
+        """`3 KV, 1 D1 (2 ms)`."""
+        counts = ", ".join(f"{number} {kind.upper()}" for kind, number in (event.bindings or {}).items())
+        return self._style.dim(f"{counts} ({duration(event.binding_seconds)})")
 
     def status(self, status: int) -> str:
         """`200 OK`, in its colour."""

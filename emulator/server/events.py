@@ -18,10 +18,13 @@ class ServerReady(msgspec.Struct):
 
 class RequestFinished(msgspec.Struct):
     """A request was answered. `duration` is in seconds, from its arrival to the last byte of the answer. `status` is
-    499 if the client went away before that."""
+    499 if the client went away before that. `bindings` are the numbers of its operations by kinds of bindings, as far
+    as they are known, and `binding_seconds` is how long they took; None if there were none."""
 
     worker: str
     method: str
     path: str
     status: int
     duration: float
+    bindings: dict[str, int] | None = None
+    binding_seconds: float = 0.0

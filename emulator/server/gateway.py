@@ -4,11 +4,12 @@ fails."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from emulator.base.bus import Bus
+from emulator.bindings.use import Tallies
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import FetchTrigger
 from emulator.server.asgi import ANSWER
@@ -19,6 +20,7 @@ from emulator_runtime.hosting import FetchResponse, Response, Upgrade, request_f
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
     from emulator.bindings.kind import Front
+    from emulator.bindings.use import Tally
     from emulator.config.model import WorkerConfig
     from emulator.server.asgi import Receive, Scope, Send
     from emulator_runtime.hosting import IncomingRequest
@@ -37,7 +39,7 @@ class AnswerBrokenError(Exception):
 class Gateway:
     """Serves one worker as an ASGI application. With `raise_errors`, exceptions of worker code are raised in the test
     that sent the request. `timer` measures durations in seconds. `fronts` gives what answers before the code of a
-    worker with a configuration."""
+    worker with a configuration, and `tallies` count what a request does with bindings."""
 
     def __init__(
         self,
@@ -47,16 +49,29 @@ class Gateway:
         raise_errors: bool = False,
         timer: Callable[[], float] = perf_counter,
         fronts: Callable[[WorkerConfig], Front | None] = lambda _config: None,
+        tallies: Tallies | None = None,
     ) -> None:
         self.host = host
         self._fronts = fronts
+        self._tallies = tallies or Tallies()
         self._fronted: WorkerConfig | None = None
         self._front: Front | None = None
         self._bus = bus
         self._raise_errors = raise_errors
         self._timer = timer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        tally = self._tallies.begin(self.host.config.name)
+        serving = self._serve(scope, receive, send, tally)
+        return serving if tally is None else self._counted(serving, tally)
+
+    async def _counted(self, serving: Coroutine[Any, Any, None], tally: Tally) -> None:
+        try:
+            await serving
+        finally:
+            self._tallies.end(self.host.config.name, tally)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, tally: Tally | None) -> None:
         started = self._timer()
         seen = scope
         if self.host.config.origin:
@@ -87,7 +102,7 @@ class Gateway:
         else:
             await send_response(response, send, head=head, answer=seen.get(ANSWER))
         _end(request, status)
-        self.report(scope, status, self._timer() - started)
+        self.report(scope, status, self._timer() - started, tally)
         if broken is not None:
             raise broken if self._raise_errors else AnswerBrokenError
 
@@ -97,13 +112,16 @@ class Gateway:
             self._fronted, self._front = config, self._fronts(config)
         return None if self._front is None else self._front(request)
 
-    def report(self, scope: Scope, status: int, duration: float) -> None:
+    def report(self, scope: Scope, status: int, duration: float, tally: Tally | None = None) -> None:
         """Report a request that was answered `duration` seconds after it arrived."""
         path: str = scope["path"]
         query: bytes = scope["query_string"]
         if query:
             path = f"{path}?{query.decode('latin-1')}"
-        self._bus.publish(RequestFinished(self.host.config.name, scope["method"], path, status, duration))
+        event = RequestFinished(self.host.config.name, scope["method"], path, status, duration)
+        if tally is not None and tally.counts:
+            event.bindings, event.binding_seconds = tally.counts, tally.seconds
+        self._bus.publish(event)
 
 
 def _end(request: IncomingRequest, status: int) -> None:

@@ -4,7 +4,7 @@ script that listens into the worker's own pages."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Coroutine, MutableMapping
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
@@ -71,9 +71,9 @@ class LiveReload:
 class LiveGateway(Gateway):
     """A gateway whose worker's pages reload themselves."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         scope.pop(ANSWER, None)  # the short way, for complete answers
-        await super().__call__(scope, receive, send if scope["method"] == "HEAD" else _Extended(send))
+        return super().__call__(scope, receive, send if scope["method"] == "HEAD" else _Extended(send))
 
 
 class _Extended:

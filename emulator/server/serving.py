@@ -199,7 +199,8 @@ def _gateways(session: Session, options: ServingOptions) -> list[Gateway]:
     from emulator.server.live import LiveGateway
 
     made = LiveGateway if options.live_reload else Gateway
-    return [made(host, session.bus, fronts=session.open_kinds.front) for host in session.hosts]
+    kinds = session.open_kinds
+    return [made(host, session.bus, fronts=kinds.front, tallies=kinds.tallies) for host in session.hosts]
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

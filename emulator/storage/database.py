@@ -60,7 +60,7 @@ class Database:
             self.connection = apsw.Connection(":memory:" if path is None else str(path))
             self.connection.set_busy_timeout(BUSY_MILLISECONDS)
             if path is not None:
-                self.connection.execute("PRAGMA journal_mode = wal; PRAGMA synchronous = normal")
+                self.connection.execute("PRAGMA journal_mode = wal; PRAGMA synchronous = normal").fetchall()
             self._upgrade()
 
     def rows(self, sql: str, *parameters: Any) -> list[Row]:

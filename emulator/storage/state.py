@@ -45,13 +45,16 @@ class State:
         self._restored = Snapshot({}, {})
         """What is there in memory before a kind has changed anything."""
 
-    def database(self, name: str, schema: Sequence[str]) -> Database:
-        """The database of a kind; `schema` as for Database, whose errors it raises."""
+    def database(self, name: str, schema: Sequence[str] | None) -> Database:
+        """The database of a kind, or one of several, whose names begin with that of the kind and a slash; `schema` as
+        for Database, whose errors it raises."""
         found = self._databases.get(name)
         if found is None:
             from emulator.storage.database import Database  # many sessions keep nothing
 
             path = None if self.directory is None else self._made(self.directory) / f"{name}.sqlite"
+            if path is not None and path.parent != self.directory:
+                path.parent.mkdir(exist_ok=True)
             found = self._databases[name] = Database(path, schema)
             if name in self._restored.databases:
                 found.replace(self._restored.databases[name])

@@ -174,6 +174,7 @@ class Core:
                 raise_errors=settings.raise_errors,
                 timer=self.loop.time,
                 fronts=self.session.open_kinds.front,
+                tallies=self.session.open_kinds.tallies,
             )
             for host in self.session.hosts
         ]
@@ -207,7 +208,8 @@ class Core:
         """Whether the network, or another process that runs worker code, is being waited for."""
         if self.outbound.requests_outside or self._session is None:
             return self.outbound.requests_outside
-        return self._session.activity.calls_under_way > self._held_back
+        held_back = self._held_back + self._session.open_kinds.tallies.held
+        return self._session.activity.calls_under_way > held_back
 
     @contextmanager
     def holding_back(self) -> Iterator[None]:

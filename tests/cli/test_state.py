@@ -43,7 +43,12 @@ class Kept:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project in which two values are kept; it is the working directory."""
-    configuration = {"name": "app", "main": "index.js", "kv_namespaces": [{"binding": "NOTES", "id": "notes"}]}
+    configuration = {
+        "name": "app",
+        "main": "index.js",
+        "kv_namespaces": [{"binding": "NOTES", "id": "notes"}],
+        "d1_databases": [{"binding": "DB", "database_name": "shop", "database_id": "shop-1"}],
+    }
     (tmp_path / "wrangler.json").write_text(json.dumps(configuration))
     monkeypatch.chdir(tmp_path)
     kept = Kept(tmp_path / PLACE)
@@ -143,9 +148,14 @@ def test_what_wrangler_has_kept_is_taken_over(project: Path, newest_node: str) -
         command = [newest_node, str(tool(WRANGLER)), "kv", "key", "put", "--binding", "NOTES", "--local", key, value]
         more = ["--metadata", '{"n":1}', "--preview", "false"]
         subprocess.run([*command, *more], cwd=project, env=environment, timeout=60, check=True, capture_output=True)
+    sql = "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)"
+    command = [newest_node, str(tool(WRANGLER)), "d1", "execute", "DB", "--local", "--command", sql]
+    subprocess.run(command, cwd=project, env=environment, timeout=60, check=True, capture_output=True)
     theirs = {path: path.read_bytes() for path in (project / ".wrangler/state/v3").rglob("*") if path.is_file()}
     taken = emulator("import", "--from-wrangler", ".wrangler/state/v3")
-    assert (taken.exit_code, taken.output) == (0, "Took over KV notes: 2 keys\n")
+    assert (taken.exit_code, taken.output) == (0, "Took over KV notes: 2 keys\nTook over D1 shop: 1 table\n")
+    told = CliRunner().invoke(cli, ["d1", "execute", "DB", "SELECT sum(a) AS n FROM t", "--json"])
+    assert json.loads(told.output)[0]["results"] == [{"n": 3}]
     kept = Kept(project / PLACE)
     assert [key.metadata for key in kept.store.list("notes").keys] == ['{"n":1}', '{"n":1}']
     assert kept.values() == {"a": b"one", "b": b"two"}

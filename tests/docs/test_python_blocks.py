@@ -18,6 +18,7 @@ pytest_plugins = ["pytester"]
 DATA: dict[str, Any] = {
     "kv_namespaces": [{"binding": "SESSIONS", "id": "sessions"}],
     "r2_buckets": [{"binding": "PICTURES"}],
+    "d1_databases": [{"binding": "DB"}],
     "ratelimits": [{"name": "LIMITER", "namespace_id": "1", "simple": {"limit": 100, "period": 60}}],
     "assets": {"directory": "public", "binding": "ASSETS"},
 }
@@ -76,6 +77,8 @@ def test_the_tests_pass_in_a_new_worker(pytester: pytest.Pytester, monkeypatch: 
     create(pytester.path / "my-app", "python-queue", "my-app")
     (pytester.path / "my-app/public").mkdir()
     (pytester.path / "my-app/public/index.html").write_text("<h1>Hello!</h1>")
+    (pytester.path / "my-app/migrations").mkdir()
+    (pytester.path / "my-app/migrations/0001_users.sql").write_text("CREATE TABLE users (name TEXT UNIQUE);")
     configuration = pytester.path / "my-app/wrangler.jsonc"
     more = "".join(f'  "{key}": {json.dumps(value)},\n' for key, value in DATA.items())
     configuration.write_text(configuration.read_text().replace("{\n", "{\n" + more, 1))

@@ -94,7 +94,7 @@ def test_every_route_is_on_the_page_with_its_methods() -> None:
     text = page("rest-api.md")
     told = {
         path: set(re.findall(r"\b(?:GET|POST|PUT|PATCH|DELETE)\b", methods))
-        for path, methods in re.findall(r"^\| `(/(?:queues|storage|r2)[^`]*)` \| (.*) \|$", text, re.MULTILINE)
+        for path, methods in re.findall(r"^\| `(/(?:queues|storage|r2|d1)[^`]*)` \| (.*) \|$", text, re.MULTILINE)
     }
     there = routes()
     own = {path: there.pop(path) for path in list(there) if path.startswith("/emulator/")}

@@ -21,9 +21,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.node_tools import WRANGLER, newest_node, tool  # noqa: F401 - a fixture
 from tests.support.runtime_directory import runtime  # noqa: F401 - a fixture
 
 DEADLINE_SECONDS = 20.0
+API = "/cdn-cgi/emulator/client/v4"
+ACCOUNT = "0123456789abcdef0123456789abcdef"
+"""Any id is accepted."""
 
 
 class Running:
@@ -150,3 +154,29 @@ def write_worker(directory: Path, code: str, name: str = "shop", **settings: Any
     }
     (directory / "wrangler.jsonc").write_text(json.dumps(configuration, indent=2))
     return entry
+
+
+@pytest.fixture
+def wrangler(session: Running, tmp_path: Path, newest_node: str) -> Callable[..., str]:  # noqa: F811
+    """Runs wrangler, pointed at the session, checks its exit status, and returns what it printed."""
+    environment = {
+        **os.environ,
+        "CLOUDFLARE_API_BASE_URL": f"{session.url}{API}",
+        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+        "CLOUDFLARE_API_TOKEN": "x",
+        "WRANGLER_SEND_METRICS": "false",
+        "WRANGLER_LOG_PATH": str(tmp_path / "logs"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "NO_COLOR": "1",
+        "CI": "1",
+    }
+
+    def run(*arguments: str, status: int = 0, stdin: str = "") -> str:
+        command = [newest_node, str(tool(WRANGLER)), *arguments]
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert ended.returncode == status, ended.stdout + ended.stderr
+        return ended.stdout + ended.stderr
+
+    return run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,8 +14,8 @@ import httpx
 import pytest
 from cloudflare import Cloudflare
 
-from tests.integration.conftest import DEADLINE_SECONDS, Running, write_worker
-from tests.support.node_tools import WRANGLER, needs_node, tool
+from tests.integration.conftest import ACCOUNT, API, DEADLINE_SECONDS, Running, write_worker
+from tests.support.node_tools import needs_node
 
 WORKER = """
     from workers import Response, WorkerEntrypoint
@@ -29,8 +28,6 @@ WORKER = """
             return Response(await self.env.NOTES.get(name) or "nothing")
 """
 NAMESPACES = [{"binding": "NOTES", "id": "notes"}]
-API = "/cdn-cgi/emulator/client/v4"
-ACCOUNT = "0123456789abcdef0123456789abcdef"
 STATE = ".wrangler/state/emulator"
 
 
@@ -127,27 +124,9 @@ def test_the_sdk_reads_and_writes(sdk: Cloudflare, session: Running) -> None:
 
 
 @needs_node
-def test_wrangler_kv_works_unchanged(session: Running, tmp_path: Path, newest_node: str) -> None:
-    environment = {
-        **os.environ,
-        "CLOUDFLARE_API_BASE_URL": f"{session.url}{API}",
-        "CLOUDFLARE_API_TOKEN": "x",
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
-        "WRANGLER_SEND_METRICS": "false",
-        "WRANGLER_LOG_PATH": str(tmp_path / "logs"),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "CI": "1",
-    }
-
-    def wrangler(*arguments: str) -> str:
-        command = [newest_node, str(tool(WRANGLER)), "kv", *arguments]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
+def test_wrangler_kv_works_unchanged(session: Running, wrangler: Callable[..., str]) -> None:
     wrangler(
+        "kv",
         "key",
         "put",
         "--binding",
@@ -161,8 +140,8 @@ def test_wrangler_kv_works_unchanged(session: Running, tmp_path: Path, newest_no
         "false",
     )
     assert httpx.get(f"{session.url}/a").text == "by wrangler"
-    assert "by wrangler" in wrangler("key", "get", "--binding", "NOTES", "--remote", "a", "--preview", "false")
-    listed = wrangler("key", "list", "--binding", "NOTES", "--remote", "--preview", "false")
+    assert "by wrangler" in wrangler("kv", "key", "get", "--binding", "NOTES", "--remote", "a", "--preview", "false")
+    listed = wrangler("kv", "key", "list", "--binding", "NOTES", "--remote", "--preview", "false")
     assert json.loads(listed[listed.index("[") :]) == [{"name": "a", "metadata": {"n": 2}}]
 
 

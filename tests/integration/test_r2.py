@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,8 +11,8 @@ import httpx
 import pytest
 from cloudflare import Cloudflare
 
-from tests.integration.conftest import Running, write_worker
-from tests.support.node_tools import WRANGLER, needs_node, tool
+from tests.integration.conftest import ACCOUNT, API, Running, write_worker
+from tests.support.node_tools import needs_node
 
 WORKER = """
     from workers import Response, WorkerEntrypoint
@@ -28,8 +26,6 @@ WORKER = """
             return Response("nothing") if found is None else Response(found.body)
 """
 BUCKETS = [{"binding": "FILES", "bucket_name": "files"}]
-API = "/cdn-cgi/emulator/client/v4"
-ACCOUNT = "0123456789abcdef0123456789abcdef"
 LARGE = bytes(range(256)) * 12_000
 
 
@@ -96,34 +92,15 @@ def test_the_sdk_reads_and_writes(sdk: Cloudflare, session: Running) -> None:
 
 
 @needs_node
-def test_wrangler_r2_works_unchanged(session: Running, tmp_path: Path, newest_node: str) -> None:
-    environment = {
-        **os.environ,
-        "CLOUDFLARE_API_BASE_URL": f"{session.url}{API}",
-        "CLOUDFLARE_API_TOKEN": "x",
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
-        "WRANGLER_SEND_METRICS": "false",
-        "WRANGLER_LOG_PATH": str(tmp_path / "logs"),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "CI": "1",
-    }
-
-    def wrangler(*arguments: str) -> str:
-        command = [newest_node, str(tool(WRANGLER)), "r2", *arguments]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
+def test_wrangler_r2_works_unchanged(session: Running, wrangler: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(LARGE)
-    wrangler("object", "put", "files/a", "--remote", "--file", "large", "--content-type", "text/x")
+    wrangler("r2", "object", "put", "files/a", "--remote", "--file", "large", "--content-type", "text/x")
     assert httpx.get(f"{session.url}/a").content == LARGE
-    wrangler("object", "get", "files/a", "--remote", "--file", "got")
+    wrangler("r2", "object", "get", "files/a", "--remote", "--file", "got")
     assert (tmp_path / "got").read_bytes() == LARGE
-    wrangler("object", "delete", "files/a", "--remote")
+    wrangler("r2", "object", "delete", "files/a", "--remote")
     assert httpx.get(f"{session.url}/a").text == "nothing"
-    wrangler("bucket", "create", "more-files")
-    listed = wrangler("bucket", "list")
+    wrangler("r2", "bucket", "create", "more-files")
+    listed = wrangler("r2", "bucket", "list")
     assert "more-files" in listed
-    wrangler("bucket", "delete", "more-files")
+    wrangler("r2", "bucket", "delete", "more-files")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -20,8 +18,8 @@ from cloudflare import Cloudflare
 from cloudflare.types.queues.consumer import MqHTTPConsumerResponse, MqWorkerConsumerResponse
 from cloudflare.types.queues.queue import Queue
 
-from tests.integration.conftest import Running, write_worker
-from tests.support.node_tools import WRANGLER, needs_node, tool
+from tests.integration.conftest import ACCOUNT, API, Running, write_worker
+from tests.support.node_tools import needs_node
 
 WORKER = """
     from workers import Response, WorkerEntrypoint
@@ -41,8 +39,6 @@ QUEUES = {
     "producers": [{"binding": "JOBS", "queue": "jobs"}],
     "consumers": [{"queue": "jobs", "max_batch_timeout": 0, "max_retries": 0, "dead_letter_queue": "jobs-dlq"}],
 }
-API = "/cdn-cgi/emulator/client/v4"
-ACCOUNT = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
@@ -232,31 +228,6 @@ def test_on_another_address_the_token_that_is_printed_is_required(dev: Callable[
         stranger.queues.list(account_id=ACCOUNT)
     with Cloudflare(api_token=token, base_url=f"{url}{API}") as friend:
         assert len(list(friend.queues.list(account_id=ACCOUNT))) == 2
-
-
-@pytest.fixture
-def wrangler(session: Running, tmp_path: Path, newest_node: str) -> Callable[..., str]:
-    """Runs wrangler, pointed at the session, checks its exit status, and returns what it printed."""
-    environment = {
-        **os.environ,
-        "CLOUDFLARE_API_BASE_URL": f"{session.url}{API}",
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
-        "CLOUDFLARE_API_TOKEN": "x",
-        "WRANGLER_SEND_METRICS": "false",
-        "WRANGLER_LOG_PATH": str(tmp_path / "logs"),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "NO_COLOR": "1",
-    }
-
-    def run(*arguments: str, status: int = 0, stdin: str = "") -> str:
-        command = [newest_node, str(tool(WRANGLER)), *arguments]
-        ended = subprocess.run(
-            command, cwd=tmp_path, env=environment, input=stdin, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert ended.returncode == status, ended.stdout + ended.stderr
-        return ended.stdout + ended.stderr
-
-    return run
 
 
 @needs_node

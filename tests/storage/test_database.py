@@ -113,3 +113,9 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     names = [int(name) for (name,) in database.rows("SELECT name FROM things ORDER BY name")]
     assert names in (list(range(last + 1)), list(range(last + 2)))
     database.close()
+
+
+def test_a_write_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    database = Database(tmp_path / "a.sqlite", SCHEMA)
+    assert database.connection.pragma("journal_mode") == "wal"
+    assert database.connection.pragma("synchronous") == 1

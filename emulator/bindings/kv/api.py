@@ -96,19 +96,19 @@ def get_namespace(call: Call[View], _body: None) -> dict[str, Any]:
     return _shape(call, namespace.id, dict(_open(call).namespaces())[namespace.id])
 
 
-def delete_namespace(call: Call[View], _body: None) -> dict[str, Any]:
+async def delete_namespace(call: Call[View], _body: None) -> dict[str, Any]:
     """`DELETE .../namespaces/{id}`: its keys, too. One that a configuration names stays, empty."""
     namespace = _namespace(call)
-    namespace.clear()
+    await namespace.clear()
     _open(call).store.forget(namespace.id)
     call.report(f"KV namespace {namespace.id} deleted")
     return {}
 
 
-def list_keys(call: Call[View], _body: None) -> CursorPage:
+async def list_keys(call: Call[View], _body: None) -> CursorPage:
     """`GET .../keys?prefix=&limit=&cursor=`."""
     query = call.query
-    page = _namespace(call).list(
+    page = await _namespace(call).list(
         prefix=query.get("prefix", ""), limit=query.get("limit"), cursor=query.get("cursor", "")
     )
     keys = [
@@ -181,9 +181,9 @@ async def _form(content: bytes, content_type: str) -> tuple[bytes, str | None]:
     return given, None if metadata in {None, "null", "{}"} else metadata
 
 
-def delete_value(call: Call[View], _body: None) -> dict[str, Any]:
+async def delete_value(call: Call[View], _body: None) -> dict[str, Any]:
     """`DELETE .../values/{key}`."""
-    _namespace(call).delete(call.path["key"])
+    await _namespace(call).delete(call.path["key"])
     return {}
 
 
@@ -203,11 +203,11 @@ async def put_bulk(call: Call[View], body: list[BulkEntry]) -> dict[str, Any]:
     return {"successful_key_count": len(body), "unsuccessful_keys": []}
 
 
-def delete_bulk(call: Call[View], body: list[str]) -> dict[str, Any]:
+async def delete_bulk(call: Call[View], body: list[str]) -> dict[str, Any]:
     """`DELETE .../bulk` and `POST .../bulk/delete`."""
     if len(body) > MAX_BULK_PUT:
         raise ApiError(400, ApiErrorCode.INVALID_BODY, f"a bulk delete has at most {MAX_BULK_PUT:,} keys")
-    _namespace(call).delete(*body)
+    await _namespace(call).delete(*body)
     return {"successful_key_count": len(body), "unsuccessful_keys": []}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -64,7 +64,7 @@ class KvKind(BindingKind[Namespace]):
         """workerd's own."""
         return "KVNamespace"
 
-    def take_over(self, wrangler: Path, state: State) -> Iterable[str]:
+    def take_over(self, wrangler: Path, workers: Sequence[WorkerConfig], state: State) -> Iterable[str]:
         """The namespaces of Miniflare."""
         from emulator.bindings.kv.miniflare import take_over
 
@@ -118,7 +118,7 @@ class OpenKv(OpenKind[Namespace]):
         from emulator.bindings.kv.namespace import KvNamespace
         from emulator.bindings.use import Use
 
-        use = Use(self._resources.bus, self.faults, config.KIND, identifier, worker=worker, name=name)
+        use = Use(self._resources, self.faults, config.KIND, identifier, worker=worker, name=name)
         return KvNamespace(self.store, identifier, use)
 
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, Namespace]) -> Mapping[str, object]:

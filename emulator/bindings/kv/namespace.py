@@ -19,7 +19,7 @@ class KvNamespace:
 
     async def get(self, key: str, cache_ttl: object = None) -> KvEntry | None:
         """The value of a key; None if there is none."""
-        with self._use("get", key) as operation:
+        async with self._use("get", key) as operation:
             entry = await self._store.get(self.id, key, cache_ttl)
             operation.size = 0 if entry is None else len(entry.value)
             return entry
@@ -29,7 +29,7 @@ class KvNamespace:
     ) -> dict[str, Any]:
         """The values of keys, each as text or, if `kind` is `json`, as what it says; None for those that are not
         there. With metadata, values are objects with `value` and `metadata`."""
-        with self._use("get", ", ".join(map(str, keys))) as operation:
+        async with self._use("get", ", ".join(map(str, keys))) as operation:
             check_bulk(keys, kind)
             check_cache_ttl(cache_ttl)
             entries = [(key, await self._store.get(self.id, key)) for key in keys]
@@ -46,22 +46,22 @@ class KvNamespace:
         metadata: str | None = None,
     ) -> None:
         """Keep a value."""
-        with self._use("put", key, len(value)):
+        async with self._use("put", key, len(value)):
             await self._store.put(
                 self.id, key, value, expiration=expiration, expiration_ttl=expiration_ttl, metadata=metadata
             )
 
-    def delete(self, *keys: str) -> int:
+    async def delete(self, *keys: str) -> int:
         """Remove keys. Returns how many there were."""
-        with self._use("delete", ", ".join(keys)):
+        async with self._use("delete", ", ".join(keys)):
             return self._store.delete(self.id, keys)
 
-    def list(self, *, prefix: str = "", limit: object = None, cursor: str = "") -> Listing:
+    async def list(self, *, prefix: str = "", limit: object = None, cursor: str = "") -> Listing:
         """A page of keys in order."""
-        with self._use("list", prefix):
+        async with self._use("list", prefix):
             return self._store.list(self.id, prefix=prefix, limit=limit, cursor=cursor)
 
-    def clear(self) -> None:
+    async def clear(self) -> None:
         """Remove all keys."""
-        with self._use("clear", ""):
+        async with self._use("clear", ""):
             self._store.clear(self.id)

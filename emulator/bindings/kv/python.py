@@ -80,7 +80,7 @@ class KvBinding:
         """Remove a key. One that does not exist is no error."""
         name = _key(key)
         try:
-            self._namespace.delete(name)
+            await self._namespace.delete(name)
         except KvError as error:
             raise _refused("DELETE", error) from None
 
@@ -90,7 +90,7 @@ class KvBinding:
         given = _options(options, keywords)
         limit = given.get("limit")
         try:
-            page = self._namespace.list(
+            page = await self._namespace.list(
                 prefix=given.get("prefix") or "",
                 limit=None if isinstance(limit, int) and limit <= 0 else limit,
                 cursor=given.get("cursor") or "",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from emulator.base.coroutines import run_now
 from emulator.base.errors import EmulatorError
-from emulator.bindings.kit import Accessor, Kit
+from emulator.bindings.kit import Accessor, Faulty, Kit
 from emulator.bindings.kv.config import KIND
 from emulator.bindings.kv.namespace import KvNamespace
-from emulator.bindings.kv.store import MAX_LIST_KEYS
+from emulator.bindings.kv.store import MAX_LIST_KEYS, KvError
 
 if TYPE_CHECKING:
     from emulator.bindings.kv.kind import OpenKv
@@ -31,10 +29,7 @@ if TYPE_CHECKING:
             raise NotImplementedError
 
 
-T = TypeVar("T")
-
-
-class _BaseKv:
+class _BaseKv(Faulty):
     """What a test can do with a namespace without running anything."""
 
     def __init__(self, kit: Kit, name: str) -> None:
@@ -47,27 +42,13 @@ class _BaseKv:
             there = ", ".join(sorted(self._open.ids)) or "none"
             raise EmulatorError(f"there is no KV namespace {name!r}; the bindings are: {there}")
         self._namespace: KvNamespace = self._open.namespace(identifier)
+        self._faults, self._target = self._open.faults, identifier
 
-    def fail_next(self, number: int = 1, error: Exception | None = None) -> None:
-        """Let the next `number` operations on the namespace fail with `error`: the service's `500 Internal Server
-        Error` unless given."""
-        __tracebackhide__ = True
-        from emulator.bindings.kv.store import KvError
-
-        self._kit.check_open()
-        self._open.faults.add(self._namespace.id, number, error or KvError(500, "Internal Server Error"))
+    def _refusal(self) -> Exception:
+        return KvError(500, "Internal Server Error")
 
     def __repr__(self) -> str:
         return f"<Kv {self.name}>"
-
-    def _now(self, running: Coroutine[Any, Any, T]) -> T:
-        __tracebackhide__ = True
-        try:
-            self._kit.check_open()
-        except BaseException:
-            running.close()
-            raise
-        return run_now(running)
 
     def _get(self, key: str) -> str | None:
         value = self._get_bytes(key)
@@ -93,15 +74,13 @@ class _BaseKv:
         self._now(self._namespace.put(key, content, expiration_ttl=expiration_ttl, metadata=text))
 
     def _delete(self, key: str) -> None:
-        self._kit.check_open()
-        self._namespace.delete(key)
+        self._now(self._namespace.delete(key))
 
     def _keys(self, prefix: str) -> list[str]:
-        self._kit.check_open()
         names: list[str] = []
         cursor = ""
         while True:
-            page = self._namespace.list(prefix=prefix, limit=MAX_LIST_KEYS, cursor=cursor)
+            page = self._now(self._namespace.list(prefix=prefix, limit=MAX_LIST_KEYS, cursor=cursor))
             names += [key.name for key in page.keys]
             if page.cursor is None:
                 return names

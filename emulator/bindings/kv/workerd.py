@@ -55,7 +55,7 @@ async def _answer(namespace: KvNamespace, request: WireRequest, key: str, query:
         )
         return WireResponse(json.dumps(found).encode(), headers=_JSON)
     if method == b"GET" and not key:
-        return _listing(namespace, query)
+        return await _listing(namespace, query)
     check_key(key)
     if method == b"GET":
         return await _value(namespace, key, _one(query, "cache_ttl"))
@@ -69,7 +69,7 @@ async def _answer(namespace: KvNamespace, request: WireRequest, key: str, query:
             metadata=None if metadata is None else metadata.decode(),
         )
     else:
-        namespace.delete(key)
+        await namespace.delete(key)
     return WireResponse()
 
 
@@ -85,8 +85,8 @@ async def _value(namespace: KvNamespace, key: str, cache_ttl: str | None) -> Wir
     return WireResponse(entry.value, headers=headers)
 
 
-def _listing(namespace: KvNamespace, query: dict[str, list[str]]) -> WireResponse:
-    page = namespace.list(
+async def _listing(namespace: KvNamespace, query: dict[str, list[str]]) -> WireResponse:
+    page = await namespace.list(
         prefix=_one(query, "prefix") or "", limit=_one(query, "key_count_limit"), cursor=_one(query, "cursor") or ""
     )
     keys = [

@@ -108,7 +108,7 @@ class OpenR2(OpenKind[Bucket]):
         from emulator.bindings.r2.bucket import R2Bucket
         from emulator.bindings.use import Use
 
-        use = Use(self._resources.bus, self.faults, config.KIND, bucket, worker=worker, name=name)
+        use = Use(self._resources, self.faults, config.KIND, bucket, worker=worker, name=name)
         return R2Bucket(self.store, bucket, use)
 
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, Bucket]) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from emulator.base.coroutines import run_now
 from emulator.base.errors import EmulatorError
-from emulator.bindings.kit import Accessor, Kit
+from emulator.bindings.kit import Accessor, Faulty, Kit
 from emulator.bindings.r2.config import KIND
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
             raise NotImplementedError
 
 
-class _BaseR2:
+class _BaseR2(Faulty):
     """What a test can do with a bucket without running anything."""
 
     def __init__(self, kit: Kit, name: str) -> None:
@@ -46,15 +46,12 @@ class _BaseR2:
             there = ", ".join(sorted(self._open.bound)) or "none"
             raise EmulatorError(f"there is no R2 bucket {name!r}; the bindings are: {there}")
         self._bucket: R2Bucket = self._open.bucket(bucket)
+        self._faults, self._target = self._open.faults, bucket
 
-    def fail_next(self, number: int = 1, error: Exception | None = None) -> None:
-        """Let the next `number` operations on the bucket fail with `error`: the service's `We encountered an internal
-        error. Please try again. (10001)` unless given."""
-        __tracebackhide__ = True
+    def _refusal(self) -> Exception:
         from emulator.bindings.r2 import errors
 
-        self._kit.check_open()
-        self._open.faults.add(self._bucket.name, number, error or errors.R2Error(errors.INTERNAL))
+        return errors.R2Error(errors.INTERNAL)
 
     def __repr__(self) -> str:
         return f"<R2 {self.name}>"

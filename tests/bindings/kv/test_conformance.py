@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import socket
-import subprocess
-import time
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from emulator.testing import Emulator
-from tests.support.node_tools import ESBUILD, WORKERD, javascript, needs_node, tool  # noqa: F401 - a fixture
+from tests.support import oracles
+from tests.support.node_tools import javascript, needs_node  # noqa: F401 - a fixture
+from tests.support.oracles import ours, workerds
 
 HERE = Path(__file__).parent
 
@@ -31,47 +25,11 @@ IN_PYTHON = {
 """Steps whose words come from the language's own JSON; both begin so."""
 
 
+BINDINGS = {"kv_namespaces": [{"binding": "KV", "id": "conformance"}]}
+
+
 def project(directory: Path, script: str) -> Path:
-    directory.mkdir()
-    main = "index.js" if script.endswith("js") else "entry.py"
-    shutil.copy(HERE / script, directory / main)
-    configuration = {
-        "name": "kv",
-        "main": main,
-        "compatibility_date": "2026-04-01",
-        "compatibility_flags": ["python_workers"] if main == "entry.py" else [],
-        "kv_namespaces": [{"binding": "KV", "id": "conformance"}],
-    }
-    path = directory / "wrangler.jsonc"
-    path.write_text(json.dumps(configuration))
-    return path
-
-
-def ours(path: Path) -> dict[str, Any]:
-    with Emulator(path) as emulator:
-        results: dict[str, Any] = emulator.get("/").json()
-        return results
-
-
-def workerds(path: Path) -> dict[str, Any]:
-    """What `workerd serve` answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    command = [str(tool(WORKERD)), "serve", "--experimental", path.name, f"--socket-addr=http=127.0.0.1:{port}"]
-    environment = {**os.environ, "PATH": f"{tool(ESBUILD).parent}:{os.environ['PATH']}"}
-    with subprocess.Popen(command, cwd=path.parent, env=environment, stdout=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 20
-            while True:
-                try:
-                    results: dict[str, Any] = httpx.get(f"http://127.0.0.1:{port}/").json()
-                except httpx.ConnectError:
-                    assert time.monotonic() < deadline
-                    assert process.poll() is None
-                    continue
-                return results
-        finally:
-            process.kill()
+    return oracles.project(directory, HERE / script, BINDINGS)
 
 
 @needs_node
@@ -104,14 +62,13 @@ def test_python_sees_what_javascript_does(tmp_path: Path) -> None:
 @needs_node
 @pytest.mark.usefixtures("javascript")
 def test_what_one_language_puts_the_other_gets(tmp_path: Path) -> None:
-    python, js = project(tmp_path / "py", "script.py.txt"), project(tmp_path / "js", "script.js")
+    python, js = project(tmp_path / "kv", "script.py.txt"), project(tmp_path / "js", "script.js")
     (python.parent / "entry.py").write_text(
         "from workers import Response, WorkerEntrypoint\n"
         "class Default(WorkerEntrypoint):\n"
         "    async def fetch(self, request):\n"
         "        return Response(str(await self.env.KV.get('json')))\n"
     )
-    js.write_text(js.read_text().replace('"name": "kv"', '"name": "js"'))
     with Emulator([python, js]) as emulator:
         assert emulator.get("/").text == "None"
         emulator.get("http://js.localhost/")

@@ -163,7 +163,7 @@ async def compare(steps: list[tuple[str, str, int]]) -> None:
             model[key] = value, float("inf")
         elif what == "ttl":
             await kept.store.put("n", key, value, expiration_ttl=number)
-            model[key] = value, now + number
+            model[key] = value, int(now) + number
         elif what == "delete":
             kept.store.delete("n", [key])
             model.pop(key, None)

@@ -50,7 +50,9 @@ def _endpoint(session: Session, route: ApiRoute) -> Any:
         body = None if decode is None else _decoded(decode, await read_body(request))
         if is_upload:
             body = Upload(request.stream(), request.headers.get("content-type", ""))
-        result = route.call(Call(session, request.path_params, request.query_params, request.headers), body)
+        host = request.headers.get("host", "localhost")
+        root = f"{request.scope['scheme']}://{host}{request.scope.get('root_path', '')}"
+        result = route.call(Call(session, request.path_params, request.query_params, request.headers, root), body)
         return success(await result if isawaitable(result) else result)
 
     return endpoint
