@@ -50,7 +50,7 @@ class Keeper(Protocol):
     async def settle_expired(self, queue: str, message: Kept) -> bool: ...
 
 
-class Running(msgspec.Struct, gc=False):
+class Delivering(msgspec.Struct, gc=False):
     """A delivery under way: its batch, the messages as they are in the stream, and as they were before it."""
 
     batch: Batch
@@ -66,7 +66,7 @@ class Consuming:
 
     def __init__(self, keeper: Keeper, queue: StreamQueue, settings: ConsumerSettings, recipient: Recipient) -> None:
         self.queue = queue
-        self.running: dict[int, Running] = {}
+        self.running: dict[int, Delivering] = {}
         self._keeper = keeper
         self._settings = settings
         self._recipient = recipient
@@ -241,7 +241,7 @@ class Consuming:
         messages = [each.begun(shared.interrupted_at(name, each.seq)) for each in kept]
         number = next(self._numbers)
         batch = Batch(number, name, messages, Backlog(0, 0, None), now, now + HANDLER_TIMEOUT_SECONDS)
-        running = self.running[number] = Running(batch, kept, lane)
+        running = self.running[number] = Delivering(batch, kept, lane)
         try:
             has_lane = await shared.use_lane(lane, now, [each.seq for each in kept])
             running.batch = msgspec.structs.replace(batch, backlog=await self.queue.backlog(fresh=False))
@@ -272,13 +272,13 @@ class Consuming:
 
     # Deliveries
 
-    async def _deliver(self, running: Running) -> None:
+    async def _deliver(self, running: Delivering) -> None:
         settlement = await self._recipient.deliver(running.batch)
         if running.is_over or (running.task is not None and running.task.cancelling()):
             return  # it has run too long, its queue was deleted or the engine closed: its decisions are too late
         await self._end(running, settlement)
 
-    def _time_out(self, running: Running) -> None:
+    def _time_out(self, running: Delivering) -> None:
         if running.is_over or running.batch.id not in self.running:
             return
         settlement = self._recipient.time_out(running.batch)
@@ -290,7 +290,7 @@ class Consuming:
             running.task.cancel()
         running.task = asyncio.create_task(self._end(running, settlement))
 
-    async def _end(self, running: Running, settlement: Settlement | None) -> None:
+    async def _end(self, running: Delivering, settlement: Settlement | None) -> None:
         """Settle a delivery, or give it back if it was none."""
         running.is_over = True
         if running.timer is not None:
