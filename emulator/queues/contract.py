@@ -31,6 +31,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from emulator.queues.declarations import QueueState
 from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
@@ -77,6 +79,13 @@ class Arbiter(Protocol):
         """Called when another process has put or dropped a queue of an engine that is shared."""
 
 
+class QueueUsers(msgspec.Struct, frozen=True):
+    """The processes that produce to a queue and that consume it, each as `HOST (process PID)`."""
+
+    producers: tuple[str, ...] = ()
+    consumers: tuple[str, ...] = ()
+
+
 class Subscription(Protocol):
     """A consumer of a queue, returned by `QueueEngine.consume`."""
 
@@ -105,6 +114,12 @@ class QueueEngine(Protocol):
 
     async def start(self, arbiter: Arbiter) -> None:
         """Begin, with the queues and messages of an earlier run. Nothing is delivered before `consume`."""
+
+    def introduce(self, produces: Collection[str]) -> None:
+        """Take note of the queues that this process produces to from now on, for other processes to see."""
+
+    def users(self, queue: str) -> QueueUsers:
+        """Which processes use a queue, as far as is known. An engine that is not shared knows of none."""
 
     async def close(self, grace_seconds: float) -> None:
         """Stop delivering, let the deliveries under way end for at most `grace_seconds` of real time, then cancel them.

@@ -20,7 +20,7 @@ from emulator.base.clock import Clock, WallClock
 from emulator.queues import declarations
 from emulator.queues.checks import check_number, check_send
 from emulator.queues.consumption import Consumption, Deliver, Forwarding, Settler
-from emulator.queues.contract import QueueEngine, Subscription
+from emulator.queues.contract import QueueEngine, QueueUsers, Subscription
 from emulator.queues.declarations import Declared, QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
 from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesSent
@@ -97,6 +97,10 @@ class Queues:
         """Whether these are the queues of other sessions, too, wherever they run."""
         return self._engine.is_shared
 
+    def users(self, name: str) -> QueueUsers:
+        """Which sessions use a queue, if it is shared."""
+        return self._engine.users(self.state_of(name).name)
+
     def attach(self, worker: str, deliver: Deliver) -> None:
         """Let `deliver` deliver batches to the worker of that name, if it consumes queues."""
         self._workers[worker] = deliver
@@ -121,6 +125,7 @@ class Queues:
                 return beginning.put
 
             await self._put(begin)
+            self._introduce(configurations)
             for name in list(self.states):
                 await self._connect(name)
             await self._drop_unnamed(configurations)
@@ -131,6 +136,7 @@ class Queues:
         and a queue that no configuration names any more stays while it has messages."""
         async with self._changing:
             await self._put(lambda: declarations.change(self.states, old, new, self._clock.now()))
+            self._introduce(configurations)
             await self._drop_unnamed(configurations)
 
     async def create_queue(self, name: str, settings: QueueSettings | None = None) -> bool:
@@ -390,6 +396,9 @@ class Queues:
         if state.consumer.type != "worker" or deliver is None:
             return None
         return Consumption(self._settler, name, state.worker, state.consumer, deliver)
+
+    def _introduce(self, configurations: Sequence[Declared]) -> None:
+        self._engine.introduce({name for declared in configurations for name in declared.produces})
 
     async def _drop(self, name: str) -> None:
         await self._engine.drop(name)

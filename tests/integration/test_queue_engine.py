@@ -102,7 +102,7 @@ def test_what_one_session_is_told_acts_in_all(
     web, jobs = dev(producer, environment=environment), dev(consumer, environment=environment)
     queues_command(web, "pause", "jobs")
     client.get(f"{web.url}/1-2")
-    assert re.search(r"jobs +1 +.*jobs, then jobs-dead, delivery paused", queues_command(jobs, "list"))
+    assert re.search(r"jobs +1 +.*jobs on \S+ \(1 session\), then jobs-dead, delivery paused", queues_command(jobs, "list"))
     queues_command(web, "resume", "jobs")
     jobs.wait_for(re.escape("GOT [1] attempt 1"))
     queues_command(web, "send", "jobs", '"dead"')

@@ -14,7 +14,7 @@ from itertools import count
 import msgspec
 
 from emulator.base.clock import Clock
-from emulator.queues.contract import Arbiter, Recipient, Route
+from emulator.queues.contract import Arbiter, QueueUsers, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
 from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
@@ -100,6 +100,12 @@ class SimpleEngine:
     async def start(self, arbiter: Arbiter) -> None:
         self._arbiter = arbiter
         self._poll()
+
+    def introduce(self, produces: Collection[str]) -> None:
+        """Nobody else sees these queues."""
+
+    def users(self, queue: str) -> QueueUsers:
+        return QueueUsers()
 
     async def close(self, grace_seconds: float) -> None:
         self._closed = True

@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from emulator.base.clock import Clock, Timer, WallClock
-from emulator.queues.contract import Arbiter, Recipient, Route
+from emulator.queues.contract import Arbiter, QueueUsers, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError, unknown_queue
 from emulator.queues.jetstream.address import Address
@@ -62,6 +62,7 @@ class JetStreamEngine:
         self._queues: dict[str, StreamQueue] = {}
         self._consumers: dict[str, list[Consuming]] = {}
         self._tokens = Tokens()
+        self._produces: Sequence[str] = ()
         self._keeping: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._pulled = asyncio.Event()
@@ -82,11 +83,18 @@ class JetStreamEngine:
         await self.connection.open()
         await self.shared.open()
         await self.connection.set_time(self.shared.bucket.stream)
-        await self.shared.beat(())
+        await self.shared.beat((), ())
         self.connection.returned.append(self._on_return)
         self._keeping = asyncio.create_task(self._keep())
         for queue in self.states:
             self._look(queue)
+
+    def introduce(self, produces: Collection[str]) -> None:
+        self._produces = sorted(produces)
+        self._spawn(self._tell_others())
+
+    def users(self, queue: str) -> QueueUsers:
+        return self.shared.users(queue)
 
     async def close(self, grace_seconds: float) -> None:
         if self._closed:
@@ -172,7 +180,7 @@ class JetStreamEngine:
         consumers.append(consumer)
         if self._closed:
             consumer.close()
-        self._wake.set()
+        self._spawn(self._tell_others())
         return consumer
 
     async def pull(self, queue: str, count: int, visibility_seconds: float) -> Sequence[LeasedMessage]:
@@ -415,17 +423,24 @@ class JetStreamEngine:
                     await self._wake.wait()
 
     async def _beat(self) -> None:
-        consumes = [name for name, there in self._consumers.items() if any(not each.is_over for each in there)]
         if self.shared.bucket.is_deaf:
             await self.shared.bucket.watch()
         if not self._closed:
-            await self.shared.beat(consumes)
+            await self._say_hello()
             await self.shared.renew_lanes()
         for consumers in self._consumers.values():
             for consumer in consumers:
                 for kept in consumer.holds():
                     await self.connection.tell_delivery(kept.reply, b"+WPI")
         self.shared.forget_the_dead()
+
+    async def _say_hello(self) -> None:
+        consumes = [name for name, there in self._consumers.items() if any(not each.is_over for each in there)]
+        await self.shared.beat(self._produces, consumes)
+
+    async def _tell_others(self) -> None:
+        with suppress(QueueError):  # the next time that this session says that it is alive
+            await self._say_hello()
 
     def _due(self, lease: LeaseRecord) -> float:
         wait = 0.0 if lease.session == self.shared.session else OTHERS_WAIT_SECONDS * self.connection.pace

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from emulator.queues.contract import QueueUsers
 from emulator.queues.declarations import QueueState
 from emulator.queues.jetstream.bucket import BucketEntry, SharedBucket
 from emulator.queues.jetstream.connection import Connection
@@ -32,11 +33,15 @@ _REMEMBERED: Final = 10_000
 
 
 class SessionRecord(msgspec.Struct, frozen=True):
-    """A session: where it runs, and the queues that it consumes now."""
+    """A session: where it runs, and the queues that it produces to and consumes now."""
 
     host: str
     pid: int
+    produces: tuple[str, ...] = ()
     consumes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.host} (process {self.pid})"
 
 
 class LaneRecord(msgspec.Struct, frozen=True, gc=False):
@@ -146,9 +151,9 @@ class Shared:
 
     # Sessions
 
-    async def beat(self, consumes: Sequence[str]) -> None:
-        """Say that this session is alive."""
-        record = SessionRecord(socket.gethostname(), getpid(), tuple(sorted(consumes)))
+    async def beat(self, produces: Sequence[str], consumes: Sequence[str]) -> None:
+        """Say that this session is alive, and what it produces to and consumes."""
+        record = SessionRecord(socket.gethostname(), getpid(), tuple(produces), tuple(sorted(consumes)))
         kept = SESSION_KEPT_SECONDS * self._connection.pace
         await self.bucket.put(f"session.{self.session}", msgspec.json.encode(record), keep_seconds=kept)
 
@@ -158,6 +163,12 @@ class Shared:
             return True
         there = self.sessions.get(session)
         return there is not None and self._connection.now() - there[1] < DEAD_SECONDS * self._connection.pace
+
+    def users(self, queue: str) -> QueueUsers:
+        """Which sessions that are alive use a queue."""
+        records = [record for session, (record, _) in self.sessions.items() if self.is_alive(session)]
+        producers = sorted(str(each) for each in records if queue in each.produces)
+        return QueueUsers(tuple(producers), tuple(sorted(str(each) for each in records if queue in each.consumes)))
 
     def forget_the_dead(self) -> None:
         """Forget sessions that the server has forgotten, and let go of the lanes that the dead had."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from emulator.base.clock import Clock, WallClock
 from emulator.queues.checks import check_room
-from emulator.queues.contract import Arbiter, Recipient, Route
+from emulator.queues.contract import Arbiter, QueueUsers, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
 from emulator.queues.memory.driver import Driver, MemorySubscription
@@ -66,6 +66,12 @@ class MemoryEngine:
             now = self._clock.now()
             for state, messages in self._journal.take_recovered():
                 self._apply(state).queue.restore(messages, now)
+
+    def introduce(self, produces: Collection[str]) -> None:
+        """Nobody else sees these queues."""
+
+    def users(self, queue: str) -> QueueUsers:  # noqa: ARG002 - the contract's
+        return QueueUsers()
 
     async def close(self, grace_seconds: float) -> None:
         self._closed = True

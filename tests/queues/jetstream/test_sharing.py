@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 from msgspec.structs import replace
 
@@ -243,3 +244,13 @@ async def test_a_lane_that_was_given_up_can_be_taken_again_at_once(nats: NatsSer
             consumer.queues.hold("mailer", held=True)
             await until(lambda: not consumer.engine.shared._own)
             consumer.queues.hold("mailer", held=False)
+
+
+async def test_each_session_knows_which_others_produce_and_consume(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, AT_ONCE, AT_ONCE]) as (producer, consumer, other):
+        await until(lambda: len(producer.queues.users("orders").consumers) == 2)
+        users = producer.queues.users("orders")
+        assert len(users.producers) == 1
+        assert users.producers[0].endswith(f"(process {os.getpid()})")
+        await other.close()
+        await until(lambda: len(consumer.queues.users("orders").consumers) == 1)
