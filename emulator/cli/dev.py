@@ -5,29 +5,21 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from emulator.cli.options import config_option, environment_option
+from emulator.cli.options import (
+    config_option,
+    environment_option,
+    log_options,
+    queue_engine_option,
+    script_argument,
+    secrets_options,
+)
 
 if TYPE_CHECKING:
     from emulator.base.bus import Level
-
-
-def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """The `--var KEY:VALUE` options as a mapping. A later one wins; the value may contain more colons, or be empty."""
-    variables: dict[str, str] = {}
-    for value in values:
-        key, colon, content = value.partition(":")
-        if not colon or not key.isidentifier():
-            raise click.BadParameter(
-                f"{value!r} is not KEY:VALUE, such as GREETING:Hello; worker code sees the value as env.KEY",
-                ctx=ctx,
-                param=parameter,
-            )
-        variables[key] = content
-    return variables
 
 
 def _has_terminal() -> bool:
@@ -42,15 +34,8 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     return None if cert is None or key is None else (cert, key)
 
 
-class _Level(click.Choice[str]):
-    """A level of the log; some have another name in wrangler."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert({"warn": "warning", "log": "info"}.get(value, value), param, ctx)
-
-
 @click.command(short_help="Run workers on this machine.")
-@click.argument("script", required=False, type=click.Path(path_type=Path))
+@script_argument
 @config_option
 @click.option(
     "-p",
@@ -79,22 +64,7 @@ class _Level(click.Choice[str]):
     "--https-key-path", metavar="FILE", type=click.Path(path_type=Path), help="The private key of that certificate."
 )
 @environment_option
-@click.option(
-    "--var",
-    "variables",
-    metavar="KEY:VALUE",
-    multiple=True,
-    callback=_variables,
-    help="Set a variable, overriding the configuration. May be repeated.",
-)
-@click.option(
-    "--env-file",
-    "env_files",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Read secrets from this file, instead of .dev.vars and .env. May be repeated; the last one wins.",
-)
+@secrets_options
 @click.option(
     "--persist/--no-persist",
     default=None,
@@ -125,34 +95,10 @@ class _Level(click.Choice[str]):
     help="Share queues with other sessions that have the same NAME.  [default: with those of the same git repository]",
 )
 @click.option("--no-share", is_flag=True, help="Share queues with no other session.")
-@click.option(
-    "--queue-engine",
-    metavar="URL",
-    envvar="EMULATOR_QUEUE_ENGINE",
-    help="Keep queues in the NATS server at this address, such as nats://localhost:4222, where sessions on many "
-    "machines share them.",
-)
+@queue_engine_option
 @click.option("--live-reload", is_flag=True, help="Reload the worker's pages in the browser when its code is reloaded.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
-@click.option(
-    "--log-level",
-    type=_Level(["debug", "info", "warning", "error", "none"]),
-    default="info",
-    show_default=True,
-    help="The lowest level to print. debug adds every message that is sent, and whole tracebacks.",
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text is for people; json prints one object per line, for programs.",
-)
-@click.option(
-    "--log-time/--no-log-time",
-    default=None,
-    help="Begin each entry of the text with the time.  [default: on a terminal only]",
-)
+@log_options
 def dev(  # noqa: PLR0917 - click passes its options by name
     script: Path | None,
     config_paths: tuple[Path, ...],

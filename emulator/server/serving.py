@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from os import getpid, urandom
@@ -33,6 +33,7 @@ from emulator.session.watch import Change, Watcher
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
     from emulator.server.gateway import Gateway
+    from emulator.server.http import HttpServer
     from emulator.server.https import Identity
     from emulator.server.live import LiveReload
 
@@ -169,6 +170,24 @@ async def serve(session: Session, options: ServingOptions) -> None:
             each.close()
 
 
+async def consume(session: Session, *, crons: bool, loaded: Callable[[], None]) -> None:
+    """Run the `queue` and `scheduled` handlers of a session, which shares its queues with others, and no server, until
+    SIGINT or SIGTERM. Calls `loaded` when the workers are."""
+    signals = _Signals(session.bus)
+    restore_output = install_output(session.bus)
+    try:
+        async with _watchdog(session.bus):
+            if not await _load(session, signals):
+                return
+            loaded()
+            if crons:
+                session.run_crons(LONGEST_WAIT_SECONDS)
+            await signals.first.wait()
+            await _stop(session, None, signals)
+    finally:
+        restore_output()
+
+
 async def _load(session: Session, signals: _Signals) -> bool:
     """Load the workers. If the first signal comes while a command makes their code, or the engine of the queues does
     not answer, stop that, and return False."""
@@ -288,14 +307,15 @@ def _make_control(session: Session, api_token: str, host: str, live: LiveReload)
     return make_control(session, api_token, host, [make_forwarding(session), *live.routes()])
 
 
-async def _stop(session: Session, server: Any, signals: _Signals) -> None:
+async def _stop(session: Session, server: HttpServer | None, signals: _Signals) -> None:
     """Let running handlers finish, until the second signal or the end of the grace period."""
 
     async def finish() -> None:
         deadline = perf_counter() + GRACE_SECONDS
         if session.inspector is not None:
             await session.inspector.close()
-        await server.stop(GRACE_SECONDS)
+        if server is not None:
+            await server.stop(GRACE_SECONDS)
         await session.stop(max(0.0, deadline - perf_counter()))
 
     finishing = asyncio.create_task(finish())
@@ -308,7 +328,8 @@ async def _stop(session: Session, server: Any, signals: _Signals) -> None:
     finishing.cancel()
     with suppress(asyncio.CancelledError):
         await finishing
-    await server.stop(0.0)
+    if server is not None:
+        await server.stop(0.0)
     await session.stop(0.0)
 
 

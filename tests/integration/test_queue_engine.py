@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,7 +104,9 @@ def test_what_one_session_is_told_acts_in_all(
     web, jobs = dev(producer, environment=environment), dev(consumer, environment=environment)
     queues_command(web, "pause", "jobs")
     client.get(f"{web.url}/1-2")
-    assert re.search(r"jobs +1 +.*jobs on \S+ \(1 session\), then jobs-dead, delivery paused", queues_command(jobs, "list"))
+    assert re.search(
+        r"jobs +1 +.*jobs on \S+ \(1 session\), then jobs-dead, delivery paused", queues_command(jobs, "list")
+    )
     queues_command(web, "resume", "jobs")
     jobs.wait_for(re.escape("GOT [1] attempt 1"))
     queues_command(web, "send", "jobs", '"dead"')
@@ -148,3 +152,42 @@ def test_options_that_cannot_be_are_an_error(
     assert web.wait() == 2
     assert text in web.output
     assert "Traceback" not in web.output
+
+
+def test_a_fleet_consumes_without_a_server_and_replaces_a_process_that_is_killed(
+    nats: NatsServer, producer: Path, consumer: Path, start: Callable[..., Running], client: httpx.Client
+) -> None:
+    web = start("dev", "-p", "0", "--queue-engine", nats.url, cwd=producer).ready()
+    fleet = start("consume", "--queue-engine", nats.url, "--processes", "2", cwd=consumer)
+    wait_for_consumers(web, 2)
+    client.get(f"{web.url}/0-50")
+    fleet.wait_for("GOT")
+    killed = int(consumers_of(web)[0])
+    os.kill(killed, signal.SIGKILL)
+    client.get(f"{web.url}/50-100")
+    wait_for_consumers(web, 2, without=killed)
+    assert fleet.end() == 0
+    assert "Ready on" not in fleet.output
+
+
+def test_a_fleet_that_cannot_run_ends_with_the_reason(
+    start: Callable[..., Running], consumer: Path, nats: NatsServer
+) -> None:
+    assert start("consume", cwd=consumer).wait() == 2
+    (consumer / "wrangler.jsonc").write_text("{")
+    fleet = start("consume", "--queue-engine", nats.url, "--processes", "2", cwd=consumer)
+    assert fleet.wait() == 2
+    assert "Error:" in fleet.output
+
+
+def consumers_of(web: Running) -> list[str]:
+    """The processes that consume the queue."""
+    found = re.search(r"consumed by +(.*)", queues_command(web, "info", "jobs"))
+    return re.findall(r"process (\d+)", found.group(1)) if found else []
+
+
+def wait_for_consumers(web: Running, number: int, without: int = 0) -> None:
+    """Wait until so many processes consume the queue, and one that is dead is not among them."""
+    deadline = time.monotonic() + 40
+    while len(there := consumers_of(web)) != number or str(without) in there:
+        assert time.monotonic() < deadline, there
