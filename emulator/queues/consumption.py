@@ -128,6 +128,11 @@ class Consumption:
         self._deliver = deliver
         self._running: dict[int, WorkerDelivery] = {}
 
+    @property
+    def in_flight(self) -> int:
+        """How many messages the consumer has now."""
+        return sum(len(delivery.messages) for delivery in self._running.values())
+
     def is_like(self, other: Consumption) -> bool:
         """Whether the other one does the same as this."""
         same = (self.worker, self.settings, self._deliver) == (other.worker, other.settings, other._deliver)

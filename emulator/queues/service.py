@@ -303,6 +303,11 @@ class Queues:
         """The backlog of a queue."""
         return await self._engine.backlog(name)
 
+    def in_flight(self, name: str) -> int:
+        """How many messages of a queue the handlers of this session have now."""
+        there = self._consumptions.get(name)
+        return 0 if there is None else there[0].in_flight
+
     async def purge(self, name: str) -> int:
         """Delete the waiting messages of a queue, including delayed ones. Returns how many there were."""
         async with self._changing:
