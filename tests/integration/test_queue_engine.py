@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import Running, write_worker
-from tests.queues.jetstream.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer, nats_server
 
 PRODUCER = """
     from workers import Response, WorkerEntrypoint

@@ -26,8 +26,8 @@ from emulator.queues.memory.journal import Journal
 from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.queues.settlement import Terms, interrupted, moved, settle, settle_leases
-from tests.queues.jetstream.nats_server import NatsServer, nats_server
 from tests.queues.simple_engine import POLL_SECONDS, SimpleEngine
+from tests.support.nats_server import NatsServer, nats_server
 
 T = 1_800_000_000.0
 QUIET_ROUNDS = 8

@@ -26,7 +26,7 @@ from emulator.queues.jetstream.messages import Kept, Tokens
 from emulator.queues.jetstream.pulling import Puller
 from emulator.queues.jetstream.queue import Ending, StreamQueue
 from emulator.queues.jetstream.shared import BEAT_SECONDS, LeaseRecord, Shared
-from emulator.queues.jetstream.streams import ACK_WAIT_SECONDS, drop_stream, make_stream
+from emulator.queues.jetstream.streams import ACK_WAIT_SECONDS, drop_stream, make_stream, names_of
 from emulator.queues.message import Backlog, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 from emulator.queues.settlement import is_expired
@@ -133,7 +133,7 @@ class JetStreamEngine:
             there = self.state_of(state.name)
             kept = state.settings.message_retention_period
             if there is None or there.settings.message_retention_period != kept:
-                await make_stream(self.connection, state.name, kept)
+                await make_stream(self.connection, names_of(self.connection.address.prefix, state.name), kept)
         if not await self.shared.put_states(states, revisions):
             return False
         for state in states:

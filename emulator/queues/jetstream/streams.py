@@ -43,10 +43,9 @@ def names_of(prefix: str, queue: str) -> Names:
     return Names(f"{prefix}-q-{queue}", f"{base}.m", f"{base}.d", f"{base}.>")
 
 
-async def make_stream(connection: Connection, queue: str, retention_seconds: float) -> None:
+async def make_stream(connection: Connection, names: Names, retention_seconds: float) -> None:
     """Make the stream and the consumer of a queue, or change how long messages are kept. Raises EmulatorError if
     somebody else has made a stream of that name."""
-    names = names_of(connection.address.prefix, queue)
     config = _stream(connection, names, retention_seconds)
     try:
         await connection.api(f"STREAM.CREATE.{names.stream}", config)

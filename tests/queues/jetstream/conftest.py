@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.queues.jetstream.nats_server import NatsServer, nats_server
+from tests.support.nats_server import NatsServer, nats_server
 
 
 @pytest.fixture(scope="module")

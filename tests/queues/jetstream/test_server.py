@@ -19,8 +19,8 @@ import pytest
 from emulator.base.errors import EmulatorError
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.jetstream.address import Address, read_address
-from tests.queues.jetstream.nats_server import NatsServer, free_port, nats_server, until
 from tests.queues.jetstream.sharing import AT_ONCE, Sharer, sharing
+from tests.support.nats_server import NatsServer, free_port, nats_server, until
 
 
 async def test_a_server_that_is_away_at_the_start_is_waited_for() -> None:

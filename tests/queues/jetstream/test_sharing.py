@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from emulator.queues.jetstream.delivering import Consuming
 from emulator.queues.message import Verdict, WorkerDelivery
 from emulator.queues.settings import ConsumerSettings
-from tests.queues.jetstream.nats_server import NatsServer, until
 from tests.queues.jetstream.sharing import AT_ONCE, Sharer, sharing, throw
+from tests.support.nats_server import NatsServer, until
 
 
 async def test_each_message_goes_to_one_of_the_sessions(nats: NatsServer) -> None:
