@@ -1,4 +1,4 @@
-"""The rows about the control plane, the journal and queues in a NATS server: the emulator alone, measured against itself or a number.
+"""The rows about the control plane, the journal and queues in a NATS server: the emulator measured against a number.
 
 Each measure gives values by the name of the row.
 """
