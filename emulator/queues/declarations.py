@@ -81,12 +81,13 @@ def begin(states: States, configurations: Iterable[Declared], now: float, *, are
     workers = {declared.worker for declared in configurations}
     declared_by = {queue: declared.worker for declared in configurations for queue in declared.consumes}
     lost: dict[str, str] = {}
-    for name in states if are_ours else ():
+    for name in states:
         origin = draft[name].origin
-        if origin.declared is not None and declared_by.get(name) != origin.declared_by:
+        is_known = are_ours or origin.declared_by in workers
+        if is_known and origin.declared is not None and declared_by.get(name) != origin.declared_by:
             _forget(draft, name)
         state = draft[name]
-        if state.consumer is not None and state.consumer.type == "worker" and state.worker not in workers:
+        if are_ours and state.consumer is not None and state.consumer.type == "worker" and state.worker not in workers:
             lost[name] = state.worker
             draft.release(name, replace(state.origin, consumer_set=False))
     return Beginning(draft.changed(), lost)

@@ -412,6 +412,8 @@ class Queues:
 
     def _follow(self, name: str) -> None:
         """Act on the change of a queue by another process."""
+        if name not in self.states:
+            self._consumptions.pop(name, None)  # now: it may be there again when the task runs
         task = asyncio.get_running_loop().create_task(self._act_on(name))
         self._following.add(task)
         task.add_done_callback(self._following.discard)
@@ -420,8 +422,6 @@ class Queues:
         async with self._changing:
             if name in self.states:
                 await self._connect(name)
-            else:
-                self._consumptions.pop(name, None)
         self._bus.publish(ConsumerChanged(name))
 
     async def _drop_unnamed(self, configurations: Sequence[Declared]) -> None:

@@ -11,8 +11,8 @@ import msgspec
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from emulator.queues.jetstream.connection import Connection, Outgoing, delivered, status_of
-from emulator.queues.jetstream.errors import RefusedError
+from emulator.queues.jetstream.connection import REQUEST_SECONDS, Connection, Outgoing, delivered, status_of
+from emulator.queues.jetstream.errors import RefusedError, UnreachableError
 from emulator.queues.jetstream.streams import make_bucket
 
 HEARTBEAT_SECONDS: Final = 5.0
@@ -88,7 +88,11 @@ class SharedBucket:
         )
         if not made.get("num_pending") and not made.get("delivered", {}).get("consumer_seq"):
             self._load()
-        await self._loaded.wait()
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await self._loaded.wait()
+        except TimeoutError:
+            raise UnreachableError(f"the queue engine at {connection.address} does not answer") from None
 
     async def unwatch(self) -> None:
         """Watch no more."""

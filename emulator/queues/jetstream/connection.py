@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from nats.aio.subscription import Subscription
 from emulator.base.bus import Level
 from emulator.base.errors import EmulatorError
 from emulator.queues.jetstream.address import Address
-from emulator.queues.jetstream.errors import RefusedError, UnreachableError
+from emulator.queues.jetstream.errors import MESSAGE_NOT_FOUND, RefusedError, UnreachableError
 
 OLDEST_SERVER: Final = (2, 12)
 REQUEST_SECONDS: Final = 5.0
@@ -220,7 +221,12 @@ class Connection:
         """Receive what arrives at a subject."""
         if not self.is_up:
             raise self._away()
-        return await self._client.subscribe(subject, cb=receive, pending_msgs_limit=2**20, pending_bytes_limit=2**30)
+        try:
+            return await self._client.subscribe(
+                subject, cb=receive, pending_msgs_limit=2**20, pending_bytes_limit=2**30
+            )
+        except (nats.errors.Error, OSError):
+            raise self._away() from None
 
     async def drain(self, subscription: Subscription) -> None:
         """End a subscription. When this returns, everything that the server has sent to it has been received."""
@@ -233,13 +239,24 @@ class Connection:
 
     async def get(self, stream: str, seq: int) -> Stored | None:
         """A message of a stream, or None if there is none."""
-        answer = await self._request(f"$JS.API.DIRECT.GET.{stream}", b'{"seq":%d}' % seq)
-        return None if status_of(answer) else _stored(answer)
+        return await self._get(stream, {"seq": seq})
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last message of a subject, or None if there is none."""
-        answer = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-        return None if status_of(answer) else _stored(answer)
+        return await self._get(stream, {"last_by_subj": subject})
+
+    async def _get(self, stream: str, which: Mapping[str, object]) -> Stored | None:
+        """Ask the leader, which knows what was stored a moment ago."""
+        try:
+            message = (await self.api(f"STREAM.MSG.GET.{stream}", which))["message"]
+        except RefusedError as error:
+            if error.number == MESSAGE_NOT_FOUND:
+                return None
+            raise
+        lines = b64decode(message.get("hdrs", "")).decode().split("\r\n")[1:]
+        headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+        headers["Nats-Time-Stamp"] = message["time"]
+        return Stored(message["seq"], message["subject"], headers, b64decode(message.get("data", "")))
 
     async def scan(self, stream: str, subject: str, limit: int | None = None, *, first: int = 1) -> list[Stored]:
         """The messages of a subject, which may have wildcards, in the order of their sequence, from `first` on."""
@@ -357,6 +374,8 @@ class Connection:
         async def note(error: Exception) -> None:
             if any(word in str(error).lower() for word in _REFUSALS) and not refusal.done():
                 refusal.set_result(None)
+            elif not isinstance(error, nats.errors.Error | OSError):  # one of ours, in what was to receive something
+                self._tell("error", f"The queue engine has failed: {error!r}")
 
         connecting = asyncio.create_task(
             client.connect(

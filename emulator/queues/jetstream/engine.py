@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from secrets import token_hex
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from emulator.base.clock import Clock, Timer, WallClock
+from emulator.base.errors import EmulatorError
 from emulator.queues.contract import Arbiter, QueueUsers, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError, unknown_queue
 from emulator.queues.jetstream.address import Address
-from emulator.queues.jetstream.connection import Connection, Tell
+from emulator.queues.jetstream.connection import SCAN_COUNT, Connection, Tell
 from emulator.queues.jetstream.delivering import Consuming
 from emulator.queues.jetstream.messages import Kept, Tokens
 from emulator.queues.jetstream.pulling import Puller
@@ -81,8 +83,13 @@ class JetStreamEngine:
     async def start(self, arbiter: Arbiter) -> None:
         self._arbiter = arbiter
         await self.connection.open()
-        await self.shared.open()
-        await self.connection.set_time(self.shared.bucket.stream)
+        try:
+            await self.shared.open()
+            await self.connection.set_time(self.shared.bucket.stream)
+        except QueueError as error:
+            raise EmulatorError(
+                f"the queue engine at {self.connection.address} cannot be used: {error.cause}"
+            ) from None
         await self.shared.beat((), ())
         self.connection.returned.append(self._on_return)
         self._keeping = asyncio.create_task(self._keep())
@@ -250,7 +257,10 @@ class JetStreamEngine:
     async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
         there = self._queue(queue)
         waiting = [each for each in await self._waiting(there) if ids is None or each.message.id in ids]
-        await there.remove(waiting)
+        if ids is None and waiting and not self.shared.in_flight(queue):
+            await there.remove_all(max(each.seq for each in waiting))
+        else:
+            await there.remove(waiting)
         return [each.message for each in waiting]
 
     async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
@@ -481,19 +491,19 @@ class JetStreamEngine:
         if there is None or state is None:
             return float("inf")
         retention = state.settings.message_retention_period
-        gone: list[QueueMessage] = []
-        first, due = 1, self.clock.now() + retention
-        while (kept := await there.oldest(first)) is not None:
-            first = kept.seq + 1
-            if not is_expired(kept.message, retention, self.clock.now()):
-                due = kept.message.enqueued_at + retention
-                break
-            is_waiting = kept.seq not in self.shared.in_flight(queue)
-            if is_waiting and await self.connection.delete(there.names.stream, kept.seq):
-                gone.append(kept.message)
-        if gone:
-            self._ask().messages_expired(queue, gone)
-        return due
+        first, count, now = 1, 1, self.clock.now()
+        while part := await there.oldest(count, first):
+            old = list(takewhile(lambda kept: is_expired(kept.message, retention, now), part))
+            in_flight = self.shared.in_flight(queue)
+            waiting = [kept for kept in old if kept.seq not in in_flight]
+            done = await asyncio.gather(*(self.connection.delete(there.names.stream, kept.seq) for kept in waiting))
+            gone = [kept.message for kept, is_deleted in zip(waiting, done, strict=True) if is_deleted]
+            if gone:
+                self._ask().messages_expired(queue, gone)
+            if len(old) < len(part):
+                return part[len(old)].message.enqueued_at + retention
+            first, count = part[-1].seq + 1, SCAN_COUNT
+        return now + retention
 
     # Changes of queues
 

@@ -7,6 +7,7 @@ from typing import Final
 from emulator.queues.errors import QueueError, QueueErrorCode
 
 STREAM_NOT_FOUND: Final = 10059
+MESSAGE_NOT_FOUND: Final = 10037
 STREAM_IN_USE: Final = 10058
 _NO_ROOM: Final = (10023, 10047, 10077, 10028, 10025)
 """Insufficient resources, storage of the server or the account exceeded, a stream over its maximum."""

@@ -111,10 +111,14 @@ class Codec:
 
     def read(self, stored: Stored, *, deliveries: int = 0, reply: str = "", at: float | None = None) -> Kept:
         """A message that was read or, at the server's time `at`, delivered."""
-        headers = stored.headers
-        meta = headers.get(META, "").split(" ")
-        if len(meta) != 8:
+        try:
+            return self._read(stored, deliveries, reply)
+        except (KeyError, ValueError):  # of which those of msgspec are some
             return self._foreign(stored, deliveries, reply, at)
+
+    def _read(self, stored: Stored, deliveries: int, reply: str) -> Kept:
+        headers = stored.headers
+        meta = headers[META].split(" ")
         message_id, timestamp, enqueued_at, ready_at, kind, attempts, source, token = meta
         more = msgspec.json.decode(headers[MORE], type=_More) if MORE in headers else _More()
         message = QueueMessage(

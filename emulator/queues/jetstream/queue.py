@@ -84,8 +84,9 @@ class StreamQueue:
         for reply in first:
             await connection.tell_delivery(reply, b"+ACK")
         is_known = not last or await connection.confirm(last)
-        others = [each.seq for each in messages if not each.reply or not is_known]
-        await asyncio.gather(*(connection.delete(self.names.stream, seq) for seq in others))
+        others = iter([each.seq for each in messages if not each.reply or not is_known])
+        while part := list(islice(others, MAX_ATOMIC)):
+            await asyncio.gather(*(connection.delete(self.names.stream, seq) for seq in part))
         left = max(0, self._backlog.backlog_count - len(messages))
         size = self._backlog.backlog_bytes - sum(len(each.message.body) for each in messages)
         oldest = self._backlog.oldest_message_timestamp if left else None
@@ -106,10 +107,14 @@ class StreamQueue:
         stored = await self._connection.scan(self.names.stream, f"{self.names.delayed}.*")
         return sorted(map(self.codec.read, stored), key=lambda each: each.message.ready_at)
 
-    async def oldest(self, first: int = 1) -> Kept | None:
-        """The first message of the stream from this sequence on, delayed or not."""
-        stored = await self._connection.scan(self.names.stream, self.names.all, 1, first=first)
-        return self.codec.read(stored[0]) if stored else None
+    async def remove_all(self, last: int) -> None:
+        """Take out everything up to this sequence."""
+        await self._connection.api(f"STREAM.PURGE.{self.names.stream}", {"seq": last + 1})
+
+    async def oldest(self, count: int, first: int = 1) -> list[Kept]:
+        """The first messages of the stream from this sequence on, delayed or not."""
+        stored = await self._connection.scan(self.names.stream, self.names.all, count, first=first)
+        return [self.codec.read(each) for each in stored]
 
     async def backlog(self, *, fresh: bool = True) -> Backlog:
         """The backlog. Unless it must be `fresh`, it may be FRESH_SECONDS old."""

@@ -171,11 +171,13 @@ class Shared:
         return QueueUsers(tuple(producers), tuple(sorted(str(each) for each in records if queue in each.consumes)))
 
     def forget_the_dead(self) -> None:
-        """Forget sessions that the server has forgotten, and let go of the lanes that the dead had."""
+        """Forget what the server has forgotten, and let go of the lanes that the dead had."""
         self.bucket.forget_markers()
-        limit = self._connection.now() - SESSION_KEPT_SECONDS * self._connection.pace
-        for session in [session for session, (_, at) in self.sessions.items() if at < limit]:
-            self.bucket.forget(f"session.{session}")
+        now, pace = self._connection.now(), self._connection.pace
+        kept = {"session": SESSION_KEPT_SECONDS * pace, "lane": LANE_KEPT_SECONDS, "lease": 2 * EXPIRED_KEPT_SECONDS}
+        for key, entry in list(self.bucket.entries.items()):
+            if now - entry.at > kept.get(key.partition(".")[0], float("inf")):
+                self.bucket.forget(key)
         for queue, lanes in self._lanes.items():
             if any(not self.is_alive(lane.session) for lane in lanes.values()):
                 self._lanes_changed(queue)

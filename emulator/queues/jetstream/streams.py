@@ -98,7 +98,6 @@ async def make_bucket(connection: Connection, stream: str, subjects: str) -> Non
         "storage": "file",
         "num_replicas": connection.address.replicas,
         "discard": "new",
-        "allow_direct": True,
         "allow_msg_ttl": True,
         "allow_atomic": True,
         "allow_rollup_hdrs": True,
