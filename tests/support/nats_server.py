@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -44,9 +44,9 @@ class NatsServer:
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
 
-    def address(self, prefix: str = "") -> Address:
+    def address(self, query: str = "") -> Address:
         """Where the server is, with a prefix that no other test has."""
-        return read_address(f"{self.url}?prefix={prefix or f'test{next(_prefixes)}'}")
+        return read_address(f"{self.url}?prefix=test{next(_prefixes)}{query}")
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
@@ -90,6 +90,24 @@ def nats_server(*options: str) -> Iterator[NatsServer]:
             yield server
         finally:
             server.kill()
+
+
+@contextmanager
+def nats_cluster() -> Iterator[list[NatsServer]]:
+    """Three servers with JetStream that are a cluster."""
+    with ExitStack() as ending:
+        ports = [free_port() for _ in range(3)]
+        routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+        servers = []
+        for number, port in enumerate(ports):
+            directory = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="nats-")))
+            listen = f"nats://127.0.0.1:{port}"
+            names = ("--server_name", f"server{number}", "--cluster_name", "test")
+            servers.append(NatsServer(directory, "-js", *names, "--cluster", listen, "--routes", routes))
+        for server in servers:
+            server.start()
+            ending.callback(server.kill)
+        yield servers
 
 
 async def until(condition: object, seconds: float = 20.0) -> None:

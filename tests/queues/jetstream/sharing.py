@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from emulator.base.bus import Bus, Level
+from emulator.base.clock import Clock
 from emulator.queues.declarations import Declared
 from emulator.queues.jetstream.address import Address
 from emulator.queues.jetstream.engine import JetStreamEngine
@@ -24,11 +25,11 @@ class Sharer:
     """The queues of a session, and a worker `mailer` that notes what it gets and answers as `answer` says; with `gate`,
     only when that is set."""
 
-    def __init__(self, address: Address, *, pace: float = PACE) -> None:
+    def __init__(self, address: Address, clock: Clock | None = None) -> None:
         self.told: list[str] = []
         self.bus = Bus()
-        self.engine = JetStreamEngine(address, self._tell, pace=pace)
-        self.queues = Queues(self.engine, self.bus)
+        self.engine = JetStreamEngine(address, self._tell, clock, pace=PACE)
+        self.queues = Queues(self.engine, self.bus, clock)
         self.answer: Callable[[WorkerDelivery], Verdict | None] = lambda _delivery: Verdict()
         self.gate: asyncio.Event | None = None
         self.got: list[tuple[str, int]] = []

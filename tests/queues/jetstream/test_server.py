@@ -9,18 +9,19 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE
 
 import nats as nats_py
 import pytest
+from nats.aio.client import Client
 
 from emulator.base.errors import EmulatorError
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.queues.jetstream.address import Address, read_address
 from tests.queues.jetstream.sharing import AT_ONCE, Sharer, sharing
-from tests.support.nats_server import NatsServer, free_port, nats_server, until
+from tests.support.nats_server import NatsServer, free_port, nats_cluster, nats_server, until
 
 
 async def test_a_server_that_is_away_at_the_start_is_waited_for() -> None:
@@ -203,6 +204,57 @@ async def test_a_server_without_room_refuses_what_is_sent_and_keeps_what_there_i
                         sent += 1
                 assert caught.value.code is QueueErrorCode.QUEUE_STORAGE_LIMIT_EXCEEDED
                 assert await sharer.count() == sent > 5
+
+
+async def test_more_replicas_than_servers_is_an_error(nats: NatsServer) -> None:
+    assert "replicas > 1 not supported" in await refusal(nats.address("&replicas=3"))
+
+
+async def test_a_message_with_headers_that_make_no_sense_is_delivered_all_the_same(nats: NatsServer) -> None:
+    address = nats.address()
+    async with sharing(address, [AT_ONCE]) as (sharer,):
+        client = await nats_py.connect(nats.url)
+        for meta in ("", "junk", "a b c d e f g h", f"{'0' * 32} 1 2 3 j 0 x t"):
+            headers = {"Emulator-Message": meta, "Emulator-More": "{"}
+            await client.jetstream().publish(f"{address.prefix}.q.orders.m", b"hello", headers=headers)
+        await client.close()
+        await until(lambda: sharer.delivered == ["hello"] * 4)
+
+
+async def test_a_cluster_that_loses_a_server_loses_no_message() -> None:
+    with nats_cluster() as servers:
+        urls = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        address = read_address(f"nats://{urls}?prefix=cluster&replicas=3")
+        client = await nats_py.connect(f"nats://{urls}".split(","))
+        await has_leader(client)
+        async with sharing(address, [None, AT_ONCE]) as (producer, consumer):
+            stream = producer.engine._queues["orders"].names.stream
+            accepted = []
+            for number in range(60):
+                if await accepts(producer, str(number)):
+                    accepted.append(str(number))
+                if number == 20:
+                    info = await client.jetstream().stream_info(stream)
+                    assert info.cluster is not None
+                    assert info.cluster.leader is not None
+                    servers[int(info.cluster.leader.removeprefix("server"))].kill()
+            await until(lambda: producer.engine.connection.is_up and consumer.engine.connection.is_up)
+            async with asyncio.timeout(60):
+                while not await accepts(producer, "last"):  # noqa: ASYNC110 - until there is another leader
+                    await asyncio.sleep(0.1)
+            await until(lambda: {*accepted, "last"} <= {*consumer.delivered}, 60)
+            assert len(accepted) >= 21
+        await client.close()
+
+
+async def has_leader(client: Client) -> None:
+    """Wait until a cluster can make streams."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(Exception):
+                await client.jetstream(timeout=2).add_stream(name="ready", subjects=["ready"], num_replicas=3)
+                return
+            await asyncio.sleep(0.1)
 
 
 async def accepts(sharer: Sharer, body: str) -> bool:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from emulator.base.clock import Timer, WallClock
+from emulator.queues.declarations import Declared
 from emulator.queues.jetstream.delivering import Consuming
 from emulator.queues.message import Verdict, WorkerDelivery
 from emulator.queues.settings import ConsumerSettings
-from tests.queues.jetstream.sharing import AT_ONCE, Sharer, sharing, throw
+from tests.queues.jetstream.sharing import AT_ONCE, PACE, Sharer, sharing, throw
 from tests.support.nats_server import NatsServer, until
 
 
@@ -191,6 +195,97 @@ async def test_a_session_that_ends_gives_back_what_it_had_not_delivered(nats: Na
         await leaving.close()
         (waiting,) = await producer.queues.waiting("orders")
         assert (waiting.body, waiting.attempts, leaving.got) == (b"one", 0, [])
+
+
+async def test_sessions_whose_clocks_differ_by_a_minute_agree(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None]) as (producer,):
+        late = Sharer(producer.engine.connection.address, OtherClock(-60))
+        await late.begin(AT_ONCE)
+        try:
+            await producer.send("now")
+            await producer.send("soon", delay=20)
+            started = time.monotonic()
+            await until(lambda: late.delivered == ["now", "soon"])
+            assert 20 * PACE <= time.monotonic() - started < 60 * PACE
+            await producer.queues.set_consumer("orders", ConsumerSettings("http_pull"), "")
+            await until(lambda: late.queues.states["orders"].worker == "")
+            await producer.send("pulled")
+            (lease,) = await late.queues.pull("orders", 1, 40_000)
+            assert (await producer.queues.acknowledge("orders", [lease.lease_id])).acked == [lease.lease_id]
+        finally:
+            await late.close()
+
+
+async def test_a_session_that_dies_between_a_retry_and_its_ack_loses_nothing(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None]) as (producer,):
+        address = producer.engine.connection.address
+        dying = Sharer(address)
+        dying.answer = throw
+        await dying.begin(replace(AT_ONCE, retry_delay=400))
+        removing = asyncio.Event()
+
+        async def never(_messages: object) -> None:
+            removing.set()
+            await asyncio.Event().wait()
+
+        dying.engine._queues["orders"].remove = never  # type: ignore[method-assign, assignment]
+        await producer.send("one")
+        await removing.wait()
+        await dying.die()
+        heir = Sharer(address)
+        heir.answer = throw
+        await heir.begin(replace(AT_ONCE, retry_delay=400))
+        try:
+            await until(lambda: heir.got == [("one", 2)])  # the retry was stored, and the message was not acked
+            await until_count(producer, 1)  # and its own retry is the same
+        finally:
+            await heir.close()
+
+
+async def test_a_worker_that_does_not_consume_a_queue_any_more_lets_go_of_it(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [AT_ONCE, None]) as (consumer, other):
+        await consumer.queues.close(1)
+        changed = Sharer(other.engine.connection.address)
+        changed.queues.attach("mailer", changed._deliver)
+        await changed.queues.start()
+        await changed.queues.begin([Declared("mailer")])
+        assert changed.queues.states["orders"].consumer is None
+        await changed.close()
+
+
+async def test_a_queue_that_is_deleted_and_made_again_is_consumed_again(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, AT_ONCE]) as (producer, consumer):
+        for body in ("one", "two"):
+            await producer.queues.delete_queue("orders")
+            await producer.queues.create_queue("orders")
+            await producer.queues.set_consumer("orders", AT_ONCE, "mailer")
+            await producer.send(body)
+            await until(lambda body=body: body in consumer.delivered)
+
+
+async def test_a_large_queue_is_purged_and_redriven(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, None]) as (one, other):
+        await one.queues.create_queue("elsewhere")
+        for _ in range(15):
+            await one.send(*["x"] * 100)
+        await one.send("later", delay=1000)
+        await until(lambda: "elsewhere" in other.queues.states)
+        redriven = await other.queues.redrive("orders", "elsewhere")
+        assert redriven.moved == {"elsewhere": 1501}
+        assert (await one.count(), await one.count("elsewhere")) == (0, 1501)
+        assert await one.queues.purge("elsewhere") == 1501
+        assert await other.count("elsewhere") == 0
+
+
+class OtherClock(WallClock):
+    """The machine's clock, set wrong by so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.now = lambda: time.time() + seconds
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        return asyncio.get_running_loop().call_later(max(0.0, when - self.now()), callback)
 
 
 async def until_count(sharer: Sharer, count: int, queue: str = "orders") -> None:
