@@ -38,6 +38,8 @@ CONSUMER = """
                 raise ConnectionError("no")
 """
 
+ROOT = Path(__file__).parents[2]
+
 Dev = Callable[..., Running]
 
 
@@ -178,6 +180,13 @@ def test_a_fleet_that_cannot_run_ends_with_the_reason(
     fleet = start("consume", "--queue-engine", nats.url, "--processes", "2", cwd=consumer)
     assert fleet.wait() == 2
     assert "Error:" in fleet.output
+
+
+def test_the_example_of_a_fleet_does_all_jobs() -> None:
+    command = [sys.executable, "examples/fleet/run.py", "--jobs", "200", "--no-harm"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "200 jobs were accepted, 0 are missing, 0 were done once more"
+    assert done.returncode == 0
 
 
 def consumers_of(web: Running) -> list[str]:
