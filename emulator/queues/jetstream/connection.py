@@ -147,6 +147,10 @@ class Connection:
         await self._check_server()
         self._tell("info", f"Queues are kept in the NATS server at {address}, under the prefix {address.prefix}")
 
+    def report(self, error: Exception) -> None:
+        """Tell of an error of ours, which nobody else sees."""
+        self._tell("error", f"The queue engine has failed: {error!r}")
+
     async def close(self) -> None:
         """Close the connection. Nothing that is under way is waited for."""
         self.returned.clear()
@@ -375,7 +379,7 @@ class Connection:
             if any(word in str(error).lower() for word in _REFUSALS) and not refusal.done():
                 refusal.set_result(None)
             elif not isinstance(error, nats.errors.Error | OSError):  # one of ours, in what was to receive something
-                self._tell("error", f"The queue engine has failed: {error!r}")
+                self.report(error)
 
         connecting = asyncio.create_task(
             client.connect(

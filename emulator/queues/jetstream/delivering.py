@@ -143,6 +143,9 @@ class Consuming:
                 await self._step()
             except QueueError:
                 await self._pause(RETRY_SECONDS)
+            except Exception as error:
+                self._keeper.connection.report(error)
+                await asyncio.sleep(10 * RETRY_SECONDS)
         if self._keeper.connection.is_up:  # else the server delivers again what has arrived, when it is back
             await self._insist(self._put_down)
             await self._insist(self._release_lanes)

@@ -421,12 +421,18 @@ class JetStreamEngine:
         beat_at = loop.time() + beat
         while True:
             self._wake.clear()
-            with suppress(QueueError):  # while the server is away, nothing can be kept
+            is_due = loop.time() >= beat_at
+            if is_due:
+                beat_at = loop.time() + beat
+            try:
                 if self.connection.is_up:
                     await self._expire_leases()
-                    if loop.time() >= beat_at:
-                        beat_at = loop.time() + beat
+                    if is_due:
                         await self._beat()
+            except QueueError:
+                pass  # while the server is away, nothing can be kept
+            except Exception as error:
+                self.connection.report(error)
             seconds = min(beat_at - loop.time(), self._next_expiry() - self.connection.now())
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.005, seconds) if self.connection.is_up else beat):
