@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from ssl import SSLCertVerificationError
 from time import time
 from typing import Any, Final, TypeVar
 
@@ -373,11 +374,13 @@ class Connection:
     async def _try_to_connect(self) -> bool:
         """Try for a moment. nats-py would go on trying where the server does not let us in."""
         client = self._client = Client()
-        address, refusal = self.address, asyncio.get_running_loop().create_future()
+        address = self.address
+        refusal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def note(error: Exception) -> None:
-            if any(word in str(error).lower() for word in _REFUSALS) and not refusal.done():
-                refusal.set_result(None)
+            why = _refusal(error)
+            if why and not refusal.done():
+                refusal.set_result(why)
             elif not isinstance(error, nats.errors.Error | OSError):  # one of ours, in what was to receive something
                 self.report(error)
 
@@ -400,16 +403,15 @@ class Connection:
                 pending_size=0,
             )
         )
-        await asyncio.wait([connecting, refusal], timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [connecting, refusal]
+        await asyncio.wait(either, timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if connecting.done() and not refusal.done():
             return await self._is_connected(connecting)
         connecting.cancel()
         await asyncio.wait([connecting])
         await self.close()
         if refusal.done():
-            raise EmulatorError(
-                f"the queue engine at {address} does not let us in: check the user, the token or the credentials"
-            )
+            raise EmulatorError(f"the queue engine at {address} {refusal.result()}")
         return False
 
     async def _is_connected(self, connecting: asyncio.Task[None]) -> bool:
@@ -453,6 +455,15 @@ class Connection:
             self._tell("info", f"The queue engine at {self.address} is back")
         for returned in list(self.returned):
             returned()
+
+
+def _refusal(error: Exception) -> str:
+    """Why a server is not to be tried again, if an error says so."""
+    if isinstance(error, SSLCertVerificationError):
+        return f"has a certificate that is not trusted ({error.verify_message}); SSL_CERT_FILE can name one that is"
+    if any(word in str(error).lower() for word in _REFUSALS):
+        return "does not let us in: check the user, the token or the credentials"
+    return ""
 
 
 def delivered(reply: str) -> Delivered:

@@ -14,7 +14,9 @@ from pathlib import Path
 from subprocess import PIPE
 
 import nats as nats_py
+import nkeys
 import pytest
+import trustme
 from nats.aio.client import Client
 
 from emulator.base.errors import EmulatorError
@@ -148,11 +150,43 @@ async def test_wrong_credentials_are_an_error() -> None:
     with nats_server("--user", "ann", "--pass", "secret") as server:
         assert "does not let us in" in await refusal(server.address())
         assert "does not let us in" in await refusal(read_address(f"nats://ann:wrong@127.0.0.1:{server.port}"))
-        sharer = Sharer(read_address(f"nats://ann:secret@127.0.0.1:{server.port}"))
-        await sharer.begin()
-        await sharer.send("one")
-        assert await sharer.bodies() == ["one"]
-        await sharer.close()
+        await send_one(read_address(f"nats://ann:secret@127.0.0.1:{server.port}"))
+
+
+async def test_a_token_or_an_nkey_lets_a_session_in(tmp_path: Path) -> None:
+    with nats_server("--auth", "t0ken") as server:
+        assert "does not let us in" in await refusal(server.address())
+        await send_one(read_address(f"nats://t0ken@127.0.0.1:{server.port}"))
+    seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
+    config, file = tmp_path / "server.conf", tmp_path / "seed.nk"
+    config.write_text(f"authorization {{ users = [ {{ nkey: {nkeys.from_seed(seed).public_key.decode()} }} ] }}")
+    file.write_bytes(seed)
+    with nats_server("-c", str(config)) as server:
+        await send_one(server.address(f"&nkey={file}"))
+        assert "cannot be used" in await refusal(server.address(f"&nkey={tmp_path}/none.nk"))
+
+
+async def test_a_server_with_tls_is_reached_if_its_certificate_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    key, trusted = tmp_path / "server.pem", tmp_path / "trusted.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(key))
+    authority.cert_pem.write_to_path(str(trusted))
+    with nats_server("--tls", "--tlscert", str(key), "--tlskey", str(key)) as server:
+        assert "has a certificate that is not trusted" in await refusal(read_address(f"tls://127.0.0.1:{server.port}"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        await send_one(read_address(f"tls://127.0.0.1:{server.port}"))
+
+
+async def send_one(address: Address) -> None:
+    """Start a session that sends a message, and end it."""
+    sharer = Sharer(address)
+    await sharer.begin()
+    await sharer.send("one")
+    assert await sharer.bodies() == ["one"]
+    await sharer.close()
 
 
 async def test_an_older_server_is_an_error_that_says_which_one_is_needed() -> None:
