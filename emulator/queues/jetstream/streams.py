@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -46,20 +47,7 @@ def names_of(prefix: str, queue: str) -> Names:
 async def make_stream(connection: Connection, names: Names, retention_seconds: float) -> None:
     """Make the stream and the consumer of a queue, or change how long messages are kept. Raises EmulatorError if
     somebody else has made a stream of that name."""
-    config = _stream(connection, names, retention_seconds)
-    try:
-        await connection.api(f"STREAM.CREATE.{names.stream}", config)
-    except RefusedError as error:
-        if error.number != STREAM_IN_USE:
-            raise
-        there = (await connection.api(f"STREAM.INFO.{names.stream}"))["config"]
-        if there.get("metadata", {}).get("made_by") != _MADE_BY:
-            raise EmulatorError(
-                f"the NATS server at {connection.address} has a stream {names.stream} that the emulator did not make: "
-                f"delete it there, or choose another ?prefix="
-            ) from None
-        if there["max_age"] != config["max_age"]:
-            await connection.api(f"STREAM.UPDATE.{names.stream}", {**there, "max_age": config["max_age"]})
+    await _make(connection, _stream(connection, names, retention_seconds))
     ack_wait = round(ACK_WAIT_SECONDS * connection.pace * _NS)
     await connection.api(
         f"CONSUMER.CREATE.{names.stream}.{CONSUMER}",
@@ -103,17 +91,25 @@ async def make_bucket(connection: Connection, stream: str, subjects: str) -> Non
         "allow_rollup_hdrs": True,
         "metadata": {"made_by": _MADE_BY},
     }
+    await _make(connection, config)
+
+
+async def _make(connection: Connection, config: Mapping[str, Any]) -> None:
+    """Make a stream, or change how long it keeps messages if it is there."""
+    name, max_age = config["name"], config.get("max_age", 0)
     try:
-        await connection.api(f"STREAM.CREATE.{stream}", config)
+        await connection.api(f"STREAM.CREATE.{name}", config)
     except RefusedError as error:
         if error.number != STREAM_IN_USE:
             raise
-        there = (await connection.api(f"STREAM.INFO.{stream}"))["config"]
+        there = (await connection.api(f"STREAM.INFO.{name}"))["config"]
         if there.get("metadata", {}).get("made_by") != _MADE_BY:
             raise EmulatorError(
-                f"the NATS server at {connection.address} has a bucket {stream} that the emulator did not make: choose "
-                f"another ?prefix="
+                f"the NATS server at {connection.address} has a stream {name} that the emulator did not make: delete "
+                f"it there, or choose another ?prefix="
             ) from None
+        if there["max_age"] != max_age:
+            await connection.api(f"STREAM.UPDATE.{name}", {**there, "max_age": max_age})
 
 
 def _stream(connection: Connection, names: Names, retention_seconds: float) -> dict[str, Any]:
