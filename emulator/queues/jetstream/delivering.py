@@ -122,18 +122,23 @@ class Consuming:
             if running.task is not None:
                 running.task.cancel()
 
+    async def discard(self) -> None:
+        """Ask for nothing more, after the queue was deleted."""
+        await self._puller.close()
+
     def cancel(self) -> None:
-        """Cancel the deliveries under way."""
+        """Cancel the deliveries whose handlers run."""
         for running in self.running.values():
-            if running.task is not None:
+            if running.task is not None and not running.is_over:
                 running.task.cancel()
 
     async def give_back_running(self) -> None:
         """Let the messages of deliveries that were cancelled wait again, as if they had not begun."""
         for running in list(self.running.values()):
-            running.is_over = True
-            del self.running[running.batch.id]
-            await self._give_back(running.kept)
+            if not running.is_over:
+                running.is_over = True
+                del self.running[running.batch.id]
+                await self._give_back(running.kept)
 
     # The loop that forms batches
 
@@ -167,7 +172,10 @@ class Consuming:
         if lane is None:
             await self._wait()
             return
-        if await self._is_full():
+        is_full = await self._is_full()
+        if not self._may_pull() or self._is_new:
+            return  # this has changed meanwhile
+        if is_full:
             await self._begin(lane)
         else:
             await self._wait()
@@ -251,11 +259,11 @@ class Consuming:
         except QueueError:
             del self.running[number]
             self._free_lanes.append(lane)
-            self._puller.arrived = [*chosen, *self._puller.arrived]
+            self._puller.arrived = [*kept, *self._puller.arrived]
             raise
         if not has_lane:
             del self.running[number]
-            self._puller.arrived = [*chosen, *self._puller.arrived]
+            self._puller.arrived = [*kept, *self._puller.arrived]
             return
         running.timer = clock.call_at(batch.expires_at, lambda: self._time_out(running))
         running.task = asyncio.create_task(self._deliver(running))

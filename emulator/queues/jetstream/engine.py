@@ -86,11 +86,11 @@ class JetStreamEngine:
         try:
             await self.shared.open()
             await self.connection.set_time(self.shared.bucket.stream)
+            await self.shared.beat((), ())
         except QueueError as error:
             raise EmulatorError(
                 f"the queue engine at {self.connection.address} cannot be used: {error.cause}"
             ) from None
-        await self.shared.beat((), ())
         self.connection.returned.append(self._on_return)
         self._keeping = asyncio.create_task(self._keep())
         for queue in self.states:
@@ -132,7 +132,7 @@ class JetStreamEngine:
             task.cancel()
         await self.shared.bucket.unwatch()
         await self.connection.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _wait(tasks, CANCEL_SECONDS)
 
     async def put(self, states: Sequence[QueueState]) -> bool:
         revisions = self.shared.revisions(states)
@@ -528,6 +528,7 @@ class JetStreamEngine:
             timer.cancel()
         for consumer in self._consumers.pop(queue, ()):
             consumer.abandon()
+            self._spawn(consumer.discard())
 
     def _states_changed(self, queue: str) -> None:
         if self.state_of(queue) is None:
