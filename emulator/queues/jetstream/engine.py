@@ -8,6 +8,7 @@ for may have happened nevertheless.
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
@@ -42,6 +43,9 @@ OTHERS_WAIT_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 0.05
 """How late the server may find what was sent, in real time."""
 
+MOST_REMEMBERED: Final = 1_000
+"""How many messages are remembered that clients have pulled."""
+
 LOOK_SECONDS: Final = 60.0
 """How often each queue is looked at for messages that are too old, at least."""
 
@@ -68,6 +72,8 @@ class JetStreamEngine:
         self._keeping: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._pulled = asyncio.Event()
+        self._pulled_here: OrderedDict[str, Kept] = OrderedDict()
+        """Messages that clients have pulled through this session, by token, so that they need not be read again."""
         self._timers: dict[str, Timer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = self._ended = False
@@ -220,6 +226,9 @@ class JetStreamEngine:
         hidden = round((visibility_seconds + ACK_WAIT_SECONDS) * pace * _NS)
         for kept, _ in leased:
             await self.connection.tell_delivery(kept.reply, b'-NAK {"delay": %d}' % hidden)
+            self._pulled_here[kept.token] = kept
+        while len(self._pulled_here) > MOST_REMEMBERED:
+            self._pulled_here.popitem(last=False)
         await self._forget_leases(queue, [kept.token for kept, _ in leased])
         self._wake.set()
         return [lease for _, lease in leased]
@@ -231,21 +240,13 @@ class JetStreamEngine:
 
     async def settle(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         self._queue(queue)
-        ended: list[Kept] = []
-        told: list[LeasedMessage] = []
-        ignored: set[str] = set()
-        for lease in leases:
-            record = self.shared.leases.get(queue, {}).get(lease.lease_id)
-            if record is None or not await self.shared.end_lease(queue, lease.lease_id):
-                ignored.add(lease.message.id)
-                continue
-            reply = "" if record.has_expired else record.reply
-            ended.append(Kept(record.seq, record.token, lease.message, reply=reply))
-            told.append(lease)
-        settlement = _without(settlement, ignored) if ignored else settlement
+        taken = await asyncio.gather(*(self._take_lease(queue, lease) for lease in leases))
+        ended = [(lease, kept) for lease, kept in zip(leases, taken, strict=True) if kept is not None]
+        if len(ended) < len(leases):
+            settlement = _only(settlement, {lease.message.id for lease, _ in ended})
         if ended:
-            await self.carry_out(queue, ended, settlement)
-            self._ask().leases_settled(queue, told, settlement)
+            await self.carry_out(queue, [kept for _, kept in ended], settlement)
+            self._ask().leases_settled(queue, [lease for lease, _ in ended], settlement)
 
     async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
         waiting = await self._waiting(self._queue(queue), count)
@@ -351,11 +352,18 @@ class JetStreamEngine:
         await puller.close()
         return puller.arrived
 
+    async def _take_lease(self, queue: str, lease: LeasedMessage) -> Kept | None:
+        """End a lease, and return its message; None if somebody else has ended it."""
+        record = self.shared.leases.get(queue, {}).get(lease.lease_id)
+        if record is None or not await self.shared.end_lease(queue, lease.lease_id):
+            return None
+        return Kept(record.seq, record.token, lease.message, reply="" if record.has_expired else record.reply)
+
     async def _lease(self, queue: StreamQueue, lease_id: str) -> LeasedMessage | None:
         record = await self.shared.find_lease(queue.name, lease_id)
         if record is None:
             return None
-        kept = await queue.get(record.seq)
+        kept = self._pulled_here.get(record.token) or await queue.get(record.seq)
         if record.has_expired:
             if kept is None or kept.token != record.token:
                 kept = next((each for each in await queue.ready() if each.token == record.token), None)
@@ -599,16 +607,16 @@ async def _within(seconds: float, work: Sequence[Coroutine[Any, Any, None]]) -> 
     await _wait([asyncio.create_task(each) for each in work], seconds)
 
 
-def _without(settlement: Settlement, ids: Collection[str]) -> Settlement:
-    """A settlement that leaves out the messages with these ids."""
+def _only(settlement: Settlement, ids: Collection[str]) -> Settlement:
+    """What a settlement says of the messages with these ids."""
 
     def left(messages: Sequence[QueueMessage]) -> list[QueueMessage]:
-        return [each for each in messages if each.id not in ids]
+        return [each for each in messages if each.id in ids]
 
     return replace(
         settlement,
         acked=left(settlement.acked),
-        retried=[(message, delay) for message, delay in settlement.retried if message.id not in ids],
+        retried=[(message, delay) for message, delay in settlement.retried if message.id in ids],
         dead=left(settlement.dead),
         dropped=left(settlement.dropped),
         expired=left(settlement.expired),
