@@ -70,8 +70,11 @@ async def make_stream(connection: Connection, names: Names, retention_seconds: f
 
 async def drop_stream(connection: Connection, queue: str) -> None:
     """Delete the stream of a queue with all messages, if it is there."""
+    name = names_of(connection.address.prefix, queue).stream
     try:
-        await connection.api(f"STREAM.DELETE.{names_of(connection.address.prefix, queue).stream}")
+        # A stream that is made again under the same name at once would have its old messages (nats-server 2.15).
+        await connection.api(f"STREAM.PURGE.{name}")
+        await connection.api(f"STREAM.DELETE.{name}")
     except RefusedError as error:
         if error.number != STREAM_NOT_FOUND:
             raise
