@@ -92,6 +92,7 @@ class SqlStore:
             self._connection.limit(limit, most)
         self._page_bytes = int(self._connection.pragma("page_size"))
         self._size = 0
+        self._version = -1
         self._connection.drop_modules(MODULES)
         self._connection.authorizer = self._authorize
         self._connection.exec_trace = self._begins
@@ -137,7 +138,7 @@ class SqlStore:
     def clear(self) -> None:
         """Remove everything."""
         self._database.clear()
-        self._indexes.clear()
+        self._forget()
 
     def contents(self) -> bytes:
         """The whole database."""
@@ -146,7 +147,12 @@ class SqlStore:
     def replace(self, contents: bytes) -> None:
         """Replace everything by the contents of another database."""
         self._database.replace(contents)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing is known of the database any more."""
         self._indexes.clear()
+        self._version = -1
 
     def _run(self, queries: Sequence[Query], seconds: float) -> list[Result]:
         asked = [(found, query.params) for query in queries if (found := statements(query.sql))]
@@ -204,7 +210,10 @@ class SqlStore:
         scanned = self._rows_read(texts[-1], content)
         written = self._rows_written()
         changed, last_row_after = connection.total_changes() - changes, connection.last_insert_rowid()
-        size, self._size = self._size, self.size()
+        size = self._size
+        version = connection.data_version()  # changes when another connection writes
+        if not self._only_reads or version != self._version:
+            self._size, self._version = self.size(), version
         has_changed = not self._only_reads and self._size != size
         meta = {
             "served_by": "emulator",
@@ -223,14 +232,13 @@ class SqlStore:
 
     def _rows_read(self, sql: str, rows: Sequence[Sequence[Value]]) -> int:
         """About how many rows a statement has read: SQLite itself counts only the steps of full scans."""
-        scanned = self._scanned + 1 if self._scanned else 0
-        if scanned:
-            return scanned
-        if len(rows) == 1 and _COUNTS.search(sql):
+        if self._scanned:
+            return self._scanned + 1
+        tables = [table for _, _, _, table, _ in self._columns]
+        if len(rows) == 1 and None in tables and _COUNTS.search(sql):
             return max((value for value in rows[0] if isinstance(value, int)), default=0)
-        of_tables = any(table for _, _, _, table, _ in self._columns)
         looked_up = sum(number for (kind, *_), number in self._written.items() if kind != "INSERT")
-        return max(len(rows) if of_tables else 0, looked_up)
+        return max(len(rows) if any(tables) else 0, looked_up)
 
     def _rows_written(self) -> int:
         """How many rows of tables and indexes a statement has written."""
