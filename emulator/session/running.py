@@ -191,4 +191,8 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except (OSError, OverflowError):
         return False  # PermissionError too: the id now belongs to another user's process
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except OSError:
+        return True  # macOS has no /proc
+    return state != b"Z"  # killed, and nobody has asked for its exit status: containers often have nobody who does

@@ -80,6 +80,16 @@ def test_the_files_of_dead_processes_are_removed(directory: Path) -> None:
     assert (stale.exists(), alive.exists()) == (False, True)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_process_that_was_killed_is_dead_before_its_parent_has_noticed() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        register(session(pid=process.pid))
+        assert len(running_sessions()) == 1
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert running_sessions() == []
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"url": 1}', b"\xff", b"[]"])
 def test_a_file_that_makes_no_sense_is_ignored(directory: Path, content: bytes) -> None:
     path = register(session())
