@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from emulator_runtime.errors import NotEmulated, NotEmulatedError
+from emulator_runtime.invocation import require_current
 from emulator_runtime.js.date import Date
 from emulator_runtime.js.objects import JSON, Array, Object, console
 from emulator_runtime.js.timers import clearTimeout, queueMicrotask, setTimeout
@@ -57,7 +58,6 @@ _KNOWN = {
     "ExecutionContext": "",
     "Math": "Python's math does the same",
     "Promise": "asyncio.gather() and similar functions do the same",
-    "caches": "",
     "connect": "",
     "performance": "time.perf_counter() does the same",
     "scheduler": "asyncio.sleep() does the same",
@@ -109,6 +109,10 @@ _RARE = {
 """Names that few workers use, and the modules here that they are imported from when they are."""
 
 
+_OF_HOST = {"caches": ("cache_storage", "CacheStorage")}
+"""Names whose values depend on the worker: modules here with classes, which are given what the host has for them."""
+
+
 async def fetch(resource: Any, options: Any = None, **keywords: Any) -> Response:
     """Call `fetch(url, {"method": "POST", ...})`, or with the options as keywords."""
     from emulator_runtime.workers.fetch import fetch as workers_fetch
@@ -123,6 +127,12 @@ def __getattr__(name: str) -> Any:
     if name in _RARE:
         value = globals()[name] = getattr(import_module(f"emulator_runtime.js.{_RARE[name]}"), name)
         return value
+    if name in _OF_HOST:
+        module, kind = _OF_HOST[name]
+        behind = require_current(f"js.{name}").scope.for_js.get(name)
+        if behind is None:
+            return NotEmulated(f"js.{name}")
+        return getattr(import_module(f"emulator_runtime.js.{module}"), kind)(behind)
     if name in _KNOWN:
         return NotEmulated(f"js.{name}", _KNOWN[name])
-    raise NotEmulatedError.of(f"js.{name}", f"js has {', '.join(sorted((*__all__, *_RARE)))}")
+    raise NotEmulatedError.of(f"js.{name}", f"js has {', '.join(sorted((*__all__, *_RARE, *_OF_HOST)))}")
