@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     class CacheAccess:
         """The type of what `Emulator` has for the cache."""
 
-        def cache(self, name: str = "") -> Cache:
+        def cache(self, name: str = "") -> ResponseCache:
             """The cache that workers open by this name; without one `caches.default`."""
             raise NotImplementedError
 
     class AsyncCacheAccess:
         """The type of what `AsyncEmulator` has for the cache."""
 
-        def cache(self, name: str = "") -> AsyncCache:
+        def cache(self, name: str = "") -> AsyncResponseCache:
             """The cache that workers open by this name; without one `caches.default`."""
             raise NotImplementedError
 
@@ -95,7 +95,7 @@ class _BaseCache(Faulty):
         self._now(self._cache.clear())
 
 
-class Cache(_BaseCache):
+class ResponseCache(_BaseCache):
     """A cache as a test uses it."""
 
     def get(self, url: str) -> Cached | None:
@@ -125,7 +125,7 @@ class Cache(_BaseCache):
         self._clear()
 
 
-class AsyncCache(_BaseCache):
+class AsyncResponseCache(_BaseCache):
     """A cache as an async test uses it."""
 
     async def get(self, url: str) -> Cached | None:
@@ -155,4 +155,4 @@ class AsyncCache(_BaseCache):
         await self._kit.on_thread(self._clear)
 
 
-ACCESSOR: Final = Accessor("cache", Cache, AsyncCache)
+ACCESSOR: Final = Accessor("cache", ResponseCache, AsyncResponseCache)

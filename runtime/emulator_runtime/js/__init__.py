@@ -7,7 +7,7 @@ when they are imported.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulator_runtime.errors import NotEmulated, NotEmulatedError
 from emulator_runtime.invocation import require_current
@@ -38,6 +38,7 @@ __all__ = [
     "Response",
     "TransformStream",
     "URLSearchParams",
+    "caches",
     "clearTimeout",
     "console",
     "fetch",
@@ -45,6 +46,11 @@ __all__ = [
     "setTimeout",
     "undefined",
 ]
+
+if TYPE_CHECKING:
+    from emulator_runtime.js.cache_storage import CacheStorage
+
+    caches: CacheStorage
 
 undefined = None
 
@@ -135,4 +141,4 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(f"emulator_runtime.js.{module}"), kind)(behind)
     if name in _KNOWN:
         return NotEmulated(f"js.{name}", _KNOWN[name])
-    raise NotEmulatedError.of(f"js.{name}", f"js has {', '.join(sorted((*__all__, *_RARE, *_OF_HOST)))}")
+    raise NotEmulatedError.of(f"js.{name}", f"js has {', '.join(sorted((*__all__, *_RARE)))}")
