@@ -282,8 +282,44 @@ OWN_ROWS: Final = (
         (Target("at most", 3),),
         _two_places,
     ),
+    Row(
+        "nats-flood",
+        "nats",
+        "`sendBatch` of 100 to ack in a NATS server, to bare nats-py",
+        "times",
+        True,
+        (Target("at least", 0.5),),
+        _two_places,
+    ),
+    Row(
+        "nats-send",
+        "nats",
+        "single `send`, 32 at once, in a NATS server, to bare nats-py",
+        "times",
+        True,
+        (Target("at least", 0.5),),
+        _two_places,
+    ),
+    Row(
+        "nats-latency",
+        "nats",
+        "send to consumer in a NATS server, p50",
+        "ms",
+        False,
+        (Target("at most", 5),),
+        _two_places,
+    ),
+    Row(
+        "nats-backlog",
+        "nats",
+        "time of a send with 1,000,000 waiting in a NATS server, to that with few",
+        "times",
+        False,
+        (Target("at most", 1.3),),
+        _two_places,
+    ),
 )
-"""The rows about the control plane and the journal."""
+"""The rows about the control plane, the journal and queues in a NATS server."""
 
 JAVASCRIPT_ROWS: Final = tuple(
     replace(row, ours=EMULATOR_JAVASCRIPT, targets=targets)

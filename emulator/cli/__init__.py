@@ -20,6 +20,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "dev": "emulator.cli.dev",
+    "consume": "emulator.cli.consume",
     "init": "emulator.cli.init",
     "check": "emulator.cli.check",
     "types": "emulator.cli.types",

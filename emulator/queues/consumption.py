@@ -31,10 +31,14 @@ class Settler:
     If a queue has lost its consumer, earlier leases are settled by the settings of that consumer.
     """
 
-    def __init__(self, bus: Bus, clock: Clock, states: Mapping[str, QueueState]) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock, states: Mapping[str, QueueState], states_changed: Callable[[str], None]
+    ) -> None:
         self._bus = bus
         self.clock = clock
         self._states = states
+        self.states_changed = states_changed
+        """Called with each queue that another process has changed."""
         self._pullers: dict[str, ConsumerSettings] = {}
 
     def pulls(self, queue: str, consumer: ConsumerSettings) -> None:
@@ -123,6 +127,11 @@ class Consumption:
         self._queue = queue
         self._deliver = deliver
         self._running: dict[int, WorkerDelivery] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages the consumer has now."""
+        return sum(len(delivery.messages) for delivery in self._running.values())
 
     def is_like(self, other: Consumption) -> bool:
         """Whether the other one does the same as this."""

@@ -16,6 +16,9 @@ EMAIL_ADDRESS: Final = "/cdn-cgi/handler/email"
 CRONS_ADDRESS: Final = "/cdn-cgi/emulator/crons"
 """Lists the crons of the workers."""
 
+METRICS_ADDRESS: Final = "/cdn-cgi/emulator/metrics"
+"""What Prometheus reads."""
+
 LIVE_ADDRESS: Final = "/cdn-cgi/emulator/live"
 """Tells pages that listen when code was loaded again."""
 

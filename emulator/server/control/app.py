@@ -16,10 +16,11 @@ from starlette.types import ASGIApp
 from emulator.base.bus import Notice
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import ScheduledTrigger
-from emulator.server.addresses import API_PREFIX, CRONS_ADDRESS, EMAIL_ADDRESS, SCHEDULED_ADDRESS
+from emulator.server.addresses import API_PREFIX, CRONS_ADDRESS, EMAIL_ADDRESS, METRICS_ADDRESS, SCHEDULED_ADDRESS
 from emulator.server.app import SCHEDULED_PATH
 from emulator.server.control.api.routes import make_api, rest_parts
 from emulator.server.control.guard import Guard
+from emulator.server.control.metrics import MetricsPage
 from emulator.session.session import Session
 
 
@@ -33,6 +34,7 @@ def make_control(
         Route(SCHEDULED_PATH, partial(_scheduled, session, "Ran scheduled event"), methods=["GET", "POST"]),
         Route(EMAIL_ADDRESS, partial(_email, session), methods=["POST"]),
         Route(CRONS_ADDRESS, partial(_crons, session)),
+        Route(METRICS_ADDRESS, MetricsPage(session).answer),
         *routes_beside,
         Mount(API_PREFIX, make_api(session)),
     ]

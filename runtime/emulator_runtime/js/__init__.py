@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from emulator_runtime.errors import NotEmulated, NotEmulatedError
-from emulator_runtime.invocation import require_current
+from emulator_runtime.invocation import current
 from emulator_runtime.js.date import Date
 from emulator_runtime.js.objects import JSON, Array, Object, console
 from emulator_runtime.js.timers import clearTimeout, queueMicrotask, setTimeout
@@ -135,9 +135,10 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _OF_HOST:
         module, kind = _OF_HOST[name]
-        behind = require_current(f"js.{name}").scope.for_js.get(name)
+        running = current.get(None)
+        behind = None if running is None else running.scope.for_js.get(name)
         if behind is None:
-            return NotEmulated(f"js.{name}")
+            return NotEmulated(f"js.{name}", "it is there while a worker runs")
         return getattr(import_module(f"emulator_runtime.js.{module}"), kind)(behind)
     if name in _KNOWN:
         return NotEmulated(f"js.{name}", _KNOWN[name])

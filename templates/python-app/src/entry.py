@@ -39,7 +39,8 @@ class Default(WorkerEntrypoint):
             case ("POST", "/api/sign-out"):
                 await self.env.SESSIONS.delete(f"session:{session_of(request)}")
                 return Response.json({"ok": True})
-        found = TODO.fullmatch(path)
+            case _:
+                found = TODO.fullmatch(path)
         if found is None:
             return refusal(404, "not found")
         return await self.about_one(request, todos, int(found[1]), is_attachment=found[2] is not None)
@@ -94,7 +95,7 @@ def session_of(request: Request) -> str:
 
 async def body_of(request: Request) -> dict[str, Any]:
     try:
-        body = json.loads(await request.text())
-    except ValueError:
+        body: Any = json.loads(await request.text())
+        return dict[str, Any](body)
+    except (TypeError, ValueError):  # no JSON, or no object
         return {}
-    return body if isinstance(body, dict) else {}

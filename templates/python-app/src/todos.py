@@ -34,7 +34,7 @@ class Todos:
             .bind(done, number, self.email)
             .run()
         )
-        return changed.meta.changes > 0
+        return bool(changed.meta.changes)
 
     async def remove(self, number: int) -> bool:
         removed = await self.db.prepare("DELETE FROM todos WHERE id = ? AND email = ?").bind(number, self.email).run()

@@ -11,6 +11,8 @@ from emulator.base.errors import EmulatorError
 from emulator.bindings.events import BindingUsed
 from emulator.server.events import RequestFinished
 from emulator.testing import AsyncEmulator, Emulator
+from emulator_runtime.errors import NotEmulatedError
+from emulator_runtime.js import caches
 from tests.support.node_tools import javascript, needs_node  # noqa: F401 - a fixture
 
 # Answers from the cache; what is not there is made, and kept for a minute.
@@ -232,5 +234,5 @@ async def on_fetch(request):
 
 
 def test_outside_of_a_worker_there_is_no_cache() -> None:
-    with pytest.raises(RuntimeError, match=r"js.caches can only be used while a worker runs"):
-        from emulator_runtime.js import caches  # noqa: F401
+    with pytest.raises(NotEmulatedError, match=r"js.caches is not emulated yet; it is there while a worker runs"):
+        _ = caches.default
