@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Never, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Never, Protocol
 
 from emulator_runtime.errors import BodyUsedError, InvalidURLError, JsException
 from emulator_runtime.js_options import given_options
@@ -23,7 +24,8 @@ _Headers = Sequence[tuple[bytes, bytes]]
 
 
 class FoundResponse(Protocol):
-    """A response that was found: `value` is an async iterator over its body, with its `length`."""
+    """A response that was found: `value` is an async iterator over its body, with its `length`. `take_whole` returns
+    the body, if it is in memory."""
 
     @property
     def status(self) -> int: ...
@@ -57,6 +59,15 @@ class CacheService(Protocol):
         """Remove a response. Returns whether there was one."""
 
 
+class _Asked(NamedTuple):
+    """The request that is the key."""
+
+    method: str
+    url: str
+    headers: _Headers
+    cf: Mapping[str, Any]
+
+
 class Cache:
     """A cache of responses by their requests."""
 
@@ -70,11 +81,13 @@ class Cache:
         asked = _request(request)
         if asked.method != "GET" and not ignores_method:
             return None
-        found = await self._service.match(_url(asked), asked.raw_headers, asked.cf or {})
+        found = await self._service.match(asked.url, asked.headers, asked.cf)
         if found is None:
             return None
-        has_body = found.status not in NULL_BODY_STATUSES
-        body = ReadableStream(found.value) if has_body else None
+        body: bytes | ReadableStream | None = None
+        if found.status not in NULL_BODY_STATUSES:
+            content = found.value.take_whole()
+            body = ReadableStream(found.value) if content is None else content
         return JsResponse.of_parts(body, list(found.headers), found.status, found.reason)
 
     async def put(self, request: Any, response: Any) -> None:
@@ -100,7 +113,7 @@ class Cache:
             raise _type_error(str(error)) from None
         try:
             head = (response.status, response.status_text, raw)
-            await self._service.put(_url(asked), asked.raw_headers, asked.cf or {}, head, length, body)
+            await self._service.put(asked.url, asked.headers, asked.cf, head, length, body)
         finally:
             await close_source(body)
 
@@ -110,7 +123,7 @@ class Cache:
         asked = _request(request)
         if asked.method != "GET" and not ignores_method:
             return False
-        return await self._service.delete(_url(asked), asked.cf or {})
+        return await self._service.delete(asked.url, asked.cf)
 
     def add(self, _request: Any) -> Never:
         """Not there in production either."""
@@ -155,20 +168,21 @@ class CacheStorage:
         return "[object CacheStorage]"
 
 
-def _request(given: Any) -> JsRequest:
+def _request(given: Any) -> _Asked:
     if isinstance(given, JsRequest):
-        return given
+        return _Asked(given.method, _key(given.url), given.raw_headers, given.cf or {})
     if isinstance(given, Request):
         raise _type_error(f"Invalid URL: {given!r}; pass its js_object")
+    return _Asked("GET", _key(to_js_string(given)), [], {})
+
+
+@lru_cache(maxsize=256)
+def _key(text: str) -> str:
+    """The URL of a request without the fragment."""
     try:
-        return JsRequest(to_js_string(given))
+        url = URL(text)
     except InvalidURLError:
-        raise _type_error(f"Invalid URL: {to_js_string(given)}") from None
-
-
-def _url(request: JsRequest) -> str:
-    """The key of a request: its URL without the fragment."""
-    url = URL(request.url)
+        raise _type_error(f"Invalid URL: {text}") from None
     if not url.host or url.username or url.password:
         raise _type_error(_NO_URL)
     return url.href.partition("#")[0]
