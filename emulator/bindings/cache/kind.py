@@ -75,7 +75,8 @@ class OpenCaches(OpenKind[None]):
 
             shown = name or "caches.default"
             use = Use(self._resources, self.faults, CACHE.name, name, worker=worker, name=shown)
-            found = self._caches[worker, name] = NamedCache(lambda: self.store, name, use)
+            warn = partial(self._resources.warn, worker) if worker else None
+            found = self._caches[worker, name] = NamedCache(lambda: self.store, name, use, warn)
         return found
 
     def for_js(self, worker: WorkerConfig) -> Mapping[str, Any]:

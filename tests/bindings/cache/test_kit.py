@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.base.bus import Notice
 from emulator.base.errors import EmulatorError
 from emulator.bindings.events import BindingUsed
 from emulator.server.events import RequestFinished
@@ -127,6 +128,18 @@ def test_in_trouble_nothing_is_found_or_kept_and_deleting_fails(emulator: Emulat
     assert emulator.delete("/a").text == "False"
 
 
+def test_what_is_wrong_with_the_disk_is_a_warning(emulator: Emulator) -> None:
+    warnings: list[Notice] = []
+    emulator._core.bus.subscribe(Notice, warnings.append)
+    emulator.cache().fail_next(3, EmulatorError("there is no room left on the disk"))
+    assert emulator.get("/a").text == "made 1"
+    assert emulator.delete("/a").text == "Error: Unable to delete cached response."
+    assert [(each.level, each.text) for each in warnings] == [("warning", "there is no room left on the disk")] * 3
+    emulator.cache().fail_next(1, EmulatorError("there is no room left on the disk"))
+    with pytest.raises(EmulatorError, match="no room"):
+        emulator.cache().keys()
+
+
 def test_an_operation_takes_as_long_as_a_test_wants(emulator: Emulator) -> None:
     emulator.cache().delay_next(30)
     before = emulator.now
@@ -231,6 +244,34 @@ async def on_fetch(request):
             None,
             True,
         ]
+
+
+def test_the_request_that_came_in_is_a_key_under_another_url() -> None:
+    worker = """
+from js import Request, Response, caches, fetch
+from pyodide.ffi import create_proxy
+from workers import WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        key = Request.new("http://cache.example/page", request)
+        response = await caches.default.match(key)
+        if response is None:
+            response = await fetch("http://origin.example/")
+            response = Response.new(response.body, response)
+            response.headers.append("Cache-Control", "s-maxage=10")
+            self.ctx.waitUntil(create_proxy(caches.default.put(key, response.clone())))
+        return response
+"""
+    with Emulator(main=worker) as emulator:
+        emulator.outbound.route("GET", "http://origin.example/", "0123456789")
+        assert emulator.get("/").text == "0123456789"
+        found = emulator.get("/", headers={"Range": "bytes=0-1"})
+        assert (found.status_code, found.text, found.headers["cf-cache-status"]) == (206, "01", "HIT")
+        assert len(emulator.outbound.calls) == 1
+        emulator.advance(seconds=10)
+        assert emulator.get("/").text == "0123456789"
+        assert len(emulator.outbound.calls) == 2
 
 
 def test_outside_of_a_worker_there_is_no_cache() -> None:
