@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.bindings.wiring import Answer, Answered, WireRequest, WireResponse, Wiring
-from emulator.hosts.workerd.incoming_connection import BodyStream, Headers, IncomingConnection
+from emulator.hosts.workerd.incoming_connection import BACKLOG, BodyStream, Headers, IncomingConnection
 from emulator_runtime.hosting import close_source
 
 BINDING_HEADER: Final = "x-emulator-binding"
@@ -43,7 +43,9 @@ class BindingServer:
         if self._listening is None:
             loop = asyncio.get_running_loop()
             listen = loop.create_unix_server(
-                lambda: IncomingConnection(self._requested, self._connections, self._takes_stream), str(path)
+                lambda: IncomingConnection(self._requested, self._connections, self._takes_stream),
+                str(path),
+                backlog=BACKLOG,
             )
             self._listening = asyncio.ensure_future(listen)
         self._forget(worker)
