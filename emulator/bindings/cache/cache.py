@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from emulator.base.errors import EmulatorError
 from emulator.bindings.cache.freshness import Headers
@@ -67,3 +68,9 @@ class NamedCache:
                 raise
             self._warn(error.message)
             raise CacheError(error.message) from None
+
+
+def key_of(url: str, cf: Mapping[str, Any]) -> str:
+    """The key of a request: its URL, unless its options for Cloudflare name another one."""
+    key = cf.get("cacheKey")
+    return str(key) if key else url

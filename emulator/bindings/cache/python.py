@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from emulator.bindings.cache.cache import NamedCache
+from emulator.bindings.cache.cache import NamedCache, key_of
 from emulator.bindings.cache.freshness import Headers
 from emulator.bindings.cache.store import CacheError, Hit, Incoming
 from emulator.storage.values import whole
@@ -22,7 +22,7 @@ class CacheOfWorker:
     async def match(self, url: str, asked: Headers, cf: Mapping[str, Any]) -> Hit | None:
         """What was found; None if nothing was, which trouble looks like, too."""
         with suppress(CacheError):
-            return await self._cache.match(_key(url, cf), asked)
+            return await self._cache.match(key_of(url, cf), asked)
         return None
 
     async def put(  # noqa: PLR0917 - as the runtime calls it
@@ -37,19 +37,14 @@ class CacheOfWorker:
         """Keep a response, if it may be kept and there is no trouble. `head` is its status, reason and headers."""
         pieces = whole(body) if isinstance(body, bytes) else _as_bytes(body)
         with suppress(CacheError):
-            await self._cache.put(_key(url, cf), Incoming(*head, length, pieces), asked)
+            await self._cache.put(key_of(url, cf), Incoming(*head, length, pieces), asked)
 
     async def delete(self, url: str, cf: Mapping[str, Any]) -> bool:
         """Remove a response. Returns whether there was one."""
         try:
-            return await self._cache.delete(_key(url, cf))
+            return await self._cache.delete(key_of(url, cf))
         except CacheError:
             raise JsException("Unable to delete cached response.") from None
-
-
-def _key(url: str, cf: Mapping[str, Any]) -> str:
-    key = cf.get("cacheKey")
-    return str(key) if key else url
 
 
 async def _as_bytes(body: AsyncIterator[Any]) -> AsyncIterator[bytes]:

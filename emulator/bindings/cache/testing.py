@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from emulator.bindings.cache.store import KIND, CacheError, Incoming
-from emulator.bindings.kit import Accessor, Faulty, Kit
+from emulator.bindings.kit import Accessor, Faulty, Kit, content_of
 from emulator.storage.values import whole
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class _BaseCache(Faulty):
         return Cached(hit.status, headers, b"".join([piece async for piece in hit.value]))
 
     def _put(self, url: str, value: Any, status: int, headers: Mapping[str, str] | None) -> bool:
-        content = (
-            value if isinstance(value, bytes) else (value if isinstance(value, str) else json.dumps(value)).encode()
-        )
+        content = content_of(value)
         raw = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in (headers or {}).items()]
         return self._now(self._cache.put(url, Incoming(status, "", raw, len(content), whole(content))))
 

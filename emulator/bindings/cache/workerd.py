@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-from emulator.bindings.cache.cache import NamedCache
+from emulator.bindings.cache.cache import NamedCache, key_of
 from emulator.bindings.cache.freshness import Headers, find
 from emulator.bindings.cache.store import CacheError, Hit, Incoming
 from emulator.bindings.wiring import CF_HEADER, WireRequest, WireResponse
@@ -34,7 +34,8 @@ class _DamagedError(Exception):
 async def answer(find_cache: Callable[[str], NamedCache], request: WireRequest) -> WireResponse:
     """The answer to a request of the API. `find_cache` returns the cache of a name, which is empty for the default."""
     cache = find_cache(unquote(request.headers.get(_CACHE, b"").decode("latin-1")))
-    key = _key(request)
+    cf = request.headers.get(CF_HEADER)
+    key = key_of(request.target, {} if cf is None else json.loads(cf))
     asked = list(request.headers.items())
     try:
         if request.method == b"GET":
@@ -47,12 +48,6 @@ async def answer(find_cache: Callable[[str], NamedCache], request: WireRequest) 
         return _TROUBLE
     except _DamagedError as error:
         return WireResponse(status=400, reason=str(error).encode())
-
-
-def _key(request: WireRequest) -> str:
-    cf = request.headers.get(CF_HEADER)
-    key = None if cf is None else json.loads(cf).get("cacheKey")
-    return str(key) if key else request.target
 
 
 def _found(hit: Hit) -> WireResponse:

@@ -104,6 +104,14 @@ export const steps = (cache, other) => ({
   },
   "a 404": () => both(cache, "404", kept({}, "x", { status: 404 })),
   "a 500": () => both(cache, "500", kept({}, "x", { status: 500 })),
+  "a 204": () => both(cache, "204", kept({ ETag: '"a"' }, null, { status: 204 })),
+  "the same tag of a 204": () => both(cache, "204", kept({ ETag: '"a"' }, null, { status: 204 }), { "If-None-Match": '"a"' }),
+  "the same tag of a 404": () => both(cache, "404", kept({ ETag: '"a"' }, "x", { status: 404 }), { "If-None-Match": '"a"' }),
+  "the same tag of a stream": async () => {
+    const response = new Response(streamed().body, { headers: { "Cache-Control": "max-age=60", ETag: '"a"' } });
+    return both(cache, "stream", response, { "If-None-Match": '"a"' });
+  },
+  "compressed": () => both(cache, "compressed", kept({ "Content-Encoding": "gzip" })),
   "a status text": () => both(cache, "text", kept({}, "x", { statusText: "Fine" })),
   "a redirect": () => both(cache, "redirect", kept({ Location: "/b" }, null, { status: 302 })),
   "a range": () => both(cache, "range", kept({}, "0123456789"), { Range: "bytes=2-4" }),
