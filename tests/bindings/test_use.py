@@ -25,6 +25,7 @@ class Default(WorkerEntrypoint):
             return Response("nothing")
         await asyncio.gather(self.env.KV.put("a", "1"), self.env.KV.get("b"))
         await self.env.DB.prepare("SELECT 1").all()
+        await self.env.FILES.head("a")
         return Response(await self.env.KV.get("a"))
 """
 JAVASCRIPT = """
@@ -33,12 +34,17 @@ export default {
     await env.KV.put("a", "1");
     await env.KV.get("a");
     await env.DB.prepare("SELECT 1").all();
+    await env.FILES.head("a");
     return new Response(await env.KV.get("a"));
   },
 };
 """
-SETTINGS = {"kv_namespaces": [{"binding": "KV"}], "d1_databases": [{"binding": "DB"}]}
-USED = {"kv": 3, "d1": 1}
+SETTINGS = {
+    "kv_namespaces": [{"binding": "KV"}],
+    "d1_databases": [{"binding": "DB"}],
+    "r2_buckets": [{"binding": "FILES", "bucket_name": "files"}],
+}
+USED = {"kv": 3, "d1": 1, "r2": 1}
 
 
 def finished(emulator: Emulator | AsyncEmulator) -> list[RequestFinished]:
@@ -85,10 +91,10 @@ def test_a_request_of_a_javascript_worker_knows_it_too(tmp_path: Path) -> None:
     assert [event.bindings for event in events] == [USED]
 
 
-@pytest.mark.parametrize("binding", ["kv", "d1"])
+@pytest.mark.parametrize("binding", ["kv", "d1", "r2"])
 def test_an_operation_takes_as_long_as_a_test_wants(binding: str) -> None:
     with Emulator(main=PYTHON, settings=SETTINGS) as emulator:
-        reached: Any = emulator.kv("KV") if binding == "kv" else emulator.d1("DB")
+        reached: Any = {"kv": emulator.kv("KV"), "d1": emulator.d1("DB"), "r2": emulator.r2("FILES")}[binding]
         reached.delay_next(30)
         before = emulator.now
         assert emulator.get("/").text == "1"

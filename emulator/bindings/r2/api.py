@@ -111,11 +111,11 @@ def _object_shape(found: R2Object) -> dict[str, Any]:
     }
 
 
-def list_objects(call: Call[View], _body: None) -> CursorPage:
+async def list_objects(call: Call[View], _body: None) -> CursorPage:
     """`GET .../objects?prefix=&delimiter=&start_after=&per_page=&cursor=`."""
     query = call.query
     per_page = query.get("per_page") or str(MAX_LIST_KEYS)
-    page = _bucket(call).list(
+    page = await _bucket(call).list(
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
         limit=int(per_page) if per_page.isascii() and per_page.isdigit() and len(per_page) < 9 else 0,
@@ -126,7 +126,7 @@ def list_objects(call: Call[View], _body: None) -> CursorPage:
     return CursorPage([_object_shape(each) for each in page.objects], page.cursor or "", more)
 
 
-def get_object(call: Call[View], _body: None) -> Download:
+async def get_object(call: Call[View], _body: None) -> Download:
     """`GET .../objects/{key}`: the value as it is, with its metadata in the headers."""
     headers = call.headers
     conditions = Conditions(
@@ -136,7 +136,7 @@ def get_object(call: Call[View], _body: None) -> Download:
         _header_milliseconds(headers.get("if-modified-since")),
         in_seconds=True,
     )
-    got = _bucket(call).get(call.path["key"], headers.get("range"), conditions)
+    got = await _bucket(call).get(call.path["key"], headers.get("range"), conditions)
     if got is None:
         raise R2Error(errors.NO_SUCH_KEY)
     found, value = got
@@ -173,9 +173,9 @@ async def put_object(call: Call[View], body: Upload) -> dict[str, Any]:
     }
 
 
-def delete_object(call: Call[View], _body: None) -> dict[str, Any]:
+async def delete_object(call: Call[View], _body: None) -> dict[str, Any]:
     """`DELETE .../objects/{key}`."""
-    _bucket(call).delete([call.path["key"]])
+    await _bucket(call).delete([call.path["key"]])
     return {"key": call.path["key"]}
 
 

@@ -175,7 +175,7 @@ class R2Binding:
     async def head(self, key: Any) -> R2ObjectFacts | None:
         """An object without its value; None if there is none."""
         with _Words("head"):
-            found = self._bucket.head(_text(key))
+            found = await self._bucket.head(_text(key))
         return None if found is None else R2ObjectFacts(found)
 
     async def get(self, key: Any, options: Any = None, /, **keywords: Any) -> R2ObjectFacts | None:
@@ -186,7 +186,7 @@ class R2Binding:
         conditions, wanted = _conditions(given.get("onlyIf")), _range(given.get("range"))
         customer_key = _customer_key(given)
         with _Words("get"):
-            got = self._bucket.get(_text(key), wanted, conditions, customer_key)
+            got = await self._bucket.get(_text(key), wanted, conditions, customer_key)
         if got is None:
             return None
         found, value = got
@@ -208,7 +208,7 @@ class R2Binding:
         """Remove an object, or a list of up to 1,000. One that does not exist is no error."""
         names = [_text(key) for key in keys] if isinstance(keys, (list, tuple)) else [_text(keys)]
         with _Words("delete"):
-            self._bucket.delete(names)
+            await self._bucket.delete(names)
 
     async def list(self, options: Any = None, /, **keywords: Any) -> AttributeDict:
         """A page of objects in order: `list(prefix=, delimiter=, limit=1000, cursor=, startAfter=, include=)`, or the
@@ -221,7 +221,7 @@ class R2Binding:
                 raise JsException(f"Unsupported include value {each}", "RangeError")
         limit = given.get("limit")
         with _Words("list"):
-            page = self._bucket.list(
+            page = await self._bucket.list(
                 prefix=_text(given.get("prefix") or ""),
                 delimiter=_text(given.get("delimiter") or ""),
                 limit=MAX_LIST_KEYS if limit is None else to_int32(limit),
@@ -246,7 +246,7 @@ class R2Binding:
         given = {**(options or _NONE), **keywords}
         name, metadata = _text(key), _metadata(given)
         with _Words("createMultipartUpload"):
-            return R2Upload(self._bucket, name, self._bucket.create_upload(name, metadata))
+            return R2Upload(self._bucket, name, await self._bucket.create_upload(name, metadata))
 
     def resumeMultipartUpload(self, key: Any, upload_id: Any) -> R2Upload:  # noqa: N802
         """An upload that was begun earlier, which is not checked."""
@@ -282,12 +282,12 @@ class R2Upload:
         """Make an object of what `uploadPart` has returned."""
         published = [PublishedPart(_part_number(part["partNumber"]), _text(part["etag"])) for part in parts]
         with _Words("completeMultipartUpload"):
-            return R2ObjectFacts(self._bucket.complete_upload(self.key, self.uploadId, published))
+            return R2ObjectFacts(await self._bucket.complete_upload(self.key, self.uploadId, published))
 
     async def abort(self) -> None:
         """End the upload without an object."""
         with _Words("abortMultipartUpload"):
-            self._bucket.abort_upload(self.key, self.uploadId)
+            await self._bucket.abort_upload(self.key, self.uploadId)
 
     def __getitem__(self, name: str) -> Any:
         if name not in {"key", "uploadId"}:

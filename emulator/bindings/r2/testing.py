@@ -58,8 +58,8 @@ class _BaseR2(Faulty):
 
     def _get_bytes(self, key: str) -> bytes | None:
         self._kit.check_open()
-        found = self._bucket.head(key)
-        got = None if found is None else self._bucket.get(key, customer_key=found.metadata.customer_key)
+        found = run_now(self._bucket.head(key))
+        got = None if found is None else run_now(self._bucket.get(key, customer_key=found.metadata.customer_key))
         if got is None:
             return None
         value = got[1]
@@ -80,7 +80,7 @@ class _BaseR2(Faulty):
 
     def _head(self, key: str) -> R2Object | None:
         self._kit.check_open()
-        return self._bucket.head(key)
+        return run_now(self._bucket.head(key))
 
     def _put(
         self, key: str, value: Any, http_metadata: Mapping[str, str] | None, custom_metadata: Mapping[str, str] | None
@@ -94,14 +94,14 @@ class _BaseR2(Faulty):
 
     def _delete(self, keys: tuple[str, ...]) -> None:
         self._kit.check_open()
-        self._bucket.delete(keys)
+        run_now(self._bucket.delete(keys))
 
     def _list(self, prefix: str) -> list[R2Object]:
         self._kit.check_open()
         found: list[R2Object] = []
         cursor: str | None = ""
         while cursor is not None:
-            page = self._bucket.list(prefix=prefix, cursor=cursor)
+            page = run_now(self._bucket.list(prefix=prefix, cursor=cursor))
             found += page.objects
             cursor = page.cursor
         return found

@@ -119,7 +119,7 @@ async def answer(bucket: R2Bucket, request: WireRequest) -> WireResponse:
     """The answer to a request of a binding."""
     try:
         if request.method == b"GET":
-            return _answer_read(bucket, _read(request.headers.get(b"cf-r2-request", b"")))
+            return await _answer_read(bucket, _read(request.headers.get(b"cf-r2-request", b"")))
         return await _answer_write(bucket, request)
     except R2Error as error:
         return _refusal(error)
@@ -129,15 +129,15 @@ async def answer(bucket: R2Bucket, request: WireRequest) -> WireResponse:
         return _refusal(R2Error(errors.INVALID_ARGUMENT, f"The request is damaged: {error}"))
 
 
-def _answer_read(bucket: R2Bucket, asked: _Asked) -> WireResponse:
+async def _answer_read(bucket: R2Bucket, asked: _Asked) -> WireResponse:
     key = asked.object or ""
     if asked.method == "list":
-        return _listing(bucket, asked)
+        return await _listing(bucket, asked)
     if asked.method == "head":
-        found = bucket.head(key)
+        found = await bucket.head(key)
         return _refusal(R2Error(errors.NO_SUCH_KEY)) if found is None else _with_value(found, None)
     conditions = _conditions(asked.onlyIf)
-    got = bucket.get(key, asked.rangeHeader or _range(asked.range), conditions, _customer_key(asked))
+    got = await bucket.get(key, asked.rangeHeader or _range(asked.range), conditions, _customer_key(asked))
     if got is None:
         return _refusal(R2Error(errors.NO_SUCH_KEY))
     found, value = got
@@ -157,10 +157,10 @@ async def _answer_write(bucket: R2Bucket, request: WireRequest) -> WireResponse:
         )
         return _refusal(R2Error(errors.PRECONDITION_FAILED)) if made is None else _result(shape(made))
     if method == "delete":
-        bucket.delete([key] if asked.objects is None else asked.objects)
+        await bucket.delete([key] if asked.objects is None else asked.objects)
         return WireResponse()
     if method == "createMultipartUpload":
-        return _result({"uploadId": bucket.create_upload(key, _metadata(asked))})
+        return _result({"uploadId": await bucket.create_upload(key, _metadata(asked))})
     if method == "uploadPart":
         check_size(size)
         return _result(
@@ -172,9 +172,9 @@ async def _answer_write(bucket: R2Bucket, request: WireRequest) -> WireResponse:
         )
     if method == "completeMultipartUpload":
         parts = [PublishedPart(part.part, part.etag) for part in asked.parts or ()]
-        return _result(shape(bucket.complete_upload(key, asked.uploadId, parts)))
+        return _result(shape(await bucket.complete_upload(key, asked.uploadId, parts)))
     if method == "abortMultipartUpload":
-        bucket.abort_upload(key, asked.uploadId)
+        await bucket.abort_upload(key, asked.uploadId)
         return WireResponse()
     raise R2Error(errors.INVALID_ARGUMENT, f"The method {method!r} is not known.")
 
@@ -274,8 +274,8 @@ def shape(found: R2Object, *, with_http: bool = True, with_custom: bool = True) 
     return shown
 
 
-def _listing(bucket: R2Bucket, asked: _Asked) -> WireResponse:
-    page = bucket.list(
+async def _listing(bucket: R2Bucket, asked: _Asked) -> WireResponse:
+    page = await bucket.list(
         prefix=asked.prefix,
         delimiter=asked.delimiter,
         limit=asked.limit,
