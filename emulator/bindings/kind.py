@@ -11,7 +11,7 @@ the documentation. A kind imports what start-up does not need inside its methods
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock
@@ -73,6 +73,10 @@ class OpenKind(Generic[S]):
         """The wirings of a JavaScript worker, usually one for each of `bindings`. Also called if there are no bindings,
         for kinds that need a wiring without one."""
         raise NotImplementedError
+
+    def for_js(self, worker: WorkerConfig) -> Mapping[str, Any]:
+        """What is behind names of the module `js` of a Python worker that the runtime does not answer alone."""
+        return {}
 
     def front(self, worker: WorkerConfig) -> Front | None:
         """What answers requests before the worker's code; None if nothing does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -36,6 +37,13 @@ class Accessor(NamedTuple):
     name: str
     synchronous: Callable[..., Any]
     asynchronous: Callable[..., Any]
+
+
+def content_of(value: Any) -> bytes:
+    """The bytes of a value that a test gives: of text, of bytes, or of anything else as JSON."""
+    if isinstance(value, bytes):
+        return value
+    return (value if isinstance(value, str) else json.dumps(value)).encode()
 
 
 class Faulty:

@@ -39,6 +39,10 @@ class OpenKinds:
         held.update(self._doubles)
         return Env(held, worker.path.name, self._hint())
 
+    def for_js(self, worker: WorkerConfig) -> dict[str, Any]:
+        """What is behind names of the module `js` of a Python worker."""
+        return {name: behind for open_kind in self._open.values() for name, behind in open_kind.for_js(worker).items()}
+
     def wirings(self, worker: WorkerConfig) -> list[tuple[str, Wiring]]:
         """The wirings of a JavaScript worker, each with the name of its kind."""
         wirings = [

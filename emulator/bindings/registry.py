@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.bindings.analytics.kind import ANALYTICS
 from emulator.bindings.assets.kind import ASSETS
+from emulator.bindings.cache.kind import CACHE
 from emulator.bindings.d1.kind import D1
 from emulator.bindings.email.kind import EMAIL
 from emulator.bindings.hyperdrive.kind import HYPERDRIVE
@@ -29,6 +30,7 @@ KINDS: Final[list[BindingKind[Any]]] = [
     KV,
     R2,
     D1,
+    CACHE,
     ASSETS,
     RATE_LIMITS,
     VERSION_METADATA,
@@ -44,6 +46,7 @@ used."""
 if TYPE_CHECKING:
     from emulator.bindings.analytics.testing import AnalyticsAccess, AsyncAnalyticsAccess
     from emulator.bindings.assets.testing import AssetsAccess, AsyncAssetsAccess
+    from emulator.bindings.cache.testing import AsyncCacheAccess, CacheAccess
     from emulator.bindings.d1.testing import AsyncD1Access, D1Access
     from emulator.bindings.email.testing import AsyncOutboxAccess, OutboxAccess
     from emulator.bindings.kv.testing import AsyncKvAccess, KvAccess
@@ -52,7 +55,15 @@ if TYPE_CHECKING:
     from emulator.bindings.secrets_store.testing import AsyncSecretAccess, SecretAccess
 
     class AccessorTypes(
-        QueueAccess, KvAccess, AssetsAccess, R2Access, D1Access, SecretAccess, OutboxAccess, AnalyticsAccess
+        QueueAccess,
+        KvAccess,
+        AssetsAccess,
+        R2Access,
+        D1Access,
+        CacheAccess,
+        SecretAccess,
+        OutboxAccess,
+        AnalyticsAccess,
     ):
         """The types of what the kinds add to `Emulator`, for type checkers and editors."""
 
@@ -62,6 +73,7 @@ if TYPE_CHECKING:
         AsyncAssetsAccess,
         AsyncR2Access,
         AsyncD1Access,
+        AsyncCacheAccess,
         AsyncSecretAccess,
         AsyncOutboxAccess,
         AsyncAnalyticsAccess,

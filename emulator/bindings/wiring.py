@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -42,11 +42,17 @@ Answer: TypeAlias = Callable[[WireRequest], "WireResponse | Awaitable[WireRespon
 """Answers a request from a binding. Returns the answer itself if it is known at once, which is faster."""
 
 
+CF_HEADER: Final = b"x-emulator-cf"
+"""The header of a request to an `Answered` proxy that has `request.cf` as JSON, if there is one."""
+
+
 class Answered(NamedTuple):
-    """A service that the emulator answers. With `takes_streams` it is asked before the body of a request has come."""
+    """A service that the emulator answers. With `takes_streams` it is asked before the body of a request has come. With
+    `as_proxy` the target of a request is a whole URL."""
 
     answer: Answer
     takes_streams: bool = False
+    as_proxy: bool = False
 
 
 class TcpServer(NamedTuple):

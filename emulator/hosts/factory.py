@@ -71,6 +71,7 @@ class HostFactory:
             return PythonHost(
                 config,
                 make_env=self._make_env,
+                for_js=self._open_kinds.for_js,
                 outbound=self._outbound or self._network,
                 bus=self._bus,
                 timer=self._timer,

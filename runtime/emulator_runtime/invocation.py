@@ -4,7 +4,7 @@ host sets the context variable `current` while worker code runs."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from inspect import iscoroutine
 from typing import Any, Protocol
@@ -37,12 +37,15 @@ class Scope:
     disable, since)` says whether a compatibility flag is set, by one of its two names or by date. `on_error` is called
     with an exception of code that runs after its handler, and the invocation that it belongs to.
 
+    `for_js` is what the host does for names of the module `js`, by name.
+
     `sockets` are the `js.WebSocket`s that are open; `on_socket_closed` is called with the invocation of one that is not
     any more. `waiter` is set once the worker is loaded, by a host that has one.
     """
 
     __slots__ = (
         "env",
+        "for_js",
         "has_flag",
         "has_request_signal",
         "name",
@@ -64,6 +67,7 @@ class Scope:
         has_request_signal: bool = False,
         has_flag: Callable[[str, str, str], bool] = lambda _enable, _disable, _since: True,
         on_error: Callable[[BaseException, Invocation], None] = lambda _error, _invocation: None,
+        for_js: Mapping[str, Any] | None = None,
     ) -> None:
         self.has_request_signal = has_request_signal
         self.waiter: Waiter | None = None
@@ -73,6 +77,7 @@ class Scope:
         self.on_socket_closed: Callable[[Invocation], None] = lambda _invocation: None
         self.name = name
         self.env = env
+        self.for_js = for_js or {}
         self.outbound = outbound
         self.on_warning = on_warning
 

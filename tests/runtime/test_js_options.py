@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator_runtime import workers
+from emulator_runtime import js, workers
 from emulator_runtime.js_options import given_headers, given_options
 from emulator_runtime.workers.headers import Headers
 
@@ -33,3 +33,16 @@ def test_pairs_of_any_kind_become_a_list_and_other_headers_stay_the_same() -> No
     assert given_headers({"a": "1"}.items()) == [("a", "1")]
     for headers in (None, {"a": "1"}, [("a", "1")], Headers({"a": "1"})):
         assert given_headers(headers) is headers
+
+
+async def test_a_request_as_options_is_taken_over() -> None:
+    given = js.Request.new("http://a.example/", method="POST", headers={"X-A": "1"}, body="text", redirect="manual")
+    made = js.Request.new("http://b.example/", given, method="PUT")
+    assert (made.url, made.method, made.headers.get("x-a"), made.redirect) == (
+        "http://b.example/",
+        "PUT",
+        "1",
+        "manual",
+    )
+    assert await made.text() == "text"
+    assert given.bodyUsed

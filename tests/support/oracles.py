@@ -1,4 +1,4 @@
-"""Runs one script as a worker of ours and as one of `workerd serve`, so that their answers can be compared."""
+"""Runs one script as a worker of ours, of `workerd serve` and of Miniflare, so that their answers can be compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from emulator.testing import Emulator
-from tests.support.node_tools import ESBUILD, WORKERD, tool
+from tests.support.node_tools import ESBUILD, MINIFLARE, WORKERD, tool
 
 
 def project(directory: Path, script: Path, bindings: Mapping[str, Any]) -> Path:
@@ -61,3 +61,13 @@ def workerds(path: Path, body: object = None) -> dict[str, Any]:
                 return results
         finally:
             process.kill()
+
+
+def miniflares(node: str, script: Path, bindings: Mapping[str, Any]) -> dict[str, Any]:
+    """What Miniflare answers. `bindings` are options of its own."""
+    runner = Path(__file__).parent / "miniflare.mjs"
+    command = [node, str(runner), str(tool(MINIFLARE)), str(script), json.dumps(bindings)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    results: dict[str, Any] = json.loads(done.stdout)
+    return results

@@ -36,7 +36,7 @@ def main() -> int:
             reports.append(kill.run(directory, language, options.rounds, options.seed))
             print(f"  {reports[-1]}", flush=True)
     with _directory() as directory:
-        print(f"kill -9, KV and R2: {options.rounds} rounds ...", flush=True)
+        print(f"kill -9, KV, R2 and the cache: {options.rounds} rounds ...", flush=True)
         reports.append(stores.run(directory, options.rounds, options.seed))
         print(f"  {reports[-1]}", flush=True)
     if options.large:

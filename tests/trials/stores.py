@@ -1,4 +1,4 @@
-"""Kills a process that writes to KV and R2 at random moments, and compares what is kept with a dictionary.
+"""Kills a process that writes to KV, R2 and the cache at random moments, and compares what is kept with a dictionary.
 
 The process says what it is about to do, and then that it has done it. What was done must be there, whole; the one thing
 that it was about to do may be there, whole, or not. No file is left of which nobody knows.
@@ -18,6 +18,9 @@ from random import Random
 from typing import Any, Final
 
 from emulator.base.clock import WallClock
+from emulator.bindings.cache.store import INLINE_BYTES as CACHE_INLINE_BYTES
+from emulator.bindings.cache.store import CacheStore, Incoming
+from emulator.bindings.cache.store import open_store as open_cache
 from emulator.bindings.kv.store import FILE_BYTES, KvStore
 from emulator.bindings.kv.store import open_store as open_kv
 from emulator.bindings.r2.objects import MIN_PART_BYTES
@@ -25,7 +28,11 @@ from emulator.bindings.r2.store import INLINE_BYTES, PublishedPart, R2Store
 from emulator.bindings.r2.store import open_store as open_r2
 from emulator.storage.state import State
 
-SIZES: Final = {"kv": (1, 1_000, FILE_BYTES + 1), "r2": (0, 1_000, INLINE_BYTES + 1, 1_000_000, MIN_PART_BYTES + 1)}
+SIZES: Final = {
+    "kv": (1, 1_000, FILE_BYTES + 1),
+    "r2": (0, 1_000, INLINE_BYTES + 1, 1_000_000, MIN_PART_BYTES + 1),
+    "cache": (0, 1_000, CACHE_INLINE_BYTES + 1, 1_000_000),
+}
 KEYS: Final = 8
 LONGEST_SECONDS: Final = 0.4
 
@@ -46,7 +53,7 @@ class StoresReport:
         return not self.wrong
 
     def __str__(self) -> str:
-        return f"{self.kills} kills, {self.done} operations on KV and R2: {self.wrong or 'all is there'}"
+        return f"{self.kills} kills, {self.done} operations on KV, R2 and the cache: {self.wrong or 'all is there'}"
 
 
 def run(directory: Path, rounds: int, seed: int) -> StoresReport:
@@ -98,7 +105,7 @@ async def _compare(directory: Path, model: dict[tuple[str, str], int], doing: St
             if found not in {-1, doing[2]}:
                 return f"of {doing} there are {found} bytes"
             model[doing[0], doing[1]] = found
-        for name, known in (("kv", stores.kv.files()), ("r2", stores.r2.files())):
+        for name, known in (("kv", stores.kv.files()), ("r2", stores.r2.files()), ("cache", stores.cache.files())):
             if set(state.files(name).contents()) != known:
                 return f"{name} has files of which nobody knows, or lacks one"
         return ""
@@ -107,18 +114,22 @@ async def _compare(directory: Path, model: dict[tuple[str, str], int], doing: St
 
 
 class Stores:
-    """Both stores, with values that follow from their keys and sizes."""
+    """All stores, with values that follow from their keys and sizes."""
 
     def __init__(self, state: State) -> None:
         self.kv: KvStore = open_kv(state, WallClock())
         self.r2: R2Store = open_r2(state, WallClock())
+        self.cache: CacheStore = open_cache(state, WallClock())
 
     async def do(self, store: str, key: str, size: int) -> None:
         """Keep a value of this size, or remove it."""
         if size < 0:
-            self.kv.delete("n", [key]) if store == "kv" else self.r2.delete("b", [key])
+            self._delete(store, key)
         elif store == "kv":
             await self.kv.put("n", key, value_of(key, size), metadata=str(size))
+        elif store == "cache":
+            lasting = [(b"cache-control", b"max-age=3600")]
+            await self.cache.put("c", key, Incoming(200, "", lasting, size, _pieces(value_of(key, size))))
         elif size <= MIN_PART_BYTES:
             await self.r2.put("b", key, _pieces(value_of(key, size)))
         else:
@@ -126,6 +137,14 @@ class Stores:
             parts = [value[:MIN_PART_BYTES], value[MIN_PART_BYTES:]]
             kept = [await self.r2.upload_part("b", key, upload, at, part) for at, part in enumerate(parts, 1)]
             self.r2.complete_upload("b", key, upload, [PublishedPart(at, etag) for at, (etag, _) in enumerate(kept, 1)])
+
+    def _delete(self, store: str, key: str) -> None:
+        if store == "kv":
+            self.kv.delete("n", [key])
+        elif store == "r2":
+            self.r2.delete("b", [key])
+        else:
+            self.cache.delete("c", key)
 
     async def size(self, store: str, key: str) -> int:
         """How large the value of a key is; -1 if there is none, -2 if it is another one than was kept."""
@@ -138,6 +157,9 @@ class Stores:
         if store == "kv":
             entry = await self.kv.get("n", key)
             return None if entry is None else entry.value
+        if store == "cache":
+            hit = self.cache.match("c", key)
+            return None if hit is None else b"".join([piece async for piece in hit.value])
         got = self.r2.get("b", key)
         if got is None:
             return None
@@ -159,7 +181,7 @@ async def _pieces(value: bytes) -> AsyncIterator[bytes]:
 async def _write(directory: Path, seed: int) -> None:
     random, stores = Random(seed), Stores(State(directory))
     while True:
-        store = random.choice(("kv", "r2"))
+        store = random.choice(list(SIZES))
         step: Step = (store, f"key {random.randrange(KEYS)}", random.choice((-1, *SIZES[store])))
         print(json.dumps(step), flush=True)
         await stores.do(*step)

@@ -1,4 +1,4 @@
-"""The short form of the trial that kills a process which writes to KV and R2."""
+"""The short form of the trial that kills a process which writes to KV, R2 and the cache."""
 
 from __future__ import annotations
 

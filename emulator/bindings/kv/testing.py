@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from emulator.base.errors import EmulatorError
-from emulator.bindings.kit import Accessor, Faulty, Kit
+from emulator.bindings.kit import Accessor, Faulty, Kit, content_of
 from emulator.bindings.kv.config import KIND
 from emulator.bindings.kv.namespace import KvNamespace
 from emulator.bindings.kv.store import MAX_LIST_KEYS, KvError
@@ -67,11 +67,8 @@ class _BaseKv(Faulty):
         return None if entry is None or entry.metadata is None else json.loads(entry.metadata)
 
     def _put(self, key: str, value: Any, expiration_ttl: int | None, metadata: Any) -> None:
-        content = (
-            value if isinstance(value, bytes) else (value if isinstance(value, str) else json.dumps(value)).encode()
-        )
         text = None if metadata is None else json.dumps(metadata)
-        self._now(self._namespace.put(key, content, expiration_ttl=expiration_ttl, metadata=text))
+        self._now(self._namespace.put(key, content_of(value), expiration_ttl=expiration_ttl, metadata=text))
 
     def _delete(self, key: str) -> None:
         self._now(self._namespace.delete(key))

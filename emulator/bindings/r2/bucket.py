@@ -15,8 +15,9 @@ from emulator.bindings.r2.objects import (
     R2Object,
     R2Range,
 )
-from emulator.bindings.r2.store import PublishedPart, R2Listing, R2Store, Value
+from emulator.bindings.r2.store import PublishedPart, R2Listing, R2Store
 from emulator.bindings.use import Use
+from emulator.storage.values import Value
 
 
 class R2Bucket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import md5
@@ -12,6 +11,7 @@ import msgspec
 
 from emulator.bindings.r2 import errors
 from emulator.bindings.r2.errors import R2Error
+from emulator.wire.byte_range import byte_range
 
 MAX_KEY_BYTES: Final = 1024
 MAX_METADATA_BYTES: Final = 8192
@@ -49,8 +49,6 @@ HTTP_HEADERS: Final[Mapping[str, str]] = {
     "cacheExpiry": "expires",
 }
 """The header of each of HttpMetadata."""
-
-_RANGE_HEADER: Final = re.compile(r"\s*bytes\s*=\s*(?:(\d+)\s*-\s*(\d*)|-\s*(\d+))\s*", re.IGNORECASE)
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -143,15 +141,8 @@ class R2Range(msgspec.Struct, frozen=True):
 def range_of_header(header: str, size: int) -> R2Range | None:
     """The range that a `Range` header asks for; None, which is all of it, if that is not one range of bytes which the
     value has."""
-    found = _RANGE_HEADER.fullmatch(header)
-    if found is None:
-        return None
-    first, last, suffix = found.groups()
-    if suffix is not None:
-        return R2Range(suffix=int(suffix)) if int(suffix) and size else None
-    start = int(first)
-    end = int(last) if last else size - 1
-    return None if start >= size or end < start else R2Range(start, end - start + 1)
+    found = byte_range(header, size)
+    return R2Range(found.start, len(found)) if found else None
 
 
 def check_key(key: str) -> None:

@@ -27,7 +27,8 @@ from emulator.bindings.r2.objects import (
     check_size,
     customer_key_of,
 )
-from emulator.bindings.r2.store import PublishedPart, Value
+from emulator.bindings.r2.store import PublishedPart
+from emulator.storage.values import Value
 from emulator_runtime.hosting import (
     AttributeDict,
     Blob,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, urlsafe_b64encode
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import floor
@@ -39,6 +38,7 @@ from emulator.bindings.r2.objects import (
 )
 from emulator.storage.database import Database
 from emulator.storage.files import Files
+from emulator.storage.values import FilePart, Value, ValueFiles, whole
 
 if TYPE_CHECKING:
     from emulator.storage.database import Row
@@ -119,10 +119,8 @@ class R2Store:
 
     def __init__(self, database: Database, files: Files, clock: Clock) -> None:
         self._database = database
-        self._files = files
+        self._values = ValueFiles(files)
         self._clock = clock
-        self._read: Counter[str] = Counter()
-        self._unwanted: set[str] = set()
 
     def head(self, bucket: str, key: str) -> R2Object | None:
         """An object without its value; None if there is none. Raises R2Error."""
@@ -160,8 +158,8 @@ class R2Store:
         offset, length = (0, found.size) if wanted is None else wanted.within(found.size)
         found = msgspec.structs.replace(found, range=(offset, length))
         if files is None:
-            return found, Value(self, length, value[offset : offset + length])
-        return found, Value(self, length, b"", _parts_within(_pieces(files), offset, offset + length))
+            return found, Value(self._values, length, value[offset : offset + length])
+        return found, Value(self._values, length, b"", _parts_within(_pieces(files), offset, offset + length))
 
     async def put(
         self,
@@ -201,7 +199,7 @@ class R2Store:
                 if row is not None:
                     removed += self._database.change("DELETE FROM objects WHERE bucket = ? AND key = ?", bucket, key)
                     files += _names(row[0])
-        self._remove(files)
+        self._values.remove(files)
         return removed
 
     def list(
@@ -284,9 +282,9 @@ class R2Store:
                     *(upload, number, etag, received.size, received.file),
                 )
         except BaseException:
-            self._remove(received.files)
+            self._values.remove(received.files)
             raise
-        self._remove(replaced or ())
+        self._values.remove(replaced or ())
         return etag, received.size
 
     def complete_upload(self, bucket: str, key: str, upload: str, published: Sequence[PublishedPart]) -> R2Object:
@@ -318,8 +316,8 @@ class R2Store:
             self._insert(bucket, made, pieces, None)
             self._end(upload)
         used = {piece.file for piece in pieces}
-        self._remove([row[3] for row in kept.values() if row[3] not in used])
-        self._remove(_names(replaced[0]) if replaced is not None else ())
+        self._values.remove([row[3] for row in kept.values() if row[3] not in used])
+        self._values.remove(_names(replaced[0]) if replaced is not None else ())
         return made
 
     def abort_upload(self, bucket: str, key: str, upload: str) -> None:
@@ -333,7 +331,7 @@ class R2Store:
                 raise R2Error(errors.INTERNAL)
             files = self._database.rows("SELECT file FROM parts WHERE upload = ?", upload)
             self._end(upload)
-        self._remove([file for (file,) in files])
+        self._values.remove([file for (file,) in files])
 
     def buckets(self) -> dict[str, int]:
         """The buckets that were created here or have objects, by name, with the time of their creation, or of their
@@ -358,7 +356,7 @@ class R2Store:
             self._database.change("DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE bucket = ?)", name)
             self._database.change("DELETE FROM uploads WHERE bucket = ?", name)
             self._database.change("DELETE FROM buckets WHERE name = ?", name)
-        self._remove([file for (file,) in files])
+        self._values.remove([file for (file,) in files])
 
     def size(self, bucket: str) -> tuple[int, int]:
         """How many objects a bucket has, and how many bytes they are."""
@@ -395,9 +393,9 @@ class R2Store:
                 if holds:
                     self._insert(bucket, made, files, received.value)
         except BaseException:
-            self._remove(received.files)
+            self._values.remove(received.files)
             raise
-        self._remove(_names(replaced) if holds else received.files)
+        self._values.remove(_names(replaced) if holds else received.files)
         return holds
 
     def _insert(self, bucket: str, made: R2Object, files: Sequence[Piece] | None, value: bytes | None) -> None:
@@ -429,49 +427,8 @@ class R2Store:
     ) -> _Received:
         """Take in a value, and keep a large one as a file."""
         incoming = _Incoming(value, hashes)
-        first = b""
-        async for piece in incoming:
-            first += piece
-            if len(first) > inline_bytes:
-                break
-        if len(first) <= inline_bytes:
-            return _Received(incoming.size, incoming.digests(), first)
-        file = await self._files.write(_chain(first, incoming))
-        return _Received(incoming.size, incoming.digests(), None, file)
-
-    def _remove(self, files: Iterable[str]) -> None:
-        """Remove files, those that are being read once they have been."""
-        for file in files:
-            if self._read[file]:
-                self._unwanted.add(file)
-            else:
-                self._files.delete([file])
-
-    def hold(self, files: Iterable[str]) -> None:
-        """Let files stay until `release`."""
-        self._read.update(files)
-
-    def release(self, files: Iterable[str]) -> None:
-        """The end of `hold`."""
-        for file in files:
-            self._read[file] -= 1
-            if not self._read[file]:
-                del self._read[file]
-                if file in self._unwanted:
-                    self._unwanted.discard(file)
-                    self._files.delete([file])
-
-    async def read(self, part: _Part) -> AsyncIterator[bytes]:
-        """A part of a file that is held."""
-        return await self._files.read(part.file, part.start, part.end)
-
-
-class _Part(NamedTuple):
-    """A part of a file."""
-
-    file: str
-    start: int
-    end: int
+        inline, file = await self._values.receive(incoming, inline_bytes)
+        return _Received(incoming.size, incoming.digests(), inline, file)
 
 
 class _Received(NamedTuple):
@@ -485,67 +442,11 @@ class _Received(NamedTuple):
         return () if self.file is None else (self.file,)
 
 
-class Value:
-    """A value that is read: an async iterator of bytes, which can be closed. Its files stay until it is gone, whatever
-    happens to the object."""
-
-    def __init__(self, store: R2Store, length: int, value: bytes, parts: Sequence[_Part] = ()) -> None:
-        self.length = length
-        self._store = store
-        self._value = value
-        self._parts = list(reversed(parts))
-        self._held = [part.file for part in parts]
-        self._open: AsyncIterator[bytes] | None = None
-        store.hold(self._held)
-
-    def take_whole(self) -> bytes | None:
-        """All of it, if it is in memory; None if it has to be read."""
-        if self._parts:
-            return None
-        value, self._value = self._value, b""
-        return value
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._value:
-            value, self._value = self._value, b""
-            return value
-        while True:
-            if self._open is not None:
-                async for piece in self._open:
-                    return piece
-                self._open = None
-            if not self._parts:
-                self._release()
-                raise StopAsyncIteration
-            self._open = await self._store.read(self._parts.pop())
-
-    async def aclose(self) -> None:
-        """Read no more of it."""
-        self._value = b""
-        self._parts.clear()
-        opened, self._open = self._open, None
-        close = getattr(opened, "aclose", None)
-        if close is not None:
-            await close()
-        self._release()
-
-    def __del__(self) -> None:
-        # A worker may look at an object and leave its value alone.
-        self._release()
-
-    def _release(self) -> None:
-        held, self._held = self._held, []
-        self._store.release(held)
-
-
 class _Incoming:
     """A value that comes in, measured and hashed on its way."""
 
     def __init__(self, value: bytes | AsyncIterator[bytes], hashes: Iterable[str]) -> None:
-        self._source = _whole(value) if isinstance(value, bytes) else value
+        self._source = whole(value) if isinstance(value, bytes) else value
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in hashes}
         self.size = 0
 
@@ -562,17 +463,6 @@ class _Incoming:
 
     def digests(self) -> dict[str, bytes]:
         return {name: each.digest() for name, each in self._hashes.items()}
-
-
-async def _whole(value: bytes) -> AsyncIterator[bytes]:
-    if value:
-        yield value
-
-
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
 
 
 def _verify(name: str, wanted: bytes, found: bytes) -> None:
@@ -622,14 +512,14 @@ def _names(files: str | None) -> list[str]:
     return [] if files is None else [piece.file for piece in _pieces(files)]
 
 
-def _parts_within(pieces: Sequence[Piece], start: int, end: int) -> list[_Part]:
+def _parts_within(pieces: Sequence[Piece], start: int, end: int) -> list[FilePart]:
     """The parts of files that are the bytes from `start` up to `end`."""
     parts = []
     offset = 0
     for file, size in pieces:
         first, last = max(start - offset, 0), min(end - offset, size)
         if first < last:
-            parts.append(_Part(file, first, last))
+            parts.append(FilePart(file, first, last))
         offset += size
     return parts
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from emulator.base.coroutines import run_now
 from emulator.base.errors import EmulatorError
-from emulator.bindings.kit import Accessor, Faulty, Kit
+from emulator.bindings.kit import Accessor, Faulty, Kit, content_of
 from emulator.bindings.r2.config import KIND
 
 if TYPE_CHECKING:
@@ -88,10 +88,7 @@ class _BaseR2(Faulty):
         from emulator.bindings.r2.objects import Metadata
 
         self._kit.check_open()
-        content = (
-            value if isinstance(value, bytes) else (value if isinstance(value, str) else json.dumps(value)).encode()
-        )
-        made = run_now(self._bucket.put(key, content, Metadata(http_metadata or {}, custom_metadata or {})))
+        made = run_now(self._bucket.put(key, content_of(value), Metadata(http_metadata or {}, custom_metadata or {})))
         assert made is not None
         return made
 

@@ -30,8 +30,9 @@ from emulator.bindings.r2.objects import (
     check_size,
     customer_key_of,
 )
-from emulator.bindings.r2.store import PublishedPart, Value
+from emulator.bindings.r2.store import PublishedPart
 from emulator.bindings.wiring import Answered, Reference, WireRequest, WireResponse, Wiring
+from emulator.storage.values import Value
 
 _SIZE: Final = b"cf-r2-metadata-size"
 _JSON: Final = (b"Content-Type", b"application/json")

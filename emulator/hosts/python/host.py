@@ -134,7 +134,8 @@ class _Version:
 class PythonHost:
     """A host for a worker whose `main` is a Python module.
 
-    `make_env` creates the worker's `env` for each version of its code; `outbound` carries out the `fetch()` of worker
+    `make_env` creates the worker's `env` for each version of its code, and `for_js` says what is behind names of the
+    module `js`; `outbound` carries out the `fetch()` of worker
     code. Failures and warnings are published on `bus`; `timer` measures durations in seconds. Only used on the event
     loop's thread.
     """
@@ -147,10 +148,12 @@ class PythonHost:
         outbound: Outbound,
         bus: Bus,
         timer: Callable[[], float] = perf_counter,
+        for_js: Callable[[WorkerConfig], Mapping[str, Any]] = lambda _config: {},
     ) -> None:
         self.config = config
         self.failure: Failure | None = None
         self._make_env = make_env
+        self._for_js = for_js
         self._outbound = outbound
         self._bus = bus
         self._reports = Reports(config.name, bus, timer)
@@ -268,6 +271,7 @@ class PythonHost:
             self._bus,
             has_request_signal=SIGNAL_FLAG in config.compatibility_flags,
             has_flag=config.has_flag,
+            for_js=self._for_js(config),
             on_error=lambda error, invocation: self._failed(error, trigger_text(invocation)),
         )
         invocation = Invocation(scope, None)

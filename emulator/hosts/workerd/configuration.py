@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.bindings.wiring import Answered, OtherWorker, Reference, TcpServer, Value, Wiring, targets
+from emulator.bindings.wiring import CF_HEADER, Answered, OtherWorker, Reference, TcpServer, Value, Wiring, targets
 from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
 from emulator.hosts.workerd.protocol import (
     CONTROL_ENTRYPOINT,
@@ -237,6 +237,8 @@ def _external(settings: WorkerdSettings) -> Iterator[str]:
             if isinstance(service, Answered):
                 header = quoted(binding_id(settings.worker, kind, wiring, name))
                 options = f'injectRequestHeaders = [(name = "{BINDING_HEADER}", value = {header})]'
+                if service.as_proxy:
+                    options = f"style = proxy, cfBlobHeader = {quoted(CF_HEADER.decode())}, {options}"
                 yield _reached_at(_service_name(kind, wiring, name), settings.binding_server, options)
             elif isinstance(service, TcpServer):
                 host = f"[{service.host}]" if ":" in service.host else service.host

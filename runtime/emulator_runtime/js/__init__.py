@@ -7,9 +7,10 @@ when they are imported.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulator_runtime.errors import NotEmulated, NotEmulatedError
+from emulator_runtime.invocation import current
 from emulator_runtime.js.date import Date
 from emulator_runtime.js.objects import JSON, Array, Object, console
 from emulator_runtime.js.timers import clearTimeout, queueMicrotask, setTimeout
@@ -37,6 +38,7 @@ __all__ = [
     "Response",
     "TransformStream",
     "URLSearchParams",
+    "caches",
     "clearTimeout",
     "console",
     "fetch",
@@ -44,6 +46,11 @@ __all__ = [
     "setTimeout",
     "undefined",
 ]
+
+if TYPE_CHECKING:
+    from emulator_runtime.js.cache_storage import CacheStorage
+
+    caches: CacheStorage
 
 undefined = None
 
@@ -57,7 +64,6 @@ _KNOWN = {
     "ExecutionContext": "",
     "Math": "Python's math does the same",
     "Promise": "asyncio.gather() and similar functions do the same",
-    "caches": "",
     "connect": "",
     "performance": "time.perf_counter() does the same",
     "scheduler": "asyncio.sleep() does the same",
@@ -109,6 +115,10 @@ _RARE = {
 """Names that few workers use, and the modules here that they are imported from when they are."""
 
 
+_OF_HOST = {"caches": ("cache_storage", "CacheStorage")}
+"""Names whose values depend on the worker: modules here with classes, which are given what the host has for them."""
+
+
 async def fetch(resource: Any, options: Any = None, **keywords: Any) -> Response:
     """Call `fetch(url, {"method": "POST", ...})`, or with the options as keywords."""
     from emulator_runtime.workers.fetch import fetch as workers_fetch
@@ -123,6 +133,13 @@ def __getattr__(name: str) -> Any:
     if name in _RARE:
         value = globals()[name] = getattr(import_module(f"emulator_runtime.js.{_RARE[name]}"), name)
         return value
+    if name in _OF_HOST:
+        module, kind = _OF_HOST[name]
+        running = current.get(None)
+        behind = None if running is None else running.scope.for_js.get(name)
+        if behind is None:
+            return NotEmulated(f"js.{name}", "it is there while a worker runs")
+        return getattr(import_module(f"emulator_runtime.js.{module}"), kind)(behind)
     if name in _KNOWN:
         return NotEmulated(f"js.{name}", _KNOWN[name])
     raise NotEmulatedError.of(f"js.{name}", f"js has {', '.join(sorted((*__all__, *_RARE)))}")

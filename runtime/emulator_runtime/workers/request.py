@@ -189,6 +189,17 @@ class Request(Body):
         request._redirect = other.redirect
         return request
 
+    def as_options(self) -> dict[str, Any]:
+        """The options that `js.Request.new(url, request)` takes over. Not part of production's interface."""
+        headers = Headers.over(list(self.raw_headers), immutable=False)
+        return {
+            "method": self.raw_method,
+            "headers": headers,
+            "body": self.body,
+            "redirect": self.redirect,
+            "cf": self.cf,
+        }
+
     def __repr__(self) -> str:
         return f"Request(method={self.raw_method!r}, url={self.url!r})"
 
@@ -205,8 +216,8 @@ class JsRequest(Request):
     @classmethod
     def new(cls, input: Any, options: Any = None, **keywords: Any) -> Self:
         """Call `Request.new("https://example.com/", {"method": "POST", "body": "text"})`, or use keywords for the
-        options."""
-        given = given_options(options, keywords)
+        options. They may be a request, too, whose method, headers and body are taken over."""
+        given = given_options(options.as_options() if isinstance(options, Request) else options, keywords)
         if "headers" in given:
             given["headers"] = given_headers(given["headers"])
         return cls(input, **given)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,9 @@ import pytest
 from emulator.bindings.email.outbox import SentEmail
 from emulator.testing import Emulator
 from tests.support import oracles
-from tests.support.node_tools import NODE_MODULES, javascript, needs_node, tool  # noqa: F401 - a fixture
+from tests.support.node_tools import javascript, needs_node  # noqa: F401 - a fixture
 
 HERE = Path(__file__).parent
-MINIFLARE = NODE_MODULES / "miniflare/dist/src/index.js"
 BINDINGS = {
     "send_email": [
         {"name": "EMAIL"},
@@ -35,11 +32,8 @@ def run(path: Path) -> tuple[dict[str, Any], list[SentEmail]]:
 @needs_node
 @pytest.mark.usefixtures("javascript")
 def test_javascript_sees_what_miniflare_shows(tmp_path: Path, newest_node: str) -> None:
-    command = [newest_node, str(HERE / "miniflare.mjs"), str(tool(MINIFLARE)), str(HERE / "script.js")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
     results, _ = run(oracles.project(tmp_path / "js", HERE / "script.js", BINDINGS))
-    assert results == json.loads(done.stdout)
+    assert results == oracles.miniflares(newest_node, HERE / "script.js", {"email": BINDINGS})
     assert sum(each == "<...@a.example>" for each in results.values()) == 7
 
 

@@ -17,8 +17,9 @@ from emulator.bindings.r2 import errors
 from emulator.bindings.r2.errors import R2Error
 from emulator.bindings.r2.etags import read_etags
 from emulator.bindings.r2.objects import MIN_PART_BYTES, Conditions, Etag, Metadata, R2Range, check_size
-from emulator.bindings.r2.store import INLINE_BYTES, SCHEMA, PublishedPart, R2Store, Value, open_store
+from emulator.bindings.r2.store import INLINE_BYTES, SCHEMA, PublishedPart, R2Store, open_store
 from emulator.storage.state import State
+from emulator.storage.values import Value
 
 T = 1_800_000_000.0
 LARGE = bytes(range(256)) * (INLINE_BYTES // 256 + 1)

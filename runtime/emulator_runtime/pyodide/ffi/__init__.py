@@ -3,7 +3,7 @@ they are returned unchanged, or copied where production makes a copy."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from inspect import iscoroutine
 from typing import Any, TypeVar
 
@@ -178,7 +178,7 @@ def create_proxy(obj: _T, /, **_options: Any) -> _T:
         try:
             obj.destroy = destroy_nothing  # type: ignore[attr-defined]
         except (AttributeError, TypeError):
-            return _Proxy(obj)  # type: ignore[return-value]
+            return (_AwaitableProxy if isinstance(obj, Awaitable) else _Proxy)(obj)  # type: ignore[return-value]
     return obj
 
 
@@ -209,6 +209,13 @@ class _Proxy:
 
     def destroy(self) -> None:
         """Does nothing: there is nothing to free."""
+
+
+class _AwaitableProxy(_Proxy):
+    """The same for what can be awaited, such as a coroutine."""
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._target.__await__()  # type: ignore[no-any-return]
 
 
 def can_run_sync() -> bool:

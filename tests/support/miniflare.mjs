@@ -1,4 +1,4 @@
-// Runs the script in Miniflare, and prints what it answers: node miniflare.mjs MINIFLARE SCRIPT
+// Runs a worker in Miniflare, and prints what it answers: node miniflare.mjs MINIFLARE SCRIPT BINDINGS
 import { readFileSync } from "node:fs";
 
 const module = await import(process.argv[2]);
@@ -9,14 +9,7 @@ const miniflare = new Miniflare(
     script: readFileSync(process.argv[3], "utf8"),
     compatibilityDate: "2026-04-01",
     log: new NoOpLog(),
-    email: {
-      send_email: [
-        { name: "EMAIL" },
-        { name: "ONE", destination_address: "grace@b.example" },
-        { name: "FEW", allowed_destination_addresses: ["grace@b.example"] },
-        { name: "FROM", allowed_sender_addresses: ["ada@a.example"] },
-      ],
-    },
+    ...JSON.parse(process.argv[4]),
   }),
 );
 try {
