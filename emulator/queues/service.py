@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from emulator.base.acts import Act, acting
 from emulator.base.bus import Bus
 from emulator.base.clock import Clock, WallClock
 from emulator.queues import declarations
@@ -203,17 +204,26 @@ class Queues:
         size = _ID_BYTES * len(messages)
         digits = self._bits(8 * size).to_bytes(size, "big")
         ids = [digits.hex()] if size == _ID_BYTES else digits.hex(",", _ID_BYTES).split(",")
+        act = None
+        if self._bus.acts is not None:
+            act = self._bus.acts.begin(acting.get())
+            messages = [replace(each, traceparent=act.traceparent) for each in messages]
         now = self._clock.now()
         sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
         if not self._bus.wants(MessagesSent):
             return sending
-        return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source)
+        return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source, act)
 
     async def _send_and_tell(
-        self, sending: Coroutine[Any, Any, Backlog], name: str, messages: Sequence[QueueMessage], source: str
+        self,
+        sending: Coroutine[Any, Any, Backlog],
+        name: str,
+        messages: Sequence[QueueMessage],
+        source: str,
+        act: Act | None,
     ) -> Backlog:
         backlog = await sending
-        self._settler.tell_sent(name, messages, source)
+        self._settler.tell_sent(name, messages, source, act)
         return backlog
 
     async def pull(
@@ -278,6 +288,11 @@ class Queues:
     async def backlog(self, name: str) -> Backlog:
         """The backlog of a queue."""
         return await self._engine.backlog(name)
+
+    def in_flight(self, name: str) -> int:
+        """How many messages of a queue the handlers of this session have now."""
+        there = self._consumptions.get(name)
+        return 0 if there is None else there[0].in_flight
 
     async def purge(self, name: str) -> int:
         """Delete the waiting messages of a queue, including delayed ones. Returns how many there were."""
@@ -394,6 +409,7 @@ def _sent(
             now,
             now + (delay if message.delay_seconds is None else message.delay_seconds),
             source=source,
+            traceparent=message.traceparent,
         )
         for message_id, message in zip(ids, messages, strict=True)
     ]
