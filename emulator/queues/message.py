@@ -194,6 +194,16 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict = Verdict()
     max_attempts: int = 0
 
+    def by_result(self) -> tuple[tuple[str, Sequence[QueueMessage]], ...]:
+        """The messages by what became of them: `acked`, `retried`, `dead`, `dropped` or `expired`."""
+        return (
+            ("acked", self.acked),
+            ("retried", [message for message, _ in self.retried]),
+            ("dead", self.dead),
+            ("dropped", self.dropped),
+            ("expired", self.expired),
+        )
+
 
 class Redrive(msgspec.Struct, frozen=True):
     """The result of redriving a queue.
