@@ -46,5 +46,5 @@ def telling(session: Session, running: Coroutine[Any, Any, None]) -> Coroutine[A
     for signal, endpoint in settings.endpoints.items():
         signals.setdefault(endpoint, []).append(signal)
     for endpoint, names in signals.items():
-        session.bus.publish(Notice("info", f"OpenTelemetry: {' and '.join(names)} go to {endpoint}"))
+        session.bus.publish(Notice("info", f"OpenTelemetry: {', '.join(names)} to {endpoint}"))
     return telemetry.during(running)

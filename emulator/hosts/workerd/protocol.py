@@ -24,6 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from emulator.hosts.triggers import HANDLERS, ScheduledTrigger
+from emulator.hosts.workerd.lanes import BINDING, LANE_HEADER, LANES, MARK
 from emulator.queues.message import Outcome, QueueMessage, Verdict, WorkerDelivery
 from emulator.wire.codec import decode
 from emulator.wire.structured_clone import is_serialized, serialize
@@ -71,6 +72,7 @@ _NAMES: Final = {
     "descriptionHeader": DESCRIPTION_HEADER,
     "codingHeader": CODING_HEADER,
     "failureHeader": FAILURE_HEADER,
+    "lanes": {"binding": BINDING, "header": LANE_HEADER, "count": LANES, "mark": MARK},
     "noDefaultExport": NO_DEFAULT_EXPORT,
 }
 

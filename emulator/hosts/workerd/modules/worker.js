@@ -2,10 +2,11 @@
 // emulator. The first runs the worker's handlers and keeps what they raise; the second tells about them. What is written
 // as EMULATOR_... is filled in from protocol.py.
 
-import { WorkerEntrypoint } from "cloudflare:workers";
+import * as runtime from "cloudflare:workers";
 import * as worker from "./EMULATOR_MAIN";
 export * from "./EMULATOR_MAIN";
 
+const { WorkerEntrypoint } = runtime;
 const TOKEN = "EMULATOR_TOKEN";
 const PROTOCOL = EMULATOR_PROTOCOL;
 const MOST_CAUSES = 5;
@@ -27,8 +28,78 @@ const report = console.error.bind(console);
 const reasons = new Map();
 /** What was logged last in this turn of the event loop, and is the reason of the next retry. */
 let logged;
-/** The prototypes of messages and batches whose methods note it. */
+
+/** The prototypes of messages, batches and bindings whose methods are watched. */
 const watched = new WeakSet();
+/** What tells invocations apart, where somebody needs that: see lanes.py. */
+const lanes = runtime.env?.[PROTOCOL.lanes.binding];
+/** What each lane was entered for last. */
+const entered = [];
+/** The twins of each binding, by their lanes. */
+const twins = new WeakMap();
+
+/** What runs now was invoked for, if it has a lane that is still its own. */
+function currentLane() {
+  const entry = lanes?.storage.getStore();
+  return entry !== undefined && entered[entry.lane] === entry ? entry.lane : undefined;
+}
+
+/** Run a handler on the lane that it was invoked on, if it was on one. */
+function onLane(ctx, handle) {
+  const lane = lanes === undefined ? undefined : ctx.props?.lane;
+  if (lane === undefined) {
+    return handle();
+  }
+  Object.defineProperty(ctx, "props", { value: {}, configurable: true, enumerable: true, writable: true });
+  entered[lane] = { lane };
+  return lanes.storage.run(entered[lane], handle);
+}
+
+/** Values to log, marked with their lane. */
+function marked(values) {
+  const lane = lanes?.marks ? currentLane() : undefined;
+  if (lane === undefined) {
+    return values;
+  }
+  const mark = `${TOKEN}${PROTOCOL.lanes.mark}${lane} `;
+  const [first, ...rest] = values;
+  return typeof first === "string" ? [mark + first, ...rest] : [mark.trimEnd(), ...values];
+}
+
+/** Have the methods of a binding be called on the twin of their lane. */
+function leadToTwins(binding) {
+  const prototype = Object.getPrototypeOf(binding);
+  if (prototype === Object.prototype || prototype === null || watched.has(prototype)) {
+    return;
+  }
+  watched.add(prototype);
+  const apply = (method, self, values) => Reflect.apply(method, twins.get(self)?.[currentLane()] ?? self, values);
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    if (name !== "constructor" && typeof property.value === "function" && property.configurable) {
+      Object.defineProperty(prototype, name, { ...property, value: new Proxy(property.value, { apply }) });
+    }
+  }
+}
+
+/** Take what is the emulator's own out of `env`. */
+function findTwins(env) {
+  const own = `${PROTOCOL.lanes.binding} `;
+  for (const name of Object.keys(env).filter((each) => each.startsWith(own))) {
+    const [lane, ...words] = name.slice(own.length).split(" ");
+    const binding = env[words.join(" ")];
+    if (!twins.has(binding)) {
+      twins.set(binding, []);
+      leadToTwins(binding);
+    }
+    twins.get(binding)[lane] = env[name];
+    delete env[name];
+  }
+  delete env[PROTOCOL.lanes.binding];
+}
+
+if (lanes !== undefined) {
+  findTwins(runtime.env);
+}
 
 function noteLogged(values, isText) {
   const error = values.find((value) => value instanceof Error);
@@ -48,7 +119,7 @@ for (const name of ["error", "warn", "info", "log", "debug"]) {
   const isText = name === "error" || name === "warn";
   console[name] = (...values) => {
     // First this: workerd loads what it writes lines with when it first does so, and runs microtasks in doing that.
-    original.apply(console, values);
+    original.apply(console, marked(values));
     try {
       noteLogged(values, isText);
     } catch {}
@@ -197,7 +268,22 @@ export default isClass
   : new Proxy(main, { get: (own, name) => (typeof own[name] === "function" ? counted(own[name]) : own[name]) });
 
 function reportLate(trigger) {
-  return (error) => report(TOKEN + JSON.stringify({ trigger, ...described(error) }));
+  return (error) => report(TOKEN + JSON.stringify({ trigger, lane: currentLane(), ...described(error) }));
+}
+
+async function answered(request, env, ctx) {
+  watch(ctx, reportLate("waitUntil"));
+  try {
+    const response = await (isClass ? handlers.fetch.call(new main(ctx, env), request) : main.fetch(request, env, ctx));
+    if (response instanceof Response) {
+      return response;
+    }
+    const hint = response === undefined ? "; is a return missing?" : "";
+    const kind = response === null ? "null" : typeof response;
+    throw new TypeError(`the fetch handler must return a Response, not ${kind}${hint}`);
+  } catch (error) {
+    return Response.json(described(error), { status: 500, headers: { [PROTOCOL.failureHeader]: TOKEN } });
+  }
 }
 
 async function run(name, event, env, ctx, key) {
@@ -218,28 +304,18 @@ async function run(name, event, env, ctx, key) {
 }
 
 export const EMULATOR_INVOKE = {
-  async fetch(request, env, ctx) {
-    watch(ctx, reportLate("waitUntil"));
-    try {
-      const response = await (isClass ? handlers.fetch.call(new main(ctx, env), request) : main.fetch(request, env, ctx));
-      if (response instanceof Response) {
-        return response;
-      }
-      const hint = response === undefined ? "; is a return missing?" : "";
-      const kind = response === null ? "null" : typeof response;
-      throw new TypeError(`the fetch handler must return a Response, not ${kind}${hint}`);
-    } catch (error) {
-      return Response.json(described(error), { status: 500, headers: { [PROTOCOL.failureHeader]: TOKEN } });
-    }
+  fetch(request, env, ctx) {
+    return onLane(ctx, () => answered(request, env, ctx));
   },
   queue(batch, env, ctx) {
     const key = (of) => `queue ${of.messages[0].id}`;
     noteReasons(batch, "retryAll", key);
     noteReasons(batch.messages[0], "retry", (message) => message.id);
-    return run("queue", batch, env, ctx, key(batch));
+    return onLane(ctx, () => run("queue", batch, env, ctx, key(batch)));
   },
   scheduled(controller, env, ctx) {
-    return run("scheduled", controller, env, ctx, `scheduled ${controller.cron} ${controller.scheduledTime}`);
+    const key = `scheduled ${controller.cron} ${controller.scheduledTime}`;
+    return onLane(ctx, () => run("scheduled", controller, env, ctx, key));
   },
 };
 
