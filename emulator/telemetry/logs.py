@@ -12,7 +12,7 @@ from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
 from emulator.base.bus import Bus, Level
 from emulator.hosts.events import HandlerFailed, WorkerOutput
-from emulator.telemetry.resources import SCOPE, Resources
+from emulator.telemetry.resources import SCOPE, ServiceResources
 from emulator.telemetry.spans import span_context
 
 _SEVERITIES: Final[dict[Level, tuple[SeverityNumber, str]]] = {
@@ -26,7 +26,9 @@ _SEVERITIES: Final[dict[Level, tuple[SeverityNumber, str]]] = {
 class Logs:
     """Gives log records to `processor`: of what `bus` tells, with times in seconds since the epoch by `now`."""
 
-    def __init__(self, bus: Bus, now: Callable[[], float], processor: LogRecordProcessor, resources: Resources) -> None:
+    def __init__(
+        self, bus: Bus, now: Callable[[], float], processor: LogRecordProcessor, resources: ServiceResources
+    ) -> None:
         self._now = now
         self._processor = processor
         self._resources = resources

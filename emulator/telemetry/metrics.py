@@ -35,7 +35,7 @@ _GAUGES: Final[Mapping[str, tuple[str, str, Callable[[Depth], float]]]] = {
 }
 
 
-class Metrics:
+class SessionMeter:
     """Counts what happens in `session` from now on, and reads the depth of its queues on `loop` when `reader` asks, on
     a thread of its own."""
 

@@ -11,7 +11,7 @@ SCOPE: Final = "workers-emulator"
 """The name of the emulator as the source of telemetry, and as a service where no worker is meant."""
 
 
-class Resources:
+class ServiceResources:
     """The resources of workers, by name. What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say goes before."""
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ from emulator.hosts.events import HandlerFailed, ScheduledFinished
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesForwarded, MessagesSent
 from emulator.queues.message import QueueMessage
 from emulator.server.events import RequestFinished
-from emulator.telemetry.resources import SCOPE, Resources
+from emulator.telemetry.resources import SCOPE, ServiceResources
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -63,7 +63,9 @@ class _Error(NamedTuple):
 class Spans:
     """Gives spans to `processor`: of what `bus` tells, with times in seconds since the epoch by `now`."""
 
-    def __init__(self, bus: Bus, now: Callable[[], float], processor: SpanProcessor, resources: Resources) -> None:
+    def __init__(
+        self, bus: Bus, now: Callable[[], float], processor: SpanProcessor, resources: ServiceResources
+    ) -> None:
         self._now = now
         self._processor = processor
         self._resources = resources

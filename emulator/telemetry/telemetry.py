@@ -29,8 +29,8 @@ from emulator.base.acts import Acts, RemoteAct
 from emulator.base.bus import Notice
 from emulator.session.session import Session
 from emulator.telemetry.logs import Logs
-from emulator.telemetry.metrics import Metrics
-from emulator.telemetry.resources import Resources
+from emulator.telemetry.metrics import SessionMeter
+from emulator.telemetry.resources import ServiceResources
 from emulator.telemetry.settings import TelemetrySettings
 from emulator.telemetry.spans import Spans
 
@@ -46,7 +46,7 @@ class Telemetry:
     def __init__(self, session: Session, settings: TelemetrySettings) -> None:
         self._session = session
         self._settings = settings
-        self._resources = Resources()
+        self._resources = ServiceResources()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_away = False
         self._ends: list[Callable[[], object]] = []
@@ -71,7 +71,7 @@ class Telemetry:
         if "metrics" in self._settings.endpoints:
             reader = PeriodicExportingMetricReader(self._told(OTLPMetricExporter(), "metrics"))
             resource = self._resources.of(self._session.configs[0].name)
-            metrics = Metrics(self._session, self._loop, reader, resource, self._resources.version)
+            metrics = SessionMeter(self._session, self._loop, reader, resource, self._resources.version)
             self._ends.append(metrics.provider.shutdown)
         try:
             await running
