@@ -22,7 +22,7 @@ help:
 	@echo 'make dev     run the example, a sign-up page with a queue, on http://localhost:$(PORT)'
 	@echo '             (PORT=3000 takes another port, ARGS=... adds options, see: $(BIN)/emulator dev --help)'
 	@echo 'make test    run the tests, two at once for each processor (ARGS=... goes to pytest; -n 0: one at a time)'
-	@echo 'make trials  kill the emulator at random moments, and run it under load for ten minutes (ARGS=--help)'
+	@echo 'make trials  kill the emulator at random moments, pass 5 GB through it, run it under load for ten minutes (ARGS=--help)'
 	@echo 'make check   check format, style and types'
 	@echo 'make format  format the code, and mend what can be mended of its style'
 	@echo 'make bench   measure, and compare with other emulators where node is installed'

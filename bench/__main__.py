@@ -23,6 +23,7 @@ from bench.sides import (
     EMULATOR_JAVASCRIPT,
     UVICORN,
     BenchError,
+    Server,
     Side,
     emulator_side,
     install,
@@ -60,7 +61,8 @@ class Benchmark:
                 self._run_suites(name, suite_measure, label)
 
     def _run_side(self, side: Side, label: str) -> None:
-        server_measures = [name for name in SERVER_MEASURES if name in self._measures and name not in side.lacks]
+        measures = [name for name in SERVER_MEASURES if name in self._measures and name not in side.lacks]
+        server_measures = [name for name in measures if name not in side.apart]
         starts = self._effort.starts if "start" in self._measures else min(1, len(server_measures))
         with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
             for number in range(1, starts + 1):
@@ -71,11 +73,10 @@ class Benchmark:
                     if number < starts:
                         continue
                     for name in server_measures:
-                        _progress(f"{label}  {side.name}  {name}")
-                        try:
-                            self._note(name, side.name, SERVER_MEASURES[name](server, self._effort))
-                        except (BenchError, OSError) as error:
-                            self._fail(f"{side.title}, {name}: {error}")
+                        self._measure(name, server, label)
+            for name in (name for name in measures if name in side.apart):
+                with running(side.for_measure(name), Path(scratch)) as server:
+                    self._measure(name, server, label)
             if side.keeping is not None and "kept" in self._measures:
                 _progress(f"{label}  {side.name}  kept")
                 with running(replace(side, command=side.keeping), Path(scratch)) as server:
@@ -83,6 +84,14 @@ class Benchmark:
                         self._note("kept", side.name, send_rate(server, self._effort))
                     except (BenchError, OSError) as error:
                         self._fail(f"{side.title}, kept: {error}")
+
+    def _measure(self, name: str, server: Server, label: str) -> None:
+        side = server.side
+        _progress(f"{label}  {side.name}  {name}")
+        try:
+            self._note(name, side.name, SERVER_MEASURES[name](server, self._effort))
+        except (BenchError, OSError) as error:
+            self._fail(f"{side.title}, {name}: {error}")
 
     def _run_own(self, name: str, measure: OwnMeasure, label: str) -> None:
         _progress(f"{label}  emulator  {name}")

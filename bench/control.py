@@ -1,4 +1,4 @@
-"""The rows about the control plane and the journal: the emulator alone, measured against itself or a number.
+"""The rows about the control plane, the journal and queues in a NATS server: the emulator measured against a number.
 
 Each measure gives values by the name of the row.
 """
@@ -34,6 +34,11 @@ def backlog(_: Effort) -> dict[str, float]:
 def journal(effort: Effort) -> dict[str, float]:
     """How long a million messages take to recover, and how large the files are while ten million pass through."""
     return _program("bench.journal", 1_000_000, effort.passing)
+
+
+def nats(effort: Effort) -> dict[str, float]:
+    """Queues in a NATS server, to a bare program of nats-py, and with a million waiting messages."""
+    return _program("bench.jetstream", effort.passing // 100, effort.passing // 10)
 
 
 def persistence(effort: Effort) -> dict[str, float]:
@@ -106,4 +111,5 @@ OWN_MEASURES: Final[Mapping[str, OwnMeasure]] = {
     "rest": rest,
     "persistence": persistence,
     "journal": journal,
+    "nats": nats,
 }

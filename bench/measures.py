@@ -136,6 +136,46 @@ def kv_put_rate(server: Server, effort: Effort) -> float:
     return _rate(server, "/kv-put", effort)
 
 
+def d1_select_rate(server: Server, effort: Effort) -> float:
+    """Requests a second that each select a row by its key, always the same one."""
+    _make_table(server)
+    return _rate(server, "/d1-select", effort)
+
+
+def d1_insert_rate(server: Server, effort: Effort) -> float:
+    """Requests a second that each insert a row."""
+    _make_table(server)
+    return _rate(server, "/d1-insert", effort)
+
+
+def _make_table(server: Server) -> None:
+    client = _Client(server)
+    client.get("/d1-make")
+    client.close()
+
+
+def asset_rate(server: Server, effort: Effort) -> float:
+    """Requests a second for a file of 10,240 bytes."""
+    return _rate(server, "/page.txt", effort)
+
+
+def small_object_rate(server: Server, effort: Effort) -> float:
+    """Requests a second that each read an object of 1,000 bytes, always the same one."""
+    return _object_rate(server, 1_000, effort)
+
+
+def large_object_rate(server: Server, effort: Effort) -> float:
+    """Megabytes a second of requests that each read an object of ten million bytes, always the same one."""
+    return _object_rate(server, 10_000_000, effort) * 10
+
+
+def _object_rate(server: Server, size: int, effort: Effort) -> float:
+    client = _Client(server)
+    client.get(f"/put?bytes={size}")
+    client.close()
+    return _rate(server, f"/get?bytes={size}", effort)
+
+
 def _rate(server: Server, path: str, effort: Effort) -> float:
     requests_per_second(server.url(path), effort.warm_up_seconds)
     return requests_per_second(server.url(path), effort.load_seconds)
@@ -239,6 +279,11 @@ SERVER_MEASURES: Final[Mapping[str, Callable[[Server, Effort], float]]] = {
     "send": send_rate,
     "kv-get": kv_get_rate,
     "kv-put": kv_put_rate,
+    "d1-select": d1_select_rate,
+    "d1-insert": d1_insert_rate,
+    "asset": asset_rate,
+    "r2-small": small_object_rate,
+    "r2-large": large_object_rate,
     "flood": flood_rate,
     "latency": latency,
     "reload": reload_time,

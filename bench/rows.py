@@ -169,6 +169,51 @@ ROWS: Final = (
         (Target("times better than", 5, WRANGLER),),
         _whole,
     ),
+    Row(
+        "d1-select",
+        "d1-select",
+        "`GET` that selects a row from D1 by its key",
+        "requests/s",
+        True,
+        (Target("times better than", 15, WRANGLER),),
+        _whole,
+    ),
+    Row(
+        "d1-insert",
+        "d1-insert",
+        "`GET` that inserts a row into D1",
+        "requests/s",
+        True,
+        (Target("times better than", 5, WRANGLER),),
+        _whole,
+    ),
+    Row(
+        "asset",
+        "asset",
+        "`GET` of an asset of 10 KB",
+        "requests/s",
+        True,
+        (Target("times better than", 15, WRANGLER), Target("times better than", 1, WORKERD)),
+        _whole,
+    ),
+    Row(
+        "r2-small",
+        "r2-small",
+        "`GET` that reads 1 KB from R2",
+        "requests/s",
+        True,
+        (Target("times better than", 15, WRANGLER),),
+        _whole,
+    ),
+    Row(
+        "r2-large",
+        "r2-large",
+        "`GET` that reads 10 MB from R2",
+        "MB/s",
+        True,
+        (Target("times better than", 1, WRANGLER),),
+        _whole,
+    ),
     Row("memory", "memory", "idle memory, PSS", "MB", False, (Target("at most", 50),), _whole),
     Row(
         "backlog-memory",
@@ -237,8 +282,44 @@ OWN_ROWS: Final = (
         (Target("at most", 3),),
         _two_places,
     ),
+    Row(
+        "nats-flood",
+        "nats",
+        "`sendBatch` of 100 to ack in a NATS server, to bare nats-py",
+        "times",
+        True,
+        (Target("at least", 0.5),),
+        _two_places,
+    ),
+    Row(
+        "nats-send",
+        "nats",
+        "single `send`, 32 at once, in a NATS server, to bare nats-py",
+        "times",
+        True,
+        (Target("at least", 0.5),),
+        _two_places,
+    ),
+    Row(
+        "nats-latency",
+        "nats",
+        "send to consumer in a NATS server, p50",
+        "ms",
+        False,
+        (Target("at most", 5),),
+        _two_places,
+    ),
+    Row(
+        "nats-backlog",
+        "nats",
+        "time of a send with 1,000,000 waiting in a NATS server, to that with few",
+        "times",
+        False,
+        (Target("at most", 1.3),),
+        _two_places,
+    ),
 )
-"""The rows about the control plane and the journal."""
+"""The rows about the control plane, the journal and queues in a NATS server."""
 
 JAVASCRIPT_ROWS: Final = tuple(
     replace(row, ours=EMULATOR_JAVASCRIPT, targets=targets)
@@ -252,6 +333,10 @@ JAVASCRIPT_ROWS: Final = tuple(
         ("reload", (Target("times better than", 2.5, WRANGLER),)),
         ("kv-get", (Target("times better than", 4, WRANGLER), Target("times better than", 1, WORKERD))),
         ("kv-put", (Target("times better than", 2, WRANGLER), Target("times better than", 1, WORKERD))),
+        ("d1-select", (Target("times better than", 4, WRANGLER), Target("times better than", 1, WORKERD))),
+        ("d1-insert", (Target("times better than", 2, WRANGLER), Target("times better than", 1, WORKERD))),
+        ("r2-small", (Target("times better than", 4, WRANGLER),)),
+        ("r2-large", (Target("times better than", 1, WRANGLER),)),
         ("memory", (Target("times better than", 1.5, WRANGLER),)),
     )
     for row in ROWS

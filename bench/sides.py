@@ -54,7 +54,8 @@ class Side:
 
     The second port is for a debugger. `source` is the file of the worker that holds its `VERSION`. `keeping` is the
     command line with which it keeps messages on disk; None where it has none. `lacks` are the measures that it cannot
-    be held to. `variables` are set in its environment.
+    be held to. `variables` are set in its environment. `apart` has the worker for each measure that is made with
+    another one.
     """
 
     name: str
@@ -65,6 +66,11 @@ class Side:
     keeping: Command | None = None
     lacks: Collection[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    apart: Mapping[str, Path] = field(default_factory=dict)
+
+    def for_measure(self, name: str) -> Side:
+        """The side with the worker for a measure."""
+        return replace(self, worker=self.apart.get(name, self.worker))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +91,24 @@ class Server:
         return self.directory / self.side.source
 
 
+def _apart(language: str) -> dict[str, Path]:
+    files = HERE / f"workers/r2-{language}"
+    return {"asset": HERE / "workers/site", "r2-small": files, "r2-large": files}
+
+
 def emulator_side() -> Side:
     """The emulator of this checkout, with its default settings."""
 
-    return Side(EMULATOR, "emulator", HERE / "workers/python", "entry.py", _emulator, _emulator_keeping)
+    worker = HERE / "workers/python"
+    return Side(EMULATOR, "emulator", worker, "entry.py", _emulator, _emulator_keeping, apart=_apart("python"))
 
 
 def javascript_side() -> Side:
     """The emulator of this checkout with the JavaScript worker that the others run."""
     worker = HERE / "workers/javascript"
-    return Side(EMULATOR_JAVASCRIPT, "emulator, JavaScript", worker, "index.js", _emulator, _emulator_keeping)
+    title = "emulator, JavaScript"
+    apart = _apart("javascript")
+    return Side(EMULATOR_JAVASCRIPT, title, worker, "index.js", _emulator, _emulator_keeping, ("asset",), apart=apart)
 
 
 def uvicorn_side() -> Side:
@@ -103,7 +117,7 @@ def uvicorn_side() -> Side:
     def command(_: Path, port: int, __: int) -> Sequence[str]:
         return [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--no-access-log"]
 
-    lacks = ("send", "flood", "latency", "reload", "kv-get", "kv-put")
+    lacks = ("send", "flood", "latency", "reload", "kv-get", "kv-put", "d1-select", "d1-insert", *_apart("python"))
     return Side(UVICORN, f"uvicorn {version('uvicorn')}", HERE / "workers/bare", "app.py", command, lacks=lacks)
 
 
@@ -176,11 +190,12 @@ def node_sides() -> tuple[Side, ...]:
         ]
 
     versions = json.loads((HERE / "package.json").read_text())["devDependencies"]
-    worker = HERE / "workers/javascript"
+    worker, apart = HERE / "workers/javascript", _apart("javascript")
+    title, no_bucket = f"workerd serve {versions['workerd']}", ("r2-small", "r2-large")
     return (
         javascript_side(),
-        Side(WORKERD, f"workerd serve {versions['workerd']}", worker, "index.js", workerd, workerd),
-        Side(WRANGLER, f"wrangler dev {versions['wrangler']}", worker, "index.js", wrangler),
+        Side(WORKERD, title, worker, "index.js", workerd, workerd, no_bucket, apart=apart),
+        Side(WRANGLER, f"wrangler dev {versions['wrangler']}", worker, "index.js", wrangler, apart=apart),
     )
 
 

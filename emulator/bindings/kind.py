@@ -165,6 +165,10 @@ class BindingKind(Generic[S]):
         `workers` are those of the project, if they are known. Raises EmulatorError."""
         return ()
 
+    def served(self, worker: WorkerConfig) -> Iterable[Path]:
+        """The directories whose files are served as they are: a change of them does not reload the worker."""
+        return ()
+
     def bindings(self, worker: WorkerConfig) -> dict[str, S]:
         """The worker's bindings of this kind, by name."""
         return {binding.name: binding.settings for binding in worker.bindings if binding.kind == self.name}

@@ -10,36 +10,52 @@ from emulator.bindings.kind import BindingKind, Front, OpenKind, Resources
 from emulator.config.model import WorkerConfig
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from emulator.bindings.wiring import Wiring
 
 
 class OpenKinds:
-    """Opens `kinds` in one session. If two bindings have the same name, the later kind's is used."""
+    """Opens `kinds` in one session. If two bindings have the same name, the later kind's is used. `doubles` are a
+    test's replacements for bindings, by name."""
 
-    def __init__(self, kinds: Sequence[BindingKind[Any]], resources: Resources) -> None:
+    def __init__(
+        self, kinds: Sequence[BindingKind[Any]], resources: Resources, doubles: Mapping[str, Any] | None = None
+    ) -> None:
         self.kinds = tuple(kinds)
         self.tallies = resources.tallies
+        self._doubles = doubles or {}
         self._open: dict[str, OpenKind[Any]] = {kind.name: kind.open(resources) for kind in self.kinds}
 
     def __getitem__(self, kind: str) -> OpenKind[Any]:
         return self._open[kind]
 
-    def env(self, worker: WorkerConfig, doubles: Mapping[str, Any]) -> Env:
-        """The `env` of a Python worker. `doubles` are a test's replacements for declared bindings."""
+    def env(self, worker: WorkerConfig) -> Env:
+        """The `env` of a Python worker."""
         held: dict[str, Any] = {}
         for kind, bindings in in_force(self.kinds, worker):
             if bindings:
                 held.update(self._open[kind.name].for_python(worker, bindings))
-        held.update(doubles)
+        held.update(self._doubles)
         return Env(held, worker.path.name, self._hint())
 
     def wirings(self, worker: WorkerConfig) -> list[tuple[str, Wiring]]:
         """The wirings of a JavaScript worker, each with the name of its kind."""
-        return [
+        wirings = [
             (kind.name, wiring)
             for kind, bindings in in_force(self.kinds, worker)
             for wiring in self._open[kind.name].for_workerd(worker, bindings)
+            if not wiring.binding or wiring.name not in self._doubles
         ]
+        if self._doubles:
+            from emulator.bindings import double  # only tests have them
+
+            wirings += [(double.KIND, double.wire(name, each)) for name, each in self._doubles.items()]
+        return wirings
+
+    def served(self, worker: WorkerConfig) -> list[Path]:
+        """The directories whose files are served as they are."""
+        return [path for kind in self.kinds for path in kind.served(worker)]
 
     def front(self, worker: WorkerConfig) -> Front | None:
         """What answers requests before the worker's code; None if nothing does."""

@@ -8,6 +8,7 @@ configuration, and transports requests and answers. Neither has to know the othe
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -48,6 +49,13 @@ class Answered(NamedTuple):
     takes_streams: bool = False
 
 
+class TcpServer(NamedTuple):
+    """A server that workerd itself connects to, and sends bytes as they are."""
+
+    host: str
+    port: int
+
+
 class Reference(NamedTuple):
     """A placeholder for the name of one of the services in a wiring."""
 
@@ -81,14 +89,29 @@ class Wiring(msgspec.Struct, frozen=True):
     `binding` is its entry in the worker's bindings, without the name: `{"queue": Reference()}`; empty if `env` has
     nothing. `services` are the services that it leads to, by names of the wiring's own. `worker` contains settings of
     the worker itself, such as a global outbound; lists in several wirings are joined. `modules` contain the code of
-    `wrapped` bindings.
+    `wrapped` bindings, and `delivery` bindings of the module of the emulator that runs handlers, by name.
     """
 
     name: str
     binding: Mapping[str, Value]
-    services: Mapping[str, Answered | OtherWorker] = msgspec.field(default_factory=dict)
+    services: Mapping[str, Answered | OtherWorker | TcpServer] = msgspec.field(default_factory=dict)
     worker: Mapping[str, Value] = msgspec.field(default_factory=dict)
     modules: Sequence[ExtensionModule] = ()
+    delivery: Mapping[str, Reference] = msgspec.field(default_factory=dict)
+
+
+def extension(name: str, module: str, source: Path, answer: Answer) -> Wiring:
+    """A `wrapped` binding whose code is the file `source`, loaded as `module`: its default export gets `{ fetcher }`,
+    and the emulator answers what that fetches."""
+    inner: Value = [{"name": "fetcher", "service": Reference()}]
+    code = ExtensionModule(module, source.read_text(encoding="utf-8"))
+    wrapped: Value = {"moduleName": module, "innerBindings": inner}
+    return Wiring(name, {"wrapped": wrapped}, {"": Answered(answer)}, modules=(code,))
+
+
+def json_answer(value: object) -> WireResponse:
+    """An answer of JSON."""
+    return WireResponse(msgspec.json.encode(value), headers=((b"Content-Type", b"application/json"),))
 
 
 def targets(wirings: Sequence[tuple[str, Wiring]]) -> list[tuple[str, OtherWorker]]:

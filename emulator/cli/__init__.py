@@ -20,6 +20,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "dev": "emulator.cli.dev",
+    "consume": "emulator.cli.consume",
     "init": "emulator.cli.init",
     "check": "emulator.cli.check",
     "types": "emulator.cli.types",
@@ -27,6 +28,8 @@ _COMMANDS = {
     "kv": "emulator.cli.kv",
     "r2": "emulator.cli.r2",
     "d1": "emulator.cli.d1",
+    "secrets-store": "emulator.cli.secrets_store",
+    "email": "emulator.cli.email",
     "state": "emulator.cli.state",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",

@@ -149,7 +149,8 @@ def export(
         address = f"{_address(_named(client, database))}/export"
         answer = client.ask_for("POST", address, {"output_format": "polling", "dump_options": options})
         parts = urlsplit(answer["result"]["signed_url"])
-        content = client.download(f"{parts.path}?{parts.query}".partition(ACCOUNT)[2])
+        with client.download(f"{parts.path}?{parts.query}".partition(ACCOUNT)[2]) as (_, pieces):
+            content = b"".join(pieces)
     if output is None:
         sys.stdout.buffer.write(content)
         return

@@ -7,14 +7,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emulator.base.errors import EmulatorError
 from emulator.cli.rest import ACCOUNT_ID, RestClient, find_session
 from emulator.session.running import running_sessions
-
-if TYPE_CHECKING:
-    import httpx
 
 ACCOUNT = f"/accounts/{ACCOUNT_ID}"
 
@@ -39,6 +36,7 @@ def _at_rest(directory: Path) -> Iterator[DataClient]:
 
     from emulator.base.bus import Bus
     from emulator.bindings.registry import KINDS
+    from emulator.cli.in_process import InThisProcess
     from emulator.config import find_config
     from emulator.config.loading import load_config
     from emulator.server.control.api.routes import make_api
@@ -50,26 +48,14 @@ def _at_rest(directory: Path) -> Iterator[DataClient]:
     state = State(config.path.resolve().parent / PLACE)
     try:
         session = Session([config], Bus(), state=state)
-        session.open_kinds.env(config, {})  # so that kinds know what is declared
+        session.open_kinds.env(config)  # so that kinds know what is declared
         running = Running(str(config.path), 0, 0.0)
-        app = httpx.ASGITransport(make_api(session))
         with asyncio.Runner() as runner:
-
-            def answer(request: httpx.Request) -> httpx.Response:
-                request.read()
-                answered, content = runner.run(_answer(app, request))
-                return httpx.Response(answered.status_code, headers=answered.headers, content=content)
-
-            http = httpx.Client(base_url="http://localhost", transport=httpx.MockTransport(answer))
-            with DataClient(running, http) as client:
+            transport = InThisProcess(make_api(session), runner)
+            with DataClient(running, httpx.Client(base_url="http://localhost", transport=transport)) as client:
                 yield client
     finally:
         state.close()
-
-
-async def _answer(app: httpx.ASGITransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-    response = await app.handle_async_request(request)
-    return response, await response.aread()
 
 
 class DataClient(RestClient):
@@ -88,20 +74,29 @@ class DataClient(RestClient):
         """The result of a call that may take long. Raises EmulatorError when it is refused."""
         return self._envelope(self._request(method, ACCOUNT + path, json=body, timeout=None))["result"]
 
-    def download(self, path: str) -> bytes:
-        """What is at `path`, as it is."""
-        response = self._request("GET", ACCOUNT + path)
-        if response.status_code != 200:
-            self._envelope(response)
-        return response.content
+    @contextmanager
+    def download(self, path: str) -> Iterator[tuple[int | None, Iterator[bytes]]]:
+        """What is at `path`, as it is: how many bytes, if that is known, and these in pieces."""
+        with self._telling(), self._client.stream("GET", ACCOUNT + path) as response:
+            if response.status_code != 200:
+                response.read()
+                self._envelope(response)
+            length = response.headers.get("content-length")
+            yield None if length is None else int(length), response.iter_raw()
 
     def upload(
-        self, path: str, content: bytes, *, content_type: str = "application/octet-stream", **query: object
-    ) -> None:
-        """Put something there as it is."""
+        self,
+        path: str,
+        content: bytes | Iterator[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+        **query: object,
+    ) -> Any:
+        """Put something there as it is. Returns the result."""
         given = {name: str(value) for name, value in query.items() if value is not None}
         headers = {"content-type": content_type}
-        self._envelope(self._request("PUT", ACCOUNT + path, content=content, params=given, headers=headers))
+        answer = self._request("PUT", ACCOUNT + path, content=content, params=given, headers=headers)
+        return self._envelope(answer)["result"]
 
     def upload_file(self, path: str, content: bytes) -> None:
         """Put a file where an answer has said, which has no envelope."""

@@ -5,29 +5,21 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from emulator.cli.options import config_option, environment_option
+from emulator.cli.options import (
+    config_option,
+    environment_option,
+    log_options,
+    queue_engine_option,
+    script_argument,
+    secrets_options,
+)
 
 if TYPE_CHECKING:
     from emulator.base.bus import Level
-
-
-def _variables(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """The `--var KEY:VALUE` options as a mapping. A later one wins; the value may contain more colons, or be empty."""
-    variables: dict[str, str] = {}
-    for value in values:
-        key, colon, content = value.partition(":")
-        if not colon or not key.isidentifier():
-            raise click.BadParameter(
-                f"{value!r} is not KEY:VALUE, such as GREETING:Hello; worker code sees the value as env.KEY",
-                ctx=ctx,
-                param=parameter,
-            )
-        variables[key] = content
-    return variables
 
 
 def _has_terminal() -> bool:
@@ -35,15 +27,15 @@ def _has_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.__stdin__, sys.__stdout__))
 
 
-class _Level(click.Choice[str]):
-    """A level of the log; some have another name in wrangler."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return super().convert({"warn": "warning", "log": "info"}.get(value, value), param, ctx)
+def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    """The certificate and its private key, if they are given."""
+    if (cert is None) != (key is None):
+        raise click.UsageError("--https-cert-path and --https-key-path need each other.")
+    return None if cert is None or key is None else (cert, key)
 
 
 @click.command(short_help="Run workers on this machine.")
-@click.argument("script", required=False, type=click.Path(path_type=Path))
+@script_argument
 @config_option
 @click.option(
     "-p",
@@ -72,22 +64,7 @@ class _Level(click.Choice[str]):
     "--https-key-path", metavar="FILE", type=click.Path(path_type=Path), help="The private key of that certificate."
 )
 @environment_option
-@click.option(
-    "--var",
-    "variables",
-    metavar="KEY:VALUE",
-    multiple=True,
-    callback=_variables,
-    help="Set a variable, overriding the configuration. May be repeated.",
-)
-@click.option(
-    "--env-file",
-    "env_files",
-    metavar="FILE",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Read secrets from this file, instead of .dev.vars and .env. May be repeated; the last one wins.",
-)
+@secrets_options
 @click.option(
     "--persist/--no-persist",
     default=None,
@@ -118,27 +95,14 @@ class _Level(click.Choice[str]):
     help="Share queues with other sessions that have the same NAME.  [default: with those of the same git repository]",
 )
 @click.option("--no-share", is_flag=True, help="Share queues with no other session.")
-@click.option("--live-reload", is_flag=True, help="Reload the worker's pages in the browser when its code is reloaded.")
+@queue_engine_option
+@click.option(
+    "--live-reload",
+    is_flag=True,
+    help="Reload the worker's pages in the browser when its code is reloaded, or its assets change.",
+)
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
-@click.option(
-    "--log-level",
-    type=_Level(["debug", "info", "warning", "error", "none"]),
-    default="info",
-    show_default=True,
-    help="The lowest level to print. debug adds every message that is sent, and whole tracebacks.",
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="text is for people; json prints one object per line, for programs.",
-)
-@click.option(
-    "--log-time/--no-log-time",
-    default=None,
-    help="Begin each entry of the text with the time.  [default: on a terminal only]",
-)
+@log_options
 def dev(  # noqa: PLR0917 - click passes its options by name
     script: Path | None,
     config_paths: tuple[Path, ...],
@@ -158,6 +122,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     no_crons: bool,
     share: str | None,
     no_share: bool,
+    queue_engine: str | None,
     live_reload: bool,
     no_reload: bool,
     log_level: Level | Literal["none"],
@@ -185,6 +150,8 @@ def dev(  # noqa: PLR0917 - click passes its options by name
       emulator dev -c web/wrangler.jsonc -c jobs/wrangler.jsonc
                                                 two workers; the second at http://NAME.localhost:8787
       emulator dev --persist                    messages that survive a restart
+      emulator dev --queue-engine nats://nats.example.com:4222
+                                                queues that sessions on many machines share
       emulator dev --log-format json > log      lines for a program to read
     """
     from emulator.base.bus import Bus
@@ -196,13 +163,11 @@ def dev(  # noqa: PLR0917 - click passes its options by name
 
     if persist is False and persist_to is not None:
         raise click.UsageError("--no-persist keeps nothing, and --persist-to does: which one?")
+    if persist and queue_engine:
+        raise click.UsageError("--persist keeps queues in files, and --queue-engine in a NATS server: which one?")
     if script is not None and len(config_paths) > 1:
         raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
-    certificate = None
-    if https_cert_path is not None and https_key_path is not None:
-        certificate = https_cert_path, https_key_path
-    elif https_cert_path is not None or https_key_path is not None:
-        raise click.UsageError("--https-cert-path and --https-key-path need each other.")
+    certificate = _certificate(https_cert_path, https_key_path)
     if https or certificate is not None:
         local_protocol = "https"
     bus = Bus()
@@ -235,14 +200,18 @@ def dev(  # noqa: PLR0917 - click passes its options by name
         directory = persist_to or configs[0].path.resolve().parent / PLACE
         state = State(None if persist is False else directory)
         closing.callback(state.close)
-        journal = None
-        if persist or persist_to is not None:
+        journal = engine = None
+        if queue_engine:
+            from emulator.queues.engines import engine_at
+
+            engine = engine_at(queue_engine, bus)
+        elif persist or persist_to is not None:
             from emulator.queues.memory.journal import Journal
 
             journal = Journal(directory)
             closing.callback(journal.close)
         has_inspector = options.inspector_port_of(configs) is not None
-        session = Session(configs, bus, journal=journal, state=state, has_inspector=has_inspector)
+        session = Session(configs, bus, journal=journal, engine=engine, state=state, has_inspector=has_inspector)
         terminal.introduce(session.configs, session.hosts)
         if key_line:
             from emulator.cli.keys import Keys

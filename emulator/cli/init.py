@@ -38,10 +38,12 @@ _EMULATOR_IN_PROJECT = re.compile(rf'(^\s*)"{_DISTRIBUTION}"', re.MULTILINE)
 
 TEMPLATES: Final = {
     "python-queue": "a sign-up page whose e-mail goes through a queue",
+    "python-app": "to-do lists: a page, a database, sessions, attachments and mails",
     "python-fetch": "a small HTTP API",
     "python-fastapi": "an HTTP API with FastAPI, and a queue behind it",
     "python-cron": "looks after a site every five minutes",
     "javascript-queue": "the sign-up page in JavaScript",
+    "javascript-app": "the to-do lists in JavaScript",
     "typescript-queue": "the sign-up page in TypeScript",
     "javascript-fetch": "a small HTTP API in JavaScript",
 }

@@ -77,8 +77,8 @@ def get(namespace: str, key: str, url: str | None, token: str | None) -> None:
       emulator kv get SESSIONS ada
       emulator kv get SESSIONS picture > picture.png
     """
-    with data(url, token) as client:
-        value = client.download(_value(_id(client, namespace), key))
+    with data(url, token) as client, client.download(_value(_id(client, namespace), key)) as (_, pieces):
+        value = b"".join(pieces)
     stream = sys.stdout.buffer
     stream.write(value)
     if sys.stdout.isatty() and not value.endswith(b"\n"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from emulator.base.words import age, count, period
@@ -33,6 +33,9 @@ def queue_facts(queue: dict[str, Any]) -> list[tuple[str, str]]:
         ("delay", period(settings["delivery_delay"])),
         ("kept for", period(settings["message_retention_period"])),
     ]
+    for key, sessions in queue.get("emulator", {}).items():
+        if not isinstance(sessions, str):
+            facts.append((key.replace("_", " "), ", ".join(sessions) or "no session"))
     for consumer in queue["consumers"]:
         facts += [(key, "unlimited" if value is None else str(value)) for key, value in consumer["settings"].items()]
         facts.append(("dead_letter_queue", consumer["dead_letter_queue"] or "none"))
@@ -77,12 +80,19 @@ def redrive_lines(queue: str, done: dict[str, Any]) -> Iterator[str]:
 
 def _consumer(queue: dict[str, Any]) -> str:
     paused = ", delivery paused" if queue["settings"]["delivery_paused"] else ""
+    elsewhere = queue.get("emulator", {})
     for consumer in queue["consumers"]:
         who = "pulled over HTTP" if consumer["type"] == "http_pull" else consumer["script"]
+        who += _where(elsewhere.get("consumed_by", ()))
         letters = f", then {consumer['dead_letter_queue']}" if consumer["dead_letter_queue"] else ""
         return f"{who}{letters}{paused}"
-    elsewhere = queue.get("emulator", {}).get("forwarded_to")
-    return f"{elsewhere or 'none'}{paused}"
+    return f"{elsewhere.get('forwarded_to', 'none')}{paused}"
+
+
+def _where(sessions: Sequence[str]) -> str:
+    """On which hosts sessions run; empty if there are none."""
+    hosts = sorted({each.partition(" (")[0] for each in sessions})
+    return f" on {', '.join(hosts)} ({count(len(sessions), 'session')})" if hosts else ""
 
 
 def _oldest(metrics: dict[str, int]) -> str:

@@ -12,9 +12,11 @@ import click
 from emulator.base.words import count
 from emulator.cli.data import DataClient, data
 from emulator.cli.options import session_options
+from emulator.cli.progress import shown
 from emulator.cli.tables import print_json, print_table
 
 _BUCKETS = "/r2/buckets"
+_PIECE_BYTES = 256 * 1024
 
 _bucket = click.argument("bucket")
 _key = click.argument("key")
@@ -69,8 +71,10 @@ def get(bucket: str, key: str, url: str | None, token: str | None) -> None:
     Examples:
       emulator r2 get PICTURES cats/1 > cat.png
     """
-    with data(url, token) as client:
-        sys.stdout.buffer.write(client.download(_address(_name(client, bucket), key)))
+    with data(url, token) as client, client.download(_address(_name(client, bucket), key)) as (total, pieces):
+        # In a terminal that shows the value, a bar would be in its way.
+        for piece in pieces if sys.stdout.isatty() else shown(pieces, key, total):
+            sys.stdout.buffer.write(piece)
 
 
 @r2.command(short_help="Keep a file as an object.")
@@ -87,11 +91,11 @@ def put(bucket: str, key: str, file: Path, *, content_type: str, url: str | None
       emulator r2 put PICTURES cats/1 cat.png --content-type image/png
       emulator r2 put PICTURES notes - < notes.txt
     """
-    with click.open_file(str(file), "rb") as opened:
-        content = opened.read()
-    with data(url, token) as client:
-        client.upload(_address(_name(client, bucket), key), content, content_type=content_type)
-    click.echo(f"Kept {key} ({len(content):,} bytes)")
+    with data(url, token) as client, click.open_file(str(file), "rb") as opened:
+        total = None if file == Path("-") else file.stat().st_size
+        pieces = shown(iter(lambda: opened.read(_PIECE_BYTES), b""), key, total)
+        kept = client.upload(_address(_name(client, bucket), key), pieces, content_type=content_type)
+    click.echo(f"Kept {key} ({int(kept['size']):,} bytes)")
 
 
 @r2.command(short_help="Remove objects.")

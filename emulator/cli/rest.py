@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -89,8 +90,14 @@ class _Client:
         self._client.close()
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
+        with self._telling():
             return self._client.request(method, path, **options)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Errors of the connection are told in words."""
+        try:
+            yield
         except self._failures as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 hint = "If it is an emulator of this machine, give its address as `emulator dev` printed it."

@@ -34,6 +34,18 @@ class ScheduledFinished(Happening):
     duration: float
 
 
+class EmailFinished(Happening):
+    """An `email` handler ended. `rejected` is why it rejected the message, empty if it did not; `duration` is in
+    seconds."""
+
+    worker: str
+    sender: str
+    recipient: str
+    outcome: str
+    rejected: str
+    duration: float
+
+
 class RuntimeExited(Happening):
     """The process that runs a worker ended by itself, or could not be started again. `reason` completes `workerd ...`:
     `was killed by SIGKILL`. It is started again `restart_seconds` later, where 0 is at once."""

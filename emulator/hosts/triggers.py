@@ -1,4 +1,4 @@
-"""The reasons for invoking a worker: a request, a batch of messages, a cron that is due.
+"""The reasons for invoking a worker: a request, a batch of messages, a cron that is due, an e-mail.
 
 `TRIGGERS` is the only list of them. A row says which handler runs, its arguments, the text in the log, and, as the type
 parameter, the result of an invocation. A new kind of trigger needs a new row, and a line in each host.
@@ -7,14 +7,17 @@ parameter, the result of an invocation. A new kind of trigger needs a new row, a
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
 from emulator.base.bus import Happening
-from emulator.hosts.events import ScheduledFinished
+from emulator.hosts.events import EmailFinished, ScheduledFinished
 from emulator.queues.message import Verdict, WorkerDelivery
 from emulator_runtime.hosting import FetchResponse, Request
+
+if TYPE_CHECKING:
+    from emulator.bindings.email.incoming import IncomingEmail
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -82,7 +85,24 @@ class ScheduledTrigger(Trigger[None], eq=False):
         return ScheduledFinished(worker, self.cron, outcome, duration)
 
 
-TRIGGERS: Final[Sequence[type[Trigger[object]]]] = (FetchTrigger, QueueTrigger, ScheduledTrigger)
+class EmailTrigger(Trigger[None], eq=False):
+    """A message that has come in by e-mail. What the handler does with it, it does to `email`."""
+
+    handler = "email"
+    parameters = "message, env, ctx"
+
+    email: IncomingEmail
+
+    @property
+    def text(self) -> str:
+        return f"EMAIL {self.email.sender} to {self.email.recipient}"
+
+    def finished(self, worker: str, outcome: str, duration: float) -> EmailFinished:
+        email = self.email
+        return EmailFinished(worker, email.sender, email.recipient, outcome, email.rejected or "", duration)
+
+
+TRIGGERS: Final[Sequence[type[Trigger[object]]]] = (FetchTrigger, QueueTrigger, ScheduledTrigger, EmailTrigger)
 
 HANDLERS: Final[Sequence[str]] = tuple(trigger.handler for trigger in TRIGGERS)
 """Every handler that a worker may have, in the order of all listings."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import EmailFinished, HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.queues.events import (
     BatchDelivered,
     MessagesDeadLettered,
@@ -168,6 +168,21 @@ def scheduled(event: ScheduledFinished) -> Record:
             "worker": event.worker,
             "cron": event.cron,
             "outcome": event.outcome,
+            "duration_ms": _ms(event.duration),
+        },
+    )
+
+
+def email(event: EmailFinished) -> Record:
+    return Record(
+        "email",
+        "warning" if event.rejected else "info",
+        {
+            "worker": event.worker,
+            "sender": event.sender,
+            "recipient": event.recipient,
+            "outcome": event.outcome,
+            "rejected": event.rejected or None,
             "duration_ms": _ms(event.duration),
         },
     )

@@ -180,6 +180,17 @@ class ScheduledLine(Line, tag="scheduled"):
     duration_ms: float
 
 
+class EmailLine(Line, tag="email"):
+    """An email handler ended."""
+
+    worker: str
+    sender: str
+    recipient: str
+    outcome: Literal["ok", "exception"]
+    rejected: str | None
+    duration_ms: float
+
+
 class FailureLine(Line, tag="failure"):
     """Worker code raised an exception."""
 
@@ -238,6 +249,7 @@ AnyLine = (
     | DeadLetteredLine
     | DroppedLine
     | ScheduledLine
+    | EmailLine
     | FailureLine
     | RuntimeExitedLine
     | ReloadLine

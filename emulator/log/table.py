@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import EmailFinished, HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log import record
 from emulator.log.record import Record
 from emulator.log.text import TextLines
@@ -57,6 +57,7 @@ TABLE: Final[Mapping[type[Any], Row]] = {
     BindingUsed: Row(record.binding, TextLines.binding, "debug", frequent=True),
     MessagesDeadLettered: Row(record.dead_lettered, TextLines.dead_lettered, "warning"),
     MessagesDropped: Row(record.dropped, TextLines.dropped, "warning"),
+    EmailFinished: Row(record.email, TextLines.email, "info", frequent=True),
     ScheduledFinished: Row(record.scheduled, TextLines.scheduled, "info", frequent=True),
     HandlerFailed: Row(record.failure, TextLines.failure, "error"),
     RuntimeExited: Row(record.runtime_exited, TextLines.runtime_exited, "error"),

@@ -117,6 +117,11 @@ def _of_clean_record(write: Callable[[TextLines, Record], str]) -> Callable[[Tex
     return write_clean
 
 
+def _kind(name: str) -> str:
+    """A kind of bindings as lines name it: `KV`, `SECRETS STORE`."""
+    return name.replace("_", " ").upper()
+
+
 class TextLines:
     """Writes records for people, in the colours of `style`.
 
@@ -190,7 +195,7 @@ class TextLines:
 
     def _uses(self, event: RequestFinished) -> str:
         """`3 KV, 1 D1 (2 ms)`."""
-        counts = ", ".join(f"{number} {kind.upper()}" for kind, number in (event.bindings or {}).items())
+        counts = ", ".join(f"{number} {_kind(kind)}" for kind, number in (event.bindings or {}).items())
         return self._style.dim(f"{counts} ({duration(event.binding_seconds)})")
 
     def status(self, status: int) -> str:
@@ -266,7 +271,7 @@ class TextLines:
     @_of_clean_record
     def binding(self, record: Record) -> str:
         fields = record.fields
-        what = f"{fields['binding_type'].upper()} {fields['binding']} {fields['operation']} {fields['key']}".rstrip()
+        what = f"{_kind(fields['binding_type'])} {fields['binding']} {fields['operation']} {fields['key']}".rstrip()
         size = f" {fields['size']:,} B" if fields["size"] else ""
         error = f" {fields['error']}" if fields["error"] else ""
         return self._style.dim(f"{one_line(what)}{size}{error} {self._took(fields)}{self._suffix(fields)}") + "\n"
@@ -302,6 +307,15 @@ class TextLines:
         style, fields = self._style, record.fields
         outcome = style.green("ok") if fields["outcome"] == "ok" else style.red(fields["outcome"])
         return f"SCHEDULED {self._trigger(fields['cron'])} {outcome} {self._took(fields)}{self._suffix(fields)}\n"
+
+    @_of_clean_record
+    def email(self, record: Record) -> str:
+        style, fields = self._style, record.fields
+        outcome = style.green("ok") if fields["outcome"] == "ok" else style.red(fields["outcome"])
+        if fields["rejected"] is not None:
+            outcome = style.yellow(f"rejected: {fields['rejected']}")
+        who = self._trigger(f"{fields['sender']} to {fields['recipient']}")
+        return f"EMAIL {who} {outcome} {self._took(fields)}{self._suffix(fields)}\n"
 
     @_of_clean_record
     def failure(self, record: Record) -> str:

@@ -35,10 +35,14 @@ class Settler:
     If a queue has lost its consumer, earlier leases are settled by the settings of that consumer.
     """
 
-    def __init__(self, bus: Bus, clock: Clock, states: Mapping[str, QueueState]) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock, states: Mapping[str, QueueState], states_changed: Callable[[str], None]
+    ) -> None:
         self.bus = bus
         self.clock = clock
         self._states = states
+        self.states_changed = states_changed
+        """Called with each queue that another process has changed."""
         self._pullers: dict[str, ConsumerSettings] = {}
 
     def pulls(self, queue: str, consumer: ConsumerSettings) -> None:

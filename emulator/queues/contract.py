@@ -31,6 +31,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from emulator.queues.declarations import QueueState
 from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
@@ -73,6 +75,16 @@ class Arbiter(Protocol):
     def messages_expired(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         """Called once when messages that waited longer than the retention period have been deleted."""
 
+    def states_changed(self, queue: str) -> None:
+        """Called when another process has put or dropped a queue of an engine that is shared."""
+
+
+class QueueUsers(msgspec.Struct, frozen=True):
+    """The processes that produce to a queue and that consume it, each as `HOST (process PID)`."""
+
+    producers: tuple[str, ...] = ()
+    consumers: tuple[str, ...] = ()
+
 
 class Subscription(Protocol):
     """A consumer of a queue, returned by `QueueEngine.consume`."""
@@ -87,8 +99,13 @@ class Subscription(Protocol):
 class QueueEngine(Protocol):
     """Queues by name.
 
-    `start` is called once, before all other methods. `close` may be called while other methods still run.
+    `start` is called once, before all other methods. `close` may be called while other methods still run. `end` is the
+    last.
     """
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the queues are those of other processes, too, which may consume them and change their states."""
 
     @property
     def states(self) -> Mapping[str, QueueState]:
@@ -98,15 +115,29 @@ class QueueEngine(Protocol):
     async def start(self, arbiter: Arbiter) -> None:
         """Begin, with the queues and messages of an earlier run. Nothing is delivered before `consume`."""
 
+    def introduce(self, produces: Collection[str]) -> None:
+        """Take note of the queues that this process produces to from now on, for other processes to see."""
+
+    def users(self, queue: str) -> QueueUsers:
+        """Which processes use a queue, as far as is known. An engine that is not shared knows of none."""
+
     async def close(self, grace_seconds: float) -> None:
         """Stop delivering, let the deliveries under way end for at most `grace_seconds` of real time, then cancel them.
         Cancelled deliveries are not settled: their messages wait again, if messages survive. Queues can still be read
         and sent to."""
 
-    async def put(self, states: Sequence[QueueState]) -> None:
+    async def end(self) -> None:
+        """Let go of what the engine holds outside of this process's memory, such as a connection. Without `close`
+        before it, what was under way is left as if the process had been killed."""
+
+    async def put(self, states: Sequence[QueueState]) -> bool:
         """Set the states of queues, creating those that do not exist: all of them or none. Settings take effect at
         once; a pause and a shorter retention period also affect waiting messages. The consumer in a state is only
-        stored: `consume` starts deliveries."""
+        stored: `consume` starts deliveries.
+
+        Returns False, and changes nothing, if another process has changed one of these queues meanwhile: `states` is
+        up to date then, and the caller makes the new states of it again. A caller does not suspend between reading
+        `states` and calling this."""
 
     async def drop(self, queue: str) -> None:
         """Delete a queue and its messages. Deliveries under way are cancelled, and leases become unknown."""

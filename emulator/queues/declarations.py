@@ -70,8 +70,9 @@ class Beginning(msgspec.Struct, frozen=True):
     lost: Mapping[str, str]
 
 
-def begin(states: States, configurations: Iterable[Declared], now: float) -> Beginning:
-    """The beginning of a run, with the queues of `states` recovered from an earlier one."""
+def begin(states: States, configurations: Iterable[Declared], now: float, *, are_ours: bool = True) -> Beginning:
+    """The beginning of a run, with the queues of `states` recovered from an earlier one. If they are not ours alone,
+    other sessions may consume those that these configurations do not."""
     configurations = list(configurations)
     draft = _Draft(states, now)
     recovered = frozenset(states)
@@ -82,10 +83,11 @@ def begin(states: States, configurations: Iterable[Declared], now: float) -> Beg
     lost: dict[str, str] = {}
     for name in states:
         origin = draft[name].origin
-        if origin.declared is not None and declared_by.get(name) != origin.declared_by:
+        is_known = are_ours or origin.declared_by in workers
+        if is_known and origin.declared is not None and declared_by.get(name) != origin.declared_by:
             _forget(draft, name)
         state = draft[name]
-        if state.consumer is not None and state.consumer.type == "worker" and state.worker not in workers:
+        if are_ours and state.consumer is not None and state.consumer.type == "worker" and state.worker not in workers:
             lost[name] = state.worker
             draft.release(name, replace(state.origin, consumer_set=False))
     return Beginning(draft.changed(), lost)

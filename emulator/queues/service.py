@@ -8,7 +8,7 @@ events. Everything that it returns is a value.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from emulator.base.clock import Clock, WallClock
 from emulator.queues import declarations
 from emulator.queues.checks import check_number, check_send
 from emulator.queues.consumption import Consumption, Deliver, Forwarding, Settler
-from emulator.queues.contract import QueueEngine, Subscription
+from emulator.queues.contract import QueueEngine, QueueUsers, Subscription
 from emulator.queues.declarations import Declared, QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
 from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesSent
@@ -61,9 +61,10 @@ class Queues:
         self._held: set[str] = set()
         self._forwards: dict[str, tuple[Deliver, str]] = {}
         self._consumptions: dict[str, tuple[Consumption, Subscription]] = {}
-        self._settler = Settler(bus, self._clock, engine.states)
+        self._settler = Settler(bus, self._clock, engine.states, self._follow)
         self._changing = asyncio.Lock()
         """Held while states are read and then replaced."""
+        self._following: set[asyncio.Task[None]] = set()
 
     @property
     def states(self) -> Mapping[str, QueueState]:
@@ -86,6 +87,21 @@ class Queues:
         them."""
         await self._engine.close(grace_seconds)
 
+    async def end(self) -> None:
+        """Let go of what the engine holds, as the last thing."""
+        for task in self._following:
+            task.cancel()
+        await self._engine.end()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether these are the queues of other sessions, too, wherever they run."""
+        return self._engine.is_shared
+
+    def users(self, name: str) -> QueueUsers:
+        """Which sessions use a queue, if it is shared."""
+        return self._engine.users(self.state_of(name).name)
+
     def attach(self, worker: str, deliver: Deliver) -> None:
         """Let `deliver` deliver batches to the worker of that name, if it consumes queues."""
         self._workers[worker] = deliver
@@ -101,8 +117,16 @@ class Queues:
         """Create the queues that the workers' configurations name, and let all queues deliver to their consumers.
         Returns the queues that have lost their consumer since an earlier run, each with the worker that it was."""
         async with self._changing:
-            beginning = declarations.begin(self.states, configurations, self._clock.now())
-            await self._put(beginning.put)
+            beginning = declarations.Beginning((), {})
+
+            def begin() -> Sequence[QueueState]:
+                nonlocal beginning
+                ours = not self._engine.is_shared
+                beginning = declarations.begin(self.states, configurations, self._clock.now(), are_ours=ours)
+                return beginning.put
+
+            await self._put(begin)
+            self._introduce(configurations)
             for name in list(self.states):
                 await self._connect(name)
             await self._drop_unnamed(configurations)
@@ -112,7 +136,8 @@ class Queues:
         """Apply a changed configuration of a worker; `configurations` are the new ones of all workers. Messages stay,
         and a queue that no configuration names any more stays while it has messages."""
         async with self._changing:
-            await self._put(declarations.change(self.states, old, new, self._clock.now()))
+            await self._put(lambda: declarations.change(self.states, old, new, self._clock.now()))
+            self._introduce(configurations)
             await self._drop_unnamed(configurations)
 
     async def create_queue(self, name: str, settings: QueueSettings | None = None) -> bool:
@@ -122,14 +147,13 @@ class Queues:
         create it.
         """
         async with self._changing:
-            states = declarations.create(self.states, name, settings or QueueSettings(), self._clock.now())
-            await self._put(states)
-        return bool(states)
+            wanted = settings or QueueSettings()
+            return await self._put(lambda: declarations.create(self.states, name, wanted, self._clock.now()))
 
     async def update_queue(self, name: str, settings: QueueSettings) -> None:
         """Change the settings of a queue, with immediate effect."""
         async with self._changing:
-            await self._put(declarations.update(self.state_of(name), settings, self._clock.now()))
+            await self._put(lambda: declarations.update(self.state_of(name), settings, self._clock.now()))
 
     async def pause(self, name: str) -> None:
         """Stop the deliveries of a queue. It still accepts messages."""
@@ -149,12 +173,12 @@ class Queues:
         can pull. The dead letter queue is created too. Messages in flight are settled by the new settings."""
         self.state_of(name)
         async with self._changing:
-            await self._put(declarations.set_consumer(self.states, name, settings, worker, self._clock.now()))
+            await self._put(lambda: declarations.set_consumer(self.states, name, settings, worker, self._clock.now()))
 
     async def remove_consumer(self, name: str) -> None:
         """Remove the consumer of a queue, which keeps its messages. Deliveries under way continue."""
         async with self._changing:
-            await self._put(declarations.remove_consumer(self.state_of(name), self._clock.now()))
+            await self._put(lambda: declarations.remove_consumer(self.state_of(name), self._clock.now()))
 
     async def forward(self, name: str, deliver: Deliver | None, to: str = "") -> None:
         """While a queue has no consumer here, let `deliver` forward its messages to the session described by `to`; None
@@ -297,7 +321,7 @@ class Queues:
     async def purge(self, name: str) -> int:
         """Delete the waiting messages of a queue, including delayed ones. Returns how many there were."""
         async with self._changing:
-            await self._put([replace(self.state_of(name), purged_at=self._clock.now())])
+            await self._put(lambda: [replace(self.state_of(name), purged_at=self._clock.now())])
         return len(self._purged(name, await self._engine.purge(name)))
 
     async def purge_messages(self, name: str, ids: Collection[str]) -> Sequence[QueueMessage]:
@@ -337,22 +361,30 @@ class Queues:
         return Redrive({target: len(messages) for target, messages in entered.items()}, no_dead_letters, orphans)
 
     async def _set_paused(self, name: str, paused: bool) -> None:
-        async with self._changing:
+        def update() -> Sequence[QueueState]:
             state = self.state_of(name)
             settings = replace(state.settings, delivery_paused=paused)
-            await self._put(declarations.update(state, settings, self._clock.now()))
+            return declarations.update(state, settings, self._clock.now())
 
-    async def _put(self, states: Sequence[QueueState]) -> None:
-        """Apply `states`, deliver accordingly, and publish which consumers have changed."""
-        if not states:
-            return
-        before = {state.name: self.states.get(state.name) for state in states}
-        await self._engine.put(states)
+        async with self._changing:
+            await self._put(update)
+
+    async def _put(self, make: Callable[[], Sequence[QueueState]]) -> bool:
+        """Apply the states that `make` makes of those that there are, deliver accordingly, and publish which consumers
+        have changed. Returns whether any was made."""
+        while True:
+            states = make()
+            if not states:
+                return False
+            before = {state.name: self.states.get(state.name) for state in states}
+            if await self._engine.put(states):
+                break
         for state in states:
             await self._connect(state.name)
             old = before[state.name]
             if state.consumer != (None if old is None else old.consumer):
                 self._bus.publish(ConsumerChanged(state.name))
+        return True
 
     async def _connect(self, name: str) -> None:
         """Let a queue deliver to its consumer, or to the session that consumes it, or not at all."""
@@ -380,12 +412,31 @@ class Queues:
             return None
         return Consumption(self._settler, name, state.worker, state.consumer, deliver)
 
+    def _introduce(self, configurations: Sequence[Declared]) -> None:
+        self._engine.introduce({name for declared in configurations for name in declared.produces})
+
     async def _drop(self, name: str) -> None:
         await self._engine.drop(name)
         self._consumptions.pop(name, None)
         self._forwards.pop(name, None)
 
+    def _follow(self, name: str) -> None:
+        """Act on the change of a queue by another process."""
+        if name not in self.states:
+            self._consumptions.pop(name, None)  # now: it may be there again when the task runs
+        task = asyncio.get_running_loop().create_task(self._act_on(name))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _act_on(self, name: str) -> None:
+        async with self._changing:
+            if name in self.states:
+                await self._connect(name)
+        self._bus.publish(ConsumerChanged(name))
+
     async def _drop_unnamed(self, configurations: Sequence[Declared]) -> None:
+        if self._engine.is_shared:
+            return  # another session may name them
         for name in declarations.unnamed(self.states, configurations):
             if not (await self._engine.backlog(name)).backlog_count:
                 await self._drop(name)

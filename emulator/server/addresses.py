@@ -10,8 +10,14 @@ API_PREFIX: Final = "/cdn-cgi/emulator/client/v4"
 SCHEDULED_ADDRESS: Final = "/cdn-cgi/handler/scheduled"
 """Runs a `scheduled` handler."""
 
+EMAIL_ADDRESS: Final = "/cdn-cgi/handler/email"
+"""Runs an `email` handler."""
+
 CRONS_ADDRESS: Final = "/cdn-cgi/emulator/crons"
 """Lists the crons of the workers."""
+
+METRICS_ADDRESS: Final = "/cdn-cgi/emulator/metrics"
+"""What Prometheus reads."""
 
 LIVE_ADDRESS: Final = "/cdn-cgi/emulator/live"
 """Tells pages that listen when code was loaded again."""

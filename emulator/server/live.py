@@ -1,5 +1,5 @@
-"""Pages that reload themselves: tells them when a worker's code was loaded again, and with `--live-reload` puts the
-script that listens into the worker's own pages."""
+"""Pages that reload themselves: tells them when a worker's code was loaded again or its assets have changed, and with
+`--live-reload` puts the script that listens into the worker's own pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emulator.server.addresses import LIVE_ADDRESS, LIVE_SCRIPT_ADDRESS
 from emulator.server.asgi import ANSWER
 from emulator.server.gateway import Gateway
-from emulator.session.events import WorkerReloaded
+from emulator.session.events import AssetsChanged, WorkerReloaded
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -35,6 +35,7 @@ class LiveReload:
         self._session = token_hex(8)
         self._pages: set[asyncio.Queue[str | None]] = set()
         bus.subscribe(WorkerReloaded, lambda _event: self._tell("reload"))
+        bus.subscribe(AssetsChanged, lambda _event: self._tell("reload"))
 
     def close(self) -> None:
         """End all answers to pages, which otherwise never end."""
@@ -73,6 +74,9 @@ class LiveGateway(Gateway):
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         scope.pop(ANSWER, None)  # the short way, for complete answers
+        if (b"sec-fetch-dest", b"document") in scope["headers"]:
+            # What the browser has of a page may be from a time without the script.
+            scope["headers"] = [header for header in scope["headers"] if header[0] != b"if-none-match"]
         return super().__call__(scope, receive, send if scope["method"] == "HEAD" else _Extended(send))
 
 

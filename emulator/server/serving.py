@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from os import getpid, urandom
@@ -25,6 +25,7 @@ from emulator.hosts.python import prompts
 from emulator.hosts.python.output import install as install_output
 from emulator.hosts.python.watchdog import Watchdog
 from emulator.server.events import ServerReady
+from emulator.session.events import AssetsChanged
 from emulator.session.peers import Peers, consumed_by
 from emulator.session.running import Running, groups_of, reachable, register
 from emulator.session.session import Session
@@ -33,6 +34,7 @@ from emulator.session.watch import Change, Watcher
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
     from emulator.server.gateway import Gateway
+    from emulator.server.http import HttpServer
     from emulator.server.https import Identity
     from emulator.server.live import LiveReload
 
@@ -121,7 +123,7 @@ async def serve(session: Session, options: ServingOptions) -> None:
     live = LiveReload(session.bus)
     app = App(_gateways(session, options), partial(_make_control, session, api_token, host, live))
     signals = _Signals(session.bus)
-    watcher = _watcher(session) if options.reload else None
+    watcher = _watcher(session, options) if options.reload else None
     registered: Path | None = None
     restore_output = install_output(session.bus)
     try:
@@ -145,7 +147,8 @@ async def serve(session: Session, options: ServingOptions) -> None:
             registered = _register(session, own)
             session.bus.publish(ready)
             peers = Peers(session, own if registered else None)
-            peers.start()
+            if not session.queues.is_shared:
+                peers.start()
             if options.crons:
                 session.run_crons(LONGEST_WAIT_SECONDS)
             elif any(config.crons for config in session.configs):
@@ -168,9 +171,28 @@ async def serve(session: Session, options: ServingOptions) -> None:
             each.close()
 
 
+async def consume(session: Session, *, crons: bool, loaded: Callable[[], None]) -> None:
+    """Run the `queue` and `scheduled` handlers of a session, which shares its queues with others, and no server, until
+    SIGINT or SIGTERM. Calls `loaded` when the workers are."""
+    signals = _Signals(session.bus)
+    restore_output = install_output(session.bus)
+    try:
+        async with _watchdog(session.bus):
+            if not await _load(session, signals):
+                return
+            loaded()
+            if crons:
+                session.run_crons(LONGEST_WAIT_SECONDS)
+            await signals.first.wait()
+            await _stop(session, None, signals)
+    finally:
+        restore_output()
+
+
 async def _load(session: Session, signals: _Signals) -> bool:
-    """Load the workers. If the first signal comes while a command makes their code, stop that, and return False."""
-    if all(config.build is None for config in session.configs):
+    """Load the workers. If the first signal comes while a command makes their code, or the engine of the queues does
+    not answer, stop that, and return False."""
+    if all(config.build is None for config in session.configs) and not session.queues.is_shared:
         await session.load()
         return True
     loading = asyncio.create_task(session.load())
@@ -187,9 +209,16 @@ async def _load(session: Session, signals: _Signals) -> bool:
     return False
 
 
-def _watcher(session: Session) -> Watcher:
+def _watcher(session: Session, options: ServingOptions) -> Watcher:
     kept = [] if session.journal is None else [session.journal.directory]
-    return Watcher(lambda: session.configs, kept, session.files_of, partial(_warn, session))
+    return Watcher(
+        lambda: session.configs,
+        kept,
+        session.files_of,
+        partial(_warn, session),
+        served=session.open_kinds.served,
+        watches_served=options.live_reload,
+    )
 
 
 def _gateways(session: Session, options: ServingOptions) -> list[Gateway]:
@@ -286,14 +315,15 @@ def _make_control(session: Session, api_token: str, host: str, live: LiveReload)
     return make_control(session, api_token, host, [make_forwarding(session), *live.routes()])
 
 
-async def _stop(session: Session, server: Any, signals: _Signals) -> None:
+async def _stop(session: Session, server: HttpServer | None, signals: _Signals) -> None:
     """Let running handlers finish, until the second signal or the end of the grace period."""
 
     async def finish() -> None:
         deadline = perf_counter() + GRACE_SECONDS
         if session.inspector is not None:
             await session.inspector.close()
-        await server.stop(GRACE_SECONDS)
+        if server is not None:
+            await server.stop(GRACE_SECONDS)
         await session.stop(max(0.0, deadline - perf_counter()))
 
     finishing = asyncio.create_task(finish())
@@ -306,12 +336,15 @@ async def _stop(session: Session, server: Any, signals: _Signals) -> None:
     finishing.cancel()
     with suppress(asyncio.CancelledError):
         await finishing
-    await server.stop(0.0)
+    if server is not None:
+        await server.stop(0.0)
     await session.stop(0.0)
 
 
 async def _tell_what_is_lost(session: Session) -> None:
     """Say how many messages are lost with the session, if nothing keeps them."""
+    if session.queues.is_shared:
+        return
     counts = {name: (await session.queues.backlog(name)).backlog_count for name in session.queues.states}
     left = {name: number for name, number in counts.items() if number}
     if session.journal is None and left:
@@ -448,6 +481,10 @@ async def _apply(session: Session, options: ServingOptions, change: Change, unfi
     paths: Sequence[Path] = [config.path for config in session.configs]
     index = paths.index(change.config.path)
     base = change.config.path.parent
+    if change.served:
+        session.bus.publish(AssetsChanged(change.config.name, [shown_path(file, base) for file in change.served]))
+    if not change.files:
+        return
     if change.configuration:
         read = [shown_path(file, base) for file in change.files if file in change.config.watched]
         if not await _reconfigure(session, options, index, read):

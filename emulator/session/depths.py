@@ -1,8 +1,8 @@
-"""How deep the queues of a session are at the moment, for those who measure it."""
+"""How deep the queues of a session are at the moment, and how durations are counted, for those who measure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -10,6 +10,10 @@ from emulator.queues.errors import QueueError
 
 if TYPE_CHECKING:
     from emulator.session.session import Session
+
+
+DURATION_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 900.0)
+"""Upper limits by which durations are counted, in seconds."""
 
 
 class Depth(msgspec.Struct, frozen=True):

@@ -23,3 +23,10 @@ class ConfigurationChanged(Happening):
 
     file: str
     changes: Sequence[str]
+
+
+class AssetsChanged(Happening):
+    """Files changed that a worker serves as they are."""
+
+    worker: str
+    files: Sequence[str]

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock, WallClock
+from emulator.base.errors import EmulatorError
 from emulator.base.words import count, shown_path
 from emulator.bindings.env import Env
 from emulator.bindings.kind import Resources
@@ -32,6 +33,7 @@ from emulator.hosts.triggers import QueueTrigger
 from emulator.queues.consumption import Deliver
 from emulator.queues.contract import QueueEngine
 from emulator.queues.declarations import Declared
+from emulator.queues.errors import QueueError
 from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.service import Queues
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
@@ -84,12 +86,11 @@ class Session:
         """The newest `env` of each worker, by name."""
         self.state = state or State()
         """What bindings keep."""
-        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock, self.state))
+        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock, self.state), bindings)
         """The open binding kinds."""
         self.crons: Crons | None = None
         """What waits for crons, if any are declared and `run_crons` was called."""
         self._longest_wait = 0.0
-        self._doubles = bindings or {}
         self._around_delivery = around_delivery
         self._reloading = asyncio.Lock()
         """Held while a worker's code is loaded again."""
@@ -116,7 +117,11 @@ class Session:
         if self.journal is not None:
             self._introduce(self.journal)
         await self.queues.start()
-        for queue, worker in (await self.queues.begin(self._declared())).items():
+        try:
+            lost = await self.queues.begin(self._declared())
+        except QueueError as error:
+            raise EmulatorError(f"the queues cannot be made: {error.cause}") from error
+        for queue, worker in lost.items():
             text = f"queue {queue} has lost its consumer: worker {worker} is not part of this session"
             self.bus.publish(Notice("warning", text))
         await asyncio.gather(*(self._start(host) for host in self.hosts))
@@ -145,6 +150,8 @@ class Session:
             await host.stop(max(0.0, deadline - perf_counter()))
         await self._factory.close()
         await self.open_kinds.close()
+        if self.queues.is_shared:
+            await self.queues.end()
 
     def files_of(self, config: WorkerConfig) -> frozenset[Path]:
         """The files of a worker's code, if they are known."""
@@ -212,7 +219,7 @@ class Session:
         ]
 
     def _make_env(self, config: WorkerConfig) -> Env:
-        env = self.envs[config.name] = self.open_kinds.env(config, self._doubles)
+        env = self.envs[config.name] = self.open_kinds.env(config)
         return env
 
     async def _start(self, host: WorkerHost) -> None:

@@ -53,11 +53,13 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What changed for one worker. `configuration` says whether its configuration or secrets did."""
+    """What changed for one worker: `files` for which it is reloaded, and files that it serves as they are.
+    `configuration` says whether its configuration or secrets did."""
 
     config: WorkerConfig
     files: Sequence[Path]
     configuration: bool
+    served: Sequence[Path] = ()
 
 
 class _Scan(msgspec.Struct, frozen=True):
@@ -65,7 +67,7 @@ class _Scan(msgspec.Struct, frozen=True):
     began, in nanoseconds since the epoch; and the files that code was known to be made of then."""
 
     files: dict[Path, tuple[int, int, int]]
-    directories: frozenset[Path]
+    directories: set[Path]
     began_ns: int
     inputs: frozenset[Path]
 
@@ -73,7 +75,8 @@ class _Scan(msgspec.Struct, frozen=True):
 class Watcher:
     """Detects changes from the moment it is created. `configs` returns the current configurations, and `files` the
     files that a worker's code was made of, wherever they are. The directories `ignored` are not watched: the emulator
-    itself writes to them all the time."""
+    itself writes to them all the time. Those that `served` returns have files that a worker serves as they are, and are
+    looked at only if `watches_served`."""
 
     def __init__(
         self,
@@ -81,10 +84,15 @@ class Watcher:
         ignored: Sequence[Path] = (),
         files: Callable[[WorkerConfig], Collection[Path]] = lambda _config: (),
         on_trouble: Callable[[str], None] = lambda _text: None,
+        *,
+        served: Callable[[WorkerConfig], Sequence[Path]] = lambda _config: (),
+        watches_served: bool = False,
     ) -> None:
         self._configs = configs
         self._files = files
         self._on_trouble = on_trouble
+        self._served = served
+        self._watches_served = watches_served
         self._ignored = frozenset(path.resolve() for path in ignored)
         self._outputs = _outputs()
         self._seen = self._scan()
@@ -131,7 +139,8 @@ class Watcher:
                             yield changes
                         if self._seen.directories != directories:
                             break
-                        await following
+                        if _has_replaced(directories, await following):
+                            break
                         following = asyncio.ensure_future(anext(notifications))
                 finally:
                     following.cancel()
@@ -145,7 +154,9 @@ class Watcher:
         changed -= {path for path in self._seen.inputs - before.inputs if self._was_there(path, before)}
         if not changed:
             return []
-        concerned = (_concerns(config, changed, self._files(config)) for config in self._configs())
+        concerned = (
+            _concerns(config, changed, self._files(config), self._served(config)) for config in self._configs()
+        )
         return [change for change in concerned if change]
 
     def _was_there(self, path: Path, before: _Scan) -> bool:
@@ -156,7 +167,11 @@ class Watcher:
     def _scan(self) -> _Scan:
         configs = self._configs()
         others = {path for config in configs for path in self._files(config)}
-        return _scan(configs, self._ignored, self._outputs, others)
+        scan = _scan(configs, self._ignored, self._outputs, others, self._served)
+        if self._watches_served:
+            for config in configs:
+                _scan_served(self._served(config), scan)
+        return scan
 
 
 def _outputs() -> frozenset[tuple[int, int]]:
@@ -175,6 +190,7 @@ def _scan(
     ignored: frozenset[Path],
     outputs: frozenset[tuple[int, int]],
     others: Collection[Path],
+    served: Callable[[WorkerConfig], Sequence[Path]],
 ) -> _Scan:
     began_ns = time_ns()
     files: dict[Path, tuple[int, int, int]] = {}
@@ -191,7 +207,7 @@ def _scan(
             if path.is_file():
                 directories.add(path.parent)
                 files[path] = _version(path.stat())
-            for directory, entries in _walk(path, ignored):
+            for directory, entries in _walk(path, ignored.union(_apart(config, path, served(config)))):
                 directories.add(directory)
                 for entry in entries:
                     if _is_relevant(config, entry.name):
@@ -199,7 +215,32 @@ def _scan(
                             status = entry.stat()
                             if (status.st_dev, status.st_ino) not in outputs:
                                 files[Path(entry.path)] = _version(status)
-    return _Scan(files, frozenset(directories), began_ns, frozenset(others))
+    return _Scan(files, directories, began_ns, frozenset(others))
+
+
+def _scan_served(roots: Sequence[Path], scan: _Scan) -> None:
+    """Add the files below `roots`, whatever they and their directories are called."""
+    for root in roots:
+        if root.parent.is_dir():
+            scan.directories.add(root.parent)  # tells when the root comes
+        for directory, entries in _walk(root, frozenset(), everything=True):
+            scan.directories.add(directory)
+            for entry in entries:
+                if not entry.name.endswith("~"):
+                    with suppress(OSError):
+                        scan.files[Path(entry.path)] = _version(entry.stat())
+
+
+def _apart(config: WorkerConfig, root: Path, served: Sequence[Path]) -> list[Path]:
+    """The served directories below `root` that have nothing to do with the code there."""
+    return [path for path in served if path != root and path not in config.main.parents]
+
+
+def _has_replaced(directories: Collection[Path], changes: Collection[tuple[object, str]]) -> bool:
+    """Whether one of the directories was removed or made, perhaps both, so that it is another one than before."""
+    from watchfiles import Change as Kind
+
+    return any(kind != Kind.modified and Path(path) in directories for kind, path in changes)
 
 
 def _watched(config: WorkerConfig) -> Sequence[Path]:
@@ -207,8 +248,10 @@ def _watched(config: WorkerConfig) -> Sequence[Path]:
     return [config.directory] if config.build is None else config.build.watched
 
 
-def _walk(root: Path, ignored: frozenset[Path]) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
-    """Every directory that may have code, with its files."""
+def _walk(
+    root: Path, ignored: frozenset[Path], *, everything: bool = False
+) -> Iterator[tuple[Path, list[os.DirEntry[str]]]]:
+    """Every directory that may have code, or `everything`, with its files."""
     waiting = [root]
     while waiting:
         directory = waiting.pop()
@@ -218,7 +261,7 @@ def _walk(root: Path, ignored: frozenset[Path]) -> Iterator[tuple[Path, list[os.
                 with suppress(OSError):
                     if not entry.is_dir():
                         found.append(entry)
-                    elif _is_code_directory(entry) and Path(entry.path) not in ignored:
+                    elif _is_walked(entry, everything=everything) and Path(entry.path) not in ignored:
                         waiting.append(Path(entry.path))
             yield directory, found
 
@@ -238,8 +281,12 @@ def _version(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _is_code_directory(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith(".") or entry.name in IGNORED_DIRECTORIES or entry.is_symlink():
+def _is_walked(entry: os.DirEntry[str], *, everything: bool) -> bool:
+    if entry.is_symlink():
+        return False
+    if everything:
+        return True
+    if entry.name.startswith(".") or entry.name in IGNORED_DIRECTORIES:
         return False
     return not Path(entry.path, "pyvenv.cfg").exists()
 
@@ -253,13 +300,18 @@ def _is_relevant(config: WorkerConfig, name: str) -> bool:
     return os.path.splitext(name)[1] in RELOADING_SUFFIXES  # noqa: PTH122 - a name
 
 
-def _concerns(config: WorkerConfig, changed: set[Path], files: Collection[Path]) -> Change | None:
+def _concerns(
+    config: WorkerConfig, changed: set[Path], files: Collection[Path], served: Sequence[Path]
+) -> Change | None:
     configuration = changed & set(config.watched)
-    if config.build is None:
-        code = {path for path in changed if path.is_relative_to(config.directory) or path in files}
-    else:  # what the command makes of them is not a change, wherever it is
-        code = {path for path in changed if any(map(path.is_relative_to, _watched(config)))} - {config.main}
+    as_it_is = {path for path in changed if any(map(path.is_relative_to, served))}
+    code = set()
+    for root in _watched(config):
+        apart = _apart(config, root, served)
+        code |= {path for path in changed if path.is_relative_to(root) and not any(map(path.is_relative_to, apart))}
+    # What a command makes is not a change, wherever it is.
+    code = code | (changed & set(files)) if config.build is None else code - {config.main}
     code -= set(config.watched)
-    if not configuration and not code:
+    if not configuration and not code and not as_it_is:
         return None
-    return Change(config, sorted(configuration | code), bool(configuration))
+    return Change(config, sorted(configuration | code), bool(configuration), sorted(as_it_is))

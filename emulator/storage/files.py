@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import urandom
@@ -102,13 +103,7 @@ class FilesInDirectory:
 
     async def read(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         """See Files."""
-        path = self._path(name)
-        try:
-            file = path.open("rb")
-            file.seek(start)
-        except OSError as error:
-            raise EmulatorError(f"{shown_path(path)} cannot be read: {reason(error)}") from None
-        return _read(file, end - start)
+        return file_pieces(self._path(name), start, end)
 
     def delete(self, names: Iterable[str]) -> None:
         """See Files."""
@@ -148,6 +143,18 @@ def _telling_of(path: Path) -> Iterator[None]:
 def _create(path: Path) -> BinaryIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("xb")
+
+
+def file_pieces(path: Path, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+    """The bytes of a file from `start` up to `end`, or to its own, in pieces. Raises EmulatorError if it cannot be
+    read, and while it is read if it is shorter."""
+    try:
+        file = path.open("rb")
+        file.seek(start)
+        size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise EmulatorError(f"{shown_path(path)} cannot be read: {reason(error)}") from None
+    return _read(file, (size if end is None else end) - start)
 
 
 async def _read(file: BinaryIO, left: int) -> AsyncIterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -89,6 +89,15 @@ class State:
             return False
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         return True
+
+    def keep_files(self, name: str, known: Callable[[], Container[str]]) -> None:
+        """Remove the files of a kind that are not `known`, which a killed process has left, unless another session may
+        be about to use them."""
+        from emulator.storage.files import FilesInDirectory
+
+        files = self.files(name)
+        if isinstance(files, FilesInDirectory) and self.is_alone:
+            files.keep_only(known())
 
     def snapshot(self) -> Snapshot:
         """What is kept now."""

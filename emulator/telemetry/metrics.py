@@ -17,12 +17,9 @@ from emulator.bindings.events import BindingUsed
 from emulator.hosts.events import ScheduledFinished
 from emulator.queues.events import BatchDelivered, MessagesSent
 from emulator.server.events import RequestFinished
-from emulator.session.depths import Depth, depths
+from emulator.session.depths import DURATION_BUCKETS, Depth, depths
 from emulator.session.session import Session
 from emulator.telemetry.resources import SCOPE
-
-BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 900.0)
-"""Upper limits of durations, in seconds."""
 
 LOOK_SECONDS: Final = 2.0
 """How long the thread that exports waits for the event loop, which a handler may block."""
@@ -54,7 +51,7 @@ class SessionMeter:
         )
 
         def histogram(name: str, text: str) -> Callable[[float, dict[str, str | int]], None]:
-            made = meter.create_histogram(name, "s", text, explicit_bucket_boundaries_advisory=BUCKETS)
+            made = meter.create_histogram(name, "s", text, explicit_bucket_boundaries_advisory=DURATION_BUCKETS)
             return made.record
 
         self._delivery = histogram("emulator_delivery_seconds", "How long deliveries of batches took")

@@ -26,7 +26,7 @@ from emulator.base.acts import Act, read_traceparent
 from emulator.base.bus import Bus
 from emulator.base.failure import Failure
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import HandlerFailed, ScheduledFinished
+from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinished
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesForwarded, MessagesSent
 from emulator.queues.message import QueueMessage
 from emulator.server.events import RequestFinished
@@ -74,6 +74,7 @@ class Spans:
         self._failures: dict[str, Failure] = {}
         bus.subscribe(RequestFinished, self._on_request)
         bus.subscribe(ScheduledFinished, self._on_scheduled)
+        bus.subscribe(EmailFinished, self._on_email)
         bus.subscribe(MessagesSent, self._on_sent)
         bus.subscribe(MessagesForwarded, self._on_forwarded)
         bus.subscribe(BatchDelivered, self._on_delivered)
@@ -105,6 +106,16 @@ class Spans:
         attributes = {**_invoked("timer", "scheduled"), "faas.cron": event.cron, "cloudflare.outcome": event.outcome}
         error = self._error_of(event.act)
         self._write(event.worker, event.act, f"scheduled {event.cron}", SpanKind.INTERNAL, attributes, error=error)
+
+    def _on_email(self, event: EmailFinished) -> None:
+        attributes = {
+            **_invoked("email", "email"),
+            "cloudflare.email.from": event.sender,
+            "cloudflare.email.to": event.recipient,
+            "cloudflare.outcome": event.outcome,
+        }
+        error = self._error_of(event.act)
+        self._write(event.worker, event.act, f"email {event.recipient}", SpanKind.INTERNAL, attributes, error=error)
 
     def _on_sent(self, event: MessagesSent) -> None:
         if event.source == "dead letter":

@@ -56,6 +56,7 @@ from emulator.wire.codec import ContentType
 from emulator_runtime.hosting import to_attribute_dict
 
 if TYPE_CHECKING:
+    from emulator.bindings.email.incoming import IncomingEmail
     from emulator.bindings.kind import OpenKind
     from emulator_runtime.hosting import Request, Response
 
@@ -155,11 +156,6 @@ class Core:
                 self.loop.complete(self.session.load())
             if settings.crons:
                 self.session.run_crons()
-            if settings.bindings and not self.session.envs:
-                raise EmulatorError(
-                    "bindings= puts Python objects into env, but no worker here is written in Python",
-                    hint="Use vars=, secrets= and queues=, and answer fetch() with outbound.",
-                )
             for host in self.session.hosts:
                 if host.failure is not None:
                     text = f"worker {host.config.name} failed to load: {host.failure.summary}"
@@ -592,6 +588,26 @@ class Core:
         if raised is not None:
             raise raised
 
+    def dispatch_email(self, raw: bytes, sender: str, recipient: str, worker: str | None) -> IncomingEmail:
+        """Run an `email` handler."""
+        __tracebackhide__ = True
+        return self.run(self._email(self._host(worker), raw, sender, recipient))
+
+    async def _email(self, host: WorkerHost, raw: bytes, sender: str, recipient: str) -> IncomingEmail:
+        from emulator.session.email import deliver_email  # few workers have the handler
+
+        self.timeline.note("email", f"from {sender} to {recipient}, by the test")
+        raised: BaseException | None = None
+        try:
+            return await deliver_email(self.session.open_kinds, host, sender, recipient, raw)
+        except HandlerError as error:
+            raised = error.__cause__
+            if raised is None:
+                raise
+        except (HandlerMissing, ValueError) as error:
+            raise EmulatorError(str(error)) from None
+        raise raised
+
     def _consumer(self, name: str) -> str:
         """The worker that consumes a queue. Raises EmulatorError if there is none that can be run."""
         __tracebackhide__ = True
@@ -620,7 +636,7 @@ class Core:
         if not names or names[0] not in self.session.envs:
             raise EmulatorError(
                 f"the env of {worker or 'a JavaScript worker'} cannot be changed: its code runs in another process",
-                hint="Give vars=, secrets= and queues= when the emulator is created, and answer fetch() with outbound.",
+                hint="Give vars=, secrets=, queues= and bindings= when the emulator is created.",
             )
         for name in names:
             vars(self.session.envs[name]).update({key: to_attribute_dict(value) for key, value in bindings.items()})

@@ -21,14 +21,19 @@ from emulator.testing.outbound import Outbound
 from emulator.wire.codec import ContentType
 
 if TYPE_CHECKING:
+    from email.message import Message as PythonMessage
     from types import TracebackType
+    from typing import TypeAlias
 
     import httpx
 
+    from emulator.bindings.email.incoming import IncomingEmail
     from emulator.bindings.kit import Accessor
     from emulator.bindings.registry import AccessorTypes, AsyncAccessorTypes
     from emulator.config.model import JSON
     from emulator.testing.websocket import AsyncClientWebSocket, ClientWebSocket
+
+    Mime: TypeAlias = bytes | str | PythonMessage
 else:
     AccessorTypes = AsyncAccessorTypes = object
 
@@ -334,6 +339,15 @@ class Emulator(_Base, AccessorTypes):
         __tracebackhide__ = True
         self._core.dispatch_scheduled(cron, (time or self.now).timestamp(), worker)
 
+    def dispatch_email(
+        self, message: Mime, *, sender: str | None = None, to: str | None = None, worker: str | None = None
+    ) -> IncomingEmail:
+        """Run the `email` handler of the first worker, or of `worker`, with a message: MIME as bytes or text, or an
+        EmailMessage of Python's library. It is from `sender` and for `to`, else from and for whom its headers say.
+        Returns it, with `rejected`, `forwards` and `replies`."""
+        __tracebackhide__ = True
+        return self._core.dispatch_email(*_envelope(message, sender, to), worker)
+
 
 class AsyncEmulator(_Base, AsyncAccessorTypes):
     """Workers under test, for async tests, under asyncio or anything else that anyio supports. Use it in an `async
@@ -484,6 +498,25 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
         """Run the `scheduled` handler of the first worker, or of `worker`, as if `cron` had fired at `time` (now)."""
         __tracebackhide__ = True
         await self._core.on_thread(self._core.dispatch_scheduled, cron, (time or self.now).timestamp(), worker)
+
+    async def dispatch_email(
+        self, message: Mime, *, sender: str | None = None, to: str | None = None, worker: str | None = None
+    ) -> IncomingEmail:
+        """Run the `email` handler of the first worker, or of `worker`, with a message: MIME as bytes or text, or an
+        EmailMessage of Python's library. It is from `sender` and for `to`, else from and for whom its headers say.
+        Returns it, with `rejected`, `forwards` and `replies`."""
+        __tracebackhide__ = True
+        return await self._core.on_thread(self._core.dispatch_email, *_envelope(message, sender, to), worker)
+
+
+def _envelope(message: Mime, sender: str | None, to: str | None) -> tuple[bytes, str, str]:
+    """A message as bytes, with whom it is from and for."""
+    from email import message_from_bytes  # few tests send mail
+    from email.utils import parseaddr
+
+    raw = message if isinstance(message, bytes) else (message if isinstance(message, str) else str(message)).encode()
+    headers = message_from_bytes(raw)
+    return raw, sender or parseaddr(headers["from"] or "")[1], to or parseaddr(headers["to"] or "")[1]
 
 
 @contextmanager

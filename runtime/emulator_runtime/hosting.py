@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from emulator_runtime.values import AttributeDict, to_attribute_dict
     from emulator_runtime.web_socket_pipe import Closing, End, Item, Lost
     from emulator_runtime.workers.blob import Blob
+    from emulator_runtime.workers.email import EmailMessage, ForwardableEmailMessage
     from emulator_runtime.workers.entrypoints import WorkerEntrypoint
     from emulator_runtime.workers.headers import Headers
     from emulator_runtime.workers.queue import BatchMetrics, Decisions, Message, MessageBatch
@@ -41,8 +42,10 @@ __all__ = [
     "Closing",
     "Context",
     "Decisions",
+    "EmailMessage",
     "End",
     "FetchResponse",
+    "ForwardableEmailMessage",
     "Headers",
     "IncomingRequest",
     "Invocation",
@@ -89,6 +92,7 @@ _HOMES: Final = {
     "values": ("AttributeDict", "to_attribute_dict"),
     "web_socket_pipe": ("Closing", "End", "Item", "Lost"),
     "workers.blob": ("Blob",),
+    "workers.email": ("EmailMessage", "ForwardableEmailMessage"),
     "workers.entrypoints": ("WorkerEntrypoint",),
     "workers.headers": ("Headers",),
     "workers.queue": ("BatchMetrics", "Decisions", "Message", "MessageBatch"),

@@ -37,7 +37,7 @@ def make(warnings: list[str] | None = None, **settings: Any) -> tuple[Any, Queue
     if warnings is not None:
         bus.subscribe(Notice, lambda notice: warnings.append(f"{notice.worker}: {notice.text}"))
     config = make_config("shop", Path("/project/wrangler.jsonc"), Path("/project/src/entry.py"), **settings)
-    return OpenKinds(KINDS, Resources(queues, bus, clock, State())).env(config, {}), queues
+    return OpenKinds(KINDS, Resources(queues, bus, clock, State())).env(config), queues
 
 
 def test_vars_keep_their_types() -> None:

@@ -23,8 +23,8 @@ def config(tmp_path: Path) -> Any:
     return make_config("shop", path, tmp_path / "entry.py", vars={"A": 1, "B": 2}, secrets={"A": "hidden"})
 
 
-def opened() -> OpenKinds:
-    return OpenKinds(KINDS, Resources(cast("Any", None), Bus(), VirtualClock(), State()))
+def opened(doubles: dict[str, str] | None = None) -> OpenKinds:
+    return OpenKinds(KINDS, Resources(cast("Any", None), Bus(), VirtualClock(), State()), doubles)
 
 
 def test_the_later_of_two_kinds_provides_a_name(tmp_path: Path) -> None:
@@ -33,13 +33,13 @@ def test_the_later_of_two_kinds_provides_a_name(tmp_path: Path) -> None:
 
 
 def test_env_has_the_bindings_in_force_and_doubles_replace_them(tmp_path: Path) -> None:
-    env = opened().env(config(tmp_path), {"B": "double", "C": "new"})
+    env = opened({"B": "double", "C": "new"}).env(config(tmp_path))
     assert (env.A, env.B, env.C) == ("hidden", "double", "new")
 
 
 def test_the_error_about_an_undeclared_name_says_how_to_declare_each_kind(tmp_path: Path) -> None:
     with pytest.raises(AttributeError) as caught:
-        _ = opened().env(config(tmp_path), {}).MISSING
+        _ = opened().env(config(tmp_path)).MISSING
     text = str(caught.value)
     assert text.startswith("env.MISSING is not declared in wrangler.jsonc, which declares: A, B. ")
     assert 'A variable goes under "vars", a secret into .dev.vars, a queue under "queues.producers"' in text
@@ -47,4 +47,5 @@ def test_the_error_about_an_undeclared_name_says_how_to_declare_each_kind(tmp_pa
 
 def test_a_javascript_worker_gets_a_wiring_for_each_binding(tmp_path: Path) -> None:
     wirings = opened().wirings(config(tmp_path))
-    assert sorted((kind, wiring.name) for kind, wiring in wirings) == [("secret", "A"), ("var", "B")]
+    bound = sorted((kind, wiring.name) for kind, wiring in wirings if wiring.binding)
+    assert bound == [("secret", "A"), ("var", "B")]

@@ -40,8 +40,10 @@ def everything(directory: Path) -> dict[str, bytes]:
 
 def test_the_templates_are_those_that_the_help_names() -> None:
     assert template_names() == [
+        "javascript-app",
         "javascript-fetch",
         "javascript-queue",
+        "python-app",
         "python-cron",
         "python-fastapi",
         "python-fetch",
@@ -134,10 +136,7 @@ def test_a_path_through_a_file_is_an_error(tmp_path: Path) -> None:
 def test_an_unknown_template_lists_those_that_there_are(tmp_path: Path) -> None:
     result = init("my-app", "--template", "rust")
     assert result.exit_code == 2
-    assert (
-        "there is no template 'rust'\n  Templates: javascript-fetch, javascript-queue, python-cron, python-fastapi, "
-        in result.output
-    )
+    assert "there is no template 'rust'\n  Templates: javascript-app, javascript-fetch, javascript" in result.output
     assert names(tmp_path) == []
 
 
@@ -205,6 +204,16 @@ def test_a_failure_half_way_leaves_nothing_behind(target: str, tmp_path: Path, m
     assert names(tmp_path / "here") == []
 
 
+@pytest.mark.parametrize("name", ["public", "migrations", "tests"])
+def test_the_to_do_lists_are_the_same_in_both_languages(name: str) -> None:
+    python, javascript = (
+        everything(templates_directory() / f"{language}-app" / name) for language in ("python", "javascript")
+    )
+    python = {path: content for path, content in python.items() if "__pycache__" not in path}
+    assert python == {path: content for path, content in javascript.items() if "__pycache__" not in path}
+    assert python
+
+
 def test_templates_name_no_resource_from_elsewhere() -> None:
     for path in templates_directory().rglob("*.py"):
         assert not re.search(r"(src|href|url\()=?[\"'(]?https?:", path.read_text()), path
@@ -264,14 +273,14 @@ def test_on_a_terminal_what_was_not_said_is_asked(tmp_path: Path) -> None:
         until("Name [my-app]: ")
         os.write(terminal, b"watch\n")
         until("> 1 python-queue")
-        until("7 javascript-fetch")
+        until("9 javascript-fetch")
         os.write(terminal, b"\x1b[A")  # around to the last, and back over the first
-        until("> 7 javascript-fetch")
+        until("> 9 javascript-fetch")
         os.write(terminal, b"\x1b[B\x1b[B")
-        until("> 2 python-fetch")
+        until("> 2 python-app")
         os.write(terminal, b"\r")
         until("Next:\n  cd watch\n  emulator dev\n")
         assert process.wait() == 0
     os.close(terminal)
-    assert "Created watch from the template python-fetch" in seen
+    assert "Created watch from the template python-app" in seen
     assert (tmp_path / "watch/wrangler.jsonc").is_file()

@@ -12,10 +12,13 @@ from click.testing import CliRunner, Result
 
 from emulator.base.clock import WallClock
 from emulator.bindings.kv.store import FILE_BYTES, SCHEMA, KvStore
+from emulator.bindings.r2.store import R2Store, open_store
+from emulator.bindings.secrets_store.store import SCHEMA as SECRETS_SCHEMA
+from emulator.bindings.secrets_store.store import SecretsStore
 from emulator.cli import cli
 from emulator.storage.state import PLACE, State
 from emulator.testing import Emulator
-from tests.support.node_tools import WRANGLER, needs_node, tool
+from tests.support.node_tools import MINIFLARE, WRANGLER, needs_node, tool
 
 LARGE = b"x" * (FILE_BYTES + 1)
 
@@ -50,6 +53,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "d1_databases": [{"binding": "DB", "database_name": "shop", "database_id": "shop-1"}],
     }
     (tmp_path / "wrangler.json").write_text(json.dumps(configuration))
+    (tmp_path / "index.js").write_text("export default {}")
     monkeypatch.chdir(tmp_path)
     kept = Kept(tmp_path / PLACE)
     kept.put("small", b"1")
@@ -142,23 +146,62 @@ def test_what_is_no_export_is_refused_and_changes_nothing(project: Path, content
 @needs_node
 def test_what_wrangler_has_kept_is_taken_over(project: Path, newest_node: str) -> None:
     emulator("reset", "-y")
-    (project / "index.js").write_text("export default {}")
     environment = {**os.environ, "WRANGLER_SEND_METRICS": "false", "WRANGLER_LOG_PATH": "logs", "CI": "1"}
-    for key, value in (("a", "one"), ("b", "two")):
-        command = [newest_node, str(tool(WRANGLER)), "kv", "key", "put", "--binding", "NOTES", "--local", key, value]
-        more = ["--metadata", '{"n":1}', "--preview", "false"]
-        subprocess.run([*command, *more], cwd=project, env=environment, timeout=60, check=True, capture_output=True)
+    entries = [{"key": key, "value": value, "metadata": {"n": 1}} for key, value in (("a", "one"), ("b", "two"))]
+    (project / "entries.json").write_text(json.dumps(entries))
+    command = [newest_node, str(tool(WRANGLER)), "kv", "bulk", "put", "entries.json", "--binding", "NOTES", "--local"]
+    command += ["--preview", "false"]
+    subprocess.run(command, cwd=project, env=environment, timeout=60, check=True, capture_output=True)
     sql = "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)"
     command = [newest_node, str(tool(WRANGLER)), "d1", "execute", "DB", "--local", "--command", sql]
     subprocess.run(command, cwd=project, env=environment, timeout=60, check=True, capture_output=True)
+    secret = ["create", "store-1", "--name", "api_key", "--value", "k-1", "--scopes", "workers"]
+    command = [newest_node, str(tool(WRANGLER)), "secrets-store", "secret", *secret]
+    subprocess.run(command, cwd=project, env=environment, timeout=60, check=True, capture_output=True)
     theirs = {path: path.read_bytes() for path in (project / ".wrangler/state/v3").rglob("*") if path.is_file()}
     taken = emulator("import", "--from-wrangler", ".wrangler/state/v3")
-    assert (taken.exit_code, taken.output) == (0, "Took over KV notes: 2 keys\nTook over D1 shop: 1 table\n")
+    expected = "Took over KV notes: 2 keys\nTook over D1 shop: 1 table\nTook over Secrets Store store-1: 1 secret\n"
+    assert (taken.exit_code, taken.output) == (0, expected)
     told = CliRunner().invoke(cli, ["d1", "execute", "DB", "SELECT sum(a) AS n FROM t", "--json"])
     assert json.loads(told.output)[0]["results"] == [{"n": 3}]
     kept = Kept(project / PLACE)
+    secrets = SecretsStore(kept.state.database("secrets_store", SECRETS_SCHEMA), WallClock())
+    assert secrets.get("store-1", "api_key") == "k-1"
     assert [key.metadata for key in kept.store.list("notes").keys] == ['{"n":1}', '{"n":1}']
     assert kept.values() == {"a": b"one", "b": b"two"}
     assert {path: path.read_bytes() for path in theirs} == theirs
     (project / "empty").mkdir()
     assert "there is nothing of wrangler's in empty" in emulator("import", "--from-wrangler", "empty").output
+
+
+@needs_node
+def test_objects_that_miniflare_has_kept_are_taken_over(project: Path, newest_node: str) -> None:
+    script = Path(__file__).parents[1] / "bindings/r2/kept.mjs"
+    command = [newest_node, str(script), str(tool(MINIFLARE)), str(project / "v3")]
+    told = json.loads(subprocess.run(command, timeout=60, check=True, capture_output=True).stdout)
+    theirs = {path: path.read_bytes() for path in (project / "v3").rglob("*") if path.is_file()}
+    for _ in range(2):
+        taken = emulator("import", "--from-wrangler", "v3")
+        assert (taken.exit_code, taken.output) == (0, "Took over R2 pictures: 4 objects\n")
+    state = State(project / PLACE)
+    store = open_store(state, WallClock())
+    found = store.list("pictures").objects
+    ours = [[each.key, each.version, each.etag, each.size, each.uploaded, dict(each.checksums)] for each in found]
+    assert ours == told
+    values = {each.key: asyncio.run(value_of(store, each.key)) for each in found}
+    large = b"\1" * (5 << 20) + b"\2" * 1000
+    assert values == {"empty": b"", "large": large, "replaced": b"now", "small/é": b"value"}
+    assert [(each.metadata.http, each.metadata.custom) for each in (found[1], found[3])] == [
+        ({}, {"c": "d"}),
+        ({"contentType": "text/plain", "cacheExpiry": 1_700_000_000_000}, {"a": "b"}),
+    ]
+    assert set(state.files("r2").contents()) == store.files()
+    assert {path: path.read_bytes() for path in (project / "v3").rglob("*") if path.is_file()} == theirs
+    state.close()
+
+
+async def value_of(store: R2Store, key: str) -> bytes:
+    got = store.get("pictures", key)
+    assert got is not None
+    assert got[1] is not None
+    return b"".join([piece async for piece in got[1]])

@@ -80,7 +80,6 @@ def test_a_setting_that_does_not_do_what_it_says_is_a_warning(tmp_path: Path, te
         ('"vectorize": [{"binding": "NEAR", "index_name": "x"}, {"binding": "MORE"}]', ["NEAR", "MORE"]),
         ('"durable_objects": {"bindings": [{"name": "ROOM", "class_name": "Room"}]}', ["ROOM"]),
         ('"ai": {"binding": "AI"}', ["AI"]),
-        ('"send_email": [{"name": "MAIL"}]', ["MAIL"]),
         ('"unsafe": {"bindings": [{"name": "X", "type": "y"}]}', ["X"]),
         ('"text_blobs": {"TEXT": "a.txt", "MORE": "b.txt"}', ["TEXT", "MORE"]),
     ],

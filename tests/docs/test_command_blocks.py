@@ -25,7 +25,7 @@ from tests.integration.conftest import Running, write_worker
 
 API = "/cdn-cgi/emulator/client/v4"
 COMMANDS = [block for block in BLOCKS if block.language in ("console", "sh", "yaml") and ".dev.vars" not in block.text]
-PROGRAMS = {"cd", "curl", "emulator", "eval", "make", "mypy", "npx", "pip", "pytest", "python", "uv"}
+PROGRAMS = {"cd", "curl", "emulator", "eval", "make", "mypy", "nats-server", "npx", "pip", "pytest", "python", "uv"}
 MAKE_TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
 ASKED = re.compile(r"emulator (queues|trigger)\b|curl |API=")
 """What is run against a live session."""
@@ -123,6 +123,9 @@ WORKER = """
 
         async def scheduled(self, controller, env, ctx):
             print(controller.cron)
+
+        async def email(self, message, env, ctx):
+            await message.forward("ops@example.com")
 """
 QUEUES = {
     "producers": [{"binding": "EVENTS", "queue": "my-app-events"}],

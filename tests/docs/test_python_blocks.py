@@ -20,6 +20,10 @@ DATA: dict[str, Any] = {
     "r2_buckets": [{"binding": "PICTURES"}],
     "d1_databases": [{"binding": "DB"}],
     "ratelimits": [{"name": "LIMITER", "namespace_id": "1", "simple": {"limit": 100, "period": 60}}],
+    "secrets_store_secrets": [{"binding": "API_KEY", "store_id": "s1", "secret_name": "api_key"}],
+    "send_email": [{"name": "EMAIL"}],
+    "analytics_engine_datasets": [{"binding": "VISITS", "dataset": "visits"}],
+    "hyperdrive": [{"binding": "POSTGRES", "id": "1", "localConnectionString": "postgres://u:p@localhost/shop"}],
     "assets": {"directory": "public", "binding": "ASSETS"},
 }
 """The data bindings that pages speak of."""

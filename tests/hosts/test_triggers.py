@@ -51,7 +51,7 @@ def test_two_triggers_with_the_same_content_are_told_apart() -> None:
 
 
 def test_handlers_are_listed_in_one_order() -> None:
-    assert HANDLERS == ("fetch", "queue", "scheduled")
+    assert HANDLERS == ("fetch", "queue", "scheduled", "email")
     assert in_order({"scheduled", "other", "fetch"}) == ("fetch", "scheduled")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,3 +105,21 @@ def test_wrangler_executes_migrates_and_exports(session: Running, wrangler: Call
     copy = (tmp_path / "copy.sql").read_text()
     assert "CREATE TABLE tags (name TEXT);" in copy
     assert "VALUES(4,'y');" in copy
+
+
+def test_migrations_that_have_not_been_applied_are_told_at_the_start(
+    dev: Callable[..., Running], tmp_path: Path
+) -> None:
+    write_worker(tmp_path, WORKER, d1_databases=DATABASES)
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations/0001_tags.sql").write_text("CREATE TABLE tags (name TEXT);")
+    first = dev(tmp_path)
+    told = "1 migration of DB has not been applied; `emulator d1 migrations apply DB` does it"
+    assert [told in line for line in first.lines].count(True) == 1
+    applied = subprocess.run(
+        [sys.executable, "-m", "emulator", "d1", "migrations", "apply", "DB"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert "Applied 1 migration" in applied.stdout
+    assert first.end() == 0
+    assert not any(told in line for line in dev(tmp_path).lines)

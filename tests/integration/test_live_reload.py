@@ -63,6 +63,31 @@ def test_a_page_is_told_of_each_reload_and_does_not_hold_up_the_end(
         assert time.monotonic() - begun < 5
 
 
+def test_a_page_is_told_of_assets_that_change_and_the_worker_is_not_reloaded(
+    dev: Callable[..., Running], tmp_path: Path
+) -> None:
+    entry = write_worker(tmp_path, WORKER, assets={"directory": "src/dist", "run_worker_first": False})
+    dist = entry.parent / "dist"
+    running = dev(tmp_path, "--live-reload")
+    with httpx.Client(base_url=running.url) as client, client.stream("GET", LIVE_ADDRESS) as response:
+        coming = events(response)
+        assert next(coming).startswith("session ")
+
+        def write(name: str, content: str) -> None:
+            (dist / name).parent.mkdir(parents=True, exist_ok=True)
+            (dist / name).write_text(content)
+            assert next(coming) == "reload"
+
+        write("build/page.html", "<p>made late")
+        assert client.get("/build/page").text == f"<p>made late{SCRIPT_TAG.decode()}"
+        write("build/page.html", "<p>changed")
+        assert client.get("/build/page").text == f"<p>changed{SCRIPT_TAG.decode()}"
+        navigation = {"sec-fetch-dest": "document", "if-none-match": client.get("/build/page").headers["etag"]}
+        assert client.get("/build/page", headers=navigation).text.endswith(SCRIPT_TAG.decode())
+    running.end()
+    assert not [line for line in running.lines if "Reloaded" in line]
+
+
 def test_only_pages_get_the_script_and_only_when_asked_for(dev: Callable[..., Running], tmp_path: Path) -> None:
     write_worker(tmp_path, WORKER)
     tag = SCRIPT_TAG.decode()

@@ -12,7 +12,7 @@ from emulator.base.bus import Notice
 from emulator.bindings.events import BindingUsed
 from emulator.bindings.queue.config import Consumer, Producer
 from emulator.bindings.service.kind import ServiceBinding
-from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinished, WorkerOutput
 from emulator.queues.events import MessagesDeadLettered, MessagesDropped, MessagesSent
 from emulator.queues.message import Attempt, DeadLetter, Settlement
 from emulator.queues.settings import ConsumerSettings
@@ -32,6 +32,7 @@ def test_json_lines_have_stable_keys() -> None:
         BindingUsed("w", "kv", "SESSIONS", "get", "a", 12, 0.001),
         MessagesDeadLettered("q", "dlq", [message(1, dead_letter=letter)]),
         MessagesDropped("q", [message(1)], "expired"),
+        EmailFinished("w", "a@a.example", "b@b.example", "ok", "", 0.1),
         ScheduledFinished("w", "* * * * *", "ok", 0.1),
         HandlerFailed("w", "GET /", FAILURE),
         WorkerReloaded("w", ["entry.py"], 0.1),
@@ -50,6 +51,7 @@ def test_json_lines_have_stable_keys() -> None:
         "binding": "binding binding_type duration_ms error key operation size worker",
         "dead_lettered": "messages queue to",
         "dropped": "messages queue reason",
+        "email": "duration_ms outcome recipient rejected sender worker",
         "scheduled": "cron duration_ms outcome worker",
         "failure": "failure trigger worker",
         "reload": "duration_ms failure files worker",

@@ -15,7 +15,7 @@ import emulator.server.events as server_events
 import emulator.session.events as session_events
 from emulator.base.bus import Level, Notice
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import EmailFinished, HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log.style import Style
 from emulator.log.table import RANK, TABLE
 from emulator.log.text import TextLines
@@ -35,6 +35,7 @@ EVENTS: list[Any] = [
     MessagesDeadLettered("q", "dlq", [message(1)]),
     MessagesDropped("q", [message(1)], "purged"),
     MessagesDropped("q", [message(1)], "expired"),
+    EmailFinished("w", "a@a.example", "b@b.example", "ok", "", 0.1),
     ScheduledFinished("w", "* * * * *", "ok", 0.1),
     HandlerFailed("w", "GET /", FAILURE),
     RuntimeExited("w", "was killed by SIGKILL", 0.5),
@@ -54,7 +55,7 @@ def test_every_event_is_shown_but_those_that_tell_people_nothing() -> None:
         for value in vars(module).values()
         if isinstance(value, type) and value.__module__ == module.__name__
     }
-    assert defined - TABLE.keys() == {queues_events.ConsumerChanged}
+    assert defined - TABLE.keys() == {queues_events.ConsumerChanged, session_events.AssetsChanged}
 
 
 def test_every_event_of_the_table_is_tried_here() -> None:

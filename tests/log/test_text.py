@@ -12,7 +12,7 @@ from emulator.base.bus import Notice
 from emulator.base.failure import Failure, Frame
 from emulator.bindings.events import BindingUsed
 from emulator.cli.queues import queues
-from emulator.hosts.events import HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import EmailFinished, HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
 from emulator.log import record
 from emulator.log.style import Style
 from emulator.log.text import TextLines
@@ -72,6 +72,7 @@ def everything_from_outside(text: str) -> list[object]:
         MessagesDropped(text, dead, "expired"),
         MessagesDropped(text, dead, "purged"),
         ScheduledFinished(text, text, text, 0.0),
+        EmailFinished(text, text, text, text, text, 0.0),
         HandlerFailed(text, text, failure),
         HandlerFailed(text, text, verbatim),
         RuntimeExited(text, text, 0.0),
@@ -250,6 +251,17 @@ def test_lines_are_cut_to_the_width_but_not_what_worker_code_says() -> None:
 def test_a_failure_without_a_place_is_one_line_however_often_it_comes() -> None:
     failed = HandlerFailed("w", "GET /", Failure("", "ended", (), "ended"))
     assert show(failed, failed) == "Error in GET /: ended\n" * 2
+
+
+def test_a_kind_of_two_words_is_shown_with_a_space() -> None:
+    used = BindingUsed("w", "secrets_store", "API_KEY", "get", "api_key", 3, 0.001)
+    assert show(used, level="debug") == "SECRETS STORE API_KEY get api_key 3 B (1 ms)\n"
+
+
+def test_email_line() -> None:
+    ends = ("w", "a@a.example", "b@b.example")
+    assert show(EmailFinished(*ends, "ok", "", 0.003)) == "EMAIL a@a.example to b@b.example ok (3 ms)\n"
+    assert show(EmailFinished(*ends, "ok", "no", 0.003)) == "EMAIL a@a.example to b@b.example rejected: no (3 ms)\n"
 
 
 def test_scheduled_line() -> None:

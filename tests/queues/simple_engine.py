@@ -14,7 +14,7 @@ from itertools import count
 import msgspec
 
 from emulator.base.clock import Clock
-from emulator.queues.contract import Arbiter, Recipient, Route
+from emulator.queues.contract import Arbiter, QueueUsers, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
 from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
@@ -84,6 +84,8 @@ class _Queue:
 class SimpleEngine:
     """See `emulator.queues.contract.QueueEngine`."""
 
+    is_shared = False
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._queues: dict[str, _Queue] = {}
@@ -99,6 +101,12 @@ class SimpleEngine:
         self._arbiter = arbiter
         self._poll()
 
+    def introduce(self, produces: Collection[str]) -> None:
+        """Nobody else sees these queues."""
+
+    def users(self, queue: str) -> QueueUsers:
+        return QueueUsers()
+
     async def close(self, grace_seconds: float) -> None:
         self._closed = True
         tasks = [running.task for queue in self._queues.values() for running in queue.running]
@@ -109,11 +117,15 @@ class SimpleEngine:
                 for task in tasks:
                     task.cancel()
 
-    async def put(self, states: Sequence[QueueState]) -> None:
+    async def end(self) -> None:
+        pass
+
+    async def put(self, states: Sequence[QueueState]) -> bool:
         await asyncio.sleep(0)
         for state in states:
             self._states[state.name] = state
             self._queues.setdefault(state.name, _Queue(state)).state = state
+        return True
 
     async def drop(self, queue: str) -> None:
         there = await self._queue(queue)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -12,19 +14,29 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from emulator.base.bus import Level
 from emulator.base.clock import Clock, VirtualClock
 from emulator.queues.contract import QueueEngine, Subscription
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.queues.jetstream.engine import JetStreamEngine
+from emulator.queues.jetstream.streams import ACK_WAIT_SECONDS
 from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.memory.journal import Journal
 from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.queues.settlement import Terms, interrupted, moved, settle, settle_leases
 from tests.queues.simple_engine import POLL_SECONDS, SimpleEngine
+from tests.support.nats_server import NatsServer, nats_server
 
 T = 1_800_000_000.0
 QUIET_ROUNDS = 8
+PACE = 0.05
+"""How many seconds of a server a second of the tests takes."""
+
+LONGEST = 90.0
+"""How many seconds of a test are waited for in a server: more than the longest delay that is left to it."""
+
 AT_ONCE = ConsumerSettings(max_batch_timeout=0)
 
 
@@ -52,18 +64,38 @@ def _simple(_directory: Path) -> Iterator[Bench]:
     yield Bench(SimpleEngine, slack=POLL_SECONDS)
 
 
-ENGINES = [_memory, _memory_with_a_journal, _simple]
+@contextmanager
+def _jetstream(_directory: Path) -> Iterator[Bench]:
+    server = _nats()
+    address = server.address()
+    yield JetStreamBench(lambda clock: JetStreamEngine(address, _tell, clock, pace=PACE), slack=25)
 
 
-PERSISTENT = [_memory_with_a_journal]
+def _tell(level: Level, text: str) -> None:
+    assert level == "info", text
+
+
+@cache
+def _nats() -> NatsServer:
+    """The server of all tests of this process."""
+    running = nats_server()
+    atexit.register(running.__exit__, None, None, None)
+    return running.__enter__()
+
+
+ENGINES = [_memory, _memory_with_a_journal, _simple, _jetstream]
+
+
+PERSISTENT = [_memory_with_a_journal, _jetstream]
 """Those of them whose messages survive the process."""
 
 
 @pytest.fixture(params=ENGINES, ids=lambda make: make.__name__.strip("_"))
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     """An engine that has not begun. It may be late by the `slack` of its bench, in seconds."""
     with request.param(tmp_path) as made:
         yield made
+        await made.engine.end()
 
 
 @pytest.fixture(params=PERSISTENT, ids=lambda make: make.__name__.strip("_"))
@@ -72,6 +104,7 @@ async def surviving(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
     with request.param(tmp_path) as made:
         await made.begin()
         yield made
+        await made.engine.end()
 
 
 class Worker:
@@ -133,6 +166,10 @@ class Bench:
         self.clock = VirtualClock(T)
         self.engine = make(self.clock)
         self.slack = slack
+        self.recovery = 0.0
+        """How long what another process had in flight may stay so after its end."""
+        self.keeps_leases = False
+        """Whether the leases of clients survive, too."""
         self.puller = ConsumerSettings("http_pull")
         self.expired_leases: list[LeasedMessage] = []
         self.settled_leases: list[LeasedMessage] = []
@@ -153,15 +190,20 @@ class Bench:
     def messages_expired(self, _queue: str, messages: Sequence[QueueMessage]) -> None:
         self.expired.extend(messages)
 
+    def states_changed(self, queue: str) -> None:
+        raise AssertionError(f"nobody else has changed {queue}")
+
     async def begin(self) -> None:
         await self.engine.start(self)
         await self.make("orders")
 
     async def restart(self) -> None:
         """Go on with another engine on what this one has left, as after the end of the process."""
+        await self.engine.end()
         self.clock = VirtualClock(self.clock.now() + 1)
         self.engine = self._make(self.clock)
         await self.engine.start(self)
+        await self.advance(self.recovery)
 
     async def make(self, name: str, settings: QueueSettings | None = None) -> None:
         await self.engine.put([QueueState(name, T, T, settings or QueueSettings())])
@@ -201,6 +243,36 @@ class Bench:
         while quiet < QUIET_ROUNDS:
             quiet = 0 if self.clock.run_due() else quiet + 1
             await asyncio.sleep(0)
+
+
+class JetStreamBench(Bench):
+    """An engine in a server, whose time nobody moves: its seconds are shorter, and it is waited for."""
+
+    def __init__(self, make: Callable[[Clock], QueueEngine], slack: float) -> None:
+        super().__init__(make, slack)
+        self.recovery = ACK_WAIT_SECONDS + slack
+        self.keeps_leases = True
+
+    async def rest(self) -> None:
+        await super().advance(0)
+        await asyncio.sleep(2 * PACE)
+        await super().advance(0)
+
+    async def advance(self, seconds: float) -> None:
+        await super().advance(seconds)
+        # A little less than it takes at the server's pace, so that nothing that is due after that comes too early.
+        await asyncio.sleep(min(seconds, LONGEST) * PACE * 0.8)
+        await super().advance(0)
+
+    async def _run_due(self) -> None:
+        engine = self.engine
+        assert isinstance(engine, JetStreamEngine)
+        quiet, before = 0, -1
+        while quiet < QUIET_ROUNDS:
+            said = engine.connection._client.stats["in_msgs"] + engine.connection._client.stats["out_msgs"]
+            quiet = 0 if self.clock.run_due() or said != before else quiet + 1
+            before = said
+            await asyncio.sleep(0.003)
 
 
 @pytest.fixture
@@ -271,9 +343,9 @@ async def test_a_delayed_message_is_never_early(begun: Bench) -> None:
 
 async def test_messages_that_are_ready_go_out_together_and_in_order(begun: Bench) -> None:
     worker = Worker(begun)
-    await begun.consume(worker)
     await begun.send(b"one", b"two")
     await begun.send(b"three")
+    await begun.consume(worker)
     await begun.rest()
     assert worker.bodies == [[b"one", b"two", b"three"]]
     assert await begun.count() == 0
@@ -510,7 +582,7 @@ async def test_leases_are_settled_as_it_is_said(begun: Bench) -> None:
     assert await begun.engine.leases("orders", [done.lease_id, later.lease_id]) == []
     assert [each.lease_id for each in begun.settled_leases] == [later.lease_id, done.lease_id]
     assert await begun.engine.pull("orders", 9, 1.0) == []
-    await begun.advance(60)
+    await begun.advance(60 + begun.slack)
     (again,) = await begun.engine.pull("orders", 9, 1.0)
     assert (again.message.body, again.message.attempts) == (b"later", 2)
 
@@ -708,11 +780,13 @@ async def test_a_delivery_that_was_given_back_cancelled_or_pulled_does_not_count
     subscription = await surviving.consume(Worker(surviving, answer=give_back), "back")
     cancelled = Worker(surviving, gate=asyncio.Event())
     await surviving.consume(cancelled, "cancelled")
-    assert len(await surviving.engine.pull("pulled", 1, 30)) == 1
+    assert len(await surviving.engine.pull("pulled", 1, 600)) == 1
     await surviving.rest()
     await surviving.engine.close(0)
     assert cancelled.cancelled == 1
 
     await surviving.restart()
-    for queue in ("back", "cancelled", "pulled"):
+    for queue in ("back", "cancelled"):
         assert [(each.attempts, each.failures) for each in await surviving.engine.peek(queue)] == [(0, ())], queue
+    pulled = [(each.attempts, each.failures) for each in await surviving.engine.peek("pulled")]
+    assert pulled == ([] if surviving.keeps_leases else [(0, ())])

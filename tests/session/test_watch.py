@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
+from emulator.bindings.assets.kind import ASSETS
 from emulator.session import watch
 from emulator.session.watch import Change, Watcher
 from tests.integration.conftest import write_worker
@@ -121,3 +123,69 @@ async def test_an_input_that_becomes_known_is_not_a_change(tmp_path: Path, monke
     [change] = watcher._look()
     assert change.files == [late], "it was written after the last look, so perhaps after it was read"
     assert entry.is_file()
+
+
+@pytest.fixture
+def dist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of assets beside a worker's code, which does not exist yet."""
+    monkeypatch.setattr(watch, "DEFER_SECONDS", 0.0)
+    write_worker(tmp_path, "def fetch(): ...", assets={"directory": "src/dist"})
+    return tmp_path / "src/dist"
+
+
+def watcher_of(tmp_path: Path, *, watches_served: bool) -> Watcher:
+    config = load_config(tmp_path / "wrangler.jsonc")
+    return Watcher(lambda: [config], served=lambda worker: list(ASSETS.served(worker)), watches_served=watches_served)
+
+
+async def test_assets_are_watched_whatever_their_names_and_reload_nothing(tmp_path: Path, dist: Path) -> None:
+    watcher = watcher_of(tmp_path, watches_served=True)
+    changes = watcher.changes()
+
+    async def write(name: str, content: str) -> None:
+        path = dist / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        while watcher._seen.files.get(path, (0, -1, 0))[1] != len(content):
+            [change] = await _next(changes)
+            assert (change.files, change.configuration) == ([], False)
+
+    for _ in range(2):
+        await write("build/page.html", "1")
+        await write("build/page.html", "by now it is watched")
+        # A finished directory takes the place of another.
+        shutil.copytree(dist / "build", tmp_path / "staged")
+        (tmp_path / "staged/page.html").write_text("made elsewhere")
+        (dist / "build").rename(tmp_path / "old")
+        (tmp_path / "staged").rename(dist / "build")
+        shutil.rmtree(tmp_path / "old")
+        [change] = await _next(changes)
+        assert change.served == [dist / "build/page.html"]
+        await write("build/page.html", "so is the other one")
+        await write(".well-known/x", "22")
+        await write("node_modules/logo.png", "333")
+        # A command may begin with an empty directory.
+        shutil.rmtree(dist / "build")
+        await write("build/page.html", "4444")
+        await write("build/page.html", "55555")
+        shutil.rmtree(dist)
+    await changes.aclose()
+
+
+def test_assets_among_code_reload_nothing_where_no_page_listens(tmp_path: Path, dist: Path) -> None:
+    dist.mkdir()
+    watcher = watcher_of(tmp_path, watches_served=False)
+    (dist / "index.html").write_text("1")
+    assert watcher._look() == []
+    (dist.parent / "more.html").write_text("1")
+    [change] = watcher._look()
+    assert (change.files, change.served) == ([dist.parent / "more.html"], [])
+    assert dist not in watcher._seen.directories
+
+
+def test_code_in_the_directory_of_assets_is_code(tmp_path: Path) -> None:
+    entry = write_worker(tmp_path, "def fetch(): ...", assets={"directory": "."})
+    watcher = watcher_of(tmp_path, watches_served=False)
+    entry.write_text("def fetch(): 1")
+    [change] = watcher._look()
+    assert change.files == [entry]

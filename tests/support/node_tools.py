@@ -15,6 +15,7 @@ import pytest
 from tests.support import node
 
 NODE_MODULES = Path(__file__).parents[1] / "npm/node_modules"
+MINIFLARE = NODE_MODULES / "miniflare/dist/src/index.js"
 WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
 WORKERD = next(NODE_MODULES.glob("@cloudflare/workerd-*/bin/workerd"), NODE_MODULES / "@cloudflare/workerd")
 ESBUILD = next(NODE_MODULES.glob("@esbuild/*/bin/esbuild"), NODE_MODULES / "@esbuild")

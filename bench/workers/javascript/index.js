@@ -50,6 +50,15 @@ export default {
         return new Response("kept");
       case "/kv-get":
         return new Response(await env.STORE.get("key"));
+      case "/d1-make":
+        await env.DB.exec("DROP TABLE IF EXISTS items; CREATE TABLE items (id INTEGER PRIMARY KEY, text TEXT)");
+        await env.DB.prepare("INSERT INTO items VALUES (1, ?)").bind(VALUE).run();
+        return new Response("made");
+      case "/d1-select":
+        return Response.json(await env.DB.prepare("SELECT text FROM items WHERE id = ?").bind(1).first());
+      case "/d1-insert":
+        await env.DB.prepare("INSERT INTO items (text) VALUES (?)").bind(VALUE).run();
+        return new Response("kept");
       case "/stats":
         return Response.json(stats);
       case "/version":

@@ -32,12 +32,29 @@ class Default(WorkerEntrypoint):
                 return Response("kept")
             case "/kv-get":
                 return Response(await self.env.STORE.get("key"))
+            case "/d1-make" | "/d1-select" | "/d1-insert":
+                return await self.query(url.path)
             case "/stats":
                 return Response.json(stats)
             case "/version":
                 return Response(VERSION)
             case _:
                 return Response("not found", status=404)
+
+    async def query(self, path):
+        database = self.env.DB
+        match path:
+            case "/d1-make":
+                await database.exec(
+                    "DROP TABLE IF EXISTS items; CREATE TABLE items (id INTEGER PRIMARY KEY, text TEXT)"
+                )
+                await database.prepare("INSERT INTO items VALUES (1, ?)").bind(VALUE).run()
+                return Response("made")
+            case "/d1-select":
+                return Response.json(await database.prepare("SELECT text FROM items WHERE id = ?").bind(1).first())
+            case _:
+                await database.prepare("INSERT INTO items (text) VALUES (?)").bind(VALUE).run()
+                return Response("kept")
 
     async def flood(self, batches):
         stats["sent"] = batches * 100

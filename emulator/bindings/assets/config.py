@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, cast
@@ -89,4 +90,4 @@ def assets_of(worker: WorkerConfig) -> Assets | None:
 
 def directory_of(worker: WorkerConfig, assets: Assets) -> Path:
     """The directory with the files, absolute."""
-    return worker.path.resolve().parent / assets.directory
+    return Path(os.path.normpath(worker.path.absolute().parent / assets.directory))

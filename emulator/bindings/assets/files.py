@@ -7,9 +7,11 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import md5
 from pathlib import Path, PurePosixPath
+from time import time_ns
 from typing import Final
 
 import msgspec
@@ -52,6 +54,16 @@ _OTHER_TYPES: Final = {
 }
 
 
+UNSETTLED_NS: Final = 20_000_000
+"""Within this time another change of a file may leave it with the same version, as file systems count time in steps."""
+
+Version = tuple[int, int, int]
+"""What tells the versions of a file apart: when it was changed, its size, and its number."""
+
+Looks = tuple[tuple[str, ...], tuple["Version | None", ...]]
+"""Files that were looked at, and what was seen of each: None where there was none."""
+
+
 class Asset(msgspec.Struct, frozen=True):
     """A file as it is sent. `content_type` is empty where none is known."""
 
@@ -66,9 +78,26 @@ class AssetDirectory:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._root = f"{directory}/"
-        self._held: dict[str, tuple[tuple[int, int, int], Asset]] = {}
+        self._held: dict[str, tuple[Version, Asset]] = {}
         self._held_bytes = 0
-        self._ignored: tuple[tuple[int, int, int] | None, list[tuple[str, bool]]] = (None, [])
+        self._noted: dict[str, Version | None] | None = None
+        self._ignored: tuple[Version | None, list[tuple[str, bool]]] = (None, [])
+
+    @contextmanager
+    def noting(self) -> Iterator[dict[str, Version | None]]:
+        """Notes in the dict which files are looked at in this context, and what is seen."""
+        noted: dict[str, Version | None] = {}
+        self._noted = noted
+        try:
+            yield noted
+        finally:
+            self._noted = None
+
+    @staticmethod
+    def are_as(looks: Looks) -> bool:
+        """Whether files are still as they were seen."""
+        files, versions = looks
+        return tuple(map(_version_of, files)) == versions
 
     def has(self, path: str) -> bool:
         """Whether a file is served at this path."""
@@ -98,7 +127,7 @@ class AssetDirectory:
 
     def text(self, name: str) -> tuple[object, str]:
         """A file of rules: what tells its versions apart, and its text, empty if there is none."""
-        version = _version_of(self._root + name)
+        version = self._look(self._root + name)
         if version is None:
             return None, ""
         try:
@@ -115,20 +144,26 @@ class AssetDirectory:
                 if self.has(path):
                     yield path
 
-    def _version(self, path: str) -> tuple[int, int, int] | None:
+    def _version(self, path: str) -> Version | None:
         """What tells the versions of a file apart; None if nothing is served there."""
         if not path.startswith("/") or "\0" in path or any(part in {"", ".", ".."} for part in path[1:].split("/")):
             return None
         name = path[1:]
         if name in _NEVER or self._ignores(name):
             return None
-        return _version_of(self._root + name)
+        return self._look(self._root + name)
 
-    def _hold(self, path: str, version: tuple[int, int, int], asset: Asset) -> None:
+    def _look(self, file: str) -> Version | None:
+        version = _version_of(file)
+        if self._noted is not None:
+            self._noted[file] = version
+        return version
+
+    def _hold(self, path: str, version: Version, asset: Asset) -> None:
         before = self._held.pop(path, None)
         if before is not None:
             self._held_bytes -= len(before[1].content)
-        if len(asset.content) > HELD_BYTES // 8:
+        if len(asset.content) > HELD_BYTES // 8 or not is_settled(version):
             return
         while self._held and self._held_bytes + len(asset.content) > HELD_BYTES:
             oldest = next(iter(self._held))
@@ -138,7 +173,7 @@ class AssetDirectory:
 
     def _ignores(self, name: str) -> bool:
         """Whether `.assetsignore` excludes a file. Its lines are those of a `.gitignore`."""
-        version = _version_of(self._root + IGNORE_FILE)
+        version = self._look(self._root + IGNORE_FILE)
         if version != self._ignored[0]:
             _, text = self.text(IGNORE_FILE)
             self._ignored = version, _read_ignored(text)
@@ -156,7 +191,12 @@ def content_type(path: str) -> str:
     return f"{found}; charset=utf-8" if found.startswith("text/") else found
 
 
-def _version_of(file: str) -> tuple[int, int, int] | None:
+def is_settled(version: Version | None) -> bool:
+    """Whether a file that is changed from now on has another version."""
+    return version is None or version[0] < time_ns() - UNSETTLED_NS
+
+
+def _version_of(file: str) -> Version | None:
     try:
         status = os.stat(file)  # noqa: PTH116 - a Path takes four times as long, and each request asks several times
     except (OSError, ValueError):

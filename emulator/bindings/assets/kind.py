@@ -45,6 +45,12 @@ class AssetsKind(BindingKind[Assets]):
             if found is not None:
                 yield Overview("assets", str(found.directory), f"of {worker.name}")
 
+    def served(self, worker: WorkerConfig) -> Iterator[Path]:
+        """The directory of the worker's assets."""
+        found = assets_of(worker)
+        if found is not None:
+            yield directory_of(worker, found)
+
     def binding_record(self, settings: Assets) -> Mapping[str, object]:
         """The directory, as the configuration has it."""
         return {"directory": str(settings.directory)}

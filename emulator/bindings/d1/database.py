@@ -127,6 +127,13 @@ class SqlStore:
         rows = self._database.rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         return sorted(name for (name,) in rows)
 
+    def applied(self, table: str) -> list[str]:
+        """The names of the migrations that `table` says have been applied."""
+        if table not in self.tables():
+            return []
+        quoted = table.replace('"', '""')
+        return [str(name) for (name,) in self._database.rows(f'SELECT name FROM "{quoted}" ORDER BY id')]
+
     def clear(self) -> None:
         """Remove everything."""
         self._database.clear()

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from emulator.base.words import count
 from emulator.bindings.d1 import config
 from emulator.bindings.d1.config import SqlDatabase
 from emulator.bindings.kind import BindingKind, OpenKind, Resources
@@ -143,11 +144,26 @@ class OpenD1(OpenKind[SqlDatabase]):
     def _bound(self, worker: WorkerConfig, bindings: Mapping[str, SqlDatabase]) -> list[tuple[str, SqlSession]]:
         directory = worker.path.resolve().parent
         for name, settings in bindings.items():
+            is_new = name not in self.declared
             self.declared[name] = (settings, directory)
             self.stores.declare(settings.id, settings.name)
+            if is_new and self._resources.state.directory is not None:
+                self._tell_of_migrations(worker, name)
         return [
             (name, self.database(settings.id, worker=worker.name, name=name)) for name, settings in bindings.items()
         ]
+
+    def _tell_of_migrations(self, worker: WorkerConfig, name: str) -> None:
+        """Warn of migrations that have not been applied."""
+        migrations = self.migrations(name)
+        if not migrations.directory.is_dir():
+            return
+        store = self.stores.open(self.declared[name][0].id)
+        pending = migrations.pending(store.applied(migrations.table))
+        if pending:
+            what = f"{count(len(pending), 'migration')} of {name} {'has' if len(pending) == 1 else 'have'}"
+            text = f"{what} not been applied; `emulator d1 migrations apply {name}` does it"
+            self._resources.warn(worker.name, text)
 
 
 D1: Final = D1Kind()

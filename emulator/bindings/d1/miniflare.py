@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +10,7 @@ from emulator.base.clock import WallClock
 from emulator.base.words import count
 from emulator.bindings.d1.config import SqlDatabase
 from emulator.bindings.d1.store import SqlStores
+from emulator.bindings.miniflare import object_id
 from emulator.storage.database import copy_of
 from emulator.storage.state import State
 
@@ -25,7 +24,7 @@ def take_over(directory: Path, declared: Iterable[SqlDatabase], state: State) ->
     keep their names to themselves: there is only a hash of them."""
     stores: SqlStores | None = None
     for settings in declared:
-        path = directory / _OBJECTS / f"{_object_id(settings.id)}.sqlite"
+        path = directory / _OBJECTS / f"{object_id(_OBJECTS, settings.id)}.sqlite"
         if not path.is_file():
             continue
         with copy_of(path) as database:
@@ -36,10 +35,3 @@ def take_over(directory: Path, declared: Iterable[SqlDatabase], state: State) ->
         stores.declare(settings.id, settings.name)
         stores.open(settings.id).replace(contents)
         yield f"D1 {settings.name}: {count(tables, 'table')}"
-
-
-def _object_id(name: str) -> str:
-    """The id of Miniflare's object for a database, which is made of its name."""
-    key = sha256(_OBJECTS.encode()).digest()
-    of_name = hmac.digest(key, name.encode(), "sha256")[:16]
-    return (of_name + hmac.digest(key, of_name, "sha256")[:16]).hex()

@@ -67,10 +67,7 @@ class _BaseD1(Faulty):
         migrations = self._open.migrations(self.name)
         store = self._database.store
         is_empty = not store.tables()
-        if not is_empty:
-            self._execute(migrations.prepares, ())
-        applied = [] if is_empty else [row["name"] for row in self._execute(migrations.applied, ())]
-        pending = migrations.pending(applied)
+        pending = migrations.pending(store.applied(migrations.table))
         key = (migrations.table, *((each.name, each.sql) for each in pending))
         if is_empty and key in _migrated:
             store.replace(_migrated[key])

@@ -93,10 +93,9 @@ class OpenKv(OpenKind[Namespace]):
     @cached_property
     def store(self) -> KvStore:
         """All namespaces. Opened when the first worker has one."""
-        from emulator.bindings.kv.store import SCHEMA, KvStore
+        from emulator.bindings.kv.store import open_store
 
-        state = self._resources.state
-        return KvStore(state.database(config.KIND, SCHEMA), state.files(config.KIND), self._resources.clock)
+        return open_store(self._resources.state, self._resources.clock)
 
     @cached_property
     def faults(self) -> Faults:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from emulator.base.errors import EmulatorError
 from emulator.bindings.kv.namespace import KvNamespace
 from emulator.bindings.kv.store import KvEntry, KvError
 from emulator_runtime.hosting import AttributeDict, JsException, ReadableStream, as_bytes, bytes_of, to_attribute_dict
@@ -73,7 +74,7 @@ class KvBinding:
                 expiration_ttl=given.get("expirationTtl"),
                 metadata=None if metadata is None else _json(metadata),
             )
-        except KvError as error:
+        except (KvError, EmulatorError) as error:
             raise _refused("PUT", error) from None
 
     async def delete(self, key: Any) -> None:
@@ -81,7 +82,7 @@ class KvBinding:
         name = _key(key)
         try:
             await self._namespace.delete(name)
-        except KvError as error:
+        except (KvError, EmulatorError) as error:
             raise _refused("DELETE", error) from None
 
     async def list(self, options: Any = None, /, **keywords: Any) -> AttributeDict:
@@ -95,7 +96,7 @@ class KvBinding:
                 limit=None if isinstance(limit, int) and limit <= 0 else limit,
                 cursor=given.get("cursor") or "",
             )
-        except KvError as error:
+        except (KvError, EmulatorError) as error:
             raise _refused("GET", error) from None
         keys = []
         for each in page.keys:
@@ -120,7 +121,7 @@ class KvBinding:
         name = _key(key)
         try:
             return await self._namespace.get(name, given.get("cacheTtl"))
-        except KvError as error:
+        except (KvError, EmulatorError) as error:
             raise _refused("GET", error) from None
 
     async def _get_many(self, keys: Sequence[Any], given: Mapping[str, Any], *, with_metadata: bool) -> dict[str, Any]:
@@ -131,7 +132,7 @@ class KvBinding:
                 with_metadata=with_metadata,
                 cache_ttl=given.get("cacheTtl"),
             )
-        except KvError as error:
+        except (KvError, EmulatorError) as error:
             raise _refused("GET_BULK", error) from None
         return {key: to_attribute_dict(value) for key, value in found.items()}
 
@@ -188,5 +189,6 @@ def _json(metadata: Any) -> str:
         raise JsException(f"metadata: {error}", "TypeError") from None
 
 
-def _refused(operation: str, error: KvError) -> JsException:
-    return JsException(f"KV {operation} failed: {error.status} {error.message}")
+def _refused(operation: str, error: KvError | EmulatorError) -> JsException:
+    status = error.status if isinstance(error, KvError) else 500
+    return JsException(f"KV {operation} failed: {status} {error.message}")

@@ -10,13 +10,17 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Sequence
 from math import floor
 from os import urandom
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from emulator.base.clock import Clock
+from emulator.bindings.kv.config import KIND
 from emulator.storage.database import Database
 from emulator.storage.files import Files
+
+if TYPE_CHECKING:
+    from emulator.storage.state import State
 
 MAX_KEY_BYTES: Final = 512
 MAX_VALUE_BYTES: Final = 25 * 1024 * 1024
@@ -43,6 +47,14 @@ SCHEMA: Final = (
 
 _LAST: Final = "\U0010ffff"
 """No key that begins with a prefix comes behind the prefix and a few of these."""
+
+
+def open_store(state: State, clock: Clock) -> KvStore:
+    """The namespaces that are kept in `state`. Files that a killed process has left are removed, if nobody else may be
+    about to use them."""
+    store = KvStore(state.database(KIND, SCHEMA), state.files(KIND), clock)
+    state.keep_files(KIND, store.files)
+    return store
 
 
 class KvError(Exception):
@@ -175,6 +187,10 @@ class KvStore:
         keys = [Listed(*row) for row in rows[:most]]
         more = urlsafe_b64encode(keys[-1].name.encode()).decode().rstrip("=") if len(rows) > most else None
         return Listing(keys, more)
+
+    def files(self) -> set[str]:
+        """The names of all files that belong to something."""
+        return {name for (name,) in self._database.rows("SELECT file FROM entries WHERE file IS NOT NULL")}
 
     def namespaces(self) -> dict[str, str]:
         """The namespaces that have keys or were made here, by their ids, with their titles."""

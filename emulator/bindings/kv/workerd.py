@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
+from emulator.base.errors import EmulatorError
 from emulator.bindings.kv.namespace import KvNamespace
 from emulator.bindings.kv.store import KvError, check_key
 from emulator.bindings.wiring import Answered, Reference, WireRequest, WireResponse, Wiring
@@ -42,6 +43,8 @@ async def answer(namespace: KvNamespace, request: WireRequest) -> WireResponse:
         return await _answer(namespace, request, unquote(path[1:], errors="strict"), parse_qs(query))
     except KvError as error:
         return refusal(error.status, error.message)
+    except EmulatorError as error:
+        return refusal(500, error.message)
     except ValueError as error:  # msgspec's errors are ValueErrors, too
         return refusal(400, f"the request is damaged: {error}")
 

@@ -107,7 +107,7 @@ def _object_shape(found: R2Object) -> dict[str, Any]:
         "http_metadata": http,
         "custom_metadata": found.metadata.custom,
         "storage_class": found.metadata.storage_class,
-        "ssec": False,
+        "ssec": bool(found.metadata.customer_key),
     }
 
 

@@ -36,6 +36,7 @@ class R2Object:
     httpEtag: str
     uploaded: datetime
     storageClass: str
+    ssecKeyMd5: str | None
     checksums: R2Checksums
     httpMetadata: AttributeDict | None
     customMetadata: AttributeDict | None
@@ -79,7 +80,13 @@ class R2MultipartUpload:
     uploadId: str
 
     async def uploadPart(
-        self, number: int, value: str | bytes | bytearray | memoryview | Blob | ReadableStream
+        self,
+        number: int,
+        value: str | bytes | bytearray | memoryview | Blob | ReadableStream,
+        options: Mapping[str, Any] | None = None,
+        /,
+        *,
+        ssecKey: str | bytes = ...,
     ) -> R2UploadedPart:
         """Keep a part, 1 to 10,000. All but the last one must have the same size, at least 5 MiB."""
 
@@ -103,6 +110,7 @@ class R2Bucket:
         *,
         range: Mapping[str, int] | Headers = ...,  # noqa: A002 - production's name
         onlyIf: Mapping[str, Any] | Headers = ...,
+        ssecKey: str | bytes = ...,
     ) -> R2ObjectBody | None:
         """An object; None if there is none."""
 
@@ -122,6 +130,7 @@ class R2Bucket:
         sha256: str | bytes = ...,
         sha384: str | bytes = ...,
         sha512: str | bytes = ...,
+        ssecKey: str | bytes = ...,
     ) -> R2Object | None:
         """Keep an object; None if the conditions do not hold."""
 
@@ -151,6 +160,7 @@ class R2Bucket:
         httpMetadata: Mapping[str, Any] | Headers = ...,
         customMetadata: Mapping[str, str] = ...,
         storageClass: Literal["Standard", "InfrequentAccess"] = ...,
+        ssecKey: str | bytes = ...,
     ) -> R2MultipartUpload:
         """Begin an upload in parts."""
 

@@ -33,11 +33,15 @@ class R2Bucket:
             return self._store.head(self.name, key)
 
     def get(
-        self, key: str, wanted: R2Range | str | None = None, conditions: Conditions | None = None
+        self,
+        key: str,
+        wanted: R2Range | str | None = None,
+        conditions: Conditions | None = None,
+        customer_key: str = "",
     ) -> tuple[R2Object, Value | None] | None:
         """An object with its value, without if the conditions do not hold; None if there is none."""
         with self._use("get", key) as operation:
-            found = self._store.get(self.name, key, wanted, conditions)
+            found = self._store.get(self.name, key, wanted, conditions, customer_key)
             if found is not None and found[1] is not None:
                 operation.size = found[1].length
             return found
@@ -84,10 +88,14 @@ class R2Bucket:
         with self._use("createMultipartUpload", key):
             return self._store.create_upload(self.name, key, metadata)
 
-    async def upload_part(self, key: str, upload: str, number: int, value: bytes | AsyncIterator[bytes]) -> str:
+    async def upload_part(
+        self, key: str, upload: str, number: int, value: bytes | AsyncIterator[bytes], *, customer_key: str = ""
+    ) -> str:
         """Keep a part. Returns its etag."""
         with self._use("uploadPart", key) as operation:
-            etag, operation.size = await self._store.upload_part(self.name, key, upload, number, value)
+            etag, operation.size = await self._store.upload_part(
+                self.name, key, upload, number, value, customer_key=customer_key
+            )
             return etag
 
     def complete_upload(self, key: str, upload: str, parts: Sequence[PublishedPart]) -> R2Object:

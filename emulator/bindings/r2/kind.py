@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emulator.bindings.rest import Rest
     from emulator.bindings.use import Faults
     from emulator.bindings.wiring import Wiring
+    from emulator.storage.state import State
 
 _METHODS: Final = "`get`, `head`, `put`, `delete`, `list`, `createMultipartUpload`, `resumeMultipartUpload`"
 
@@ -59,6 +60,12 @@ class R2Kind(BindingKind[Bucket]):
     def typescript_type(self, settings: Bucket) -> str:
         """workerd's own."""
         return "R2Bucket"
+
+    def take_over(self, wrangler: Path, workers: Sequence[WorkerConfig], state: State) -> Iterable[str]:
+        """The buckets of Miniflare."""
+        from emulator.bindings.r2.miniflare import take_over
+
+        return take_over(wrangler / "r2", state)
 
     def rest(self) -> Rest:
         """The calls about buckets and their objects."""

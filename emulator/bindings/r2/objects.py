@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import md5
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -18,6 +20,7 @@ MAX_DELETE_KEYS: Final = 1000
 MAX_UPLOAD_BYTES: Final = 5 * 1024**3 - 5 * 1024**2
 MIN_PART_BYTES: Final = 5 * 1024**2
 MAX_PART_NUMBER: Final = 10_000
+CUSTOMER_KEY_BYTES: Final = 32
 
 STANDARD: Final = "Standard"
 STORAGE_CLASSES: Final = (STANDARD, "InfrequentAccess")
@@ -56,6 +59,8 @@ class Metadata(msgspec.Struct, frozen=True):
     http: HttpMetadata = {}
     custom: Mapping[str, str] = {}
     storage_class: str = STANDARD
+    customer_key: str = ""
+    """Of the key that it must be read with: the MD5 in base64; empty if it needs none."""
 
 
 NO_METADATA: Final = Metadata()
@@ -161,6 +166,22 @@ def check_metadata(metadata: Metadata) -> None:
         raise R2Error(errors.METADATA_TOO_LARGE)
     if metadata.storage_class not in STORAGE_CLASSES:
         raise R2Error(errors.INVALID_STORAGE_CLASS)
+
+
+def customer_key_of(key: bytes) -> str:
+    """What is kept of an object's key: its MD5 in base64. Raises ValueError for one that has not 32 bytes."""
+    if len(key) != CUSTOMER_KEY_BYTES:
+        raise ValueError(f"SSE-C Key must be {CUSTOMER_KEY_BYTES} bytes in length")
+    return b64encode(md5(key, usedforsecurity=False).digest()).decode()
+
+
+def check_customer_key(kept: str, given: str) -> None:
+    """Raises R2Error for an object that cannot be read with this key, or without one."""
+    if kept == given:
+        return
+    if not given:
+        raise R2Error(errors.CUSTOMER_KEY_NEEDED)
+    raise R2Error(errors.WRONG_CUSTOMER_KEY if kept else errors.CUSTOMER_KEY_NOT_NEEDED)
 
 
 def check_size(size: int) -> None:

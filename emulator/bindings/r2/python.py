@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
 
-from emulator.bindings.r2 import etags
+from emulator.base.errors import EmulatorError
+from emulator.bindings.r2 import errors, etags
 from emulator.bindings.r2.bucket import R2Bucket
 from emulator.bindings.r2.errors import R2Error
 from emulator.bindings.r2.objects import (
@@ -23,6 +25,7 @@ from emulator.bindings.r2.objects import (
     R2Object,
     R2Range,
     check_size,
+    customer_key_of,
 )
 from emulator.bindings.r2.store import PublishedPart, Value
 from emulator_runtime.hosting import (
@@ -39,6 +42,7 @@ from emulator_runtime.hosting import (
     well_formed,
 )
 
+_HEX: Final = re.compile("[0-9a-f]+")
 _NONE: Final[Mapping[str, Any]] = {}
 _UNKNOWN_LENGTH: Final = (
     "Provided readable stream must have a known length (request/response body or readable half of FixedLengthStream)"
@@ -81,6 +85,7 @@ class R2ObjectFacts:
         self.httpEtag = f'"{found.etag}"'
         self.uploaded = _datetime(found.uploaded)
         self.storageClass = found.metadata.storage_class
+        self.ssecKeyMd5 = found.metadata.customer_key or None
         self.checksums = R2Checksums(found.checksums)
         self.httpMetadata = _http_shown(found.metadata) if with_http else None
         self.customMetadata = AttributeDict(found.metadata.custom) if with_custom else None
@@ -119,7 +124,8 @@ class R2ObjectBody(R2ObjectFacts):
 
     def __init__(self, found: R2Object, value: Value) -> None:
         super().__init__(found)
-        self.body = ReadableStream(value)
+        whole = value.take_whole()
+        self.body = ReadableStream(value if whole is None else whole)
 
     @property
     def bodyUsed(self) -> bool:  # noqa: N802 - production's name
@@ -173,13 +179,13 @@ class R2Binding:
 
     async def get(self, key: Any, options: Any = None, /, **keywords: Any) -> R2ObjectFacts | None:
         """An object: `get(key, range={"offset": 0, "length": 10}, onlyIf=)`, or the options as a dict. `range` may also
-        be `{"suffix": 10}` or headers, `onlyIf` a dict or headers. None if there is none; without its value if the
-        conditions do not hold."""
+        be `{"suffix": 10}` or headers, `onlyIf` a dict or headers; `ssecKey` is the key that it was kept with. None if
+        there is none; without its value if the conditions do not hold."""
         given = {**(options or _NONE), **keywords}
-        _check_emulated(given)
         conditions, wanted = _conditions(given.get("onlyIf")), _range(given.get("range"))
+        customer_key = _customer_key(given)
         with _Words("get"):
-            got = self._bucket.get(_text(key), wanted, conditions)
+            got = self._bucket.get(_text(key), wanted, conditions, customer_key)
         if got is None:
             return None
         found, value = got
@@ -188,10 +194,9 @@ class R2Binding:
     async def put(self, key: Any, value: Any, options: Any = None, /, **keywords: Any) -> R2ObjectFacts | None:
         """Keep a string, bytes, a Blob or a stream of known length; None is empty. Options are keywords or a dict:
         `httpMetadata` (a dict or headers), `customMetadata`, `onlyIf`, `storageClass`, and one of `md5`, `sha1`,
-        `sha256`, `sha384` and `sha512`, as bytes or in hexadecimal. Returns the object, or None if the conditions do
-        not hold."""
+        `sha256`, `sha384` and `sha512`, as bytes or in hexadecimal; `ssecKey`, 32 bytes or hexadecimal, without which
+        the value cannot be read. Returns the object, or None if the conditions do not hold."""
         given = {**(options or _NONE), **keywords}
-        _check_emulated(given)
         conditions, metadata, hashes = _conditions(given.get("onlyIf")), _metadata(given), _hashes(given)
         content = _content(value, "put", "R2Bucket", optional=True)
         with _Words("put"):
@@ -235,9 +240,9 @@ class R2Binding:
     async def createMultipartUpload(  # noqa: N802 - production's names
         self, key: Any, options: Any = None, /, **keywords: Any
     ) -> R2Upload:
-        """Begin an upload in parts, with `httpMetadata`, `customMetadata` and `storageClass` as those of `put`."""
+        """Begin an upload in parts, with `httpMetadata`, `customMetadata`, `storageClass` and `ssecKey` as those of
+        `put`."""
         given = {**(options or _NONE), **keywords}
-        _check_emulated(given)
         name, metadata = _text(key), _metadata(given)
         with _Words("createMultipartUpload"):
             return R2Upload(self._bucket, name, self._bucket.create_upload(name, metadata))
@@ -265,11 +270,11 @@ class R2Upload:
     ) -> AttributeDict:
         """Keep a part, 1 to 10,000. All but the last one must have the same size, at least 5 MiB. Returns `partNumber`
         and `etag`."""
-        _check_emulated({**(options or _NONE), **keywords})
+        customer_key = _customer_key({**(options or _NONE), **keywords})
         part = _part_number(number)
         content = _content(value, "uploadPart", "R2MultipartUpload")
         with _Words("uploadPart"):
-            etag = await self._bucket.upload_part(self.key, self.uploadId, part, content)
+            etag = await self._bucket.upload_part(self.key, self.uploadId, part, content, customer_key=customer_key)
         return AttributeDict(partNumber=part, etag=etag)
 
     async def complete(self, parts: Sequence[Mapping[str, Any]]) -> R2ObjectFacts:
@@ -304,15 +309,28 @@ class _Words:
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, R2Error):
             raise JsException(f"{self._operation}: {error}") from None
+        if isinstance(error, EmulatorError):
+            raise JsException(f"{self._operation}: {R2Error(errors.INTERNAL, error.message)}") from None
 
 
 def _text(value: Any) -> str:
     return "null" if value is None else well_formed(str(value))
 
 
-def _check_emulated(given: Mapping[str, Any]) -> None:
-    if given.get("ssecKey") is not None:
-        raise JsException("ssecKey is not emulated yet.")
+def _customer_key(given: Mapping[str, Any]) -> str:
+    key = given.get("ssecKey")
+    if key is None:
+        return ""
+    digits = bytes_of(key)
+    if digits is None:
+        text = _text(key)
+        if not _HEX.fullmatch(text):
+            raise JsException("SSE-C Key has invalid format")
+        digits = bytes.fromhex(text) if len(text) % 2 == 0 else b""
+    try:
+        return customer_key_of(digits)
+    except ValueError as error:
+        raise JsException(str(error)) from None
 
 
 def _part_number(number: Any) -> int:
@@ -363,7 +381,7 @@ def _metadata(given: Mapping[str, Any]) -> Metadata:
             if value is not None:
                 kept[name] = _milliseconds(value) if name == "cacheExpiry" else _text(value)
     custom = {_text(name): _text(value) for name, value in (given.get("customMetadata") or _NONE).items()}
-    return Metadata(kept, custom, _text(given.get("storageClass") or STANDARD))
+    return Metadata(kept, custom, _text(given.get("storageClass") or STANDARD), _customer_key(given))
 
 
 def _http_shown(metadata: Metadata) -> AttributeDict:

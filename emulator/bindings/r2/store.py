@@ -31,13 +31,14 @@ from emulator.bindings.r2.objects import (
     Metadata,
     R2Object,
     R2Range,
+    check_customer_key,
     check_key,
     check_metadata,
     check_size,
     range_of_header,
 )
 from emulator.storage.database import Database
-from emulator.storage.files import Files, FilesInDirectory
+from emulator.storage.files import Files
 
 if TYPE_CHECKING:
     from emulator.storage.database import Row
@@ -66,9 +67,13 @@ SCHEMA: Final = (
     );
     CREATE TABLE buckets (name TEXT PRIMARY KEY, created INTEGER NOT NULL)
     """,
+    """
+    ALTER TABLE objects ADD COLUMN customer_key TEXT NOT NULL DEFAULT '';
+    ALTER TABLE uploads ADD COLUMN customer_key TEXT NOT NULL DEFAULT ''
+    """,
 )
 
-_COLUMNS: Final = "key, version, size, etag, uploaded, checksums, http, custom, storage_class"
+_COLUMNS: Final = "key, version, size, etag, uploaded, checksums, http, custom, storage_class, customer_key"
 _FACTS_BYTES: Final = 400
 """About how much JSON an object is without its names and metadata."""
 
@@ -82,9 +87,7 @@ def open_store(state: State, clock: Clock) -> R2Store:
     """The buckets that are kept in `state`. Files that a killed process has left are removed, if nobody else may be
     about to use them."""
     store = R2Store(state.database("r2", SCHEMA), state.files("r2"), clock)
-    files = state.files("r2")
-    if isinstance(files, FilesInDirectory) and state.is_alone:
-        files.keep_only(store.files())
+    state.keep_files("r2", store.files)
     return store
 
 
@@ -131,10 +134,16 @@ class R2Store:
         return msgspec.structs.replace(found, range=(0, found.size))
 
     def get(
-        self, bucket: str, key: str, wanted: R2Range | str | None = None, conditions: Conditions | None = None
+        self,
+        bucket: str,
+        key: str,
+        wanted: R2Range | str | None = None,
+        conditions: Conditions | None = None,
+        customer_key: str = "",
     ) -> tuple[R2Object, Value | None] | None:
         """An object with its value, or with the part of it that is `wanted`, also as a `Range` header; without it if
-        the conditions do not hold. None if there is no object. Raises R2Error."""
+        the conditions do not hold. None if there is no object. Raises R2Error, also if `customer_key`, as in Metadata,
+        is not the object's."""
         check_key(key)
         row = self._database.row(
             f"SELECT {_COLUMNS}, files, value FROM objects WHERE bucket = ? AND key = ?", bucket, key
@@ -143,6 +152,7 @@ class R2Store:
             return None
         *facts, files, value = row
         found = _object(tuple(facts))
+        check_customer_key(found.metadata.customer_key, customer_key)
         if conditions is not None and not conditions.hold(found.etag, found.uploaded):
             return msgspec.structs.replace(found, range=(0, found.size)), None
         if isinstance(wanted, str):
@@ -169,26 +179,14 @@ class R2Store:
         check_metadata(metadata)
         wanted = hashes or {}
         received = await self._receive(value, ("md5", *(name for name in wanted if name != "md5")))
-        try:
-            for name, digest in wanted.items():
-                _verify(name, digest, received.digests[name])
-            md5 = received.digests["md5"].hex()
-            checksums = {"md5": md5} | {name: received.digests[name].hex() for name in wanted}
-            made = R2Object(key, urandom(16).hex(), received.size, md5, self._now(), metadata, checksums)
-            files = None if received.file is None else [Piece(received.file, received.size)]
-            with self._database.transaction():
-                row = self._database.row(
-                    "SELECT etag, uploaded, files FROM objects WHERE bucket = ? AND key = ?", bucket, key
-                )
-                etag, uploaded, replaced = row or (None, 0, None)
-                holds = conditions is None or conditions.hold(etag, uploaded)
-                if holds:
-                    self._insert(bucket, made, files, received.value)
-        except BaseException:
-            self._remove(received.files)
-            raise
-        self._remove(_names(replaced) if holds else received.files)
-        return made if holds else None
+        md5 = received.digests["md5"].hex()
+        checksums = {"md5": md5} | {name: received.digests[name].hex() for name in wanted}
+        made = R2Object(key, urandom(16).hex(), received.size, md5, self._now(), metadata, checksums)
+        return made if self._keep(bucket, made, received, conditions, wanted) else None
+
+    async def restore(self, bucket: str, kept: R2Object, value: AsyncIterator[bytes]) -> None:
+        """Keep an object as it was elsewhere."""
+        self._keep(bucket, kept, await self._receive(value, ()))
 
     def delete(self, bucket: str, keys: Sequence[str]) -> int:
         """Remove objects; those that do not exist, too, without an error. Returns how many there were. Raises
@@ -255,23 +253,31 @@ class R2Store:
         check_metadata(metadata)
         identifier = urlsafe_b64encode(urandom(96)).decode()
         self._database.change(
-            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, 0)",
+            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
             *(identifier, bucket, key, _json(metadata.http), _json(metadata.custom), metadata.storage_class),
+            metadata.customer_key,
         )
         return identifier
 
     async def upload_part(
-        self, bucket: str, key: str, upload: str, number: int, value: bytes | AsyncIterator[bytes]
+        self,
+        bucket: str,
+        key: str,
+        upload: str,
+        number: int,
+        value: bytes | AsyncIterator[bytes],
+        *,
+        customer_key: str = "",
     ) -> tuple[str, int]:
-        """Keep a part, 1 to 10,000, in place of an earlier one. Returns its etag and its size. Raises R2Error."""
+        """Keep a part, 1 to 10,000, in place of an earlier one. Returns its etag and its size. Raises R2Error, also if
+        `customer_key`, as in Metadata, is not the upload's."""
         check_key(key)
         received = await self._receive(value, ("md5",), inline_bytes=-1)
         assert received.file is not None
         etag = received.digests["md5"].hex()
         try:
             with self._database.transaction():
-                if not self._is_open(bucket, key, upload):
-                    raise R2Error(errors.NO_SUCH_UPLOAD)
+                self._check_open(bucket, key, upload, customer_key)
                 replaced = self._database.row("SELECT file FROM parts WHERE upload = ? AND number = ?", upload, number)
                 self._database.change(
                     "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?)",
@@ -288,12 +294,13 @@ class R2Store:
         check_key(key)
         with self._database.transaction():
             row = self._database.row(
-                "SELECT http, custom, storage_class, ended FROM uploads WHERE id = ? AND bucket = ? AND key = ?",
+                "SELECT http, custom, storage_class, customer_key, ended FROM uploads "
+                "WHERE id = ? AND bucket = ? AND key = ?",
                 *(upload, bucket, key),
             )
             if row is None:
                 raise R2Error(errors.INTERNAL)
-            http, custom, storage_class, ended = row
+            *described, ended = row
             if ended:
                 raise R2Error(errors.NO_SUCH_UPLOAD)
             kept: dict[int, Row] = {
@@ -302,7 +309,7 @@ class R2Store:
             }
             parts = _chosen(kept, published)
             digest = hashlib.md5(b"".join([bytes.fromhex(etag) for _, etag, _, _ in parts]), usedforsecurity=False)
-            metadata = Metadata(json.loads(http), json.loads(custom), storage_class)
+            metadata = _metadata(*described)
             etag = f"{digest.hexdigest()}-{len(parts)}"
             pieces = [Piece(file, size) for _, _, size, file in parts]
             size = sum(piece.size for piece in pieces)
@@ -366,19 +373,49 @@ class R2Store:
             names.update(_names(files))
         return names
 
+    def _keep(
+        self,
+        bucket: str,
+        made: R2Object,
+        received: _Received,
+        conditions: Conditions | None = None,
+        hashes: Mapping[str, bytes] = {},
+    ) -> bool:
+        """Keep what was received, if the conditions hold. Raises R2Error if it does not have these checksums."""
+        try:
+            for name, digest in hashes.items():
+                _verify(name, digest, received.digests[name])
+            files = None if received.file is None else [Piece(received.file, received.size)]
+            with self._database.transaction():
+                row = self._database.row(
+                    "SELECT etag, uploaded, files FROM objects WHERE bucket = ? AND key = ?", bucket, made.key
+                )
+                etag, uploaded, replaced = row or (None, 0, None)
+                holds = conditions is None or conditions.hold(etag, uploaded)
+                if holds:
+                    self._insert(bucket, made, files, received.value)
+        except BaseException:
+            self._remove(received.files)
+            raise
+        self._remove(_names(replaced) if holds else received.files)
+        return holds
+
     def _insert(self, bucket: str, made: R2Object, files: Sequence[Piece] | None, value: bytes | None) -> None:
         self._database.change(
-            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(bucket, made.key, made.version, made.size, made.etag, made.uploaded, _json(made.checksums)),
             *(_json(made.metadata.http), _json(made.metadata.custom), made.metadata.storage_class),
-            *(None if files is None else _json(files), value),
+            *(None if files is None else _json(files), value, made.metadata.customer_key),
         )
 
-    def _is_open(self, bucket: str, key: str, upload: str) -> bool:
+    def _check_open(self, bucket: str, key: str, upload: str, customer_key: str) -> None:
         row = self._database.row(
-            "SELECT ended FROM uploads WHERE id = ? AND bucket = ? AND key = ?", upload, bucket, key
+            "SELECT ended, customer_key FROM uploads WHERE id = ? AND bucket = ? AND key = ?", upload, bucket, key
         )
-        return row is not None and not row[0]
+        if row is None or row[0]:
+            raise R2Error(errors.NO_SUCH_UPLOAD)
+        if row[1] != customer_key:
+            raise R2Error(errors.CUSTOMER_KEY_OF_UPLOAD)
 
     def _end(self, upload: str) -> None:
         self._database.change("DELETE FROM parts WHERE upload = ?", upload)
@@ -460,6 +497,13 @@ class Value:
         self._held = [part.file for part in parts]
         self._open: AsyncIterator[bytes] | None = None
         store.hold(self._held)
+
+    def take_whole(self) -> bytes | None:
+        """All of it, if it is in memory; None if it has to be read."""
+        if self._parts:
+            return None
+        value, self._value = self._value, b""
+        return value
 
     def __aiter__(self) -> Self:
         return self
@@ -562,9 +606,12 @@ def _chosen(kept: Mapping[int, Row], published: Sequence[PublishedPart]) -> list
 
 
 def _object(row: Row) -> R2Object:
-    key, version, size, etag, uploaded, checksums, http, custom, storage_class = row
-    metadata = Metadata(json.loads(http), json.loads(custom), storage_class)
-    return R2Object(key, version, size, etag, uploaded, metadata, json.loads(checksums))
+    key, version, size, etag, uploaded, checksums, *described = row
+    return R2Object(key, version, size, etag, uploaded, _metadata(*described), json.loads(checksums))
+
+
+def _metadata(http: str, custom: str, storage_class: str, customer_key: str) -> Metadata:
+    return Metadata(json.loads(http), json.loads(custom), storage_class, customer_key)
 
 
 def _pieces(files: str) -> list[Piece]:

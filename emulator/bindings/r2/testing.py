@@ -58,7 +58,8 @@ class _BaseR2(Faulty):
 
     def _get_bytes(self, key: str) -> bytes | None:
         self._kit.check_open()
-        got = self._bucket.get(key)
+        found = self._bucket.head(key)
+        got = None if found is None else self._bucket.get(key, customer_key=found.metadata.customer_key)
         if got is None:
             return None
         value = got[1]

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from emulator.base.errors import EmulatorError
 from emulator.bindings.r2 import errors
 from emulator.bindings.r2.bucket import R2Bucket
 from emulator.bindings.r2.errors import R2Error
@@ -27,6 +28,7 @@ from emulator.bindings.r2.objects import (
     R2Object,
     R2Range,
     check_size,
+    customer_key_of,
 )
 from emulator.bindings.r2.store import PublishedPart, Value
 from emulator.bindings.wiring import Answered, Reference, WireRequest, WireResponse, Wiring
@@ -69,6 +71,10 @@ class _Part(msgspec.Struct):
     part: int
 
 
+class _CustomerKey(msgspec.Struct):
+    key: str
+
+
 class _Asked(msgspec.Struct):
     """What is asked, whatever the method."""
 
@@ -86,7 +92,7 @@ class _Asked(msgspec.Struct):
     sha256: str | None = None
     sha384: str | None = None
     sha512: str | None = None
-    ssec: Any = None
+    ssec: _CustomerKey | None = None
     uploadId: str = ""  # noqa: N815
     partNumber: int = 0  # noqa: N815
     parts: list[_Part] | None = None
@@ -116,12 +122,13 @@ async def answer(bucket: R2Bucket, request: WireRequest) -> WireResponse:
         return await _answer_write(bucket, request)
     except R2Error as error:
         return _refusal(error)
+    except EmulatorError as error:
+        return _refusal(R2Error(errors.INTERNAL, error.message))
     except msgspec.MsgspecError as error:
         return _refusal(R2Error(errors.INVALID_ARGUMENT, f"The request is damaged: {error}"))
 
 
 def _answer_read(bucket: R2Bucket, asked: _Asked) -> WireResponse:
-    _check_emulated(asked)
     key = asked.object or ""
     if asked.method == "list":
         return _listing(bucket, asked)
@@ -129,7 +136,7 @@ def _answer_read(bucket: R2Bucket, asked: _Asked) -> WireResponse:
         found = bucket.head(key)
         return _refusal(R2Error(errors.NO_SUCH_KEY)) if found is None else _with_value(found, None)
     conditions = _conditions(asked.onlyIf)
-    got = bucket.get(key, asked.rangeHeader or _range(asked.range), conditions)
+    got = bucket.get(key, asked.rangeHeader or _range(asked.range), conditions, _customer_key(asked))
     if got is None:
         return _refusal(R2Error(errors.NO_SUCH_KEY))
     found, value = got
@@ -140,7 +147,6 @@ def _answer_read(bucket: R2Bucket, asked: _Asked) -> WireResponse:
 
 async def _answer_write(bucket: R2Bucket, request: WireRequest) -> WireResponse:
     asked, value, size = await _split(request)
-    _check_emulated(asked)
     key = asked.object or ""
     method = asked.method
     if method == "put":
@@ -156,7 +162,13 @@ async def _answer_write(bucket: R2Bucket, request: WireRequest) -> WireResponse:
         return _result({"uploadId": bucket.create_upload(key, _metadata(asked))})
     if method == "uploadPart":
         check_size(size)
-        return _result({"etag": await bucket.upload_part(key, asked.uploadId, asked.partNumber, value)})
+        return _result(
+            {
+                "etag": await bucket.upload_part(
+                    key, asked.uploadId, asked.partNumber, value, customer_key=_customer_key(asked)
+                )
+            }
+        )
     if method == "completeMultipartUpload":
         parts = [PublishedPart(part.part, part.etag) for part in asked.parts or ()]
         return _result(shape(bucket.complete_upload(key, asked.uploadId, parts)))
@@ -189,9 +201,8 @@ async def _value(begin: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield piece
 
 
-def _check_emulated(asked: _Asked) -> None:
-    if asked.ssec is not None:
-        raise R2Error(errors.INVALID_ARGUMENT, "ssecKey is not emulated yet.")
+def _customer_key(asked: _Asked) -> str:
+    return "" if asked.ssec is None else customer_key_of(bytes.fromhex(asked.ssec.key))
 
 
 def _number(given: _Number | None) -> int | None:
@@ -223,7 +234,7 @@ def _metadata(asked: _Asked) -> Metadata:
     if "cacheExpiry" in http:
         http["cacheExpiry"] = int(http["cacheExpiry"])
     custom = {each.k: each.v for each in asked.customFields or ()}
-    return Metadata(http, custom, asked.storageClass or STANDARD)
+    return Metadata(http, custom, asked.storageClass or STANDARD, _customer_key(asked))
 
 
 def _hashes(asked: _Asked) -> dict[str, bytes]:
@@ -254,6 +265,8 @@ def shape(found: R2Object, *, with_http: bool = True, with_custom: bool = True) 
         }
     if with_custom:
         shown["customFields"] = [{"k": name, "v": value} for name, value in found.metadata.custom.items()]
+    if found.metadata.customer_key:
+        shown["ssec"] = {"algorithm": "aes256", "keyMd5": found.metadata.customer_key}
     if found.range is not None:
         offset, length = found.range
         shown["range"] = {"offset": str(offset), "length": str(length)}
@@ -287,8 +300,9 @@ def _result(content: Mapping[str, Any]) -> WireResponse:
 
 def _with_value(found: R2Object, value: Value | None) -> WireResponse:
     result = _result(shape(found))
-    if value is None:
-        return result
+    whole = b"" if value is None else value.take_whole()
+    if value is None or whole is not None:
+        return result._replace(body=result.body + (whole or b""))
     length = (b"Content-Length", b"%d" % (len(result.body) + value.length))
     return WireResponse(headers=(*result.headers, length), pieces=_Answer(result.body, value))
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from emulator.bindings.rate_limit.limiter import Limiter
     from emulator.bindings.wiring import WireRequest, WireResponse, Wiring
 
-_MODULE: Final = "emulator:rate-limit"
 RATELIMIT_KEYS: Final[Mapping[str, Check]] = {
     "name": checks.BINDING,
     "namespace_id": checks.TEXT,
@@ -101,26 +100,19 @@ class _OpenRateLimits(OpenKind[RateLimit]):
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, RateLimit]) -> Iterator[Wiring]:
         if not bindings:
             return
-        from emulator.bindings.wiring import Answered, ExtensionModule, Reference, Wiring
+        from emulator.bindings.wiring import extension
 
-        source = (Path(__file__).parent / "limiter.js").read_text(encoding="utf-8")
+        source = Path(__file__).parent / "limiter.js"
         for name, settings in bindings.items():
-            inner = [{"name": "fetcher", "service": Reference()}]
-            yield Wiring(
-                name,
-                {"wrapped": {"moduleName": _MODULE, "innerBindings": inner}},
-                {"": Answered(partial(self._answer, settings))},
-                modules=(ExtensionModule(_MODULE, source),),
-            )
+            yield extension(name, "emulator:rate-limit", source, partial(self._answer, settings))
 
     def _answer(self, settings: RateLimit, request: WireRequest) -> WireResponse:
-        from emulator.bindings.wiring import WireResponse
+        from emulator.bindings.wiring import json_answer
 
         try:
-            answer: dict[str, object] = {"success": self.limit(settings, json.loads(request.body))}
+            return json_answer({"success": self.limit(settings, json.loads(request.body))})
         except ValueError as error:
-            answer = {"error": str(error)}
-        return WireResponse(json.dumps(answer).encode())
+            return json_answer({"error": str(error)})
 
 
 RATE_LIMITS: Final = RateLimitKind()

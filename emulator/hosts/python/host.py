@@ -30,7 +30,7 @@ from emulator.hosts.python.logging_isolation import forget_logging, own_logging
 from emulator.hosts.python.output import flush_partial_lines, partial_lines, trigger_text
 from emulator.hosts.python.watchdog import held_seconds
 from emulator.hosts.reports import Reports
-from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger, in_order
+from emulator.hosts.triggers import EmailTrigger, FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger, in_order
 from emulator.queues.message import Cause, Outcome, Verdict
 from emulator.wire.codec import decode
 from emulator_runtime.hosting import (
@@ -163,6 +163,7 @@ class PythonHost:
             FetchTrigger.handler: self._fetch,
             QueueTrigger.handler: self._queue,
             ScheduledTrigger.handler: self._scheduled,
+            EmailTrigger.handler: self._email,
         }
 
     @property
@@ -393,6 +394,11 @@ class PythonHost:
 
     async def _scheduled(self, trigger: ScheduledTrigger) -> None:
         await self._notify(trigger, ScheduledController(trigger.cron, trigger.scheduled_time_ms))
+
+    async def _email(self, trigger: EmailTrigger) -> None:
+        from emulator.hosts.python.email import message_of  # few workers have the handler
+
+        await self._notify(trigger, message_of(trigger.email))
 
     async def _notify(self, trigger: Trigger[None], given: Any) -> None:
         """Call the handler for `trigger` with the arguments `given`; its result is not used."""

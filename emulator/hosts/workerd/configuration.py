@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from emulator.bindings.wiring import Answered, OtherWorker, Reference, Value, Wiring, targets
+from emulator.bindings.wiring import Answered, OtherWorker, Reference, TcpServer, Value, Wiring, targets
 from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
 from emulator.hosts.workerd.lanes import LANE_HEADER, LANES, Lanes, has_twins, twin
 from emulator.hosts.workerd.protocol import (
@@ -100,7 +100,7 @@ def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
     count, own_count = len(modules), len(modules) + len(own)
     services = [
         _worker(settings, embedded[:count]),
-        _delivery(embedded[count], settings.lanes),
+        _delivery(embedded[count], settings),
         *(_services(settings, module) for module in embedded[count + 1 : own_count]),
         '(name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true)))',
         *_external(settings),
@@ -194,15 +194,20 @@ def _on_lane(number: int) -> str:
     return f'(name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}", props = (json = {props}))'
 
 
-def _delivery(module: str, lanes: Lanes | None) -> str:
-    numbers = range(1, LANES + 1 if lanes is not None else 1)
-    more = "".join(f', (name = "WORKER{number}", service = {_on_lane(number)})' for number in numbers)
+def _delivery(module: str, settings: WorkerdSettings) -> str:
+    numbers = range(1, LANES + 1 if settings.lanes is not None else 1)
+    lanes = "".join(f', (name = "WORKER{number}", service = {_on_lane(number)})' for number in numbers)
+    more = "".join(
+        f", (name = {quoted(name)}, service = {_value(reference, kind, wiring, settings)})"
+        for kind, wiring in settings.wirings
+        for name, reference in wiring.delivery.items()
+    )
     return (
         f'(name = "delivery", worker = (modules = [{module}], compatibilityDate = {quoted(_DELIVERY_DATE)}, '
         'compatibilityFlags = ["experimental", "service_binding_extra_handlers"], bindings = ['
         f'(name = "WORKER", service = (name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")), '
         f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}")), '
-        f'(name = "CODED", service = (name = "delivery", entrypoint = "coded")){more}]))'
+        f'(name = "CODED", service = (name = "delivery", entrypoint = "coded")){more}{lanes}]))'
     )
 
 
@@ -260,6 +265,11 @@ def _external(settings: WorkerdSettings) -> Iterator[str]:
                 options = f"injectRequestHeaders = [{own}]"
                 yield _reached_at(_service_name(kind, wiring, name), settings.binding_server, options)
                 yield from _twins(kind, wiring, name, own, settings)
+            elif isinstance(service, TcpServer):
+                host = f"[{service.host}]" if ":" in service.host else service.host
+                address = quoted(f"{host}:{service.port}")
+                named = quoted(_service_name(kind, wiring, name))
+                yield f"(name = {named}, external = (address = {address}, tcp = ()))"
     if settings.outbound:
         yield _reached_at("outbound", settings.outbound, "style = proxy")
 

@@ -33,7 +33,7 @@ from emulator.hosts.host import (
 )
 from emulator.hosts.outbound import Outbound
 from emulator.hosts.reports import Reports
-from emulator.hosts.triggers import FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
+from emulator.hosts.triggers import EmailTrigger, FetchTrigger, QueueTrigger, ScheduledTrigger, Trigger
 from emulator.hosts.workerd.binding_server import BindingServer
 from emulator.hosts.workerd.bundle import read_source
 from emulator.hosts.workerd.client import ConnectionLostError, UploadBrokenError, WorkerdAnswer
@@ -48,6 +48,7 @@ from emulator.hosts.workerd.protocol import (
     Ended,
     batch_request,
     decode_head,
+    email_request,
     read_ended,
     scheduled_request,
 )
@@ -144,6 +145,7 @@ class WorkerdHost:
             FetchTrigger.handler: self._fetch,
             QueueTrigger.handler: self._queue,
             ScheduledTrigger.handler: self._scheduled,
+            EmailTrigger.handler: self._email,
         }
         sockets.join(config.name)
 
@@ -450,11 +452,18 @@ class WorkerdHost:
         return verdict.failed(verdict.outcome, failure.summary, failure.text)
 
     async def _scheduled(self, trigger: ScheduledTrigger) -> None:
+        await self._notify(trigger, *scheduled_request(trigger))
+
+    async def _email(self, trigger: EmailTrigger) -> None:
+        await self._notify(trigger, *email_request(trigger.email))
+
+    async def _notify(self, trigger: Trigger[None], head: bytes, body: bytes) -> None:
+        """Run the handler for `trigger` by a request; its result is not used."""
         with self._reports.finishing(trigger):
             version = self._version or await self._available()
-            if "scheduled" not in version.handlers:
-                raise self._missing(version, "scheduled")
-            ended = await self._deliver(version, trigger, *scheduled_request(trigger))
+            if trigger.handler not in version.handlers:
+                raise self._missing(version, trigger.handler)
+            ended = await self._deliver(version, trigger, head, body)
             failure = self._failure_of(version, ended)
             if failure is not None:
                 raise self._failed(failure, trigger)

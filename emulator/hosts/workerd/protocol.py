@@ -9,6 +9,7 @@ called with `key` raised, or null, and what was logged when it asked for the ret
 | --- | --- | --- |
 | `POST /queue` | the description of a batch as JSON, then the bodies of its messages | an `Ended`, with decisions |
 | `POST /scheduled` | `{"cron", "scheduledTime"}` | an `Ended` |
+| `POST /email` | the description of a message as JSON, then the message as MIME | an `Ended` |
 | `POST /decode` | the body of an answer in the coding that a header names | the body without it |
 | `GET /handlers` | | a list of the handlers that the worker has |
 | `GET /idle` | | 204, once no `waitUntil` work runs any more |
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -31,15 +32,19 @@ from emulator.wire.structured_clone import is_serialized, serialize
 from emulator.wire.texts import read_json
 from emulator_runtime.hosting import well_formed
 
+if TYPE_CHECKING:
+    from emulator.bindings.email.incoming import IncomingEmail
+
 QUEUE_PATH: Final = "/queue"
 SCHEDULED_PATH: Final = "/scheduled"
+EMAIL_PATH: Final = "/email"
 HANDLERS_PATH: Final = "/handlers"
 IDLE_PATH: Final = "/idle"
 DECODE_PATH: Final = "/decode"
 WHY_PATH: Final = "/why"
 
 DESCRIPTION_HEADER: Final = "x-description-bytes"
-"""A header of a batch: how many bytes of the body are its description."""
+"""A header of a batch or a message: how many bytes of the body are its description."""
 
 CODING_HEADER: Final = "x-coding"
 """A header of a body that is to be decoded: `gzip` or `br`."""
@@ -64,6 +69,7 @@ _NAMES: Final = {
     "paths": {
         "queue": QUEUE_PATH,
         "scheduled": SCHEDULED_PATH,
+        "email": EMAIL_PATH,
         "handlers": HANDLERS_PATH,
         "idle": IDLE_PATH,
         "decode": DECODE_PATH,
@@ -130,6 +136,14 @@ def scheduled_request(trigger: ScheduledTrigger) -> tuple[bytes, bytes]:
     """The head and the body of the request that runs the `scheduled` handler."""
     body = _encode({"cron": well_formed(trigger.cron), "scheduledTime": trigger.scheduled_time_ms})
     return _post_head(SCHEDULED_PATH, len(body)), body
+
+
+def email_request(email: IncomingEmail) -> tuple[bytes, bytes]:
+    """The head and the body of the request that runs the `email` handler."""
+    described = {"key": email.key, "from": email.sender, "to": email.recipient, "headers": email.headers}
+    description = _encode(described)
+    body = description + email.raw
+    return _post_head(EMAIL_PATH, len(body), f"{DESCRIPTION_HEADER}: {len(description)}\r\n"), body
 
 
 def decode_head(coding: str) -> bytes:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from emulator.base.clock import Clock, WallClock
 from emulator.queues.checks import check_room
-from emulator.queues.contract import Arbiter, Recipient, Route
+from emulator.queues.contract import Arbiter, QueueUsers, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
 from emulator.queues.memory.driver import Driver, MemorySubscription
@@ -41,6 +41,8 @@ class MemoryEngine:
     changed is in the journal before the call returns. `random` chooses the beginning of lease ids; a test passes a
     seeded one.
     """
+
+    is_shared: Final = False
 
     def __init__(
         self, clock: Clock | None = None, *, journal: Journal | None = None, random: Random | None = None
@@ -65,6 +67,12 @@ class MemoryEngine:
             for state, messages in self._journal.take_recovered():
                 self._apply(state).queue.restore(messages, now)
 
+    def introduce(self, produces: Collection[str]) -> None:
+        """Nobody else sees these queues."""
+
+    def users(self, queue: str) -> QueueUsers:  # noqa: ARG002 - the contract's
+        return QueueUsers()
+
     async def close(self, grace_seconds: float) -> None:
         self._closed = True
         for driver in self._drivers.values():
@@ -80,11 +88,15 @@ class MemoryEngine:
             for driver in self._drivers.values():
                 driver.give_up()
 
-    async def put(self, states: Sequence[QueueState]) -> None:
+    async def end(self) -> None:
+        """There is nothing to let go of: whoever has opened the journal closes it."""
+
+    async def put(self, states: Sequence[QueueState]) -> bool:
         if self._journal is not None:
             self._journal.changed(states)
         for state in states:
             self._apply(state)
+        return True
 
     async def drop(self, queue: str) -> None:
         driver = self._driver(queue)

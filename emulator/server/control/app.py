@@ -16,10 +16,11 @@ from starlette.types import ASGIApp
 from emulator.base.bus import Notice
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import ScheduledTrigger
-from emulator.server.addresses import API_PREFIX, CRONS_ADDRESS, SCHEDULED_ADDRESS
+from emulator.server.addresses import API_PREFIX, CRONS_ADDRESS, EMAIL_ADDRESS, METRICS_ADDRESS, SCHEDULED_ADDRESS
 from emulator.server.app import SCHEDULED_PATH
 from emulator.server.control.api.routes import make_api, rest_parts
 from emulator.server.control.guard import Guard
+from emulator.server.control.metrics import MetricsPage
 from emulator.session.session import Session
 
 
@@ -31,7 +32,9 @@ def make_control(
     routes: list[Route | Mount] = [
         Route(SCHEDULED_ADDRESS, partial(_scheduled, session, "ok"), methods=["GET", "POST"]),
         Route(SCHEDULED_PATH, partial(_scheduled, session, "Ran scheduled event"), methods=["GET", "POST"]),
+        Route(EMAIL_ADDRESS, partial(_email, session), methods=["POST"]),
         Route(CRONS_ADDRESS, partial(_crons, session)),
+        Route(METRICS_ADDRESS, MetricsPage(session).answer),
         *routes_beside,
         Mount(API_PREFIX, make_api(session)),
     ]
@@ -69,13 +72,38 @@ async def _scheduled(session: Session, done: str, request: Request) -> Response:
         session.bus.publish(Notice("warning", _undeclared(cron, host), host.config.name))
     try:
         await host.invoke("", ScheduledTrigger(cron, scheduled_time_ms))
-    except HandlerError as error:
-        return PlainTextResponse(f"exception\n\n{error.failure.text}\n", 500)
-    except NotLoaded as error:
-        return PlainTextResponse(f"The worker's code failed to load\n\n{error.failure.text}\n", 500)
-    except HandlerMissing as error:
-        return PlainTextResponse(f"{error}\n", 500)
+    except (HandlerError, HandlerMissing, NotLoaded) as error:
+        return _failed(error)
     return PlainTextResponse(done)
+
+
+async def _email(session: Session, request: Request) -> Response:
+    """Run the `email` handler with the body, a message as MIME, from `?from=` to `?to=`, and say what became of it."""
+    from emulator.session.email import deliver_email  # few workers have the handler
+
+    host: WorkerHost = request.scope["emulator.worker"]
+    sender, recipient = request.query_params.get("from"), request.query_params.get("to")
+    raw = await request.body()
+    if not sender or not recipient or not raw:
+        return PlainTextResponse("?from= and ?to= take addresses, and the body takes a message as MIME\n", 400)
+    try:
+        message = await deliver_email(session.open_kinds, host, sender, recipient, raw)
+    except ValueError as error:
+        return PlainTextResponse(f"{error}\n", 400)
+    except (HandlerError, HandlerMissing, NotLoaded) as error:
+        return _failed(error)
+    if message.rejected is not None:
+        return PlainTextResponse(f"Worker rejected email with the following reason: {message.rejected}", 400)
+    return PlainTextResponse("Worker successfully processed email")
+
+
+def _failed(error: HandlerError | HandlerMissing | NotLoaded) -> Response:
+    """The answer to somebody who has had a handler run that failed."""
+    if isinstance(error, HandlerError):
+        return PlainTextResponse(f"exception\n\n{error.failure.text}\n", 500)
+    if isinstance(error, NotLoaded):
+        return PlainTextResponse(f"The worker's code failed to load\n\n{error.failure.text}\n", 500)
+    return PlainTextResponse(f"{error}\n", 500)
 
 
 def _undeclared(cron: str, host: WorkerHost) -> str:

@@ -12,6 +12,7 @@ from emulator_runtime.buffers import JsBuffer
 from emulator_runtime.errors import JsException, NotEmulated, NotEmulatedError, no_attribute
 from emulator_runtime.values import AttributeDict, to_attribute_dict
 from emulator_runtime.workers.blob import Blob, File
+from emulator_runtime.workers.email import EmailMessage
 from emulator_runtime.workers.entrypoints import DurableObject, RpcTarget, WorkerEntrypoint, WorkflowEntrypoint
 from emulator_runtime.workers.env import env, waitUntil
 from emulator_runtime.workers.fetch import fetch
@@ -97,11 +98,12 @@ def _to_js(value: Any) -> Any:
 
 
 def import_from_javascript(module_name: str) -> Any:
-    """The JavaScript module `cloudflare:workers`. Raises `NotEmulatedError` for other modules."""
+    """The JavaScript module `cloudflare:workers` or `cloudflare:email`. Raises `NotEmulatedError` for other modules."""
+    if module_name == "cloudflare:email":
+        return SimpleNamespace(EmailMessage=EmailMessage)
     if module_name != "cloudflare:workers":
-        raise NotEmulatedError.of(
-            f"the module {module_name!r}", "import_from_javascript supports only 'cloudflare:workers'"
-        )
+        text = "import_from_javascript supports only 'cloudflare:workers' and 'cloudflare:email'"
+        raise NotEmulatedError.of(f"the module {module_name!r}", text)
     return SimpleNamespace(
         env=env,
         waitUntil=waitUntil,

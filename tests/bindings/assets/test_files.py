@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 
 from emulator.base.bus import Notice
 from emulator.base.errors import EmulatorError
+from emulator.bindings.assets.config import Assets
 from emulator.bindings.assets.files import MAX_FILE_BYTES, AssetDirectory, content_type
 from emulator.bindings.assets.rules import read_headers, read_redirects
+from emulator.bindings.assets.site import Asked, Site
 from emulator.testing import Emulator
 
 Write = Callable[[dict[str, str]], Path]
@@ -42,6 +45,7 @@ def test_nothing_outside_is_served(public: Write, path: str) -> None:
 
 def test_a_change_is_seen_at_once(public: Write) -> None:
     root = public({"a.txt": "one"})
+    os.utime(root / "a.txt", (1, 1))
     files = AssetDirectory(root)
     first = files.read("/a.txt")
     assert first is not None
@@ -114,3 +118,64 @@ def test_a_directory_that_is_not_there_is_said(tmp_path: Path, public: Write) ->
         assert emulator.get("/").status_code == 404
         public({"dist/index.html": "built later"})
         assert emulator.get("/").text == "built later"
+
+
+def test_an_answer_that_is_known_changes_with_every_file_that_it_depends_on(tmp_path: Path, public: Write) -> None:
+    root = public({"page.html": "a page", "sub/x.txt": "text"})
+    answers: list[str] = []
+    site = Site(Assets(root, not_found_handling="404-page"), root, answers.append)
+    asked = Asked("GET", "http://localhost/page")
+
+    def settle() -> None:
+        """Let all files be old enough for their answers to be kept."""
+        for file in root.rglob("*"):
+            if file.is_file():
+                os.utime(file, ns=(0, file.stat().st_mtime_ns - 10**9))
+
+    def said(url: str = "http://localhost/page") -> tuple[int, bytes, dict[bytes, bytes]]:
+        first, again = site.answer(asked._replace(url=url)), site.answer(asked._replace(url=url))
+        assert again is first
+        return first.status, first.body, dict(first.headers)
+
+    settle()
+    assert said()[:2] == (200, b"a page")
+    (root / "page.html").write_text("a better page")
+    settle()
+    assert said()[:2] == (200, b"a better page")
+    (root / "_headers").write_text("/page\n  X-Made: here\n")
+    settle()
+    assert said()[2][b"x-made"] == b"here"
+    (root / "_redirects").write_text("/page /sub/x.txt 302\n")
+    settle()
+    assert (said()[0], said()[2][b"location"]) == (302, b"/sub/x.txt")
+    (root / "_redirects").unlink()
+    (root / ".assetsignore").write_text("page.html\n")
+    settle()
+    assert said()[0] == 404
+    (root / "404.html").write_text("nothing here")
+    settle()
+    assert said()[:2] == (404, b"nothing here")
+    (root / ".assetsignore").unlink()
+    assert said()[:2] == (200, b"a better page")
+    (root / "page.html").unlink()
+    (root / "404.html").unlink()
+    assert said()[0] == 404
+
+
+def test_an_answer_made_of_a_file_that_has_just_changed_is_not_kept(public: Write) -> None:
+    root = public({"a.txt": "one"})
+    site = Site(Assets(root), root, print)
+    version = (root / "a.txt").stat()
+    asked = Asked("GET", "http://localhost/a.txt")
+    assert site.answer(asked).body == b"one"
+    (root / "a.txt").write_text("two")
+    os.utime(root / "a.txt", ns=(version.st_atime_ns, version.st_mtime_ns))  # as if within one step of its clock
+    assert site.answer(asked).body == b"two"
+
+
+def test_the_answers_that_are_known_are_not_endless(public: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emulator.bindings.assets.recall.MOST_ANSWERS", 10)
+    site = Site(Assets(root := public({})), root, print)
+    for number in range(35):
+        site.answer(Asked("GET", f"http://localhost/{number}"))
+    assert len(site._alone._known) == 5

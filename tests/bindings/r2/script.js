@@ -17,6 +17,7 @@ const shown = (object) => {
     range: object.range ?? null,
     checksums: object.checksums.toJSON(),
     hasBody: "body" in object,
+    ssecKeyMd5: object.ssecKeyMd5 ?? null,
   };
 };
 
@@ -31,6 +32,8 @@ const read = async (call) => {
 const MB5 = 5 * 1024 * 1024;
 const HEX = "900150983cd24fb0d6963f7d28e17f72"; // the MD5 of abc
 const SHA1 = "a9993e364706816aba3e25717850c26c9cd0d89d";
+const KEY = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+const OTHER_KEY = new Uint8Array(32).fill(7);
 const AT = new Date("2030-01-02T03:04:05.678Z");
 
 export const steps = (r2) => {
@@ -234,6 +237,31 @@ export const steps = (r2) => {
       await other.abort();
       await other.abort();
       return r2.head("aborted");
+    },
+    "key: put": () => r2.put("secret", "abc", { ssecKey: KEY }),
+    "key: head": () => r2.head("secret"),
+    "key: get": () => text("secret", { ssecKey: KEY }),
+    "key: get by bytes": () => text("secret", { ssecKey: new Uint8Array(32).map((_, index) => index), range: { offset: 1 } }),
+    "key: get without": () => text("secret"),
+    "key: get with another": () => text("secret", { ssecKey: OTHER_KEY }),
+    "key: get what needs none": () => text("abc", { ssecKey: KEY }),
+    "key: too short": () => r2.put("secret", "abc", { ssecKey: "00" }),
+    "key: an odd number of digits": () => r2.put("secret", "abc", { ssecKey: "000" }),
+    "key: bytes too short": () => r2.get("secret", { ssecKey: new Uint8Array(31) }),
+    "key: no digits": () => r2.put("secret", "abc", { ssecKey: KEY.toUpperCase() }),
+    "key: an upload": async () => {
+      const other = await r2.createMultipartUpload("secret parts", { ssecKey: OTHER_KEY });
+      const part = await other.uploadPart(1, "x", { ssecKey: OTHER_KEY });
+      const made = await other.complete([part]);
+      return [made.ssecKeyMd5 ?? null, await text("secret parts", { ssecKey: OTHER_KEY })];
+    },
+    "key: a part without": async () =>
+      (await r2.createMultipartUpload("secret parts", { ssecKey: KEY })).uploadPart(1, "x"),
+    "key: a part with another": async () =>
+      (await r2.createMultipartUpload("secret parts", { ssecKey: KEY })).uploadPart(1, "x", { ssecKey: OTHER_KEY }),
+    "key: replaced by none": async () => {
+      await r2.put("secret", "open");
+      return text("secret");
     },
     "abort no upload": () => r2.resumeMultipartUpload("big", "nothing").abort(),
   };

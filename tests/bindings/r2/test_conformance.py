@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator.testing import Emulator
-from tests.support.node_tools import ESBUILD, NODE_MODULES, WORKERD, needs_node, tool
+from tests.support.node_tools import ESBUILD, MINIFLARE, WORKERD, needs_node, tool
 
 HERE = Path(__file__).parent
-MINIFLARE = NODE_MODULES / "miniflare/dist/src/index.js"
 
 MINIFLARE_SHOWS_EMPTY_METADATA = {"list what it shows", "list with http metadata", "write unknown metadata"}
 """Steps in which Miniflare has empty metadata where nobody has asked for it, and where production has none."""
+
+MINIFLARE_KNOWS_NO_KEYS = {
+    *("key: put", "key: head", "key: get without", "key: get with another", "key: get what needs none"),
+    *("key: an upload", "key: a part without", "key: a part with another"),
+}
+"""Steps in which Miniflare ignores `ssecKey`."""
 
 
 def project(directory: Path, script: str, name: str = "r2") -> Path:
@@ -64,7 +71,7 @@ def test_javascript_sees_what_miniflare_shows(in_javascript: dict[str, Any], new
     theirs = json.loads(done.stdout)
     assert list(theirs) == list(in_javascript)
     different = {name for name in theirs if theirs[name] != in_javascript[name]}
-    assert different == MINIFLARE_SHOWS_EMPTY_METADATA
+    assert different == MINIFLARE_SHOWS_EMPTY_METADATA | MINIFLARE_KNOWS_NO_KEYS
     assert in_javascript["list what it shows"][0]["httpMetadata"] is None
     assert in_javascript["write unknown metadata"].startswith("TypeError: HTTP metadata unknown for key `meta`.")
 
@@ -75,6 +82,23 @@ def test_python_sees_what_javascript_does(in_javascript: dict[str, Any], tmp_pat
     assert list(in_python) == list(in_javascript)
     for name, expected in in_javascript.items():
         assert in_python[name] == (None if expected == "undefined" else expected), name
+
+
+@needs_node
+def test_an_object_that_was_kept_with_a_key_is_read_with_it_only(in_javascript: dict[str, Any]) -> None:
+    results = {name.removeprefix("key: "): value for name, value in in_javascript.items() if name.startswith("key: ")}
+    md5 = b64encode(hashlib.md5(bytes(range(32))).digest()).decode()
+    assert (results["put"]["ssecKeyMd5"], results["head"]["ssecKeyMd5"]) == (md5, md5)
+    assert (results["get"], results["get by bytes"], results["replaced by none"]) == ("abc", "bc", "open")
+    assert results["get without"].startswith(
+        "Error: get: The object was stored using a form of Server Side Encryption."
+    )
+    assert results["get with another"] == "Error: get: Access Denied. (10003)"
+    assert results["get what needs none"].endswith("encryption parameters are not applicable to this object. (10029)")
+    assert results["too short"] == results["bytes too short"] == "Error: SSE-C Key must be 32 bytes in length"
+    assert results["no digits"] == "Error: SSE-C Key has invalid format"
+    assert results["a part without"] == results["a part with another"]
+    assert results["a part without"].startswith("Error: uploadPart: The provided encryption parameters did not match")
 
 
 STREAMING_JS = """

@@ -18,7 +18,8 @@ class Default(WorkerEntrypoint):
         name = request.url.rsplit("/", 1)[1]
         try:
             if request.method == "POST":
-                made = await self.env.FILES.put(name, request.body)
+                key = "07" * 32 if name == "secret" else None
+                made = await self.env.FILES.put(name, request.body, ssecKey=key)
                 return Response(made.uploaded.isoformat())
             found = await self.env.FILES.get(name)
             return Response(found.body if found else "nothing")
@@ -52,6 +53,12 @@ def test_a_test_reads_and_seeds(emulator: Emulator) -> None:
     assert [each.key for each in emulator.r2("files").list()] == ["json"]
     with pytest.raises(R2Error, match="10020"):
         files.put("k" * 1025, "x")
+
+
+def test_a_test_reads_what_needs_a_key(emulator: Emulator) -> None:
+    emulator.post("/secret", content=b"hidden")
+    assert emulator.get("/secret").text.startswith("get: The object was stored using a form of Server Side Encryption.")
+    assert emulator.r2("FILES").get("secret") == "hidden"
 
 
 def test_the_time_of_an_upload_is_virtual(emulator: Emulator) -> None:

@@ -17,7 +17,7 @@ from emulator.bindings.r2 import errors
 from emulator.bindings.r2.errors import R2Error
 from emulator.bindings.r2.etags import read_etags
 from emulator.bindings.r2.objects import MIN_PART_BYTES, Conditions, Etag, Metadata, R2Range, check_size
-from emulator.bindings.r2.store import INLINE_BYTES, PublishedPart, R2Store, Value, open_store
+from emulator.bindings.r2.store import INLINE_BYTES, SCHEMA, PublishedPart, R2Store, Value, open_store
 from emulator.storage.state import State
 
 T = 1_800_000_000.0
@@ -218,6 +218,21 @@ async def test_a_page_is_cut_before_it_says_too_much() -> None:
     rest = kept.store.list("b", cursor=page.cursor)
     found = [each.key for each in (*page.objects, *rest.objects)]
     assert found == [f"{number:03}" for number in range(len(found))]
+
+
+async def test_a_store_of_before_there_were_keys_is_taken_on(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    database = state.database("r2", SCHEMA[:1])
+    database.change(
+        "INSERT INTO objects VALUES ('b', 'old', 'v', 3, 'e', 1, '{}', '{}', '{}', 'Standard', NULL, x'616263')"
+    )
+    database.change("INSERT INTO uploads VALUES ('u', 'b', 'up', '{}', '{}', 'Standard', 0)")
+    state.close()
+    kept = Kept(tmp_path)
+    assert await kept.value("old") == b"abc"
+    etag, _ = await kept.store.upload_part("b", "up", "u", 1, b"part")
+    kept.store.complete_upload("b", "up", "u", [PublishedPart(1, etag)])
+    assert await kept.value("up") == b"part"
 
 
 def test_files_that_a_killed_process_has_left_are_removed(tmp_path: Path) -> None:

@@ -371,7 +371,7 @@ LOAD_ERRORS = {
     ],
     "class Default:\n    def fetch(self): ...": ["class Default (line 1) must be a subclass of WorkerEntrypoint"],
     "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    def get(self): ...": [
-        "class Default (src/entry.py:2) has no method fetch, queue or scheduled",
+        "class Default (src/entry.py:2) has no method fetch, queue, scheduled or email",
     ],
     "def onFetch(request): ...": ["function onFetch (line 1) does not have the name of an entrypoint"],
     "def on_fetch(request, env, ctx, more): ...": [

@@ -106,7 +106,6 @@ def _shape(call: Call, queue: QueueState) -> dict[str, Any]:
     producers = [{"type": "worker", "script": worker} for worker in session.producers_of(queue.name)]
     consumers = consumer_shapes(queue)
     settings = queue.settings
-    forwarded_to = session.queues.forwarded_to(queue.name)
     shape = {
         "queue_id": queue_id(queue.name),
         "queue_name": queue.name,
@@ -122,4 +121,16 @@ def _shape(call: Call, queue: QueueState) -> dict[str, Any]:
             "message_retention_period": settings.message_retention_period,
         },
     }
-    return shape | {"emulator": {"forwarded_to": forwarded_to}} if forwarded_to else shape
+    return shape | _elsewhere(call, queue)
+
+
+def _elsewhere(call: Call, queue: QueueState) -> dict[str, Any]:
+    """What is known of a queue in other sessions."""
+    queues = call.session.queues
+    forwarded_to = queues.forwarded_to(queue.name)
+    if forwarded_to:
+        return {"emulator": {"forwarded_to": forwarded_to}}
+    if queues.is_shared:
+        users = queues.users(queue.name)
+        return {"emulator": {"produced_by": users.producers, "consumed_by": users.consumers}}
+    return {}

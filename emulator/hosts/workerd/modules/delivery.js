@@ -1,4 +1,4 @@
-// Runs beside the worker and hands it what the emulator delivers: batches of messages and scheduled events. A batch comes
+// Runs beside the worker and hands it what the emulator delivers: batches of messages, scheduled events and e-mail. A batch comes
 // as its description in JSON, and after it the bodies of its messages; a header tells where the one ends.
 // What is written as EMULATOR_... is filled in from protocol.py.
 
@@ -66,6 +66,16 @@ async function scheduled(request, env) {
   return Response.json({ outcome: result.outcome, ...(await why(env, `scheduled ${cron} ${scheduledTime}`)) });
 }
 
+/** A message that has come in: its description in JSON, and after it MIME. */
+async function email(request, env) {
+  const content = new Uint8Array(await request.arrayBuffer());
+  const at = Number(request.headers.get(PROTOCOL.descriptionHeader));
+  const { key, ...described } = JSON.parse(decoder.decode(content.subarray(0, at)));
+  const act = async ({ path, body }) =>
+    (await env.EMAIL.fetch(`http://email/${key}${path}`, { method: "POST", body })).json();
+  return Response.json(await worker(request, env).email({ email: { ...described, raw: content.slice(at) }, act }));
+}
+
 /** A body without its coding. workerd decodes what one worker answers another. */
 async function decode(request, env) {
   const { body } = await env.CODED.fetch(request);
@@ -88,6 +98,9 @@ export default {
       }
       if (pathname === PROTOCOL.paths.scheduled) {
         return await scheduled(request, env);
+      }
+      if (pathname === PROTOCOL.paths.email) {
+        return await email(request, env);
       }
       if (pathname === PROTOCOL.paths.decode) {
         return await decode(request, env);

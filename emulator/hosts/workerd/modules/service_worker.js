@@ -1,5 +1,5 @@
 // Stands in for the module of a worker that is written in service-worker syntax: bindings are globals, and handlers are
-// listeners of fetch, scheduled and queue. Its code is a script, which is run here; what its listeners are given are
+// listeners of fetch, scheduled, queue and email. Its code is a script, which is run here; what its listeners are given are
 // events of our own, because workerd has its own for scripts only. EMULATOR_MAIN is filled in from protocol.py.
 
 import { env } from "cloudflare:workers";
@@ -94,6 +94,13 @@ class QueueEvent extends ExtendableEvent {
   }
 }
 
+class EmailEvent extends ExtendableEvent {
+  constructor(message, ctx) {
+    super("email", ctx);
+    this.message = message;
+  }
+}
+
 /** What a listener threw, by its event. */
 const thrown = new WeakMap();
 /** What was added in place of each listener of the user's. */
@@ -141,6 +148,7 @@ const handlers = {
   fetch: (request, _env, ctx) => FetchEvent.answered(new FetchEvent(request, ctx)),
   scheduled: (controller, _env, ctx) => dispatch(new ScheduledEvent(controller, ctx)),
   queue: (batch, _env, ctx) => dispatch(new QueueEvent(batch, ctx)),
+  email: (message, _env, ctx) => dispatch(new EmailEvent(message, ctx)),
 };
 
 Object.assign(globalThis, { ExtendableEvent, FetchEvent, ScheduledEvent }, env);

@@ -66,17 +66,22 @@ function marked(values) {
   return typeof first === "string" ? [mark + first, ...rest] : [mark.trimEnd(), ...values];
 }
 
-/** Have the methods of a binding be called on the twin of their lane. */
+/** Have the methods of a binding, its own or those of its prototype, be called on the twin of their lane. */
 function leadToTwins(binding) {
   const prototype = Object.getPrototypeOf(binding);
-  if (prototype === Object.prototype || prototype === null || watched.has(prototype)) {
+  const isPlain = prototype === Object.prototype;
+  const owner = isPlain ? binding : prototype;
+  if (watched.has(owner)) {
     return;
   }
-  watched.add(prototype);
-  const apply = (method, self, values) => Reflect.apply(method, twins.get(self)?.[currentLane()] ?? self, values);
-  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+  watched.add(owner);
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
     if (name !== "constructor" && typeof property.value === "function" && property.configurable) {
-      Object.defineProperty(prototype, name, { ...property, value: new Proxy(property.value, { apply }) });
+      const apply = (method, self, values) => {
+        const twin = twins.get(self)?.[currentLane()];
+        return Reflect.apply(isPlain && twin !== undefined ? twin[name] : method, twin ?? self, values);
+      };
+      Object.defineProperty(owner, name, { ...property, value: new Proxy(property.value, { apply }) });
     }
   }
 }
@@ -154,6 +159,8 @@ function taken(map, key) {
 
 /** The prototypes of entrypoints whose calls are counted. */
 const counting = new WeakSet();
+/** Where bindings count what they have not done yet. */
+const PENDING = Symbol.for("emulator.pending");
 /** How many calls of other workers, and pieces of work of `waitUntil`, have begun and not ended. */
 let pending = 0;
 /** Whether calls of other workers have ended whose results may still be on their way to them. */
@@ -286,6 +293,46 @@ async function answered(request, env, ctx) {
   }
 }
 
+/** A message that has come in. `act` has the emulator do something with it: a path, a body, and what comes of it. */
+class ForwardableEmailMessage {
+  #act;
+  #acting = [];
+
+  constructor({ from, to, headers, raw }, act) {
+    this.#act = async (path, body) => {
+      const { code, error, messageId } = await act({ path, body });
+      if (error !== undefined) {
+        throw Object.assign(new Error(error), code ? { code } : {});
+      }
+      return { messageId };
+    };
+    this.from = from;
+    this.to = to;
+    this.headers = new Headers(headers);
+    this.raw = new Response(raw).body;
+    this.rawSize = raw.byteLength;
+    this.canBeForwarded = true;
+  }
+
+  setReject(reason) {
+    this.#acting.push(this.#act("/reject", JSON.stringify({ reason: String(reason) })));
+  }
+
+  forward(to, headers) {
+    return this.#act("/forward", JSON.stringify({ to, headers: [...new Headers(headers)] }));
+  }
+
+  async reply(message) {
+    const { EmailMessage } = await import("cloudflare:email");
+    const { path, body } = await EmailMessage[Symbol.for("emulator.email.request")](message);
+    return this.#act(`/reply${path}`, body);
+  }
+
+  static async finished(message) {
+    await Promise.all(message.#acting);
+  }
+}
+
 async function run(name, event, env, ctx, key) {
   let failed;
   const fail = (error) => {
@@ -303,6 +350,17 @@ async function run(name, event, env, ctx, key) {
   }
 }
 
+async function received(message, env, ctx) {
+  watch(ctx, reportLate("waitUntil"));
+  try {
+    await (isClass ? handlers.email.call(new main(ctx, env), message) : main.email(message, env, ctx));
+    await ForwardableEmailMessage.finished(message);
+    return { outcome: "ok" };
+  } catch (error) {
+    return { outcome: "exception", failure: described(error) };
+  }
+}
+
 export const EMULATOR_INVOKE = {
   fetch(request, env, ctx) {
     return onLane(ctx, () => answered(request, env, ctx));
@@ -316,6 +374,9 @@ export const EMULATOR_INVOKE = {
   scheduled(controller, env, ctx) {
     const key = `scheduled ${controller.cron} ${controller.scheduledTime}`;
     return onLane(ctx, () => run("scheduled", controller, env, ctx, key));
+  },
+  email({ email, act }, env, ctx) {
+    return onLane(ctx, () => received(new ForwardableEmailMessage(email, act), env, ctx));
   },
 };
 
@@ -335,8 +396,8 @@ export const EMULATOR_CONTROL = {
       return Response.json(PROTOCOL.handlers.filter((name) => handlers[name]));
     }
     if (url.pathname === PROTOCOL.paths.idle) {
-      while (pending > 0 || leaving) {
-        const wait = pending > 0 ? 10 : LEAVING_MS;
+      while (pending > 0 || leaving || globalThis[PENDING] > 0) {
+        const wait = pending > 0 || globalThis[PENDING] > 0 ? 10 : LEAVING_MS;
         leaving = false;
         await scheduler.wait(wait);
       }

@@ -1,0 +1,1 @@
+"""Secrets that an account keeps for all its workers."""
