@@ -276,7 +276,8 @@ export default {
     await env.FILES.put("a", "b");
     const file = await (await env.FILES.get("a")).text();
     const missing = await env.FILES.get("c");
-    const secret = await env.SECRET.get();
+    const secret = await env.SECRET.get().catch(({ message }) => message);
+    env.VISITS.writeDataPoint({ blobs: ["a"] });
     const { success } = await env.LIMIT.limit({ key: "a" });
     await env.JOBS.sendBatch([{ body: 1 }, { body: 2 }]);
     return Response.json([found, file, missing, secret, success, env.DB.prepare.name, env.FILES.get.length]);
@@ -295,11 +296,8 @@ def test_all_kinds_of_bindings_of_javascript_are_told(
         "r2_buckets": [{"binding": "FILES", "bucket_name": "files"}],
         "queues": {"producers": [{"binding": "JOBS", "queue": "jobs"}]},
         "secrets_store_secrets": [{"binding": "SECRET", "store_id": "store", "secret_name": "secret"}],
-        "unsafe": {
-            "bindings": [
-                {"name": "LIMIT", "type": "ratelimit", "namespace_id": "1", "simple": {"limit": 10, "period": 60}}
-            ]
-        },
+        "ratelimits": [{"name": "LIMIT", "namespace_id": "1", "simple": {"limit": 10, "period": 60}}],
+        "analytics_engine_datasets": [{"binding": "VISITS", "dataset": "visits"}],
     }
     write_project(tmp_path, "index.js", {"index.js": ALL_KINDS}, settings)
     answers = []
@@ -310,9 +308,18 @@ def test_all_kinds_of_bindings_of_javascript_are_told(
             collector.wait_until(lambda it: bool(it.named("GET /")))
         running.end()
     assert answers[0] == answers[1]
+    found, file, missing, secret, *others = json.loads(answers[0])
+    assert (found, file, missing, others) == ({"one": 1}, "b", None, [True, "prepare", 0])
+    assert "secret" in secret
     [request] = collector.named("GET /")
     databases, files = ["d1_query", "d1_query"], ["r2_get", "r2_get", "r2_put"]
-    assert collector.below(request) == [*databases, *files, "secrets_store_get", "send jobs"]
+    assert collector.below(request) == [
+        "analytics_write",
+        *databases,
+        *files,
+        "secrets_store_get",
+        "send jobs",
+    ]
     [send] = collector.named("send jobs")
     assert send.attributes["messaging.batch.message_count"] == 2
 

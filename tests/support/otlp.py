@@ -121,7 +121,7 @@ def collecting(status: int = 200) -> Iterator[Collector]:
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *values: object) -> None:
+        def log_message(self, *_values: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
