@@ -11,7 +11,6 @@ import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 from opentelemetry.context import Context
@@ -101,12 +100,16 @@ class Telemetry:
         original = exporter.export
 
         def export(*values: Any, **options: Any) -> Any:
-            result = original(*values, **options)
-            if result.name != "SUCCESS" and not self._is_away and self._loop is not None:
-                self._is_away = True
-                with suppress(RuntimeError):  # the session has ended
-                    self._loop.call_soon_threadsafe(partial(self._tell_away, signal))
-            return result
+            is_taken = False
+            try:
+                result = original(*values, **options)
+                is_taken = result.name == "SUCCESS"
+                return result
+            finally:
+                if not is_taken and not self._is_away and self._loop is not None:
+                    self._is_away = True
+                    with suppress(RuntimeError):  # the session has ended
+                        self._loop.call_soon_threadsafe(self._tell_away, signal)
 
         exporter.export = export
         return exporter
