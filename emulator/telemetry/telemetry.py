@@ -51,7 +51,7 @@ class Telemetry:
         self._ends: list[Callable[[], object]] = []
         """What flushes and ends each signal."""
         self._exporters: list[Any] = []
-        _quieten()
+        self._restore_logger = _quieten()
         now, bus = session.clock.now, session.bus
         if "traces" in settings.endpoints or "logs" in settings.endpoints:
             bus.acts = Acts(now, _sampler(), follows=settings.follows)
@@ -83,6 +83,7 @@ class Telemetry:
         def end() -> None:
             for each in self._ends:
                 each()
+            self._restore_logger()
             with suppress(RuntimeError):  # nobody waits any more
                 loop.call_soon_threadsafe(done.set)
 
@@ -135,7 +136,15 @@ def _sampler() -> Callable[[str, RemoteAct | None], bool]:
     return sample
 
 
-def _quieten() -> None:
-    """Let the SDK say nothing of its own: what matters of it is said once, as a sentence."""
-    _LOGGER.addHandler(logging.NullHandler())
+def _quieten() -> Callable[[], None]:
+    """Let the SDK say nothing of its own, until the returned function is called: what matters is said once, as a
+    sentence."""
+    handler, propagated = logging.NullHandler(), _LOGGER.propagate
+    _LOGGER.addHandler(handler)
     _LOGGER.propagate = False
+
+    def restore() -> None:
+        _LOGGER.removeHandler(handler)
+        _LOGGER.propagate = propagated
+
+    return restore
