@@ -357,7 +357,8 @@ class Queues:
 
         entered = await self._engine.move(name, route)
         for target, messages in entered.items():
-            self._settler.tell_sent(target, messages, "redrive")
+            act = None if self._bus.acts is None else self._bus.acts.begin(acting.get())
+            self._settler.tell_sent(target, messages, "redrive", act)
         return Redrive({target: len(messages) for target, messages in entered.items()}, no_dead_letters, orphans)
 
     async def _set_paused(self, name: str, paused: bool) -> None:

@@ -36,6 +36,9 @@ Attributes = Mapping[str, str | int | float | bool]
 
 _SYSTEM: Final = "cloudflare_queues"
 _SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
+_NOBODYS: Final = frozenset({"api", "forwarded", "test"})
+"""Sources of messages that no worker has sent."""
+
 _MOST_FAILURES: Final = 1000
 """How many failures are kept until what failed ends. Those of `waitUntil` come after that, and are only logged."""
 
@@ -120,9 +123,12 @@ class Spans:
     def _on_sent(self, event: MessagesSent) -> None:
         if event.source == "dead letter":
             return  # MessagesDeadLettered tells more of them
-        worker = "" if event.source in {"api", "redrive", "forwarded", "test"} else event.source
+        is_redrive = event.source == "redrive"
+        worker = "" if is_redrive or event.source in _NOBODYS else event.source
         attributes = _messaging("send", event.queue, event.messages)
-        self._write(worker, event.act, f"send {event.queue}", SpanKind.PRODUCER, attributes)
+        links = _links(event.messages) if is_redrive else ()
+        name = f"redrive {event.queue}" if is_redrive else f"send {event.queue}"
+        self._write(worker, event.act, name, SpanKind.PRODUCER, attributes, links=links)
 
     def _on_forwarded(self, event: MessagesForwarded) -> None:
         attributes = _messaging("send", event.queue, event.messages)

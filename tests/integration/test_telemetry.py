@@ -83,9 +83,6 @@ export default {
     if (path === "/boom") {
       throw new TypeError("boom");
     }
-    if (path === "/look") {
-      return Response.json({ env: Object.keys(env), shared: Object.keys(shared), props: ctx.props });
-    }
     return new Response("ok");
   },
   async queue(batch, env) {
@@ -130,10 +127,10 @@ def variables(collector: Collector, **more: str) -> dict[str, str]:
 def start_app(dev: Dev, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Running]:
     """Starts `emulator dev` with the worker in a language, which exports to a collector."""
 
-    def start(main: str, environment: dict[str, str]) -> Running:
+    def start(main: str, environment: dict[str, str], **settings: Any) -> Running:
         if main.endswith(".js"):
             request.getfixturevalue("javascript")
-        write_project(tmp_path, main, {"entry.py": PYTHON, "index.js": JAVASCRIPT}, SETTINGS)
+        write_project(tmp_path, main, {"entry.py": PYTHON, "index.js": JAVASCRIPT}, {**SETTINGS, **settings})
         return dev(tmp_path, "--no-persist", "-c", "wrangler.json", environment=environment)
 
     return start
@@ -258,14 +255,51 @@ def test_a_handler_that_raises_and_one_that_a_cron_runs(
     assert collector.logged(cron) == ["tick"]
 
 
+LOOK = """
+import { WorkerEntrypoint, env as shared } from "cloudflare:workers";
+
+const atImport = Object.keys(shared);
+
+export class Other extends WorkerEntrypoint {}
+
+export default class extends WorkerEntrypoint {
+  async fetch() {
+    await this.env.STORE.put("a", "b");
+    const seen = [atImport, Object.keys(shared), Object.keys(this.env)];
+    return Response.json([...seen, this.ctx.props, Object.keys(this.ctx.exports ?? {}).sort()]);
+  }
+}
+"""
+
+SCRIPT = """
+const own = ["ExtendableEvent", "FetchEvent", "STORE", "ScheduledEvent"];
+const atImport = Object.keys(globalThis).filter((name) => own.includes(name) || name.startsWith("emulator")).sort();
+
+addEventListener("fetch", (event) => event.respondWith(answer()));
+
+async function answer() {
+  await STORE.put("a", "b");
+  return Response.json(atImport);
+}
+"""
+
+
 @needs_node
+@pytest.mark.usefixtures("javascript")
+@pytest.mark.parametrize("source", [LOOK, SCRIPT], ids=["class", "script"])
 def test_javascript_sees_nothing_of_what_tells_its_requests_apart(
-    start_app: Callable[..., Running], collector: Collector, client: httpx.Client
+    dev: Dev, collector: Collector, client: httpx.Client, tmp_path: Path, source: str
 ) -> None:
-    running = start_app("index.js", variables(collector))
-    seen = client.get(f"{running.url}/look").json()
-    assert sorted(seen["env"]) == sorted(seen["shared"]) == ["JOBS", "STORE"]
-    assert seen["props"] == {}
+    write_project(tmp_path, "index.js", {"index.js": source}, {"kv_namespaces": SETTINGS["kv_namespaces"]})
+    seen = []
+    for environment in ({}, variables(collector)):
+        running = dev(tmp_path, "--no-persist", "-c", "wrangler.json", environment=environment)
+        seen.append(client.get(f"{running.url}/").json())
+        running.end()
+    assert seen[0] == seen[1]
+    assert "STORE" in str(seen[0])
+    [request] = collector.named("GET /")
+    assert collector.below(request) == ["kv_put"]
 
 
 ALL_KINDS = """
@@ -435,3 +469,25 @@ def test_a_message_keeps_its_cause_from_session_to_session(
     assert (send.service, delivery.service) == ("web", "jobs")
     assert delivery.links == [(send.trace, send.id)]
     assert collector.logged(delivery) == ["got hello"]
+
+
+def test_a_redrive_and_what_it_leads_to_have_links_to_the_dead_letter(
+    start_app: Callable[..., Running], collector: Collector, client: httpx.Client
+) -> None:
+    consumer = {"queue": "jobs", "max_batch_timeout": 0, "max_retries": 0, "dead_letter_queue": "jobs-dlq"}
+    queues = {"producers": [{"binding": "JOBS", "queue": "jobs"}], "consumers": [consumer]}
+    running = start_app("entry.py", variables(collector), queues=queues)
+    assert client.get(f"{running.url}/a").text == "ok"
+    running.wait_for("Warning: jobs moved 1 message")
+    queues_address = f"{running.url}/cdn-cgi/emulator/client/v4/accounts/{'0' * 32}/queues"
+    listed = client.get(queues_address).json()["result"]
+    [dead] = [each["queue_id"] for each in listed if each["queue_name"] == "jobs-dlq"]
+    redrive_address = f"{running.url}/cdn-cgi/emulator/client/v4/emulator/queues/{dead}/redrive"
+    assert client.post(redrive_address, json={}).status_code == 200
+    running.wait_for("Warning: jobs moved 1 message")
+    running.end()
+    first, again = collector.named("process jobs")
+    letters = collector.named("dead letter jobs-dlq")
+    [redrive] = collector.named("redrive jobs")
+    assert redrive.links == again.links == [(letters[0].trace, letters[0].id)]
+    assert first.links != again.links

@@ -20,7 +20,9 @@ from emulator.hosts.workerd.lanes import LANE_HEADER, LANES, Lanes, has_twins, t
 from emulator.hosts.workerd.protocol import (
     CONTROL_ENTRYPOINT,
     INVOKE_ENTRYPOINT,
+    LANES_NAME,
     delivery_module,
+    lanes_module,
     services_module,
     worker_module,
 )
@@ -88,7 +90,8 @@ class WorkerdSettings(msgspec.Struct, frozen=True):
 def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
     """Write the configuration and the modules to `directory`, and return the configuration file."""
     main = worker_module(settings.source.modules[0].name, settings.token)
-    modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules)
+    lanes = Module(LANES_NAME, "esm", lanes_module(settings.token))
+    modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules, lanes)
     own = [Module("delivery.js", "esm", delivery_module())]
     if targets(settings.wirings):
         own.append(Module("services.js", "esm", services_module()))

@@ -1,7 +1,7 @@
 """Tells to which invocation of a JavaScript worker an operation on a binding, or a line of output, belongs.
 
 workerd does not tell that to whoever answers bindings, and a process runs many invocations at once. So while somebody
-needs to know, a process has LANES more ways in, each of which one invocation takes at a time. `worker.js` keeps the
+needs to know, a process has LANES more ways in, each of which one invocation takes at a time. `lanes.js` keeps the
 number of the way in its asynchronous context. It marks with it what the worker logs, and calls, in place of a binding,
 a twin whose requests name the lane in a header. The worker sees none of that. What does not get a lane, because too
 many run at once, is not known to belong to anything.
@@ -24,7 +24,7 @@ LANE_HEADER: Final = "x-emulator-lane"
 """The header with the lane of a request: of a binding, of which process too, as `ID/NUMBER`; or of a delivery."""
 
 BINDING: Final = "emulator lanes"
-"""The name of the binding by which `worker.js` gets what keeps the number of a lane; it removes it from `env`."""
+"""The name of the binding by which `lanes.js` gets what keeps the number of a lane; it removes it from `env`."""
 
 MARK: Final = "@"
 """What follows the token in a line of output that is marked with a lane."""
@@ -80,7 +80,7 @@ class Lanes:
         return None if taken is None else taken[1]
 
     def wiring(self) -> Wiring:
-        """The binding that `worker.js` gets."""
+        """The binding that `lanes.js` gets."""
         inner: Value = [{"name": "marks", "json": str(self.marks).lower()}]
         wrapped: Value = {"moduleName": _MODULE, "innerBindings": inner}
         return Wiring(BINDING, {"wrapped": wrapped}, modules=(ExtensionModule(_MODULE, _SOURCE),))

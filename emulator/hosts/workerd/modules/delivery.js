@@ -33,7 +33,7 @@ async function why(env, key, retried = []) {
 
 /** The worker, as it is invoked on the lane of a request, if that has one. */
 function worker(request, env) {
-  return env[`WORKER${request.headers.get(PROTOCOL.lanes.header) ?? ""}`];
+  return env[`WORKER${request.headers.get(PROTOCOL.laneHeader) ?? ""}`];
 }
 
 async function queue(request, env) {

@@ -2,11 +2,11 @@
 // emulator. The first runs the worker's handlers and keeps what they raise; the second tells about them. What is written
 // as EMULATOR_... is filled in from protocol.py.
 
-import * as runtime from "cloudflare:workers";
+import { currentLane, marked, onLane } from "./EMULATOR_LANES"; // before the worker's module, which is to see nothing of it
+import { WorkerEntrypoint } from "cloudflare:workers";
 import * as worker from "./EMULATOR_MAIN";
 export * from "./EMULATOR_MAIN";
 
-const { WorkerEntrypoint } = runtime;
 const TOKEN = "EMULATOR_TOKEN";
 const PROTOCOL = EMULATOR_PROTOCOL;
 const MOST_CAUSES = 5;
@@ -28,83 +28,8 @@ const report = console.error.bind(console);
 const reasons = new Map();
 /** What was logged last in this turn of the event loop, and is the reason of the next retry. */
 let logged;
-
-/** The prototypes of messages, batches and bindings whose methods are watched. */
+/** The prototypes of messages and batches whose methods note it. */
 const watched = new WeakSet();
-/** What tells invocations apart, where somebody needs that: see lanes.py. */
-const lanes = runtime.env?.[PROTOCOL.lanes.binding];
-/** What each lane was entered for last. */
-const entered = [];
-/** The twins of each binding, by their lanes. */
-const twins = new WeakMap();
-
-/** What runs now was invoked for, if it has a lane that is still its own. */
-function currentLane() {
-  const entry = lanes?.storage.getStore();
-  return entry !== undefined && entered[entry.lane] === entry ? entry.lane : undefined;
-}
-
-/** Run a handler on the lane that it was invoked on, if it was on one. */
-function onLane(ctx, handle) {
-  const lane = lanes === undefined ? undefined : ctx.props?.lane;
-  if (lane === undefined) {
-    return handle();
-  }
-  Object.defineProperty(ctx, "props", { value: {}, configurable: true, enumerable: true, writable: true });
-  entered[lane] = { lane };
-  return lanes.storage.run(entered[lane], handle);
-}
-
-/** Values to log, marked with their lane. */
-function marked(values) {
-  const lane = lanes?.marks ? currentLane() : undefined;
-  if (lane === undefined) {
-    return values;
-  }
-  const mark = `${TOKEN}${PROTOCOL.lanes.mark}${lane} `;
-  const [first, ...rest] = values;
-  return typeof first === "string" ? [mark + first, ...rest] : [mark.trimEnd(), ...values];
-}
-
-/** Have the methods of a binding, its own or those of its prototype, be called on the twin of their lane. */
-function leadToTwins(binding) {
-  const prototype = Object.getPrototypeOf(binding);
-  const isPlain = prototype === Object.prototype;
-  const owner = isPlain ? binding : prototype;
-  if (watched.has(owner)) {
-    return;
-  }
-  watched.add(owner);
-  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
-    if (name !== "constructor" && typeof property.value === "function" && property.configurable) {
-      const apply = (method, self, values) => {
-        const twin = twins.get(self)?.[currentLane()];
-        return Reflect.apply(isPlain && twin !== undefined ? twin[name] : method, twin ?? self, values);
-      };
-      Object.defineProperty(owner, name, { ...property, value: new Proxy(property.value, { apply }) });
-    }
-  }
-}
-
-/** Take what is the emulator's own out of `env`. */
-function findTwins(env) {
-  const own = `${PROTOCOL.lanes.binding} `;
-  for (const name of Object.keys(env).filter((each) => each.startsWith(own))) {
-    const [lane, ...words] = name.slice(own.length).split(" ");
-    const binding = env[words.join(" ")];
-    if (!twins.has(binding)) {
-      twins.set(binding, []);
-      leadToTwins(binding);
-    }
-    twins.get(binding)[lane] = env[name];
-    delete env[name];
-  }
-  delete env[PROTOCOL.lanes.binding];
-}
-
-if (lanes !== undefined) {
-  findTwins(runtime.env);
-}
 
 function noteLogged(values, isText) {
   const error = values.find((value) => value instanceof Error);
