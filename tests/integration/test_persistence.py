@@ -43,7 +43,7 @@ WORKER = """
 """
 
 BATCH_SIZE = 10
-ROUNDS = 20
+ROUNDS = 10
 CLIENTS = 4
 
 Dev = Callable[..., Running]

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.conftest import Running, write_worker
+from tests.integration.conftest import ACCOUNT, API, Running, write_worker
 from tests.support.nats_server import NatsServer, nats_server
 
 PRODUCER = """
@@ -191,8 +191,10 @@ def test_the_example_of_a_fleet_does_all_jobs() -> None:
 
 def consumers_of(web: Running) -> list[str]:
     """The processes that consume the queue."""
-    found = re.search(r"consumed by +(.*)", queues_command(web, "info", "jobs"))
-    return re.findall(r"process (\d+)", found.group(1)) if found else []
+    time.sleep(0.1)  # while sessions make themselves known
+    queues = httpx.get(f"{web.url}{API}/accounts/{ACCOUNT}/queues").json()["result"]
+    [told] = [queue.get("emulator", {}).get("consumed_by", ()) for queue in queues if queue["queue_name"] == "jobs"]
+    return [found for each in told for found in re.findall(r"process (\d+)", each)]
 
 
 def wait_for_consumers(web: Running, number: int, without: int = 0) -> None:

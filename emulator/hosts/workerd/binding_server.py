@@ -13,7 +13,7 @@ from typing import Final
 
 from emulator.base.acts import acting
 from emulator.bindings.wiring import Answer, Answered, WireRequest, WireResponse, Wiring
-from emulator.hosts.workerd.incoming_connection import BodyStream, Headers, IncomingConnection
+from emulator.hosts.workerd.incoming_connection import BACKLOG, BodyStream, Headers, IncomingConnection
 from emulator.hosts.workerd.lanes import LANE_HEADER, Lanes, act_of_request
 from emulator_runtime.hosting import close_source
 
@@ -48,7 +48,9 @@ class BindingServer:
         if self._listening is None:
             loop = asyncio.get_running_loop()
             listen = loop.create_unix_server(
-                lambda: IncomingConnection(self._requested, self._connections, self._takes_stream), str(path)
+                lambda: IncomingConnection(self._requested, self._connections, self._takes_stream),
+                str(path),
+                backlog=BACKLOG,
             )
             self._listening = asyncio.ensure_future(listen)
         self._forget(worker)

@@ -433,6 +433,7 @@ class _Connection(asyncio.Protocol):
         if uploading is not None and is_uploading:
             uploading.cancel()
         if self._reusable and not is_uploading and not self._lost:
+            self.resume_reading()  # its last byte may have been one too many
             self._client.put_back(self)
         else:
             self.close()

@@ -16,6 +16,9 @@ Headers = list[tuple[bytes, bytes]]
 MAX_WAITING_BYTES: Final = 256 * 1024
 """How much of a streamed body may wait to be read before no more is received."""
 
+BACKLOG: Final = 4096
+"""How many connections may wait to be accepted while the session is busy: a worker that asks for more at once fails."""
+
 
 class BodyStream:
     """A body as it comes, to be iterated once. Raises ConnectionError if the rest of it will not come."""

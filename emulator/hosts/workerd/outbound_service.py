@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.hosts.outbound import Outbound
-from emulator.hosts.workerd.incoming_connection import BodyStream, Headers, IncomingConnection
+from emulator.hosts.workerd.incoming_connection import BACKLOG, BodyStream, Headers, IncomingConnection
 from emulator_runtime.hosting import Request
 
 _BETWEEN_HOPS: Final = frozenset({b"connection", b"content-length", b"host", b"transfer-encoding"})
@@ -30,7 +30,7 @@ class OutboundService:
         """Listen on the Unix socket `path`."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(
-            lambda: IncomingConnection(self._requested, self._connections), str(path)
+            lambda: IncomingConnection(self._requested, self._connections), str(path), backlog=BACKLOG
         )
 
     def close(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,15 @@ async def test_an_answer_is_given_the_request_and_sent_as_it_is(server: BindingS
     (request,) = seen
     assert (request.method, request.target, request.body) == (b"POST", "/pour?cups=2", b"please")
     assert request.headers[b"x-emulator-binding"] == b"a/counter/X"
+
+
+async def test_a_worker_may_ask_for_much_at_once_while_the_session_is_busy(server: BindingServer, path: Path) -> None:
+    await server.connect("a", [wiring("X", says("a x"))], path)
+    with ExitStack() as sockets:
+        for _ in range(500):  # nobody accepts meanwhile
+            client = sockets.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            client.connect(str(path))
 
 
 async def test_answers_may_take_their_time_while_others_are_given(server: BindingServer, path: Path) -> None:

@@ -258,6 +258,33 @@ def test_a_body_that_nobody_reads_stops_coming(tmp_path: Path) -> None:
     with_server(tmp_path, serve, test)
 
 
+def test_a_connection_reads_again_after_an_answer_whose_last_byte_was_one_too_many(tmp_path: Path) -> None:
+    most = 262_144  # may wait to be read
+    has_come = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (most + 1) + bytes(most))
+        await has_come.wait()
+        writer.write(b"!")
+        await request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async def test(client: WorkerdClient) -> None:
+        body = (await client.send(GET)).body
+        assert isinstance(body, AnswerStream)
+        while body._buffered < most:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        ended = asyncio.Event()
+        body.when_ended(lambda _lost: ended.set())
+        has_come.set()
+        await ended.wait()
+        assert sum([len(chunk) async for chunk in body]) == most + 1
+        assert (await client.send(GET)).body == b"ok"
+
+    with_server(tmp_path, serve, test)
+
+
 def test_cancelling_a_request_closes_its_connection(tmp_path: Path) -> None:
     arrived = asyncio.Event()
     closed = asyncio.Event()
