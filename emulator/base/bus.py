@@ -12,11 +12,20 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from emulator.base.acts import Act, Acts
+
 E = TypeVar("E")
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class Notice(msgspec.Struct):
+class Happening(msgspec.Struct, kw_only=True):
+    """Something that happened, when it is published. `act` is what ended with it, or of a text or a failure, in what
+    that happened; None if it is not known, as nearly always while the bus has no `acts`."""
+
+    act: Act | None = None
+
+
+class Notice(Happening):
     """Something that the emulator itself says."""
 
     level: Level
@@ -25,9 +34,11 @@ class Notice(msgspec.Struct):
 
 
 class Bus:
-    """Delivers each event to the subscribers of its type, in the order of subscription."""
+    """Delivers each event to the subscribers of its type, in the order of subscription. `acts` begins what events tell
+    of; None while nobody needs to know what caused what, as that takes time."""
 
     def __init__(self) -> None:
+        self.acts: Acts | None = None
         self._subscribers: dict[type[Any], list[Callable[[Any], None]]] = {}
 
     def subscribe(self, event_type: type[E], callback: Callable[[E], None]) -> Callable[[], None]:

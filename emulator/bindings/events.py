@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
+from emulator.base.bus import Happening
 
 
-class BindingUsed(msgspec.Struct):
+class BindingUsed(Happening):
     """A worker, or somebody else where `worker` is empty, has used what a binding leads to.
 
     `kind` is that of the binding, and `name` its name in `env`, or of what it leads to where nobody's `env` was used.

@@ -10,6 +10,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from emulator.base.acts import acting
 from emulator.bindings.events import BindingUsed
 from emulator_runtime.hosting import current
 
@@ -173,6 +174,8 @@ class Operation:
             self._tally.add(use.kind, duration)
         if use.bus.wants(BindingUsed):
             text = "" if error is None else str(error) or type(error).__name__
+            acts = use.bus.acts
+            act = None if acts is None else acts.begin(acting.get(), seconds_ago=duration)
             use.bus.publish(
-                BindingUsed(use.worker, use.kind, use.name, self._name, self._key, self.size, duration, text)
+                BindingUsed(use.worker, use.kind, use.name, self._name, self._key, self.size, duration, text, act=act)
             )

@@ -97,6 +97,7 @@ def consume(  # noqa: PLR0917 - click passes its options by name
     from emulator.server import serving
     from emulator.session.session import Session
     from emulator.storage.state import State
+    from emulator.telemetry.start import telling
 
     bus = Bus()
     with ExitStack() as closing:
@@ -113,7 +114,8 @@ def consume(  # noqa: PLR0917 - click passes its options by name
         closing.callback(state.close)
         session = Session(options.read_all(), bus, engine=engine_at(queue_engine, bus), state=state)
         terminal.introduce(session.configs, session.hosts)
-        serving.run(serving.consume(session, crons=not no_crons, loaded=terminal.print_workers))
+        running = serving.consume(session, crons=not no_crons, loaded=terminal.print_workers)
+        serving.run(telling(session, running))
 
 
 def _run_processes(number: int) -> int:

@@ -159,6 +159,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     from emulator.server.serving import ServingOptions, run, serve
     from emulator.session.session import Session
     from emulator.storage.state import PLACE, State
+    from emulator.telemetry.start import telling
 
     if persist is False and persist_to is not None:
         raise click.UsageError("--no-persist keeps nothing, and --persist-to does: which one?")
@@ -216,4 +217,4 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             from emulator.cli.keys import Keys
 
             closing.callback(Keys(session, options, terminal).close)
-        run(serve(session, options))
+        run(telling(session, serve(session, options)))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from emulator.base.bus import Level
+from emulator.base.bus import Happening, Level
 from emulator.base.failure import Failure
 
 
-class HandlerFailed(msgspec.Struct):
+class HandlerFailed(Happening):
     """Worker code raised an exception. `trigger` is what it was invoked for: `GET /signup`, `QUEUE my-app-events`,
     `SCHEDULED * * * * *`, `waitUntil`."""
 
@@ -17,7 +15,7 @@ class HandlerFailed(msgspec.Struct):
     failure: Failure
 
 
-class WorkerOutput(msgspec.Struct):
+class WorkerOutput(Happening):
     """A line that worker code printed or logged. `trigger` is as in HandlerFailed; empty while the code is imported."""
 
     worker: str
@@ -27,7 +25,7 @@ class WorkerOutput(msgspec.Struct):
     logger: str = ""
 
 
-class ScheduledFinished(msgspec.Struct):
+class ScheduledFinished(Happening):
     """A `scheduled` handler ended; `duration` is in seconds."""
 
     worker: str
@@ -36,7 +34,7 @@ class ScheduledFinished(msgspec.Struct):
     duration: float
 
 
-class EmailFinished(msgspec.Struct):
+class EmailFinished(Happening):
     """An `email` handler ended. `rejected` is why it rejected the message, empty if it did not; `duration` is in
     seconds."""
 
@@ -48,7 +46,7 @@ class EmailFinished(msgspec.Struct):
     duration: float
 
 
-class RuntimeExited(msgspec.Struct):
+class RuntimeExited(Happening):
     """The process that runs a worker ended by itself, or could not be started again. `reason` completes `workerd ...`:
     `was killed by SIGKILL`. It is started again `restart_seconds` later, where 0 is at once."""
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
+from emulator.base.acts import acting
 from emulator.base.bus import Bus, Level, Notice
 from emulator.base.failure import Failure
 from emulator.hosts.events import HandlerFailed
@@ -24,7 +25,7 @@ class Reports:
 
     def failed(self, failure: Failure, trigger: str, cause: BaseException) -> HandlerError:
         """Report that worker code failed in an invocation whose log text is `trigger`. Returns the error to raise."""
-        self.bus.publish(HandlerFailed(self.worker, trigger, failure))
+        self.bus.publish(HandlerFailed(self.worker, trigger, failure, act=acting.get()))
         error = HandlerError(failure)
         error.__cause__ = cause
         return error
@@ -35,6 +36,8 @@ class Reports:
         worker is not loaded or does not have the handler, is not reported."""
         started = self._timer()
         outcome = "ok"
+        act = None if self.bus.acts is None else self.bus.acts.begin()
+        token = acting.set(act)
         try:
             yield
         except HandlerError:
@@ -44,8 +47,10 @@ class Reports:
             outcome = ""
             raise
         finally:
+            acting.reset(token)
             event = trigger.finished(self.worker, outcome, self._timer() - started) if outcome else None
             if event is not None:
+                event.act = act
                 self.bus.publish(event)
 
     def warn(self, text: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 
+from emulator.base.bus import Happening
 from emulator.hosts.events import EmailFinished, ScheduledFinished
 from emulator.queues.message import Verdict, WorkerDelivery
 from emulator_runtime.hosting import FetchResponse, Request
@@ -34,7 +35,7 @@ class Trigger(msgspec.Struct, Generic[R_co], eq=False):
         """Its text in the log: `GET /signup`, `QUEUE my-app-events`."""
         raise NotImplementedError
 
-    def finished(self, _worker: str, _outcome: str, _duration: float) -> object | None:
+    def finished(self, _worker: str, _outcome: str, _duration: float) -> Happening | None:
         """The event that says how an invocation ended; None if the caller publishes one. `duration` is in seconds."""
         return None
 

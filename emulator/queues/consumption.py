@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
+from msgspec.structs import replace
+
+from emulator.base.acts import Act, acting
 from emulator.base.bus import Bus
 from emulator.base.clock import Clock
 from emulator.base.failure import Failure
@@ -34,7 +38,7 @@ class Settler:
     def __init__(
         self, bus: Bus, clock: Clock, states: Mapping[str, QueueState], states_changed: Callable[[str], None]
     ) -> None:
-        self._bus = bus
+        self.bus = bus
         self.clock = clock
         self._states = states
         self.states_changed = states_changed
@@ -56,11 +60,15 @@ class Settler:
         spent: Sequence[QueueMessage],
         verdict: Verdict,
         consumer: ConsumerSettings,
+        *,
+        act: Act | None = None,
     ) -> Settlement:
-        """The settlement of a batch: its messages `delivered` went to this consumer, and those in `spent` to nobody."""
+        """The settlement of a batch: its messages `delivered` went to this consumer in `act`, and those in `spent` to
+        nobody."""
         if not spent and acks_all(verdict):
             return Settlement(delivered, verdict=verdict)
-        return settle(delivered, batch.taken_at, verdict, self._terms(batch.queue, consumer), spent)
+        settlement = settle(delivered, batch.taken_at, verdict, self._terms(batch.queue, consumer), spent)
+        return settlement if act is None else _caused(settlement, act)
 
     def settle_leases(self, queue: str, leases: Sequence[LeasedMessage], verdict: Verdict) -> Settlement:
         """The settlement of messages that clients have pulled."""
@@ -73,40 +81,48 @@ class Settler:
     def leases_settled(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         taken_at = min(each.taken_at for each in leases)
         messages = [each.message for each in leases]
-        self.tell_delivered(queue, self._states[queue].worker, messages, settlement, taken_at)
+        act = None if self.bus.acts is None else self.bus.acts.begin(seconds_ago=self.clock.now() - taken_at)
+        self.tell_delivered(queue, self._states[queue].worker, messages, settlement, taken_at, act=act)
 
     def messages_expired(self, queue: str, messages: Sequence[QueueMessage]) -> None:
-        self._bus.publish(MessagesDropped(queue, messages, "expired"))
+        self.bus.publish(MessagesDropped(queue, messages, "expired"))
 
-    def tell_sent(self, queue: str, messages: Sequence[QueueMessage], source: str) -> None:
+    def tell_sent(self, queue: str, messages: Sequence[QueueMessage], source: str, act: Act | None = None) -> None:
         """Publish that messages entered a queue."""
-        if self._bus.wants(MessagesSent):
-            self._bus.publish(MessagesSent(queue, messages, source))
+        if self.bus.wants(MessagesSent):
+            self.bus.publish(MessagesSent(queue, messages, source, act=act))
 
     def tell_delivered(
-        self, queue: str, worker: str, messages: Sequence[QueueMessage], settlement: Settlement, taken_at: float
+        self,
+        queue: str,
+        worker: str,
+        messages: Sequence[QueueMessage],
+        settlement: Settlement,
+        taken_at: float,
+        *,
+        act: Act | None = None,
     ) -> None:
         """Publish that messages were settled together, and the result for those that were not acked."""
-        if self._bus.wants(BatchDelivered):
+        if self.bus.wants(BatchDelivered):
             duration = self.clock.now() - taken_at
-            event = BatchDelivered(queue, worker, messages, settlement.verdict, settlement, taken_at, duration)
-            self._bus.publish(event)
-        self._tell_lost(queue, settlement)
+            event = BatchDelivered(queue, worker, messages, settlement.verdict, settlement, taken_at, duration, act=act)
+            self.bus.publish(event)
+        self._tell_lost(queue, settlement, act)
 
-    def tell_forwarded(self, queue: str, settlement: Settlement, taken_at: float) -> None:
+    def tell_forwarded(self, queue: str, settlement: Settlement, taken_at: float, act: Act | None = None) -> None:
         """Publish that messages were forwarded to another session."""
-        self._bus.publish(MessagesForwarded(queue, settlement.acked, self.clock.now() - taken_at))
-        self._tell_lost(queue, settlement)
+        self.bus.publish(MessagesForwarded(queue, settlement.acked, self.clock.now() - taken_at, act=act))
+        self._tell_lost(queue, settlement, act)
 
-    def _tell_lost(self, queue: str, settlement: Settlement) -> None:
+    def _tell_lost(self, queue: str, settlement: Settlement, act: Act | None = None) -> None:
         if settlement.dropped:
-            self._bus.publish(MessagesDropped(queue, settlement.dropped, "retries"))
+            self.bus.publish(MessagesDropped(queue, settlement.dropped, "retries", act=act))
         if settlement.expired:
-            self._bus.publish(MessagesDropped(queue, settlement.expired, "expired"))
+            self.bus.publish(MessagesDropped(queue, settlement.expired, "expired", act=act))
         if settlement.letters:
             target = settlement.dead_letter_queue
-            self._bus.publish(MessagesDeadLettered(queue, target, settlement.letters))
-            self.tell_sent(target, settlement.letters, "dead letter")
+            self.bus.publish(MessagesDeadLettered(queue, target, settlement.letters, act=act))
+            self.tell_sent(target, settlement.letters, "dead letter", act)
 
     def _terms(self, queue: str, consumer: ConsumerSettings) -> Terms:
         state = self._states[queue]
@@ -127,6 +143,8 @@ class Consumption:
         self._queue = queue
         self._deliver = deliver
         self._running: dict[int, WorkerDelivery] = {}
+        self._acts: dict[int, Act] = {}
+        """The deliveries that are not settled yet, by the ids of their batches."""
 
     @property
     def in_flight(self) -> int:
@@ -138,10 +156,26 @@ class Consumption:
         same = (self.worker, self.settings, self._deliver) == (other.worker, other.settings, other._deliver)
         return same and type(self) is type(other)
 
-    async def deliver(self, batch: Batch) -> Settlement | None:
+    def deliver(self, batch: Batch) -> Coroutine[Any, Any, Settlement | None]:
+        acts = self._settler.bus.acts
+        return self._delivered(batch) if acts is None else self._acted(batch, acts.begin())
+
+    async def _acted(self, batch: Batch, act: Act) -> Settlement | None:
+        self._acts[batch.id] = act
+        token = acting.set(act)
+        settlement: Settlement | None = None
+        try:
+            settlement = await self._delivered(batch)
+        finally:
+            acting.reset(token)
+            if settlement is None:
+                self._acts.pop(batch.id, None)  # one whose lease has expired is settled by now
+        return settlement
+
+    async def _delivered(self, batch: Batch) -> Settlement | None:
         delivered, spent = self._parted(batch)
         if not delivered:
-            return self._settler.settle_batch(batch, delivered, spent, Verdict(), self.settings)
+            return self._settle(batch, delivered, spent, Verdict())
         delivery = self._running[batch.id] = WorkerDelivery(batch.queue, delivered, batch.backlog)
         verdict: Verdict | None
         try:
@@ -156,7 +190,13 @@ class Consumption:
             del self._running[batch.id]
         if verdict is None or not self._settler.has_queue(self._queue):
             return None
-        return self._settler.settle_batch(batch, delivered, spent, verdict, self.settings)
+        return self._settle(batch, delivered, spent, verdict)
+
+    def _settle(
+        self, batch: Batch, delivered: Sequence[QueueMessage], spent: Sequence[QueueMessage], verdict: Verdict
+    ) -> Settlement:
+        act = self._acts.get(batch.id) if self._acts else None
+        return self._settler.settle_batch(batch, delivered, spent, verdict, self.settings, act=act)
 
     def time_out(self, batch: Batch) -> Settlement | float:
         delivery = self._running.get(batch.id)
@@ -167,10 +207,14 @@ class Consumption:
         so_far = Verdict() if delivery is None else delivery.so_far()
         error = f"the handler ran longer than {batch.expires_at - batch.taken_at:,.0f} seconds"
         verdict = so_far.failed("exceeded_wall_time", error)
-        return self._settler.settle_batch(batch, *self._parted(batch), verdict, self.settings)
+        return self._settle(batch, *self._parted(batch), verdict)
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
-        self._settler.tell_delivered(self._queue, self.worker, batch.messages, settlement, batch.taken_at)
+        act = self._ended(batch)
+        self._settler.tell_delivered(self._queue, self.worker, batch.messages, settlement, batch.taken_at, act=act)
+
+    def _ended(self, batch: Batch) -> Act | None:
+        return self._acts.pop(batch.id, None) if self._acts else None
 
     def _parted(self, batch: Batch) -> tuple[Sequence[QueueMessage], Sequence[QueueMessage]]:
         return parted(batch.messages, self.settings)
@@ -183,4 +227,12 @@ class Forwarding(Consumption):
         return batch.messages, ()  # that session counts its own deliveries
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
-        self._settler.tell_forwarded(self._queue, settlement, batch.taken_at)
+        self._settler.tell_forwarded(self._queue, settlement, batch.taken_at, self._ended(batch))
+
+
+def _caused(settlement: Settlement, act: Act) -> Settlement:
+    """A settlement of the delivery `act`, whose dead letters carry what caused them."""
+    letters = [
+        replace(each, traceparent=act.part(each.id).part("dead letter").traceparent) for each in settlement.letters
+    ]
+    return replace(settlement, letters=letters)

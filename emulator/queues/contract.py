@@ -154,9 +154,9 @@ class QueueEngine(Protocol):
     ) -> Backlog:
         """Add new messages to a queue, all or none, and return the backlog with them.
 
-        `ids` are their ids, in the same order; `at` is the time when they were sent, which is now. A message without
-        its own delay gets `delay_seconds`; with a delay of 0 or less it is ready at once. Messages that become ready at
-        the same time are delivered in this order.
+        `ids` are their ids, in the same order; `at` is the time when they were sent, which is now. What is in their
+        other fields is in the messages, too. A message without its own delay gets `delay_seconds`; with a delay of 0 or
+        less it is ready at once. Messages that become ready at the same time are delivered in this order.
         """
 
     async def insert(self, queue: str, messages: Sequence[QueueMessage]) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import msgspec
-
+from emulator.base.bus import Happening
 from emulator.queues.message import QueueMessage, Settlement, Verdict
 
 
-class MessagesSent(msgspec.Struct):
+class MessagesSent(Happening):
     """Messages entered a queue. `source` is the name of the worker that sent them, `dead letter`, `redrive`,
     `forwarded` or `api`."""
 
@@ -19,7 +18,7 @@ class MessagesSent(msgspec.Struct):
     source: str
 
 
-class BatchDelivered(msgspec.Struct):
+class BatchDelivered(Happening):
     """A batch was settled. `messages` are as they were delivered, and in `settlement` as they are afterwards.
 
     `worker` is the consumer's name; it may be empty if clients pull. `taken_at` is in seconds since the epoch, and
@@ -35,7 +34,7 @@ class BatchDelivered(msgspec.Struct):
     duration: float
 
 
-class MessagesDeadLettered(msgspec.Struct):
+class MessagesDeadLettered(Happening):
     """Messages moved from `queue` to the dead letter queue `to`. `messages` are as they are there."""
 
     queue: str
@@ -43,7 +42,7 @@ class MessagesDeadLettered(msgspec.Struct):
     messages: Sequence[QueueMessage]
 
 
-class MessagesDropped(msgspec.Struct):
+class MessagesDropped(Happening):
     """Messages of `queue` were deleted without an ack: out of `retries`, `expired`, or `purged`."""
 
     queue: str
@@ -51,7 +50,7 @@ class MessagesDropped(msgspec.Struct):
     reason: Literal["retries", "expired", "purged"]
 
 
-class MessagesForwarded(msgspec.Struct):
+class MessagesForwarded(Happening):
     """Messages of a queue were sent to the session that consumes it. `duration` is in seconds."""
 
     queue: str
@@ -59,7 +58,7 @@ class MessagesForwarded(msgspec.Struct):
     duration: float
 
 
-class ConsumerChanged(msgspec.Struct):
+class ConsumerChanged(Happening):
     """The consumer of a queue was set, changed or removed."""
 
     queue: str

@@ -19,11 +19,13 @@ _NO_RETRIES: Final[Mapping[str, int | None]] = {}
 
 
 class NewMessage(msgspec.Struct, frozen=True, gc=False):
-    """A message that is being sent to a queue. If `delay_seconds` is None, the batch or the queue decides."""
+    """A message that is being sent to a queue. If `delay_seconds` is None, the batch or the queue decides.
+    `traceparent` is as in QueueMessage; the queue service sets it."""
 
     body: bytes
     content_type: ContentType
     delay_seconds: int | None = None
+    traceparent: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
@@ -65,6 +67,7 @@ class QueueMessage(msgspec.Struct, frozen=True, gc=False):
     `id` is 32 hex digits. `timestamp` is when it was sent and `enqueued_at` when it entered this queue, in seconds
     since the epoch; they differ for a dead letter. `ready_at` is when it became, or becomes, deliverable. `attempts`
     counts the deliveries so far, including the running one. `source` says who sent it, as in MessagesSent.
+    `traceparent` names the act that it was sent in; empty if that is not known.
     """
 
     id: str
@@ -77,6 +80,7 @@ class QueueMessage(msgspec.Struct, frozen=True, gc=False):
     failures: tuple[Attempt, ...] = ()
     dead_letter: DeadLetter | None = None
     source: str = ""
+    traceparent: str = ""
 
 
 class LeasedMessage(msgspec.Struct, frozen=True, gc=False):
@@ -189,6 +193,16 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     letters: Sequence[QueueMessage] = ()
     verdict: Verdict = Verdict()
     max_attempts: int = 0
+
+    def by_result(self) -> tuple[tuple[str, Sequence[QueueMessage]], ...]:
+        """The messages by what became of them: `acked`, `retried`, `dead`, `dropped` or `expired`."""
+        return (
+            ("acked", self.acked),
+            ("retried", [message for message, _ in self.retried]),
+            ("dead", self.dead),
+            ("dropped", self.dropped),
+            ("expired", self.expired),
+        )
 
 
 class Redrive(msgspec.Struct, frozen=True):

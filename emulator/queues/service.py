@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from emulator.base.acts import Act, acting
 from emulator.base.bus import Bus
 from emulator.base.clock import Clock, WallClock
 from emulator.queues import declarations
@@ -227,17 +228,26 @@ class Queues:
         size = _ID_BYTES * len(messages)
         digits = self._bits(8 * size).to_bytes(size, "big")
         ids = [digits.hex()] if size == _ID_BYTES else digits.hex(",", _ID_BYTES).split(",")
+        act = None
+        if self._bus.acts is not None:
+            act = self._bus.acts.begin(acting.get())
+            messages = [replace(each, traceparent=act.traceparent) for each in messages]
         now = self._clock.now()
         sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
         if not self._bus.wants(MessagesSent):
             return sending
-        return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source)
+        return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source, act)
 
     async def _send_and_tell(
-        self, sending: Coroutine[Any, Any, Backlog], name: str, messages: Sequence[QueueMessage], source: str
+        self,
+        sending: Coroutine[Any, Any, Backlog],
+        name: str,
+        messages: Sequence[QueueMessage],
+        source: str,
+        act: Act | None,
     ) -> Backlog:
         backlog = await sending
-        self._settler.tell_sent(name, messages, source)
+        self._settler.tell_sent(name, messages, source, act)
         return backlog
 
     async def pull(
@@ -347,7 +357,8 @@ class Queues:
 
         entered = await self._engine.move(name, route)
         for target, messages in entered.items():
-            self._settler.tell_sent(target, messages, "redrive")
+            act = None if self._bus.acts is None else self._bus.acts.begin(acting.get())
+            self._settler.tell_sent(target, messages, "redrive", act)
         return Redrive({target: len(messages) for target, messages in entered.items()}, no_dead_letters, orphans)
 
     async def _set_paused(self, name: str, paused: bool) -> None:
@@ -450,6 +461,7 @@ def _sent(
             now,
             now + (delay if message.delay_seconds is None else message.delay_seconds),
             source=source,
+            traceparent=message.traceparent,
         )
         for message_id, message in zip(ids, messages, strict=True)
     ]

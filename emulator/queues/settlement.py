@@ -193,6 +193,7 @@ def letter(message: QueueMessage, terms: Terms) -> QueueMessage:
         terms.now + terms.letter_delay,
         dead_letter=DeadLetter(terms.queue, terms.now, message.failures),
         source=message.source,
+        traceparent=message.traceparent,
     )
 
 
@@ -206,4 +207,5 @@ def moved(message: QueueMessage, now: float, delay_seconds: float) -> QueueMessa
         now,
         now + delay_seconds,
         source=message.source,
+        traceparent=message.traceparent,
     )

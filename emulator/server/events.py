@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
+from emulator.base.bus import Happening
 
 
-class ServerReady(msgspec.Struct):
+class ServerReady(Happening):
     """The server accepts connections at `url`, such as `http://127.0.0.1:8787`. `api_token` is what the REST API
     requires if other machines can reach it, else empty. `network_url` is where these can, if `url` does not say it.
     `inspector_url` is where debuggers reach JavaScript workers, if they do."""
@@ -16,7 +16,7 @@ class ServerReady(msgspec.Struct):
     inspector_url: str = ""
 
 
-class RequestFinished(msgspec.Struct):
+class RequestFinished(Happening):
     """A request was answered. `duration` is in seconds, from its arrival to the last byte of the answer. `status` is
     499 if the client went away before that. `bindings` are the numbers of its operations by kinds of bindings, as far
     as they are known, and `binding_seconds` is how long they took; None if there were none."""

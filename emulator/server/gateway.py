@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.base.acts import Act, Acts, acting
 from emulator.base.bus import Bus
 from emulator.bindings.use import Tallies
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
@@ -15,7 +16,7 @@ from emulator.hosts.triggers import FetchTrigger
 from emulator.server.asgi import ANSWER
 from emulator.server.events import RequestFinished
 from emulator.server.hostname import is_within_this_machine
-from emulator_runtime.hosting import FetchResponse, Response, Upgrade, request_from_scope, send_response
+from emulator_runtime.hosting import FetchResponse, Response, Upgrade, find_header, request_from_scope, send_response
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
@@ -63,7 +64,16 @@ class Gateway:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         tally = self._tallies.begin(self.host.config.name)
         serving = self._serve(scope, receive, send, tally)
+        if self._bus.acts is not None:
+            serving = self._acted(serving, scope, self._bus.acts)
         return serving if tally is None else self._counted(serving, tally)
+
+    async def _acted(self, serving: Coroutine[Any, Any, None], scope: Scope, acts: Acts) -> None:
+        token = acting.set(_act(scope, acts))
+        try:
+            await serving
+        finally:
+            acting.reset(token)
 
     async def _counted(self, serving: Coroutine[Any, Any, None], tally: Tally) -> None:
         try:
@@ -119,9 +129,17 @@ class Gateway:
         if query:
             path = f"{path}?{query.decode('latin-1')}"
         event = RequestFinished(self.host.config.name, scope["method"], path, status, duration)
+        if self._bus.acts is not None:
+            event.act = acting.get() or _act(scope, self._bus.acts, duration)
         if tally is not None and tally.counts:
             event.bindings, event.binding_seconds = tally.counts, tally.seconds
         self._bus.publish(event)
+
+
+def _act(scope: Scope, acts: Acts, seconds_ago: float = 0.0) -> Act:
+    """The act of answering a request, which another program may have caused."""
+    named = find_header(scope["headers"], b"traceparent") or b""
+    return acts.begin(traceparent=named.decode("latin-1"), seconds_ago=seconds_ago)
 
 
 def _end(request: IncomingRequest, status: int) -> None:

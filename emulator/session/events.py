@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
+from emulator.base.bus import Happening
 from emulator.base.failure import Failure
 
 
-class WorkerReloaded(msgspec.Struct):
+class WorkerReloaded(Happening):
     """A worker runs new code (`failure` is None), or its new code failed to load and its messages are held until it
     does. `duration` is in seconds, and `files` are the files that changed."""
 
@@ -19,14 +18,14 @@ class WorkerReloaded(msgspec.Struct):
     failure: Failure | None = None
 
 
-class ConfigurationChanged(msgspec.Struct):
+class ConfigurationChanged(Happening):
     """A configuration was read again. `changes` describes the differences."""
 
     file: str
     changes: Sequence[str]
 
 
-class AssetsChanged(msgspec.Struct):
+class AssetsChanged(Happening):
     """Files changed that a worker serves as they are."""
 
     worker: str

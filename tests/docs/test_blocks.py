@@ -23,6 +23,7 @@ SHOWN = {
     ("docs/rest-api.md", "http://localhost:8787/cdn-cgi/"): "an address",
     ("docs/rest-api.md", "Ready on http://0.0.0.0:8787"): "tests/integration/test_rest_api.py waits for it",
     ("docs/analytics.md", "SELECT blob1 AS city"): "tests/bindings/analytics has it",
+    ("docs/telemetry.md", "GET /sign-up"): "a drawing of what tests/integration/test_telemetry.py finds",
     ("docs/terminal.md", "sign-up  src/entry.py  fetch, queue"): "the tutorial has it, without a cron",
     ("docs/testing.md", "Chaos, seed 4."): "the order of what chaos does differs with each test",
     ("docs/testing.md", "------------------------------ Emulator"): "tests/testing/test_docs_testing.py makes it",

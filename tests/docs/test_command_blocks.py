@@ -25,7 +25,21 @@ from tests.integration.conftest import Running, write_worker
 
 API = "/cdn-cgi/emulator/client/v4"
 COMMANDS = [block for block in BLOCKS if block.language in ("console", "sh", "yaml") and ".dev.vars" not in block.text]
-PROGRAMS = {"cd", "curl", "emulator", "eval", "make", "mypy", "nats-server", "npx", "pip", "pytest", "python", "uv"}
+PROGRAMS = {
+    "cd",
+    "curl",
+    "emulator",
+    "eval",
+    "export",
+    "make",
+    "mypy",
+    "nats-server",
+    "npx",
+    "pip",
+    "pytest",
+    "python",
+    "uv",
+}
 MAKE_TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
 ASKED = re.compile(r"emulator (queues|trigger)\b|curl |API=")
 """What is run against a live session."""

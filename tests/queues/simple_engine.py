@@ -146,7 +146,8 @@ class SimpleEngine:
         there = await self._queue(queue)
         for message_id, each in zip(ids, messages, strict=True):
             ready_at = at + (delay_seconds if each.delay_seconds is None else each.delay_seconds)
-            message = QueueMessage(message_id, each.body, each.content_type, at, at, ready_at, source=source)
+            made = QueueMessage(message_id, each.body, each.content_type, at, at, ready_at, source=source)
+            message = replace(made, traceparent=each.traceparent)
             there.items.append(_Item(message))
         return there.backlog()
 

@@ -38,6 +38,7 @@ LONGEST = 90.0
 """How many seconds of a test are waited for in a server: more than the longest delay that is left to it."""
 
 AT_ONCE = ConsumerSettings(max_batch_timeout=0)
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @contextmanager
@@ -322,6 +323,21 @@ async def test_a_sent_message_waits_as_it_was_sent(begun: Bench) -> None:
     assert backlog == Backlog(1, 2, T)
     assert list(await begun.engine.peek("orders")) == [QueueMessage("0" * 32, b"{}", "json", T, T, T, source="shop")]
     assert await begun.engine.backlog("orders") == backlog
+
+
+async def test_a_message_keeps_what_caused_it_through_retries_and_moves(begun: Bench) -> None:
+    sent = NewMessage(b"one", "text", traceparent=TRACEPARENT)
+    await begun.engine.send("orders", [sent], ["a" * 32], at=T, delay_seconds=0, source="shop")
+    assert await begun.engine.backlog("orders") == Backlog(1, 3, T)
+    worker = Worker(begun, replace(AT_ONCE, max_retries=1, dead_letter_queue="dead"), throw)
+    await begun.consume(worker)
+    await begun.advance(10)
+    assert [batch.messages[0].traceparent for batch in worker.batches] == [TRACEPARENT] * 2
+    (letter,) = await begun.engine.peek("dead")
+    assert letter.traceparent == TRACEPARENT
+    await begun.engine.move("dead", lambda message: ("orders", moved(message, T, 60)))
+    (back,) = await begun.engine.peek("orders")
+    assert back.traceparent == TRACEPARENT
 
 
 async def test_a_delay_is_the_messages_own_else_that_of_the_send(begun: Bench) -> None:
@@ -742,9 +758,12 @@ async def test_what_was_accepted_and_not_settled_is_there_after_a_restart(surviv
     await surviving.rest()
     await surviving.make("mails")
     await surviving.send(b"kept", b"delayed", queue="mails", delay=60)
+    caused = NewMessage(b"caused", "text", 90, TRACEPARENT)
+    await surviving.engine.send("mails", [caused], ["c" * 32], at=T, delay_seconds=0, source="shop")
     await surviving.restart()
     assert list(surviving.engine.states) == ["orders", "mails"]
-    assert (await surviving.waiting(), await surviving.waiting("mails")) == ([], [b"kept", b"delayed"])
+    assert (await surviving.waiting(), await surviving.waiting("mails")) == ([], [b"kept", b"delayed", b"caused"])
+    assert [each.traceparent for each in await surviving.engine.peek("mails")] == ["", "", TRACEPARENT]
 
 
 async def test_what_was_in_flight_at_the_end_of_the_process_has_failed_once_more(surviving: Bench) -> None:

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, TextIO
 
+from emulator.base.acts import acting
 from emulator.base.bus import Bus, Level
 from emulator.base.failure import plain_name
 from emulator.hosts.events import WorkerOutput
@@ -116,7 +117,12 @@ class _Publisher:
 
     def publish(self, invocation: Invocation, level: Level, text: str, logger: str = "") -> None:
         event = WorkerOutput(
-            invocation.scope.name, trigger_text(invocation), level, plain_name(text), plain_name(logger)
+            invocation.scope.name,
+            trigger_text(invocation),
+            level,
+            plain_name(text),
+            plain_name(logger),
+            act=acting.get(),
         )
         if self._loop is None or threading.get_ident() == self._thread:
             self._publish(event)

@@ -7,18 +7,21 @@ an HTTP framework, because a worker that sends to a queue waits for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from emulator.base.acts import acting
 from emulator.bindings.wiring import Answer, Answered, WireRequest, WireResponse, Wiring
 from emulator.hosts.workerd.incoming_connection import BACKLOG, BodyStream, Headers, IncomingConnection
+from emulator.hosts.workerd.lanes import LANE_HEADER, Lanes, act_of_request
 from emulator_runtime.hosting import close_source
 
 BINDING_HEADER: Final = "x-emulator-binding"
 """The header that identifies the binding of a request."""
 
 _HEADER: Final = BINDING_HEADER.encode()
+_LANE: Final = LANE_HEADER.encode()
 
 
 def binding_id(worker: str, kind: str, wiring: Wiring, service: str) -> str:
@@ -30,6 +33,8 @@ class BindingServer:
     """Answers the bindings of a session's JavaScript workers, while at least one of them is connected."""
 
     def __init__(self) -> None:
+        self.lanes: dict[str, Lanes] = {}
+        """The lanes of processes, which tell in what act a request was made."""
         self._answers: dict[bytes, Answer] = {}
         self._streamed: set[bytes] = set()
         self._of_worker: dict[str, list[bytes]] = {}
@@ -87,6 +92,19 @@ class BindingServer:
 
     def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes | BodyStream) -> None:
         by_name = {name.lower(): value for name, value in headers}
+        lane = by_name.pop(_LANE, None)
+        if lane is None:
+            self._answer(connection, url, by_name, body)
+            return
+        token = acting.set(act_of_request(self.lanes, lane))
+        try:
+            self._answer(connection, url, by_name, body)
+        finally:
+            acting.reset(token)
+
+    def _answer(
+        self, connection: IncomingConnection, url: str, by_name: Mapping[bytes, bytes], body: bytes | BodyStream
+    ) -> None:
         key = by_name.get(_HEADER, b"")
         answer = self._answers.get(key)
         if answer is None:

@@ -16,10 +16,13 @@ import msgspec
 
 from emulator.bindings.wiring import CF_HEADER, Answered, OtherWorker, Reference, TcpServer, Value, Wiring, targets
 from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
+from emulator.hosts.workerd.lanes import LANE_HEADER, LANES, Lanes, has_twins, twin
 from emulator.hosts.workerd.protocol import (
     CONTROL_ENTRYPOINT,
     INVOKE_ENTRYPOINT,
+    LANES_NAME,
     delivery_module,
+    lanes_module,
     services_module,
     worker_module,
 )
@@ -45,18 +48,20 @@ _DELIVERY_DATE: Final = "2025-01-01"
 class Sockets(msgspec.Struct, frozen=True):
     """The paths of the Unix sockets on which a process listens. `fetch` is for users' requests, `control` for the
     emulator's, and `debug` for calls of other workers, if there are any. With `has_inspector`, it listens on a port for
-    debuggers, too."""
+    debuggers, too. `lanes` are for users' requests, one for each lane; their names are those of the files."""
 
     fetch: Path
     control: Path
     debug: Path | None = None
     has_inspector: bool = False
+    lanes: Sequence[Path] = ()
 
     @property
     def names(self) -> Sequence[str]:
         """The sockets by the names that workerd gives them."""
         debug = ["debug-port"] if self.debug is not None else []
-        return ["fetch", "control", *debug, *([INSPECTOR] if self.has_inspector else [])]
+        lanes = [path.name for path in self.lanes]
+        return ["fetch", "control", *lanes, *debug, *([INSPECTOR] if self.has_inspector else [])]
 
 
 class WorkerdSettings(msgspec.Struct, frozen=True):
@@ -65,7 +70,7 @@ class WorkerdSettings(msgspec.Struct, frozen=True):
     `worker` is the name of the worker, and `wirings` configure its bindings, each with its kind; `binding_server`
     answers them. `find_worker` returns the debug port of another worker, or why the binding of that name cannot lead
     to it. `cf_header` is the header that contains `request.cf`. `outbound` is the socket for `fetch()`; None means the
-    network.
+    network. `lanes` tell invocations apart; None if nobody needs that.
     """
 
     worker: str
@@ -79,16 +84,18 @@ class WorkerdSettings(msgspec.Struct, frozen=True):
     cf_header: str
     token: str
     outbound: Path | None = None
+    lanes: Lanes | None = None
 
 
 def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
     """Write the configuration and the modules to `directory`, and return the configuration file."""
     main = worker_module(settings.source.modules[0].name, settings.token)
-    modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules)
+    lanes = Module(LANES_NAME, "esm", lanes_module(settings.token))
+    modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules, lanes)
     own = [Module("delivery.js", "esm", delivery_module())]
     if targets(settings.wirings):
         own.append(Module("services.js", "esm", services_module()))
-    extensions = [Module(name, "esm", source.encode()) for name, source in _extensions(settings.wirings).items()]
+    extensions = [Module(name, "esm", source.encode()) for name, source in _extensions(_wirings(settings)).items()]
     written = (*modules, *own, *extensions)
     for number, module in enumerate(written):
         (directory / f"module-{number}").write_bytes(module.content)
@@ -171,7 +178,28 @@ def _worker_settings(settings: WorkerdSettings) -> dict[str, str]:
     return {name: f"[{', '.join(values)}]" if name in lists else values[0] for name, values in found.items()}
 
 
+def _wirings(settings: WorkerdSettings) -> Sequence[tuple[str, Wiring]]:
+    """All bindings of the worker, each with its kind: its own, and where it has lanes what is for them."""
+    if settings.lanes is None:
+        return settings.wirings
+    twins = [
+        (kind, twin(wiring, number))
+        for kind, wiring in settings.wirings
+        if has_twins(wiring)
+        for number in range(1, LANES + 1)
+    ]
+    return [*settings.wirings, *twins, ("emulator", settings.lanes.wiring())]
+
+
+def _on_lane(number: int) -> str:
+    """The entrypoint that invokes the worker on a lane."""
+    props = quoted(json.dumps({"lane": number}))
+    return f'(name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}", props = (json = {props}))'
+
+
 def _delivery(module: str, settings: WorkerdSettings) -> str:
+    numbers = range(1, LANES + 1 if settings.lanes is not None else 1)
+    lanes = "".join(f', (name = "WORKER{number}", service = {_on_lane(number)})' for number in numbers)
     more = "".join(
         f", (name = {quoted(name)}, service = {_value(reference, kind, wiring, settings)})"
         for kind, wiring in settings.wirings
@@ -182,7 +210,7 @@ def _delivery(module: str, settings: WorkerdSettings) -> str:
         'compatibilityFlags = ["experimental", "service_binding_extra_handlers"], bindings = ['
         f'(name = "WORKER", service = (name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")), '
         f'(name = "CONTROL", service = (name = "worker", entrypoint = "{CONTROL_ENTRYPOINT}")), '
-        f'(name = "CODED", service = (name = "delivery", entrypoint = "coded")){more}]))'
+        f'(name = "CODED", service = (name = "delivery", entrypoint = "coded")){more}{lanes}]))'
     )
 
 
@@ -195,7 +223,7 @@ def _services(settings: WorkerdSettings, module: str) -> str:
 
 
 def _bindings(settings: WorkerdSettings) -> Iterator[str]:
-    for kind, wiring in settings.wirings:
+    for kind, wiring in _wirings(settings):
         if wiring.binding:
             yield _value({"name": wiring.name, **wiring.binding}, kind, wiring, settings)
 
@@ -236,10 +264,12 @@ def _external(settings: WorkerdSettings) -> Iterator[str]:
         for name, service in wiring.services.items():
             if isinstance(service, Answered):
                 header = quoted(binding_id(settings.worker, kind, wiring, name))
-                options = f'injectRequestHeaders = [(name = "{BINDING_HEADER}", value = {header})]'
+                own = f'(name = "{BINDING_HEADER}", value = {header})'
+                options = f"injectRequestHeaders = [{own}]"
                 if service.as_proxy:
                     options = f"style = proxy, cfBlobHeader = {quoted(CF_HEADER.decode())}, {options}"
                 yield _reached_at(_service_name(kind, wiring, name), settings.binding_server, options)
+                yield from _twins(kind, wiring, name, own, settings)
             elif isinstance(service, TcpServer):
                 host = f"[{service.host}]" if ":" in service.host else service.host
                 address = quoted(f"{host}:{service.port}")
@@ -247,6 +277,16 @@ def _external(settings: WorkerdSettings) -> Iterator[str]:
                 yield f"(name = {named}, external = (address = {address}, tcp = ()))"
     if settings.outbound:
         yield _reached_at("outbound", settings.outbound, "style = proxy")
+
+
+def _twins(kind: str, wiring: Wiring, name: str, own: str, settings: WorkerdSettings) -> Iterator[str]:
+    """The services of a binding's twins, which name their lane beside the header `own` of the binding."""
+    lanes = settings.lanes
+    if lanes is None or not has_twins(wiring):
+        return
+    for number in range(1, LANES + 1):
+        options = f'injectRequestHeaders = [{own}, (name = "{LANE_HEADER}", value = "{lanes.id}/{number}")]'
+        yield _reached_at(_service_name(kind, twin(wiring, number), name), settings.binding_server, options)
 
 
 def _reached_at(name: str, path: Path, options: str) -> str:
@@ -257,6 +297,8 @@ def _sockets(settings: WorkerdSettings) -> Iterator[str]:
     sockets = settings.sockets
     options = f"style = proxy, cfBlobHeader = {quoted(settings.cf_header)}"
     yield _socket("fetch", sockets.fetch, options, f'(name = "worker", entrypoint = "{INVOKE_ENTRYPOINT}")')
+    for number, path in enumerate(sockets.lanes, 1):
+        yield _socket(path.name, path, options, _on_lane(number))
     yield _socket("control", sockets.control, "", '"delivery"')
 
 

@@ -15,7 +15,7 @@ from emulator.base.words import shown_path
 from emulator.hosts.workerd.configuration import MAIN_NAME
 from emulator.hosts.workerd.diagnostics import build_error, import_error
 from emulator.hosts.workerd.nodejs import POLYFILL_HINT
-from emulator.hosts.workerd.protocol import NO_DEFAULT_EXPORT
+from emulator.hosts.workerd.protocol import LANES_NAME, NO_DEFAULT_EXPORT
 from emulator.hosts.workerd.source import SCRIPT_NAME, Source
 
 _FRAME: Final = re.compile(
@@ -141,7 +141,7 @@ def _shown_stack(stack: str, source: Source, root: Path, frames: list[Frame]) ->
             shown.append(line)
             continue
         module, function, rest = match["module"], match["function"] or "", match["rest"] or ""
-        if module in (MAIN_NAME, SCRIPT_NAME):
+        if module in (MAIN_NAME, LANES_NAME, SCRIPT_NAME):
             if rest and shown:
                 shown[-1] += rest
             continue

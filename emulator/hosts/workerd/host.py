@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -39,6 +40,7 @@ from emulator.hosts.workerd.client import ConnectionLostError, UploadBrokenError
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import HUNG_TEXT, logged, readable, simple_failure, thrown
+from emulator.hosts.workerd.lanes import MARK, Lanes
 from emulator.hosts.workerd.outbound_service import OutboundService
 from emulator.hosts.workerd.protocol import (
     FAILURE_HEADER,
@@ -135,6 +137,7 @@ class WorkerdHost:
             on_line=self._on_line,
             on_exit=self._on_exit,
             warn=self._reports.warn,
+            make_lanes=self._make_lanes,
             has_outbound=outbound is not None,
             has_inspector=target is not None,
         )
@@ -385,7 +388,7 @@ class WorkerdHost:
         response: FetchResponse | None = None
         try:
             try:
-                answer = await send_request(version.fetches, request, version.cf_header)
+                answer = await send_request(version.fetches_for(trigger), request, version.cf_header)
                 response = await self._answered(version, trigger, answer)
             except ConnectionLostError as error:
                 raise self._failed(await self._lost(version, trigger, error), trigger) from error
@@ -470,7 +473,7 @@ class WorkerdHost:
         valid report."""
         version.begin(trigger)
         try:
-            answer = await version.control.send(head, body)
+            answer = await version.control.send(version.headed(head, trigger), body)
             content = await answer.read()
         except ConnectionLostError as error:
             raise self._failed(await self._lost(version, trigger, error), trigger) from error
@@ -483,12 +486,17 @@ class WorkerdHost:
     def _on_line(self, version: Version, record: Mapping[str, Any]) -> None:
         """Handle a line that the process wrote: from worker code, workerd, or the emulator's main module."""
         text = str(record.get("message", ""))
+        lane = 0
         if text.startswith(version.token):
-            described = read_json(text.removeprefix(version.token))
-            self._bus.publish(
-                HandlerFailed(self.config.name, described["trigger"], thrown(described, version.source, self._root))
-            )
-            return
+            text = text.removeprefix(version.token)
+            if not text.startswith(MARK):
+                described = read_json(text)
+                failure = thrown(described, version.source, self._root)
+                act = version.act(described.get("lane") or 0)
+                self._bus.publish(HandlerFailed(self.config.name, described["trigger"], failure, act=act))
+                return
+            number, _, text = text.removeprefix(MARK).partition(" ")
+            lane = int(number)
         level = _LEVELS.get(str(record.get("level")), "info")
         if "source" in record:
             text = readable(text)
@@ -500,7 +508,14 @@ class WorkerdHost:
                 return
         else:
             text = logged(text, version.source, self._root)
-        self._bus.publish(WorkerOutput(self.config.name, version.trigger(), level, text))
+        act = version.act(lane)
+        self._bus.publish(WorkerOutput(self.config.name, version.trigger(lane), level, text, act=act))
+
+    def _make_lanes(self) -> Lanes | None:
+        """What tells the invocations of a process apart. Debuggers show what a worker logs as it is, without marks."""
+        if self._bus.acts is None:
+            return None
+        return Lanes(token_hex(4), self._binding_server.lanes, marks=self._target is None)
 
     def _uncaught(self, version: Version) -> Failure | None:
         """The error that workerd has logged a moment ago, if any."""

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from emulator.hosts.triggers import HANDLERS, ScheduledTrigger
+from emulator.hosts.workerd.lanes import BINDING, LANE_HEADER, MARK
 from emulator.queues.message import Outcome, QueueMessage, Verdict, WorkerDelivery
 from emulator.wire.codec import decode
 from emulator.wire.structured_clone import is_serialized, serialize
@@ -58,6 +59,9 @@ INVOKE_ENTRYPOINT: Final = "__emulator__"
 CONTROL_ENTRYPOINT: Final = "__emulatorControl__"
 """The export of `worker.js` that describes the handlers."""
 
+LANES_NAME: Final = "__emulator_lanes__.js"
+"""The name of the module that `worker.js` imports to tell invocations apart."""
+
 NO_DEFAULT_EXPORT: Final = "no default export"
 """What `worker.js` answers, after the token, if it cannot run anything."""
 
@@ -77,6 +81,7 @@ _NAMES: Final = {
     "descriptionHeader": DESCRIPTION_HEADER,
     "codingHeader": CODING_HEADER,
     "failureHeader": FAILURE_HEADER,
+    "laneHeader": LANE_HEADER,
     "noDefaultExport": NO_DEFAULT_EXPORT,
 }
 
@@ -94,7 +99,15 @@ def worker_module(main: str, token: str) -> bytes:
     """The emulator's module that wraps the user's, which is called `main`. `token` marks its reports."""
     text = _filled("worker.js").replace("EMULATOR_INVOKE", INVOKE_ENTRYPOINT)
     text = text.replace("EMULATOR_CONTROL", CONTROL_ENTRYPOINT)
+    text = text.replace("EMULATOR_LANES", LANES_NAME)
     return text.replace("EMULATOR_MAIN", main).replace("EMULATOR_TOKEN", token).encode()
+
+
+def lanes_module(token: str) -> bytes:
+    """The emulator's module that tells invocations apart, and marks with `token` what they log."""
+    text = (_MODULES / "lanes.js").read_text(encoding="utf-8")
+    names = json.dumps({"binding": BINDING, "mark": MARK})
+    return text.replace("EMULATOR_LANE_NAMES", names).replace("EMULATOR_TOKEN", token).encode()
 
 
 def script_module(main: str) -> bytes:

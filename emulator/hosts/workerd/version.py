@@ -14,6 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
+from emulator.base.acts import Act
 from emulator.base.failure import Failure
 from emulator.bindings.wiring import Wiring, targets
 from emulator.config.model import WorkerConfig
@@ -21,6 +22,7 @@ from emulator.hosts.triggers import HANDLERS, Trigger, any_of, in_order, with_ar
 from emulator.hosts.workerd.client import ConnectionLostError, WorkerdClient
 from emulator.hosts.workerd.configuration import Sockets, WorkerdSettings, write_configuration
 from emulator.hosts.workerd.failures import not_started, simple_failure
+from emulator.hosts.workerd.lanes import LANE_HEADER, LANES, Lanes
 from emulator.hosts.workerd.process import WorkerdProcess, WorkerdStartError
 from emulator.hosts.workerd.protocol import HANDLERS_PATH, IDLE_PATH, get_head
 from emulator.hosts.workerd.sockets import SocketDirectory
@@ -56,8 +58,10 @@ class Version:
         "debug",
         "directory",
         "fetches",
+        "fetches_on_lanes",
         "handlers",
         "idle",
+        "lanes",
         "last",
         "overspent",
         "process",
@@ -81,6 +85,8 @@ class Version:
         self.token = settings.token
         self.cf_header = settings.cf_header.encode()
         self.fetches = WorkerdClient(settings.sockets.fetch)
+        self.fetches_on_lanes = [WorkerdClient(path) for path in settings.sockets.lanes]
+        self.lanes = settings.lanes
         self.control = WorkerdClient(settings.sockets.control)
         self.debug = settings.sockets.debug
         self.handlers: Sequence[str] = ()
@@ -92,16 +98,40 @@ class Version:
         self.idle: asyncio.Future[None] | None = None
         self.started_at = 0.0
 
-    def trigger(self) -> str:
-        """The text of the trigger that the latest line of output belongs to; empty if it is not known."""
+    def trigger(self, lane: int = 0) -> str:
+        """The text of the trigger that the latest line of output, from a lane if that is not 0, belongs to; empty if it
+        is not known."""
+        invoked = None if self.lanes is None else self.lanes.trigger_of(lane)
+        if invoked is not None:
+            return invoked.text
         if not self.active:
             return "" if self.last is None else self.last.text
         texts = {trigger.text for trigger in self.active}
         return texts.pop() if len(texts) == 1 else ""
 
+    def fetches_for(self, trigger: Trigger[Any]) -> WorkerdClient:
+        """The connections for the request of an invocation that has begun."""
+        lane = 0 if self.lanes is None else self.lanes.number_of(trigger)
+        return self.fetches_on_lanes[lane - 1] if lane else self.fetches
+
+    def headed(self, head: bytes, trigger: Trigger[Any]) -> bytes:
+        """The head of a request for an invocation that has begun, with its lane."""
+        lane = 0 if self.lanes is None else self.lanes.number_of(trigger)
+        return head.replace(b"\r\n", b"\r\n%b: %d\r\n" % (LANE_HEADER.encode(), lane), 1) if lane else head
+
+    def act(self, lane: int) -> Act | None:
+        """The act of the invocation on a lane, or where that is 0 of the only one that runs, if it is known."""
+        if self.lanes is None:
+            return None
+        if not lane and len(self.active) == 1:
+            lane = self.lanes.number_of(*self.active)
+        return self.lanes.act_of(lane)
+
     def begin(self, trigger: Trigger[Any]) -> None:
         """Begin an invocation for `trigger`."""
         self.active.add(trigger)
+        if self.lanes is not None:
+            self.lanes.enter(trigger)
         watchdog = self.watchdog
         if watchdog is not None and not watchdog.is_on:
             watchdog.start()
@@ -111,6 +141,8 @@ class Version:
         self.process.read_output()
         self.active.discard(trigger)
         self.last = trigger
+        if self.lanes is not None:
+            self.lanes.leave(trigger)
         if not self.active and self.idle is not None and not self.idle.done():
             self.idle.set_result(None)
 
@@ -164,15 +196,18 @@ class Version:
         """Clean up after the process has ended."""
         if self.watchdog is not None:
             self.watchdog.stop()
-        self.fetches.close()
-        self.control.close()
+        for client in (self.fetches, *self.fetches_on_lanes, self.control):
+            client.close()
+        if self.lanes is not None:
+            self.lanes.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Starter:
     """Starts versions of one worker. `on_line` is called with every line that a process writes, `on_exit` when one ends
     by itself, and `warn` with a sentence for the user. With `has_outbound`, `fetch()` goes to a socket instead of the
-    network; with `has_inspector`, debuggers reach it."""
+    network; with `has_inspector`, debuggers reach it. `make_lanes` makes what tells its invocations apart, if somebody
+    needs that."""
 
     def __init__(
         self,
@@ -181,6 +216,7 @@ class Starter:
         on_line: Callable[[Version, Mapping[str, Any]], None],
         on_exit: Callable[[Version], None],
         warn: Callable[[str], None],
+        make_lanes: Callable[[], Lanes | None],
         has_outbound: bool,
         has_inspector: bool,
     ) -> None:
@@ -190,6 +226,7 @@ class Starter:
         self._on_line = on_line
         self._on_exit = on_exit
         self._warn = warn
+        self._make_lanes = make_lanes
         self._warned_of = ""
 
     async def start(self, config: WorkerConfig, wirings: Wirings, workerd: Path, source: Source) -> Version | Failure:
@@ -239,6 +276,7 @@ class Starter:
     ) -> WorkerdSettings:
         date = config.compatibility_date or datetime.now(UTC).date().isoformat()
         is_called = len(self._sockets.workers) > 1 or any(other.worker == config.name for _, other in targets(wirings))
+        lanes = self._make_lanes()
         return WorkerdSettings(
             worker=config.name,
             source=source,
@@ -252,10 +290,12 @@ class Starter:
                 directory / "control",
                 directory / "debug" if is_called else None,
                 self._has_inspector,
+                [directory / f"lane-{number}" for number in range(1, LANES + 1)] if lanes is not None else (),
             ),
             cf_header=f"x-cf-{token_hex(8)}",
             token=token_hex(16),
             outbound=self._sockets.outbound(config.name) if self._has_outbound else None,
+            lanes=lanes,
         )
 
 

@@ -176,7 +176,16 @@ class JetStreamEngine:
         entering = []
         for message_id, each in zip(ids, messages, strict=True):
             delay = delay_seconds if each.delay_seconds is None else each.delay_seconds
-            made = QueueMessage(message_id, each.body, each.content_type, at, at, at + delay, source=source)
+            made = QueueMessage(
+                message_id,
+                each.body,
+                each.content_type,
+                at,
+                at,
+                at + delay,
+                source=source,
+                traceparent=each.traceparent,
+            )
             entering.append((made, delay))
         await there.send(entering)
         return await there.backlog(fresh=False)

@@ -3,7 +3,8 @@
 Its body is the payload. Two headers say the rest: `Emulator-Message` has fields of fixed length, padded so that all
 messages have the same number of bytes besides their body, and the bytes of all bodies can be told from the size of the
 stream. `Emulator-More`, in JSON, has the failures of a message and why it died. A message without these headers was
-published by another program: it has an id made of its sequence, and its body is bytes.
+published by another program: it has an id made of its sequence, and its body is bytes. `traceparent` names what sent
+it, if that is known.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from emulator.wire.codec import ContentType
 
 META: Final = "Emulator-Message"
 MORE: Final = "Emulator-More"
+TRACEPARENT: Final = "traceparent"
 MAX_MORE_BYTES: Final = 200_000
 """How long the history of a message may be; of a longer one, tracebacks are left out, then the oldest failures."""
 
@@ -98,6 +100,8 @@ class Codec:
         """A message to publish, which becomes ready after a delay. With `once`, it is stored once within the duplicate
         window, however often it is published."""
         headers = {META: _meta(message, token)}
+        if message.traceparent:
+            headers[TRACEPARENT] = message.traceparent
         if message.failures or message.dead_letter is not None:
             headers[MORE] = _history(message)
         if once:
@@ -132,6 +136,7 @@ class Codec:
             more.failures,
             more.dead_letter,
             _source(source),
+            headers.get(TRACEPARENT) or "",
         )
         return Kept(stored.seq, token.rstrip("."), message, stored.subject != self._names.ready, deliveries, reply)
 

@@ -129,7 +129,10 @@ class MemoryEngine:
         for message_id, message in zip(ids, messages):  # noqa: B905
             own = message.delay_seconds
             due = ready_at if own is None else at + own
-            entries.append(Entry(message_id, message.body, message.content_type, source, at, at, due))
+            entry = Entry(message_id, message.body, message.content_type, source, at, at, due)
+            if message.traceparent:
+                entry.traceparent = message.traceparent
+            entries.append(entry)
         if self._journal is not None:
             self._journal.enqueued(queue, entries)
         held.enqueue(entries, at)

@@ -38,6 +38,7 @@ class Entry(msgspec.Struct, gc=False):
     lease_id: str = ""
     segment: int = 0
     begun_at: float = 0
+    traceparent: str = ""
 
 
 def look(entry: Entry) -> QueueMessage:
@@ -59,6 +60,7 @@ def look_at_all(entries: Iterable[Entry]) -> list[QueueMessage]:
             entry.failures,
             entry.dead_letter,
             entry.source,
+            entry.traceparent,
         )
         for entry in entries
     ]
@@ -77,4 +79,5 @@ def entry_of(message: QueueMessage) -> Entry:
         message.attempts,
         message.failures,
         message.dead_letter,
+        traceparent=message.traceparent,
     )

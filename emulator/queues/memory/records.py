@@ -25,6 +25,7 @@ class MessageRecord(msgspec.Struct, array_like=True, gc=False):
     failures: tuple[Attempt, ...] = ()
     dead_letter: DeadLetter | None = None
     begun_at: float = 0
+    traceparent: str = ""
 
 
 def record_of(entry: Entry) -> MessageRecord:
@@ -42,6 +43,7 @@ def record_of(entry: Entry) -> MessageRecord:
         entry.failures,
         entry.dead_letter,
         entry.begun_at,
+        entry.traceparent,
     )
 
 
@@ -61,4 +63,5 @@ def restored(record: MessageRecord, *, segment: int = 0) -> Entry:
         record.dead_letter,
         segment=segment,
         begun_at=record.begun_at,
+        traceparent=record.traceparent,
     )

@@ -5,18 +5,13 @@ Nothing is counted before it is asked for the first time, so that a session that
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from emulator.base.installing import install_command
-from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered, MessagesSent
+from emulator.session.depths import DURATION_BUCKETS, depths
 from emulator.session.session import Session
-
-DURATION_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 900.0)
-"""Upper limits of durations of deliveries, in seconds."""
 
 
 class MetricsPage:
@@ -81,32 +76,19 @@ class SessionMetrics:
 
     async def look(self) -> None:
         """Look at the queues as they are now."""
-        queues, now = self._session.queues, self._session.clock.now()
         for gauge in (self._messages, self._bytes, self._age, self._in_flight):
             gauge.clear()
-        for name in list(queues.states):
-            try:
-                backlog = await queues.backlog(name)
-            except QueueError:
-                continue  # deleted meanwhile, or its engine is away
-            oldest = backlog.oldest_message_timestamp
-            self._messages.labels(name).set(backlog.backlog_count)
-            self._bytes.labels(name).set(backlog.backlog_bytes)
-            self._age.labels(name).set(0 if oldest is None else max(0.0, now - oldest))
-            self._in_flight.labels(name).set(queues.in_flight(name))
+        for name, depth in (await depths(self._session)).items():
+            self._messages.labels(name).set(depth.messages)
+            self._bytes.labels(name).set(depth.bytes)
+            self._age.labels(name).set(depth.oldest_seconds)
+            self._in_flight.labels(name).set(depth.in_flight)
 
     def _on_sent(self, event: MessagesSent) -> None:
         self._sent.labels(event.queue, event.source).inc(len(event.messages))
 
     def _on_delivered(self, event: BatchDelivered) -> None:
-        settlement = event.settlement
-        for result, messages in (
-            ("acked", settlement.acked),
-            ("retried", settlement.retried),
-            ("dead", settlement.dead),
-            ("dropped", settlement.dropped),
-            ("expired", settlement.expired),
-        ):
+        for result, messages in event.settlement.by_result():
             if messages:
                 self._settled.labels(event.queue, result).inc(len(messages))
         self._deliveries.labels(event.queue, event.worker, event.verdict.outcome).observe(event.duration)

@@ -79,5 +79,5 @@ def test_a_module_that_several_bindings_need_is_there_once(tmp_path: Path) -> No
     module = ExtensionModule("x:y", "export default 1;")
     text = configuration(tmp_path, Wiring("A", {"x": "y"}, modules=[module]), Wiring("B", {"x": "y"}, modules=[module]))
     (line,) = [line for line in text.splitlines() if '"x:y"' in line]
-    assert line.strip() == '(name = "x:y", esModule = embed "module-3", internal = true)'
-    assert (tmp_path / "module-3").read_text() == "export default 1;"
+    assert line.strip() == '(name = "x:y", esModule = embed "module-4", internal = true)'
+    assert (tmp_path / "module-4").read_text() == "export default 1;"

@@ -31,6 +31,11 @@ async function why(env, key, retried = []) {
   }
 }
 
+/** The worker, as it is invoked on the lane of a request, if that has one. */
+function worker(request, env) {
+  return env[`WORKER${request.headers.get(PROTOCOL.laneHeader) ?? ""}`];
+}
+
 async function queue(request, env) {
   const content = new Uint8Array(await request.arrayBuffer());
   let at = Number(request.headers.get(PROTOCOL.descriptionHeader));
@@ -44,7 +49,7 @@ async function queue(request, env) {
   const metadata = {
     metrics: { ...metrics, oldestMessageTimestamp: oldest === null ? undefined : new Date(oldest) },
   };
-  const result = await env.WORKER.queue(queue, batch, metadata);
+  const result = await worker(request, env).queue(queue, batch, metadata);
   const retried = result.retryMessages.map((each) => each.msgId);
   if (result.outcome === "ok" && retried.length === 0 && !result.retryBatch.retry) {
     return Response.json(result);
@@ -54,7 +59,7 @@ async function queue(request, env) {
 
 async function scheduled(request, env) {
   const { cron, scheduledTime } = await request.json();
-  const result = await env.WORKER.scheduled({ cron, scheduledTime: new Date(scheduledTime) });
+  const result = await worker(request, env).scheduled({ cron, scheduledTime: new Date(scheduledTime) });
   if (result.outcome === "ok") {
     return Response.json({ outcome: result.outcome });
   }
@@ -68,7 +73,7 @@ async function email(request, env) {
   const { key, ...described } = JSON.parse(decoder.decode(content.subarray(0, at)));
   const act = async ({ path, body }) =>
     (await env.EMAIL.fetch(`http://email/${key}${path}`, { method: "POST", body })).json();
-  return Response.json(await env.WORKER.email({ email: { ...described, raw: content.slice(at) }, act }));
+  return Response.json(await worker(request, env).email({ email: { ...described, raw: content.slice(at) }, act }));
 }
 
 /** A body without its coding. workerd decodes what one worker answers another. */

@@ -2,6 +2,7 @@
 // emulator. The first runs the worker's handlers and keeps what they raise; the second tells about them. What is written
 // as EMULATOR_... is filled in from protocol.py.
 
+import { currentLane, marked, onLane } from "./EMULATOR_LANES"; // before the worker's module, which is to see nothing of it
 import { WorkerEntrypoint } from "cloudflare:workers";
 import * as worker from "./EMULATOR_MAIN";
 export * from "./EMULATOR_MAIN";
@@ -48,7 +49,7 @@ for (const name of ["error", "warn", "info", "log", "debug"]) {
   const isText = name === "error" || name === "warn";
   console[name] = (...values) => {
     // First this: workerd loads what it writes lines with when it first does so, and runs microtasks in doing that.
-    original.apply(console, values);
+    original.apply(console, marked(values));
     try {
       noteLogged(values, isText);
     } catch {}
@@ -199,7 +200,22 @@ export default isClass
   : new Proxy(main, { get: (own, name) => (typeof own[name] === "function" ? counted(own[name]) : own[name]) });
 
 function reportLate(trigger) {
-  return (error) => report(TOKEN + JSON.stringify({ trigger, ...described(error) }));
+  return (error) => report(TOKEN + JSON.stringify({ trigger, lane: currentLane(), ...described(error) }));
+}
+
+async function answered(request, env, ctx) {
+  watch(ctx, reportLate("waitUntil"));
+  try {
+    const response = await (isClass ? handlers.fetch.call(new main(ctx, env), request) : main.fetch(request, env, ctx));
+    if (response instanceof Response) {
+      return response;
+    }
+    const hint = response === undefined ? "; is a return missing?" : "";
+    const kind = response === null ? "null" : typeof response;
+    throw new TypeError(`the fetch handler must return a Response, not ${kind}${hint}`);
+  } catch (error) {
+    return Response.json(described(error), { status: 500, headers: { [PROTOCOL.failureHeader]: TOKEN } });
+  }
 }
 
 /** A message that has come in. `act` has the emulator do something with it: a path, a body, and what comes of it. */
@@ -259,40 +275,33 @@ async function run(name, event, env, ctx, key) {
   }
 }
 
+async function received(message, env, ctx) {
+  watch(ctx, reportLate("waitUntil"));
+  try {
+    await (isClass ? handlers.email.call(new main(ctx, env), message) : main.email(message, env, ctx));
+    await ForwardableEmailMessage.finished(message);
+    return { outcome: "ok" };
+  } catch (error) {
+    return { outcome: "exception", failure: described(error) };
+  }
+}
+
 export const EMULATOR_INVOKE = {
-  async fetch(request, env, ctx) {
-    watch(ctx, reportLate("waitUntil"));
-    try {
-      const response = await (isClass ? handlers.fetch.call(new main(ctx, env), request) : main.fetch(request, env, ctx));
-      if (response instanceof Response) {
-        return response;
-      }
-      const hint = response === undefined ? "; is a return missing?" : "";
-      const kind = response === null ? "null" : typeof response;
-      throw new TypeError(`the fetch handler must return a Response, not ${kind}${hint}`);
-    } catch (error) {
-      return Response.json(described(error), { status: 500, headers: { [PROTOCOL.failureHeader]: TOKEN } });
-    }
+  fetch(request, env, ctx) {
+    return onLane(ctx, () => answered(request, env, ctx));
   },
   queue(batch, env, ctx) {
     const key = (of) => `queue ${of.messages[0].id}`;
     noteReasons(batch, "retryAll", key);
     noteReasons(batch.messages[0], "retry", (message) => message.id);
-    return run("queue", batch, env, ctx, key(batch));
+    return onLane(ctx, () => run("queue", batch, env, ctx, key(batch)));
   },
   scheduled(controller, env, ctx) {
-    return run("scheduled", controller, env, ctx, `scheduled ${controller.cron} ${controller.scheduledTime}`);
+    const key = `scheduled ${controller.cron} ${controller.scheduledTime}`;
+    return onLane(ctx, () => run("scheduled", controller, env, ctx, key));
   },
-  async email({ email, act }, env, ctx) {
-    watch(ctx, reportLate("waitUntil"));
-    try {
-      const message = new ForwardableEmailMessage(email, act);
-      await (isClass ? handlers.email.call(new main(ctx, env), message) : main.email(message, env, ctx));
-      await ForwardableEmailMessage.finished(message);
-      return { outcome: "ok" };
-    } catch (error) {
-      return { outcome: "exception", failure: described(error) };
-    }
+  email({ email, act }, env, ctx) {
+    return onLane(ctx, () => received(new ForwardableEmailMessage(email, act), env, ctx));
   },
 };
 
