@@ -33,8 +33,9 @@ help:
 dev: $(RUN_STAMP)
 	@exec $(BIN)/emulator dev -c $(EXAMPLE) $(if $(filter file,$(origin PORT)),,-p $(PORT)) $(ARGS)
 
+# Tests start the emulator hundreds of times: what Python has compiled is kept, whatever the environment says.
 test: $(DEV_STAMP) $(NODE_STAMP)
-	@$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') $(ARGS)
 
 trials: $(DEV_STAMP) $(NODE_STAMP)
 	@$(BIN)/python -m tests.trials $(ARGS)
