@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator.base.acts import acting
+from emulator.base.acts import Act, acting
 from emulator.base.bus import Bus
 from emulator.hosts.events import FetchFinished
 from emulator_runtime.hosting import NULL_BODY_STATUSES, Request, Response
@@ -26,11 +26,14 @@ _ENCODING_HEADERS: Final = frozenset({b"content-encoding", b"content-length", b"
 """Headers that describe the encoded form of a body, which is decoded while it is read."""
 
 
-async def observed(outbound: Outbound, bus: Bus, worker: str, request: Request) -> Response:
+def observed(outbound: Outbound, bus: Bus, worker: str, request: Request) -> Awaitable[Response]:
     """Carry out a `fetch()` of `worker`, and publish how it ended if somebody needs to know what caused what."""
     if bus.acts is None:
-        return await outbound(request)
-    act = bus.acts.begin(acting.get())
+        return outbound(request)
+    return _told(outbound, bus, worker, request, bus.acts.begin(acting.get()))
+
+
+async def _told(outbound: Outbound, bus: Bus, worker: str, request: Request, act: Act) -> Response:
     began = perf_counter()
     status, failed = 0, ""
     try:
