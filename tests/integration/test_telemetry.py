@@ -374,6 +374,7 @@ export default {
     env.VISITS.writeDataPoint({ blobs: ["a"] });
     const { success } = await env.LIMIT.limit({ key: "a" });
     await env.JOBS.sendBatch([{ body: 1 }, { body: 2 }]);
+    await caches.default.match("http://localhost/cached");
     return Response.json([found, file, missing, secret, success, env.DB.prepare.name, env.FILES.get.length]);
   },
 };
@@ -409,6 +410,7 @@ def test_all_kinds_of_bindings_of_javascript_are_told(
     databases, files = ["d1_query", "d1_query"], ["r2_get", "r2_get", "r2_put"]
     assert collector.below(request) == [
         "analytics_write",
+        "cache_match",
         *databases,
         *files,
         "secrets_store_get",

@@ -525,7 +525,7 @@ class WorkerdHost:
         """What tells the invocations of a process apart. Debuggers show what a worker logs as it is, without marks."""
         if self._bus.acts is None:
             return None
-        return Lanes(token_hex(4), self._binding_server.lanes, marks=self._target is None)
+        return Lanes(token_hex(4), self._binding_server.lanes, self.config.name, marks=self._target is None)
 
     def _uncaught(self, version: Version) -> Failure | None:
         """The error that workerd has logged a moment ago, if any."""
