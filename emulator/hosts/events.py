@@ -25,6 +25,18 @@ class WorkerOutput(Happening):
     logger: str = ""
 
 
+class FetchFinished(Happening):
+    """A `fetch()` of worker code ended: the headers of an answer arrived, or `error` says why there is none, and
+    `status` is 0. `duration` is in seconds. Published only while the bus has `acts`."""
+
+    worker: str
+    method: str
+    url: str
+    status: int
+    duration: float
+    error: str = ""
+
+
 class ScheduledFinished(Happening):
     """A `scheduled` handler ended; `duration` is in seconds."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from emulator.base.bus import Bus
 from emulator.config.model import JAVASCRIPT_SUFFIXES, WorkerConfig
 from emulator.hosts.activity import Activity
 from emulator.hosts.host import WorkerHost
-from emulator.hosts.outbound import HttpOutbound, Outbound
+from emulator.hosts.outbound import HttpOutbound, Outbound, observed
 from emulator.hosts.python.host import PythonHost
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class HostFactory:
                 config,
                 make_env=self._make_env,
                 for_js=self._open_kinds.for_js,
-                outbound=self._outbound or self._network,
+                outbound=partial(observed, self._outbound or self._network, self._bus, config.name),
                 bus=self._bus,
                 timer=self._timer,
             )

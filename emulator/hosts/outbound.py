@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.base.acts import Act, acting
+from emulator.base.bus import Bus
+from emulator.hosts.events import FetchFinished
 from emulator_runtime.hosting import NULL_BODY_STATUSES, Request, Response
 
 if TYPE_CHECKING:
@@ -20,6 +24,28 @@ _OWN_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", 
 
 _ENCODING_HEADERS: Final = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"connection"})
 """Headers that describe the encoded form of a body, which is decoded while it is read."""
+
+
+def observed(outbound: Outbound, bus: Bus, worker: str, request: Request) -> Awaitable[Response]:
+    """Carry out a `fetch()` of `worker`, and publish how it ended if somebody needs to know what caused what."""
+    if bus.acts is None:
+        return outbound(request)
+    return _told(outbound, bus, worker, request, bus.acts.begin(acting.get()))
+
+
+async def _told(outbound: Outbound, bus: Bus, worker: str, request: Request, act: Act) -> Response:
+    began = perf_counter()
+    status, failed = 0, ""
+    try:
+        response = await outbound(request)
+        status = response.status
+        return response
+    except Exception as error:
+        failed = str(error) or type(error).__name__
+        raise
+    finally:
+        duration = perf_counter() - began
+        bus.publish(FetchFinished(worker, request.raw_method, request.url, status, duration, failed, act=act))
 
 
 class HttpOutbound:

@@ -26,7 +26,7 @@ from emulator.base.acts import Act, read_traceparent
 from emulator.base.bus import Bus
 from emulator.base.failure import Failure
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinished
+from emulator.hosts.events import EmailFinished, FetchFinished, HandlerFailed, ScheduledFinished
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesForwarded, MessagesSent
 from emulator.queues.message import QueueMessage
 from emulator.server.events import RequestFinished
@@ -83,6 +83,7 @@ class Spans:
         bus.subscribe(BatchDelivered, self._on_delivered)
         bus.subscribe(MessagesDeadLettered, self._on_dead_lettered)
         bus.subscribe(BindingUsed, self._on_used)
+        bus.subscribe(FetchFinished, self._on_fetched)
         bus.subscribe(HandlerFailed, self._on_failed)
 
     def _on_failed(self, event: HandlerFailed) -> None:
@@ -194,6 +195,16 @@ class Spans:
         error = _Error(event.error) if event.error else None
         name = f"{event.kind}_{event.operation}"
         self._write(event.worker, event.act, name, SpanKind.CLIENT, attributes, error=error)
+
+    def _on_fetched(self, event: FetchFinished) -> None:
+        attributes: dict[str, str | int | float | bool] = {
+            "http.request.method": event.method,
+            "url.full": event.url,
+        }
+        if event.status:
+            attributes["http.response.status_code"] = event.status
+        error = _Error(event.error) if event.error or event.status >= 400 else None
+        self._write(event.worker, event.act, f"fetch {event.method}", SpanKind.CLIENT, attributes, error=error)
 
     def _error_of(self, act: Act | None) -> _Error | None:
         """What a handler raised in `act`, if it did."""

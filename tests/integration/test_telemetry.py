@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,8 @@ SETTINGS = {
     },
 }
 
+SOURCES = {"entry.py": PYTHON, "index.js": JAVASCRIPT}
+
 Dev = Callable[..., Running]
 
 
@@ -127,10 +129,10 @@ def variables(collector: Collector, **more: str) -> dict[str, str]:
 def start_app(dev: Dev, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Running]:
     """Starts `emulator dev` with the worker in a language, which exports to a collector."""
 
-    def start(main: str, environment: dict[str, str], **settings: Any) -> Running:
+    def start(main: str, environment: dict[str, str], sources: Mapping[str, str] = SOURCES, **settings: Any) -> Running:
         if main.endswith(".js"):
             request.getfixturevalue("javascript")
-        write_project(tmp_path, main, {"entry.py": PYTHON, "index.js": JAVASCRIPT}, {**SETTINGS, **settings})
+        write_project(tmp_path, main, sources, {**SETTINGS, **settings})
         return dev(tmp_path, "--no-persist", "-c", "wrangler.json", environment=environment)
 
     return start
@@ -222,7 +224,8 @@ def test_requests_that_run_at_once_are_told_apart(
     )
     running.end()
     requests = [span for path in paths for span in collector.named(f"GET {path}")]
-    assert max(span.began for span in requests) < min(span.ended for span in requests)
+    first, second, *_ = sorted(requests, key=lambda span: span.began)
+    assert second.began < first.ended
     for path, request in zip(paths, requests, strict=True):
         assert collector.below(request) == ["kv_get", "kv_put", "send jobs"]
         keys = [
@@ -302,6 +305,63 @@ def test_javascript_sees_nothing_of_what_tells_its_requests_apart(
     assert collector.below(request) == ["kv_put"]
 
 
+FETCHES = {
+    "entry.py": """
+from workers import Response, WorkerEntrypoint, fetch
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        if request.url.endswith("/inner"):
+            return Response("inner", status=404)
+        answer = await fetch(request.url.replace("/outer", "/inner"), method="PUT", body="content")
+        try:
+            await fetch("http://127.0.0.1:9/nobody")
+        except OSError:
+            return Response(f"{answer.status} {await answer.text()}")
+""",
+    "index.js": """
+export default {
+  async fetch(request) {
+    if (request.url.endsWith("/inner")) {
+      return new Response("inner", { status: 404 });
+    }
+    const url = new URL("/inner", request.url);
+    const answer = await fetch(new Request(url, { method: "PUT", body: "content" }));
+    try {
+      await fetch("http://127.0.0.1:9/nobody");
+    } catch {
+      return new Response(`${answer.status} ${await answer.text()}`);
+    }
+  },
+};
+""",
+}
+
+
+@pytest.mark.parametrize("main", LANGUAGES)
+def test_what_worker_code_fetches_is_told(
+    start_app: Callable[..., Running], collector: Collector, client: httpx.Client, main: str
+) -> None:
+    running = start_app(main, variables(collector), FETCHES)
+    assert client.get(f"{running.url}/outer").text == "404 inner"
+    collector.wait_until(lambda it: bool(it.named("GET /outer")))
+    running.end()
+    [outer] = collector.named("GET /outer")
+    assert collector.below(outer) == ["fetch GET", "fetch PUT"]
+    [put] = collector.named("fetch PUT")
+    assert put.kind == "CLIENT"
+    assert put.attributes["url.full"] == f"{running.url}/inner"
+    assert put.attributes["http.response.status_code"] == 404
+    assert outer.began <= put.began <= put.ended <= outer.ended
+    [get] = collector.named("fetch GET")
+    assert get.attributes["url.full"] == "http://127.0.0.1:9/nobody"
+    assert "http.response.status_code" not in get.attributes
+    assert get.error
+    assert collector.logged(outer) == []
+    assert "fetched" not in running.output
+
+
 ALL_KINDS = """
 export default {
   async fetch(request, env) {
@@ -314,6 +374,7 @@ export default {
     env.VISITS.writeDataPoint({ blobs: ["a"] });
     const { success } = await env.LIMIT.limit({ key: "a" });
     await env.JOBS.sendBatch([{ body: 1 }, { body: 2 }]);
+    await caches.default.match("http://localhost/cached");
     return Response.json([found, file, missing, secret, success, env.DB.prepare.name, env.FILES.get.length]);
   },
 };
@@ -349,6 +410,7 @@ def test_all_kinds_of_bindings_of_javascript_are_told(
     databases, files = ["d1_query", "d1_query"], ["r2_get", "r2_get", "r2_put"]
     assert collector.below(request) == [
         "analytics_write",
+        "cache_match",
         *databases,
         *files,
         "secrets_store_get",

@@ -14,7 +14,7 @@ from typing import Final
 from emulator.base.acts import acting
 from emulator.bindings.wiring import Answer, Answered, WireRequest, WireResponse, Wiring
 from emulator.hosts.workerd.incoming_connection import BACKLOG, BodyStream, Headers, IncomingConnection
-from emulator.hosts.workerd.lanes import LANE_HEADER, Lanes, act_of_request
+from emulator.hosts.workerd.lanes import LANE_HEADER, Lanes, act_of_request, only_act_of
 from emulator_runtime.hosting import close_source
 
 BINDING_HEADER: Final = "x-emulator-binding"
@@ -92,11 +92,12 @@ class BindingServer:
 
     def _requested(self, connection: IncomingConnection, url: str, headers: Headers, body: bytes | BodyStream) -> None:
         by_name = {name.lower(): value for name, value in headers}
-        lane = by_name.pop(_LANE, None)
-        if lane is None:
+        if not self.lanes:
             self._answer(connection, url, by_name, body)
             return
-        token = acting.set(act_of_request(self.lanes, lane))
+        lane = by_name.pop(_LANE, None)
+        worker = by_name.get(_HEADER, b"").decode("latin-1").partition("/")[0]
+        token = acting.set(only_act_of(self.lanes, worker) if lane is None else act_of_request(self.lanes, lane))
         try:
             self._answer(connection, url, by_name, body)
         finally:

@@ -22,7 +22,7 @@ from emulator.base.errors import EmulatorError
 from emulator.base.failure import Failure
 from emulator.bindings.wiring import targets
 from emulator.config.model import WorkerConfig
-from emulator.hosts.events import HandlerFailed, RuntimeExited, WorkerOutput
+from emulator.hosts.events import FetchFinished, HandlerFailed, RuntimeExited, WorkerOutput
 from emulator.hosts.host import (
     CpuLimitExceeded,
     HandlerError,
@@ -490,10 +490,7 @@ class WorkerdHost:
         if text.startswith(version.token):
             text = text.removeprefix(version.token)
             if not text.startswith(MARK):
-                described = read_json(text)
-                failure = thrown(described, version.source, self._root)
-                act = version.act(described.get("lane") or 0)
-                self._bus.publish(HandlerFailed(self.config.name, described["trigger"], failure, act=act))
+                self._on_told(version, read_json(text))
                 return
             number, _, text = text.removeprefix(MARK).partition(" ")
             lane = int(number)
@@ -511,11 +508,24 @@ class WorkerdHost:
         act = version.act(lane)
         self._bus.publish(WorkerOutput(self.config.name, version.trigger(lane), level, text, act=act))
 
+    def _on_told(self, version: Version, told: Mapping[str, Any]) -> None:
+        """Handle what one of the emulator's modules tells: of a failure of `waitUntil`, or of a `fetch()`."""
+        act, acts = version.act(told.get("lane") or 0), self._bus.acts
+        if "fetched" not in told:
+            failure = thrown(told, version.source, self._root)
+            self._bus.publish(HandlerFailed(self.config.name, told["trigger"], failure, act=act))
+        elif acts is not None:
+            seconds = told["ms"] / 1000
+            act = acts.begin(act, seconds_ago=seconds)
+            status, error = told.get("status", 0), told.get("error", "")
+            event = FetchFinished(self.config.name, told["method"], told["fetched"], status, seconds, error, act=act)
+            self._bus.publish(event)
+
     def _make_lanes(self) -> Lanes | None:
         """What tells the invocations of a process apart. Debuggers show what a worker logs as it is, without marks."""
         if self._bus.acts is None:
             return None
-        return Lanes(token_hex(4), self._binding_server.lanes, marks=self._target is None)
+        return Lanes(token_hex(4), self._binding_server.lanes, self.config.name, marks=self._target is None)
 
     def _uncaught(self, version: Version) -> Failure | None:
         """The error that workerd has logged a moment ago, if any."""

@@ -37,11 +37,19 @@ export default ({ marks }) => ({ marks, storage: new hooks.AsyncLocalStorage() }
 
 
 class Lanes:
-    """The lanes of one process, which can be found in `known` by their `id` until they are closed. With `marks`, the
-    worker's output is marked."""
+    """The lanes of one process of `worker`, which can be found in `known` by their `id` until they are closed. With
+    `marks`, the worker's output is marked."""
 
-    def __init__(self, id: str, known: MutableMapping[str, Lanes], *, marks: bool = True) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        known: MutableMapping[str, Lanes],
+        worker: str = "",
+        *,
+        marks: bool = True,
+    ) -> None:
         self.id = id
+        self.worker = worker
         self.marks = marks
         self._known = known
         self._free = deque(range(1, LANES + 1))
@@ -79,6 +87,10 @@ class Lanes:
         taken = self._taken.get(number)
         return None if taken is None else taken[1]
 
+    def only_act(self) -> Act | None:
+        """The act of the only invocation that runs; None if there are several, or none."""
+        return self.act_of(*self._numbers.values()) if len(self._numbers) == 1 else None
+
     def wiring(self) -> Wiring:
         """The binding that `lanes.js` gets."""
         inner: Value = [{"name": "marks", "json": str(self.marks).lower()}]
@@ -91,6 +103,12 @@ def act_of_request(known: Mapping[str, Lanes], value: bytes) -> Act | None:
     identifier, _, number = value.decode("latin-1").partition("/")
     lanes = known.get(identifier)
     return None if lanes is None else lanes.act_of(int(number))
+
+
+def only_act_of(known: Mapping[str, Lanes], worker: str) -> Act | None:
+    """The act that a request without that header is part of: that of the only invocation of the worker, if it is."""
+    acts = [act for lanes in known.values() if lanes.worker == worker and (act := lanes.only_act()) is not None]
+    return acts[0] if len(acts) == 1 else None
 
 
 def has_twins(wiring: Wiring) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulator.base.acts import Acts, acting
 from emulator.bindings.wiring import Answered, OtherWorker, Reference, WireRequest, WireResponse, Wiring
 from emulator.hosts.triggers import ScheduledTrigger
-from emulator.hosts.workerd.lanes import LANES, Lanes, act_of_request, has_twins, twin
+from emulator.hosts.workerd.lanes import LANES, Lanes, act_of_request, has_twins, only_act_of, twin
 
 ACTS = Acts(lambda: 1.0)
 
@@ -67,6 +67,22 @@ def test_requests_of_a_process_that_is_gone_belong_to_nothing() -> None:
     assert act_of_request(known, b"ab/2") is None
     lanes.close()
     assert act_of_request(known, b"ab/1") is None
+
+
+def test_a_request_without_a_lane_is_of_the_only_invocation_of_its_worker() -> None:
+    known: dict[str, Lanes] = {}
+    lanes, _other = Lanes("ab", known, "shop"), Lanes("cd", known, "other")
+    first, second = trigger(1), trigger(2)
+    act = ACTS.begin()
+    token = acting.set(act)
+    lanes.enter(first)
+    assert only_act_of(known, "shop") == act
+    assert only_act_of(known, "other") is None
+    lanes.enter(second)
+    acting.reset(token)
+    assert only_act_of(known, "shop") is None
+    lanes.leave(second)
+    assert only_act_of(known, "shop") == act
 
 
 def test_only_what_is_answered_here_has_twins() -> None:

@@ -79,6 +79,30 @@ function findTwins(env) {
   delete env[NAMES.binding];
 }
 
+/** Have the emulator told how each `fetch()` ends. */
+function tellFetches() {
+  const report = console.error.bind(console);
+  const apply = async (original, self, values) => {
+    const [input, init] = values;
+    const told = { fetched: String(input?.url ?? input), method: init?.method ?? input?.method ?? "GET", lane: currentLane() };
+    const began = performance.now();
+    try {
+      const response = await Reflect.apply(original, self, values);
+      told.status = response.status;
+      return response;
+    } catch (error) {
+      told.error = String(error);
+      throw error;
+    } finally {
+      report(TOKEN + JSON.stringify({ ...told, ms: performance.now() - began }));
+    }
+  };
+  globalThis.fetch = new Proxy(globalThis.fetch, { apply });
+}
+
 if (lanes !== undefined) {
   findTwins(runtime.env);
+  if (lanes.marks) {
+    tellFetches();
+  }
 }
