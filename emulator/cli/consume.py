@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import click
 from emulator.cli.options import (
     config_option,
     environment_option,
+    local_option,
     log_options,
     queue_engine_option,
     script_argument,
@@ -50,6 +52,7 @@ CANNOT_RUN: Final = 2
     help="Keep what bindings store in this directory.  [default: in memory]",
 )
 @queue_engine_option
+@local_option
 @click.option(
     "--processes",
     metavar="N",
@@ -68,6 +71,7 @@ def consume(  # noqa: PLR0917 - click passes its options by name
     env_files: tuple[Path, ...],
     persist_to: Path | None,
     queue_engine: str | None,
+    local: bool,
     processes: int,
     no_crons: bool,
     log_level: Level | Literal["none"],
@@ -95,6 +99,7 @@ def consume(  # noqa: PLR0917 - click passes its options by name
     from emulator.log.terminal import Terminal
     from emulator.queues.engines import engine_at
     from emulator.server import serving
+    from emulator.session.bridging import bridge_of
     from emulator.session.session import Session
     from emulator.storage.state import State
     from emulator.telemetry.start import telling
@@ -112,7 +117,9 @@ def consume(  # noqa: PLR0917 - click passes its options by name
         )
         state = State(persist_to)
         closing.callback(state.close)
-        session = Session(options.read_all(), bus, engine=engine_at(queue_engine, bus), state=state)
+        configs = options.read_all()
+        bridge = None if local else bridge_of(configs, bus, os.environ)
+        session = Session(configs, bus, engine=engine_at(queue_engine, bus), bridge=bridge, state=state)
         terminal.introduce(session.configs, session.hosts)
         running = serving.consume(session, crons=not no_crons, loaded=terminal.print_workers)
         serving.run(telling(session, running))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 from emulator.cli.options import (
     config_option,
     environment_option,
+    local_option,
     log_options,
     queue_engine_option,
     script_argument,
@@ -96,6 +98,7 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
 )
 @click.option("--no-share", is_flag=True, help="Share queues with no other session.")
 @queue_engine_option
+@local_option
 @click.option(
     "--live-reload",
     is_flag=True,
@@ -123,6 +126,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     share: str | None,
     no_share: bool,
     queue_engine: str | None,
+    local: bool,
     live_reload: bool,
     no_reload: bool,
     log_level: Level | Literal["none"],
@@ -157,6 +161,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     from emulator.base.bus import Bus
     from emulator.log.terminal import Terminal
     from emulator.server.serving import ServingOptions, run, serve
+    from emulator.session.bridging import bridge_of
     from emulator.session.session import Session
     from emulator.storage.state import PLACE, State
     from emulator.telemetry.start import telling
@@ -211,7 +216,10 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             journal = Journal(directory)
             closing.callback(journal.close)
         has_inspector = options.inspector_port_of(configs) is not None
-        session = Session(configs, bus, journal=journal, engine=engine, state=state, has_inspector=has_inspector)
+        bridge = None if local else bridge_of(configs, bus, os.environ)
+        session = Session(
+            configs, bus, journal=journal, engine=engine, bridge=bridge, state=state, has_inspector=has_inspector
+        )
         terminal.introduce(session.configs, session.hosts)
         if key_line:
             from emulator.cli.keys import Keys

@@ -80,6 +80,10 @@ queue_engine_option = click.option(
 """Where queues are kept: `queue_engine`, None for this process."""
 
 
+local_option = click.option("--local", is_flag=True, help="Keep all queues here, also those with `remote`.")
+"""Whether to leave real queues alone: `local`."""
+
+
 class _Level(click.Choice[str]):
     """A level of the log; some have another name in wrangler."""
 

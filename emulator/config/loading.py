@@ -148,6 +148,7 @@ def load_config(
         dev_inspector_port=settings.dev_inspector_port,
         dev_protocol=settings.dev_protocol,
         origin=settings.origin,
+        account_id=settings.account_id,
         watched=(path, *secrets.watched),
         warnings=(*_in_order(findings.warnings), *secrets.warnings),
         notes=tuple(_in_order(findings.notes)),

@@ -116,6 +116,7 @@ class WorkerConfig(_Placed, frozen=True):
     only a kind knows what its settings mean. `cpu_ms` is CPU time in milliseconds. `watched` lists the files whose
     change means a new configuration: the configuration itself, and every `.dev.vars` and `.env` file that was read or
     would be if it existed. `origin` is where production would serve it, such as `http://shop.example.com`, or empty.
+    `account_id` is that of the Cloudflare account, or empty.
     `place` is the place of the name.
     """
 
@@ -141,6 +142,7 @@ class WorkerConfig(_Placed, frozen=True):
     dev_protocol: str = "http"
     """`http` or `https`."""
     origin: str = ""
+    account_id: str = ""
     watched: tuple[Path, ...] = ()
     warnings: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()

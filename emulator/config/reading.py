@@ -95,6 +95,7 @@ class FileSettings(NamedTuple):
     dev_inspector_port: int | None
     dev_protocol: str
     origin: str
+    account_id: str
 
 
 def read_settings(findings: Findings, environment: str | None, kinds: Sequence[ConfigKind]) -> FileSettings | None:
@@ -138,7 +139,10 @@ class _Reader:
         merged = section if environment is None or chosen is None else self.inherit(section, chosen, environment)
         protocol = dev.get("local_protocol", "http")
         origin = origin_of(dev, merged.routes)
-        return FileSettings(merged, dev.get("port"), dev.get("ip"), dev.get("inspector_port"), protocol, origin)
+        account = str((chosen.keys.get("account_id") if chosen else None) or top.get("account_id") or "")
+        return FileSettings(
+            merged, dev.get("port"), dev.get("ip"), dev.get("inspector_port"), protocol, origin, account
+        )
 
     def environment(self, findings: Findings, path: KeyPath, value: object) -> WorkerSection:
         if not checks.OBJECT.accepts(value):

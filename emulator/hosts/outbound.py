@@ -62,7 +62,7 @@ class HttpOutbound:
 
         import httpx
 
-        from emulator.hosts.quiet import quiet
+        from emulator.base.quiet import quiet
 
         if self._client is None:
             no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))  # fetch() keeps none

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -37,6 +37,9 @@ from emulator.queues.settings import (
 )
 from emulator.queues.settlement import answer, moved
 
+if TYPE_CHECKING:
+    from emulator.queues.bridge.bridge import Bridge
+
 FORWARDING: Final = ConsumerSettings(max_batch_size=MAX_BATCH_COUNT, max_batch_timeout=0, max_concurrency=1)
 """How batches for another session are formed: at once, and one after the other, so that messages stay in order."""
 
@@ -44,15 +47,25 @@ _ID_BYTES: Final = 16
 
 
 class Queues:
-    """The queues of `engine`. `random` creates message ids; a test passes a seeded one.
+    """The queues of `engine`, some of which `bridge` connects with real ones. `random` creates message ids; a test
+    passes a seeded one.
 
     Methods are called on the event loop's thread. They raise QueueError: 10104 for a queue that does not exist, and
     other codes for what the service refuses. Methods that change queues or messages may raise 10251 and 15000, and
     change nothing, if the change cannot be kept.
     """
 
-    def __init__(self, engine: QueueEngine, bus: Bus, clock: Clock | None = None, random: Random | None = None) -> None:
+    def __init__(
+        self,
+        engine: QueueEngine,
+        bus: Bus,
+        clock: Clock | None = None,
+        random: Random | None = None,
+        *,
+        bridge: Bridge | None = None,
+    ) -> None:
         self._engine = engine
+        self._bridge = bridge
         self._bus = bus
         self._clock = clock or WallClock()
         self._bits = (random or Random()).getrandbits
@@ -85,7 +98,10 @@ class Queues:
     async def close(self, grace_seconds: float) -> None:
         """Stop delivering, let the deliveries under way end for at most `grace_seconds` of real time, then cancel
         them."""
-        await self._engine.close(grace_seconds)
+        closing = [self._engine.close(grace_seconds)]
+        if self._bridge is not None:
+            closing.append(self._bridge.close(grace_seconds))
+        await asyncio.gather(*closing)
 
     async def end(self) -> None:
         """Let go of what the engine holds, as the last thing."""
@@ -130,6 +146,8 @@ class Queues:
             for name in list(self.states):
                 await self._connect(name)
             await self._drop_unnamed(configurations)
+        if self._bridge is not None:
+            self._bridge.start(self.accept)
         return beginning.lost
 
     async def change(self, old: Declared, new: Declared, configurations: Sequence[Declared]) -> None:
@@ -233,7 +251,10 @@ class Queues:
             act = self._bus.acts.begin(acting.get())
             messages = [replace(each, traceparent=act.traceparent) for each in messages]
         now = self._clock.now()
-        sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
+        if self._bridge is not None and self._bridge.sends(source, name):
+            sending = self._bridge.send(name, messages, batch_delay_seconds)
+        else:
+            sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
         if not self._bus.wants(MessagesSent):
             return sending
         return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source, act)
@@ -399,6 +420,8 @@ class Queues:
             del self._consumptions[name]
         if wanted is not None:
             subscription = await self._engine.consume(name, wanted.settings, wanted)
+            if self._bridge is not None:
+                subscription = self._bridge.join(name, wanted.settings, wanted, subscription)
             self._consumptions[name] = (wanted, subscription)
             if wanted.worker in self._held:
                 subscription.hold(True)

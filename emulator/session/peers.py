@@ -211,7 +211,7 @@ class Peers:
         """Raises OSError if the certificates that `owner` says cannot be read."""
         import httpx
 
-        from emulator.hosts.quiet import quiet
+        from emulator.base.quiet import quiet
 
         client = self._clients.get(owner.trusted)
         if client is None:

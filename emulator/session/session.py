@@ -22,7 +22,7 @@ from emulator.base.words import count, shown_path
 from emulator.bindings.env import Env
 from emulator.bindings.kind import Resources
 from emulator.bindings.open_kinds import OpenKinds
-from emulator.bindings.queue.config import consumers_of, producers_of
+from emulator.bindings.queue.config import consumers_of, producers_of, real_queues
 from emulator.bindings.registry import KINDS
 from emulator.config import check_conflicts
 from emulator.config.model import WorkerConfig
@@ -41,6 +41,7 @@ from emulator.storage.state import State
 
 if TYPE_CHECKING:
     from emulator.base.failure import Failure
+    from emulator.queues.bridge.bridge import Bridge
     from emulator.queues.memory.journal import Journal
     from emulator.queues.message import Verdict, WorkerDelivery
     from emulator.session.crons import Crons
@@ -55,9 +56,9 @@ class Session:
     seconds. `bindings` replace configured bindings in every worker's `env`; `around_delivery` wraps the function that
     delivers a batch to a worker. With a `journal` the session continues with the queues and messages that an earlier
     one left in it; its opener closes it, after the session has stopped. `engine` keeps the queues; the default is a
-    memory engine that uses the journal, if there is one. `state` is where bindings keep their data, which its opener
-    closes, too; the default is in memory. With `has_inspector`, debuggers can look into JavaScript
-    workers.
+    memory engine that uses the journal, if there is one; `bridge` connects some with real queues. `state` is where
+    bindings keep their data, which its opener closes, too; the default is in memory. With `has_inspector`, debuggers
+    can look into JavaScript workers.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Session:
         around_delivery: Callable[[Deliver], Deliver] | None = None,
         journal: Journal | None = None,
         engine: QueueEngine | None = None,
+        bridge: Bridge | None = None,
         state: State | None = None,
         has_inspector: bool = False,
     ) -> None:
@@ -80,7 +82,7 @@ class Session:
         self.journal = journal
         self._recovered_count = 0 if journal is None else journal.recovered_count
         clock = self.clock = clock or WallClock()
-        self.queues = Queues(engine or MemoryEngine(clock, journal=journal), bus, clock)
+        self.queues = Queues(engine or MemoryEngine(clock, journal=journal), bus, clock, bridge=bridge)
         self.configs = list(configs)
         self.envs: dict[str, Env] = {}
         """The newest `env` of each worker, by name."""
@@ -203,6 +205,8 @@ class Session:
             changes.append("a main in another language takes effect at the next start")
         if index == 0 and _listens_at(config) != _listens_at(old):
             changes.append("a changed port, address or protocol takes effect at the next start")
+        if real_queues([config]) != real_queues([old]):
+            changes.append("a changed remote of a queue takes effect at the next start")
         self.configs[index] = config
         if changes:
             self.bus.publish(ConfigurationChanged(" and ".join(files) or config.path.name, changes))

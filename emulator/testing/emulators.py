@@ -241,7 +241,7 @@ class Emulator(_Base, AccessorTypes):
         __tracebackhide__ = True
         core = self._core
         if self._client is None:
-            from emulator.hosts.quiet import quiet
+            from emulator.base.quiet import quiet
             from emulator.testing.transport import Client
 
             self._client = quiet(Client(core))
@@ -397,7 +397,7 @@ class AsyncEmulator(_Base, AsyncAccessorTypes):
         __tracebackhide__ = True
         core = self._core
         if self._client is None:
-            from emulator.hosts.quiet import quiet
+            from emulator.base.quiet import quiet
             from emulator.testing.transport import AsyncClient
 
             self._client = quiet(AsyncClient(core))

@@ -68,10 +68,6 @@ def test_a_warning_counts_when_it_is_asked_to() -> None:
         ({"migrations": [{"tag": "v1"}]}, "migrations"),
         ({"limits": {"subrequests": 5}}, "limits.subrequests"),
         ({"services": [{"binding": "A", "service": "a"}]}, "services"),
-        (
-            {"queues": {"producers": [{"binding": "Q", "queue": "q", "remote": True}]}},
-            "queues.producers[0].remote",
-        ),
     ],
 )
 def test_what_is_only_not_emulated_does_not_count(more: dict[str, Any], key: str) -> None:

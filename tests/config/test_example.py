@@ -72,7 +72,7 @@ def test_the_example_shows_every_key_that_is_read() -> None:
 
 def test_every_setting_of_the_model_can_be_written_in_a_file() -> None:
     settings = {field.name for field in structs.fields(ConsumerSettings)}
-    assert settings | {"queue"} == CONSUMER_KEYS.keys()
+    assert settings | {"queue", "remote"} == CONSUMER_KEYS.keys()
     assert set(Producer._fields) == PRODUCER_KEYS.keys()
 
 

@@ -52,10 +52,6 @@ def test_a_key_that_nobody_knows_is_a_warning_with_the_nearest_name(tmp_path: Pa
             "limits.subrequests: is not emulated yet: subrequests are not counted",
         ),
         (
-            '"queues": {"producers": [{"binding": "A", "queue": "a", ▶"remote": true}]}',
-            "queues.producers[0].remote: is not emulated: the queue is a local one",
-        ),
-        (
             '"queues": {"producers": [{"binding": "A", "queue": "a", ▶"delivery_delay": 60}]}',
             (
                 "queues.producers[0].delivery_delay: is deprecated, and has no effect in production either\n"

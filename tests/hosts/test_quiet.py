@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.hosts.quiet import quiet
+from emulator.base.quiet import quiet
 from emulator.testing import AsyncEmulator, Emulator
 
 WORKER = """

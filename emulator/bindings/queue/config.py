@@ -12,6 +12,7 @@ from emulator.config.checks import Check, found
 from emulator.config.document import KeyPath, problem_at
 from emulator.config.model import Declaration, Place, WorkerConfig
 from emulator.config.section import Key, Section
+from emulator.queues.bridge.real import ConsumeMode, RealQueues
 from emulator.queues.settings import (
     DELAY_SECONDS,
     MAX_BATCH_SIZE,
@@ -34,9 +35,11 @@ QUEUES_KEYS: Final[Mapping[str, Check]] = {"producers": checks.ARRAY, "consumers
 PRODUCER_KEYS: Final[Mapping[str, Check]] = {
     "binding": checks.BINDING,
     "queue": QUEUE_NAME,
+    "remote": checks.BOOLEAN,
 }
 CONSUMER_KEYS: Final[Mapping[str, Check]] = {
     "queue": QUEUE_NAME,
+    "remote": Check('true, false or "copy"', lambda value: isinstance(value, bool) or value == "copy"),
     "type": checks.one_of("worker", "http_pull"),
     "max_batch_size": checks.whole(MAX_BATCH_SIZE),
     "max_batch_timeout": checks.whole(MAX_BATCH_TIMEOUT_SECONDS),
@@ -52,17 +55,20 @@ _PUSH_ONLY_KEYS: Final = ("max_batch_timeout", "max_concurrency")
 
 
 class Producer(NamedTuple):
-    """A binding that sends to a queue."""
+    """A binding that sends to a queue, or with `remote` to the account's queue of that name."""
 
     binding: str
     queue: str
+    remote: bool = False
 
 
 class Consumer(NamedTuple):
-    """A queue that delivers to this worker or, with type `http_pull`, to clients that pull."""
+    """A queue that delivers to this worker or, with type `http_pull`, to clients that pull. `remote` is true if it
+    takes the messages of the account's queue, too, and `copy` if it gets copies of them."""
 
     queue: str
     settings: ConsumerSettings = ConsumerSettings()
+    remote: bool | str = False
 
 
 def producers_of(worker: WorkerConfig) -> list[Producer]:
@@ -78,6 +84,18 @@ def consumers_of(worker: WorkerConfig) -> list[Consumer]:
 def delivered_to(worker: WorkerConfig) -> list[Declaration]:
     """The declarations of the queues whose batches the worker is invoked with, because it does not pull them."""
     return [each for each in _consumers(worker) if each.settings.settings.type == "worker"]
+
+
+def real_queues(workers: Sequence[WorkerConfig]) -> RealQueues:
+    """Which queues of workers are the account's."""
+    sends = {(worker.name, each.queue) for worker in workers for each in producers_of(worker) if each.remote}
+    consumes: dict[str, ConsumeMode] = {
+        each.queue: "copy" if each.remote == "copy" else "take"
+        for worker in workers
+        for each in consumers_of(worker)
+        if each.remote
+    }
+    return RealQueues(sends, consumes)
 
 
 def read_queues(section: Section) -> None:
@@ -116,10 +134,8 @@ def _consumers(worker: WorkerConfig) -> list[Declaration]:
 
 
 def _read_producer(section: Section, path: KeyPath, value: object) -> None:
-    quiet = ("remote", "delivery_delay")
+    quiet = ("delivery_delay",)
     sound = section.read_object(path, value, PRODUCER_KEYS, required=("binding", "queue"), quiet=quiet)
-    if isinstance(value, dict) and value.get("remote"):
-        section.findings.not_here((*path, "remote"), "is not emulated: the queue is a local one")
     if isinstance(value, dict) and "delivery_delay" in value:
         section.findings.warn(
             (*path, "delivery_delay"),
@@ -136,6 +152,9 @@ def _read_consumer(section: Section, path: KeyPath, value: object, consumed: dic
     findings = section.findings
     sound = section.read_object(path, value, CONSUMER_KEYS, required=("queue",))
     queue = sound.pop("queue", None)
+    remote = sound.pop("remote", False)
+    if remote and sound.get("type") == "http_pull":
+        findings.error((*path, "remote"), "is for consumers that are workers: clients can pull from the real queue")
     if queue is not None and queue == sound.get("dead_letter_queue"):
         findings.error((*path, "dead_letter_queue"), f"{found(queue)} cannot be its own dead letter queue")
     if sound.get("type") == "http_pull":
@@ -159,4 +178,4 @@ def _read_consumer(section: Section, path: KeyPath, value: object, consumed: dic
         )
     elif queue is not None:
         consumed[queue] = path
-        section.declare(KIND, Consumer(queue, ConsumerSettings(**sound)), (*path, "queue"))
+        section.declare(KIND, Consumer(queue, ConsumerSettings(**sound), remote), (*path, "queue"))
