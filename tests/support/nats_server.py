@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -32,12 +32,14 @@ def free_port() -> int:
 
 
 class NatsServer:
-    """A server that keeps its files in `directory`. `options` are more arguments of its command line."""
+    """A server that keeps its files in `directory`. `options` are more arguments of its command line, and `under` is
+    the command that runs it."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, under: Sequence[str] = ()) -> None:
         self.port = free_port()
         self._directory = directory
         self._options = options
+        self._under = under
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -50,8 +52,9 @@ class NatsServer:
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
-        command = [str(PROGRAM), "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._directory), *self._options]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        server = [str(PROGRAM), "-a", "127.0.0.1", "-p", str(self.port), "-sd", str(self._directory), *self._options]
+        command = [*self._under, *server]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with socket.socket() as client:
@@ -64,8 +67,8 @@ class NatsServer:
     def kill(self) -> None:
         """Kill it, as the loss of a machine would."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGCONT)
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -81,10 +84,10 @@ class NatsServer:
 
 
 @contextmanager
-def nats_server(*options: str) -> Iterator[NatsServer]:
+def nats_server(*options: str, under: Sequence[str] = ()) -> Iterator[NatsServer]:
     """A server with JetStream in a directory of its own."""
     with tempfile.TemporaryDirectory(prefix="nats-") as directory:
-        server = NatsServer(Path(directory), "-js", *options)
+        server = NatsServer(Path(directory), "-js", *options, under=under)
         server.start()
         try:
             yield server

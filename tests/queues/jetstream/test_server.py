@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -107,6 +109,22 @@ async def test_a_frozen_server_does_not_answer_and_goes_on_when_it_is_thawed() -
             await until(lambda: sharer.engine.connection.is_up)
             await sharer.send("after")
             await until(lambda: "after" in sharer.delivered)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace, which makes the disk slow, is not installed")
+async def test_a_server_on_a_slow_disk_is_slow_and_loses_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "always"
+    config.write_text("jetstream { sync_interval: always }")
+    slow = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=50000")
+    with nats_server("-c", str(config), under=slow) as server:
+        async with sharing(server.address(), [AT_ONCE]) as (sharer,):
+            bodies = [str(number) for number in range(20)]
+            began = time.monotonic()
+            await asyncio.gather(*(sharer.send(body) for body in bodies))
+            assert time.monotonic() - began > 0.05  # what was accepted is on the disk
+            await until(lambda: set(sharer.delivered) == set(bodies), 60)
+            again = len(sharer.got) - len(bodies)
+            assert sum(attempts > 1 for _, attempts in sharer.got) == again  # each is counted
 
 
 async def test_a_consumer_process_that_is_killed_is_replaced(nats: NatsServer) -> None:
