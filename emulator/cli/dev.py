@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,9 @@ from emulator.cli.options import (
 
 if TYPE_CHECKING:
     from emulator.base.bus import Level
+    from emulator.log.recorder import Recorder
+    from emulator.server.serving import Beside
+    from emulator.session.session import Session
 
 
 def _has_terminal() -> bool:
@@ -32,6 +36,12 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     if (cert is None) != (key is None):
         raise click.UsageError("--https-cert-path and --https-key-path need each other.")
     return None if cert is None or key is None else (cert, key)
+
+
+def _dashboard(recorder: Recorder, session: Session) -> Beside:
+    from emulator.dashboard.routes import Dashboard
+
+    return Dashboard(session, recorder)
 
 
 @click.command(short_help="Run workers on this machine.")
@@ -101,6 +111,7 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     is_flag=True,
     help="Reload the worker's pages in the browser when its code is reloaded, or its assets change.",
 )
+@click.option("--no-record", is_flag=True, help="Do not keep what happens, for the dashboard and `emulator why`.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @log_options
 def dev(  # noqa: PLR0917 - click passes its options by name
@@ -124,6 +135,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     no_share: bool,
     queue_engine: str | None,
     live_reload: bool,
+    no_record: bool,
     no_reload: bool,
     log_level: Level | Literal["none"],
     log_format: Literal["text", "json"],
@@ -217,4 +229,13 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             from emulator.cli.keys import Keys
 
             closing.callback(Keys(session, options, terminal).close)
-        run(telling(session, serve(session, options)))
+        beside = None
+        if not no_record:
+            from emulator.log.recorder import FILE, Recorder
+
+            recorder = Recorder(bus, session.clock.now)
+            if journal is not None:
+                recorder.load(directory / FILE)
+                closing.callback(recorder.save, directory / FILE)
+            beside = partial(_dashboard, recorder)
+        run(telling(session, serve(session, options, beside)))
