@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,18 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     if (cert is None) != (key is None):
         raise click.UsageError("--https-cert-path and --https-key-path need each other.")
     return None if cert is None or key is None else (cert, key)
+
+
+def _recording(session: Session, closing: ExitStack) -> Callable[[Session], Beside]:
+    """Record what happens in a session; with its queues, if these are kept. Returns what makes its dashboard."""
+    from emulator.log.recorder import FILE, Recorder
+
+    recorder = Recorder(session.bus, session.clock.now)
+    if session.journal is not None:
+        place = session.journal.directory / FILE
+        recorder.load(place)
+        closing.callback(recorder.save, place)
+    return partial(_dashboard, recorder)
 
 
 def _dashboard(recorder: Recorder, session: Session) -> Beside:
@@ -229,13 +242,5 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             from emulator.cli.keys import Keys
 
             closing.callback(Keys(session, options, terminal).close)
-        beside = None
-        if not no_record:
-            from emulator.log.recorder import FILE, Recorder
-
-            recorder = Recorder(bus, session.clock.now)
-            if journal is not None:
-                recorder.load(directory / FILE)
-                closing.callback(recorder.save, directory / FILE)
-            beside = partial(_dashboard, recorder)
+        beside = None if no_record else _recording(session, closing)
         run(telling(session, serve(session, options, beside)))
