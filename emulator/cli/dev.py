@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +24,9 @@ from emulator.cli.options import (
 
 if TYPE_CHECKING:
     from emulator.base.bus import Level
+    from emulator.log.recorder import Recorder
+    from emulator.server.serving import Beside
+    from emulator.session.session import Session
 
 
 def _has_terminal() -> bool:
@@ -34,6 +39,24 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     if (cert is None) != (key is None):
         raise click.UsageError("--https-cert-path and --https-key-path need each other.")
     return None if cert is None or key is None else (cert, key)
+
+
+def _recording(session: Session, closing: ExitStack) -> Callable[[Session], Beside]:
+    """Record what happens in a session; with its queues, if these are kept. Returns what makes its dashboard."""
+    from emulator.log.recorder import FILE, Recorder
+
+    recorder = Recorder(session.bus, session.clock.now)
+    if session.journal is not None:
+        place = session.journal.directory / FILE
+        recorder.load(place)
+        closing.callback(recorder.save, place)
+    return partial(_dashboard, recorder)
+
+
+def _dashboard(recorder: Recorder, session: Session) -> Beside:
+    from emulator.dashboard.routes import Dashboard
+
+    return Dashboard(session, recorder)
 
 
 @click.command(short_help="Run workers on this machine.")
@@ -104,6 +127,7 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     is_flag=True,
     help="Reload the worker's pages in the browser when its code is reloaded, or its assets change.",
 )
+@click.option("--no-record", is_flag=True, help="Do not keep what happens, for the dashboard and `emulator why`.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @log_options
 def dev(  # noqa: PLR0917 - click passes its options by name
@@ -128,6 +152,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     queue_engine: str | None,
     local: bool,
     live_reload: bool,
+    no_record: bool,
     no_reload: bool,
     log_level: Level | Literal["none"],
     log_format: Literal["text", "json"],
@@ -225,4 +250,5 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             from emulator.cli.keys import Keys
 
             closing.callback(Keys(session, options, terminal).close)
-        run(telling(session, serve(session, options)))
+        beside = None if no_record else _recording(session, closing)
+        run(telling(session, serve(session, options, beside)))
