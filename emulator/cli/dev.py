@@ -22,6 +22,8 @@ from emulator.cli.options import (
 
 if TYPE_CHECKING:
     from emulator.base.bus import Level
+    from emulator.server.serving import Beside
+    from emulator.session.session import Session
 
 
 def _has_terminal() -> bool:
@@ -34,6 +36,12 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     if (cert is None) != (key is None):
         raise click.UsageError("--https-cert-path and --https-key-path need each other.")
     return None if cert is None or key is None else (cert, key)
+
+
+def _dashboard(session: Session) -> Beside:
+    from emulator.dashboard.pages import Pages
+
+    return Pages(session)
 
 
 @click.command(short_help="Run workers on this machine.")
@@ -225,4 +233,4 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             from emulator.cli.keys import Keys
 
             closing.callback(Keys(session, options, terminal).close)
-        run(telling(session, serve(session, options)))
+        run(telling(session, serve(session, options, _dashboard)))

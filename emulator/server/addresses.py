@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+DASHBOARD: Final = "/cdn-cgi/emulator"
+"""Where the pages of the dashboard are."""
+
 API_PREFIX: Final = "/cdn-cgi/emulator/client/v4"
 """Where the REST API is."""
 

@@ -11,7 +11,7 @@ from os import getpid, urandom
 from pathlib import Path
 from socket import socket
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -32,11 +32,12 @@ from emulator.session.session import Session
 from emulator.session.watch import Change, Watcher
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from emulator.base.failure import Failure
     from emulator.server.gateway import Gateway
     from emulator.server.http import HttpServer
     from emulator.server.https import Identity
-    from emulator.server.live import LiveReload
 
 GRACE_SECONDS: Final = 10.0
 SYNC_SECONDS: Final = 1.0
@@ -107,8 +108,21 @@ class ServingOptions(msgspec.Struct, frozen=True):
         return [self.read(path) for path in paths]
 
 
-async def serve(session: Session, options: ServingOptions) -> None:
-    """Load a session, serve it over HTTP and reload it on changes, until SIGINT or SIGTERM.
+class Beside(Protocol):
+    """What answers beside the control plane, from its first request on."""
+
+    def routes(self) -> Sequence[Route]:
+        """The addresses that it answers."""
+
+    def close(self) -> None:
+        """End the answers that never end by themselves."""
+
+
+async def serve(
+    session: Session, options: ServingOptions, beside: Callable[[Session], Beside] | None = None
+) -> None:
+    """Load a session, serve it over HTTP and reload it on changes, until SIGINT or SIGTERM. `beside` makes what else
+    the control plane answers, when it is first asked for something.
 
     The first signal waits at most ten seconds for running handlers; the second stops at once. Publishes ServerReady
     when connections are accepted. Raises ServerError if it cannot listen.
@@ -121,7 +135,13 @@ async def serve(session: Session, options: ServingOptions) -> None:
     sockets = _listen(host, options.port if options.port is not None else session.configs[0].dev_port, session.bus)
     api_token = "" if is_local(host) else urandom(24).hex()
     live = LiveReload(session.bus)
-    app = App(_gateways(session, options), partial(_make_control, session, api_token, host, live))
+    others: list[Beside] = []
+
+    def make() -> Any:
+        others.extend([beside(session)] if beside else [])
+        return _make_control(session, api_token, host, [live, *others])
+
+    app = App(_gateways(session, options), make)
     signals = _Signals(session.bus)
     watcher = _watcher(session, options) if options.reload else None
     registered: Path | None = None
@@ -159,7 +179,8 @@ async def serve(session: Session, options: ServingOptions) -> None:
             if registered is not None:
                 _unregister(registered)
             await peers.stop()
-            live.close()
+            for each in (live, *others):
+                each.close()
             await _stop(session, server, signals)
             await peers.close()
             await _tell_what_is_lost(session)
@@ -308,11 +329,12 @@ def _unregister(registered: Path) -> None:
         registered.unlink(missing_ok=True)
 
 
-def _make_control(session: Session, api_token: str, host: str, live: LiveReload) -> Any:
+def _make_control(session: Session, api_token: str, host: str, beside: Sequence[Beside]) -> Any:
     from emulator.server.control.app import make_control  # Starlette takes time that start-up does not need
     from emulator.server.control.forwarding import make_forwarding
 
-    return make_control(session, api_token, host, [make_forwarding(session), *live.routes()])
+    routes = [route for each in beside for route in each.routes()]
+    return make_control(session, api_token, host, [make_forwarding(session), *routes])
 
 
 async def _stop(session: Session, server: HttpServer | None, signals: _Signals) -> None:

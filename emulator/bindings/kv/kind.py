@@ -15,6 +15,7 @@ from emulator.config.section import Section
 
 if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
+    from emulator.bindings.panel import Panel
     from emulator.bindings.kv.namespace import KvNamespace
     from emulator.bindings.kv.store import KvStore
     from emulator.bindings.rest import Rest
@@ -75,6 +76,12 @@ class KvKind(BindingKind[Namespace]):
         from emulator.bindings.kv.api import REST
 
         return REST
+
+    def panel(self) -> Panel:
+        """What the stores hold."""
+        from emulator.bindings.kv.panel import PANEL
+
+        return PANEL
 
     def accessor(self) -> Accessor:
         """`emulator.kv("SESSIONS")`."""

@@ -30,12 +30,12 @@ def make_control(
     """The control plane of a session as an ASGI application, together with `routes_beside`, behind its guard, which
     uses `token` and `bound_host`. `scope["emulator.worker"]` is the worker that a request is for."""
     routes: list[Route | Mount] = [
+        *routes_beside,
         Route(SCHEDULED_ADDRESS, partial(_scheduled, session, "ok"), methods=["GET", "POST"]),
         Route(SCHEDULED_PATH, partial(_scheduled, session, "Ran scheduled event"), methods=["GET", "POST"]),
         Route(EMAIL_ADDRESS, partial(_email, session), methods=["POST"]),
         Route(CRONS_ADDRESS, partial(_crons, session)),
         Route(METRICS_ADDRESS, MetricsPage(session).answer),
-        *routes_beside,
         Mount(API_PREFIX, make_api(session)),
     ]
     addresses = [f"{SCHEDULED_ADDRESS}?cron=", *(f"{API_PREFIX}{part.root}" for part in rest_parts(session))]
