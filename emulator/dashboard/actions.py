@@ -82,8 +82,9 @@ class Actions:
         if delay and not (delay.isascii() and delay.isdigit() and len(delay) < 9):
             raise Refusal(400, f"The delay is {delay!r}; it must be a whole number of seconds.")
         message = NewMessage(_encoded(text, kind), cast("ContentType", kind), int(delay) if delay else None)
+        name = form.get("queue", name)
         await self._session.queues.send(name, [message], source=SOURCE)
-        return _back(request, "1 message sent")
+        return _back(request, f"1 message sent to {name}", f"{DASHBOARD}/queues/{quote(name, safe='')}")
 
     async def _pause(self, request: Request) -> Response:
         await self._session.queues.pause(request.path_params["name"])
@@ -103,7 +104,7 @@ class Actions:
             raise Refusal(400, "No message is chosen.")
         to = form.get("to") or None
         redriven = await self._session.queues.redrive(request.path_params["name"], to, set(ids) if ids else None)
-        return _back(request, _redriven(redriven))
+        return _back(request, _redriven(redriven), _own(form.get("back", "")))
 
     async def _delete(self, request: Request) -> Response:
         ids = (await form_of(request)).getlist("id")
@@ -150,6 +151,11 @@ def _redriven(redriven: Redrive) -> str:
         parts.append(f"{count(redriven.no_dead_letters, 'is', 'are')} not dead letters")
     parts += [f"queue {name} of {number:,} does not exist" for name, number in redriven.orphans.items()]
     return "; ".join(parts)
+
+
+def _own(address: str) -> str:
+    """An address of the dashboard that a form names; empty for any other."""
+    return address if address.startswith(f"{DASHBOARD}/") and "?" not in address and "\\" not in address else ""
 
 
 def _back(request: Request, said: str, address: str = "") -> Response:

@@ -1,25 +1,19 @@
-"""The pages of the dashboard: which address has which, and what each of them shows."""
+"""The pages about the session as it is: the overview, queues, workers, crons, and what bindings keep."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Match, Route
 
-from emulator.base.words import age, count, duration, period, shown_path
+from emulator.base.words import shown_path
 from emulator.dashboard import texts
-from emulator.dashboard.actions import Actions, Refusal
-from emulator.dashboard.live import Pulse
-from emulator.dashboard.picture import chart, picture_of
-from emulator.queues.errors import QueueError
+from emulator.dashboard.actions import Actions, Refusal, form_of
+from emulator.dashboard.picture import picture_of
+from emulator.dashboard.rendering import HEADERS
 from emulator.server.addresses import DASHBOARD
 
 if TYPE_CHECKING:
@@ -28,34 +22,13 @@ if TYPE_CHECKING:
 
     from emulator.bindings.panel import Panel
     from emulator.config.model import WorkerConfig
+    from emulator.dashboard.rendering import Renderer
     from emulator.queues.declarations import QueueState
     from emulator.queues.message import QueueMessage
     from emulator.session.session import Session
 
 PAGE_ROWS: Final = 50
 _CHUNK: Final = 100
-_HERE: Final = Path(__file__).parent
-_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS: Final = {
-    "cache-control": "no-store",
-    "content-security-policy": POLICY,
-    "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
-}
-
-NAVIGATION: Final = (
-    ("", "Overview"),
-    ("queues", "Queues"),
-    ("workers", "Workers"),
-    ("crons", "Crons"),
-    ("data", "Data"),
-)
-
 
 class Shelf:
     """A queue on a page: its state and what is in it at the moment."""
@@ -88,37 +61,13 @@ class _ForBrowsers(Route):
 
 
 class Pages:
-    """The pages of a session."""
+    """The pages about what a session is and has now."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, renderer: Renderer) -> None:
         self._session = session
-        self._pulse = Pulse(session)
-        self._environment = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=texts.visible,
-        )
-        self._environment.filters.update(
-            age=age, duration=duration, period=period, exact=texts.exact, part=partial(quote, safe="")
-        )
-        self._environment.globals.update(
-            root=DASHBOARD,
-            version=str(time_ns()),
-            navigation=NAVIGATION,
-            count=count,
-            chart=chart,
-            query=urlencode,
-            body_of=texts.body_of,
-            preview=texts.preview,
-            pulse=self._pulse,
-        )
-
-    def close(self) -> None:
-        """End the answers to pages that listen."""
-        self._pulse.close()
+        self._pulse = renderer.pulse
+        self._render = renderer.render
+        self._told = renderer.told
 
     def routes(self) -> list[Route]:
         """All addresses."""
@@ -136,50 +85,13 @@ class Pages:
             Route(DASHBOARD, self._to_overview),
             _ForBrowsers(f"{DASHBOARD}/crons", self._told(self._crons)),
             *(Route(f"{DASHBOARD}{path}", self._told(page)) for path, page in pages.items()),
-            Route(f"{DASHBOARD}/changes", self._changes),
-            Route(f"{DASHBOARD}/static/{{name}}", self._told(_static)),
             Route(f"{DASHBOARD}/queues/{{name}}/messages.jsonl", self._told(self._download)),
             *(Route(f"{DASHBOARD}{path}", self._told(act), methods=["POST"]) for path, act in actions.routes()),
             Route(f"{DASHBOARD}/data/{{kind}}/{{name:path}}", self._told(self._console), methods=["POST"]),
         ]
 
-    def _told(self, page: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-        """A page that says in words what was refused."""
-
-        async def answer(request: Request) -> Response:
-            self._pulse.begin()
-            try:
-                return await page(request)
-            except Refusal as error:
-                return self._refused(request, error.status, str(error))
-            except QueueError as error:
-                return self._refused(request, 404 if error.code == 10104 else 400, str(error))
-
-        return answer
-
-    def _refused(self, request: Request, status: int, text: str) -> Response:
-        return self._render("refused.html", request, "", status=status, text=text)
-
-    def _render(self, template: str, request: Request, section: str, status: int = 200, **values: Any) -> HTMLResponse:
-        now = self._session.clock.now()
-        theme = request.cookies.get("emulator-theme", "")
-        said = request.query_params.get("said", "")
-        html = self._environment.get_template(template).render(
-            section=section,
-            theme=theme if theme in {"light", "dark"} else "",
-            said=said[:300],
-            title=" + ".join(config.name for config in self._session.configs[:3]),
-            now=now,
-            moment=partial(texts.moment, now=now),
-            **values,
-        )
-        return HTMLResponse(html, status, HEADERS)
-
     async def _to_overview(self, _request: Request) -> Response:
         return RedirectResponse(f"{DASHBOARD}/", 308)
-
-    async def _changes(self, _request: Request) -> Response:
-        return StreamingResponse(self._pulse.events(), media_type="text/event-stream", headers=HEADERS)
 
     async def _overview(self, request: Request) -> Response:
         return self._render(
@@ -282,8 +194,6 @@ class Pages:
         return self._sheet(request, (kind, panel, name, title), [sheet])
 
     async def _console(self, request: Request) -> Response:
-        from emulator.dashboard.actions import form_of
-
         kind, panel, name, title = self._chosen(request)
         if panel.run is None:
             raise Refusal(405, f"{panel.title} has no console.")
@@ -370,9 +280,3 @@ def _settings(config: WorkerConfig) -> list[tuple[str, str]]:
         rows.append(("build", config.build.command))
     return rows
 
-
-async def _static(request: Request) -> Response:
-    path = _HERE / "static" / request.path_params["name"]
-    if path.suffix not in _TYPES or not path.is_file():
-        raise Refusal(404, "There is no such file.")
-    return FileResponse(path, media_type=_TYPES[path.suffix], headers=HEADERS)

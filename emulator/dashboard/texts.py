@@ -50,6 +50,11 @@ def body_of(message: QueueMessage) -> Body:
         return Body(f"damaged: {content[:4_096]!r}", False)
 
 
+def pretty(value: object, text: str) -> str:
+    """A body as a program has it: a mapping or a list with indentation, else its text."""
+    return json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, (dict, list)) else text
+
+
 def preview(message: QueueMessage) -> str:
     """The body in one short line."""
     if message.content_type in {"json", "text"}:

@@ -23,7 +23,7 @@ async def _look(kinds: OpenCaches, store: str, query: Mapping[str, str]) -> Shee
     keys = kinds.store.keys("" if store == DEFAULT else store)
     skip = int(query["skip"]) if query.get("skip", "").isdecimal() and len(query["skip"]) < 10 else 0
     rows: list[list[Cell]] = [cells(key) for key in keys[skip : skip + PAGE_ROWS]]
-    return Sheet(("key",), rows, {"skip": str(skip + PAGE_ROWS)} if len(keys) > skip + PAGE_ROWS else {})
+    return Sheet(("Key",), rows, {"skip": str(skip + PAGE_ROWS)} if len(keys) > skip + PAGE_ROWS else {})
 
 
 PANEL: Final = Panel("Cache", "cache", _stores, _look)

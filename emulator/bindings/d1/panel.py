@@ -44,7 +44,7 @@ async def _look(kinds: OpenD1, store: str, query: Mapping[str, str]) -> Sheet:
     for name in tables:
         [result] = await database.run([Query(f"SELECT count(*) FROM {_name(name)}", [])])
         rows.append((Cell(name, {"table": name}), Cell(f"{result.rows[0][0]:,}")))
-    return Sheet(("table", "rows"), rows)
+    return Sheet(("Table", "Rows"), rows)
 
 
 async def _run(kinds: OpenD1, store: str, text: str) -> Sequence[Sheet]:

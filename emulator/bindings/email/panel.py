@@ -27,7 +27,7 @@ async def _look(kinds: OpenEmail, _store: str, query: Mapping[str, str]) -> Shee
     chosen = [each for each in sent if str(each.id) == query.get("id")]
     shown = content(chosen[0].subject, chosen[0].raw) if chosen else None
     more = {"skip": str(skip + PAGE_ROWS)} if len(sent) > skip + PAGE_ROWS else {}
-    return Sheet(("subject", "from", "to", "sent"), rows, more, shown)
+    return Sheet(("Subject", "From", "To", "Sent"), rows, more, shown)
 
 
 PANEL: Final = Panel("E-mail", "outbox", lambda _kinds: [("outbox", "outbox")], _look, lambda _settings: "outbox")

@@ -11,7 +11,7 @@ from emulator.bindings.rest import iso
 if TYPE_CHECKING:
     from emulator.bindings.kv.kind import OpenKv
 
-_COLUMNS: Final = ("key", "expires", "metadata")
+_COLUMNS: Final = ("Key", "Expires", "Metadata")
 
 
 async def _look(kinds: OpenKv, store: str, query: Mapping[str, str]) -> Sheet:

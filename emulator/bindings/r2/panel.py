@@ -12,7 +12,7 @@ from emulator.bindings.rest import iso
 if TYPE_CHECKING:
     from emulator.bindings.r2.kind import OpenR2
 
-_COLUMNS: Final = ("key", "bytes", "type", "uploaded")
+_COLUMNS: Final = ("Key", "Bytes", "Type", "Uploaded")
 
 
 async def _look(kinds: OpenR2, store: str, query: Mapping[str, str]) -> Sheet:

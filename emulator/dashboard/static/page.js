@@ -99,6 +99,24 @@ function setUpForms() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) event.target.form.requestSubmit();
   });
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches("input, textarea, select");
+    if ((event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) || (event.key === "k" && (event.ctrlKey || event.metaKey))) {
+      const field = document.getElementById("q");
+      if (field === null) return;
+      event.preventDefault();
+      field.focus();
+      field.select();
+    }
+  });
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const text = document.getElementById(button.dataset.copy).textContent;
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    });
+  }
   if (new URLSearchParams(location.search).has("said")) {
     const address = new URL(location.href);
     address.searchParams.delete("said");
