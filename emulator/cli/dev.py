@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,7 @@ from emulator.cli.options import (
 
 if TYPE_CHECKING:
     from emulator.base.bus import Level
+    from emulator.log.recorder import Recorder
     from emulator.server.serving import Beside
     from emulator.session.session import Session
 
@@ -38,10 +40,21 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     return None if cert is None or key is None else (cert, key)
 
 
-def _dashboard(session: Session) -> Beside:
-    from emulator.dashboard.pages import Pages
+def _recorder(session: Session, directory: Path | None, closing: ExitStack) -> Recorder:
+    """What keeps the events of a session: in `directory`, too, if there is one."""
+    from emulator.log.recorder import FILE, Recorder
 
-    return Pages(session)
+    recorder = Recorder(session.bus, session.clock.now)
+    if directory is not None:
+        recorder.load(directory / FILE)
+        closing.callback(recorder.save, directory / FILE)
+    return recorder
+
+
+def _dashboard(recorder: Recorder | None, session: Session) -> Beside:
+    from emulator.dashboard.routes import Dashboard
+
+    return Dashboard(session, recorder)
 
 
 @click.command(short_help="Run workers on this machine.")
@@ -112,6 +125,7 @@ def _dashboard(session: Session) -> Beside:
     is_flag=True,
     help="Reload the worker's pages in the browser when its code is reloaded, or its assets change.",
 )
+@click.option("--no-record", is_flag=True, help="Do not keep what happens, for the dashboard and `emulator why`.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @log_options
 def dev(  # noqa: PLR0917 - click passes its options by name
@@ -136,6 +150,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     queue_engine: str | None,
     local: bool,
     live_reload: bool,
+    no_record: bool,
     no_reload: bool,
     log_level: Level | Literal["none"],
     log_format: Literal["text", "json"],
@@ -233,4 +248,5 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             from emulator.cli.keys import Keys
 
             closing.callback(Keys(session, options, terminal).close)
-        run(telling(session, serve(session, options, _dashboard)))
+        recorder = None if no_record else _recorder(session, None if journal is None else directory, closing)
+        run(telling(session, serve(session, options, partial(_dashboard, recorder))))

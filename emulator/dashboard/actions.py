@@ -95,7 +95,9 @@ class Actions:
         return _back(request, "Resumed")
 
     async def _purge(self, request: Request) -> Response:
-        return _back(request, f"{count(await self._session.queues.purge(request.path_params['name']), 'message')} deleted")
+        return _back(
+            request, f"{count(await self._session.queues.purge(request.path_params['name']), 'message')} deleted"
+        )
 
     async def _redrive(self, request: Request) -> Response:
         form = await form_of(request)

@@ -78,7 +78,14 @@ class History:
         more = found[-1][0] if len(found) == ROWS else None
         rows = [story for _, story in found]
         return self._render(
-            "requests.html", request, "requests", rows=rows, filter=text, wrong=wrong, more=more, is_newest=before is None
+            "requests.html",
+            request,
+            "requests",
+            rows=rows,
+            filter=text,
+            wrong=wrong,
+            more=more,
+            is_newest=before is None,
         )
 
     async def _request(self, request: Request) -> Response:
@@ -105,7 +112,9 @@ class History:
         try:
             async with httpx.AsyncClient(verify=False, timeout=_REPLAY_SECONDS, trust_env=False) as client:
                 body = form.get("body", "").encode()
-                answer = await client.request(method, f"{scheme}://{host}:{server[1]}{path}", content=body, headers=headers)
+                answer = await client.request(
+                    method, f"{scheme}://{host}:{server[1]}{path}", content=body, headers=headers
+                )
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
             raise Refusal(502, f"The request failed: {error or type(error).__name__}.") from None
         said = urlencode({"said": f"{method} {path} was answered with {answer.status_code}"})
@@ -126,9 +135,8 @@ class History:
             if len(rows) == ROWS * 2 or number == _MOST_SEARCHED:
                 break
             row = event_row(recorded)
-            if row.level != "debug" or wanted.terms:
-                if wanted.matches(event_facts(row, now)):
-                    rows.append(row)
+            if (row.level != "debug" or wanted.terms) and wanted.matches(event_facts(row, now)):
+                rows.append(row)
         acts = {row.act for row in rows if row.event in {"request", "scheduled", "email"} and row.act}
         return self._render("logs.html", request, "logs", rows=rows, filter=text, wrong=wrong, acts=acts)
 
@@ -177,7 +185,11 @@ def waterfall(story: RequestStory) -> list[tuple[Part, float, float]]:
     """The parts of a request, each with where its bar begins and how long it is, in percent of the whole."""
     whole = max([story.duration, *(part.at + part.duration - story.at for part in story.parts)], default=0.0) or 1.0
     return [
-        (part, round(min(max(part.at - story.at, 0.0) / whole * 100, 99.0), 2), round(max(part.duration / whole * 100, 0.6), 2))
+        (
+            part,
+            round(min(max(part.at - story.at, 0.0) / whole * 100, 99.0), 2),
+            round(max(part.duration / whole * 100, 0.6), 2),
+        )
         for part in story.parts
     ]
 

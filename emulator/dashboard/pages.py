@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PAGE_ROWS: Final = 50
 _CHUNK: Final = 100
 
+
 class Shelf:
     """A queue on a page: its state and what is in it at the moment."""
 
@@ -180,12 +181,12 @@ class Pages:
         for host in self._session.hosts:
             crons = host.config.crons or (("",) if "scheduled" in host.handlers else ())
             rows += [(host, cron, _next_runs(parse(cron), now) if cron else []) for cron in crons]
-        return self._render("crons.html", request, "crons", rows=rows, run_by_themselves=self._session.crons is not None)
+        return self._render(
+            "crons.html", request, "crons", rows=rows, run_by_themselves=self._session.crons is not None
+        )
 
     async def _data(self, request: Request) -> Response:
-        kinds = [
-            (name, panel, panel.stores(self._session.open_kinds[name])) for name, panel in self._panels().items()
-        ]
+        kinds = [(name, panel, panel.stores(self._session.open_kinds[name])) for name, panel in self._panels().items()]
         return self._render("data.html", request, "data", kinds=kinds)
 
     async def _store(self, request: Request) -> Response:
@@ -206,7 +207,12 @@ class Pages:
         return self._sheet(request, chosen, sheets, text=text)
 
     def _sheet(
-        self, request: Request, chosen: tuple[str, Panel, str, str], sheets: Sequence[Any], text: str = "", error: str = ""
+        self,
+        request: Request,
+        chosen: tuple[str, Panel, str, str],
+        sheets: Sequence[Any],
+        text: str = "",
+        error: str = "",
     ) -> Response:
         kind, panel, name, title = chosen
         return self._render(
@@ -279,4 +285,3 @@ def _settings(config: WorkerConfig) -> list[tuple[str, str]]:
     if config.build is not None:
         rows.append(("build", config.build.command))
     return rows
-

@@ -57,7 +57,9 @@ class _Drawing:
     def __init__(self) -> None:
         self.nodes: dict[tuple[str, str], Node] = {}
         self._rows = [0, 0, 0, 0]
-        self.links: list[tuple[Literal["call", "send", "deliver", "dead", "use"], tuple[str, str], tuple[str, str]]] = []
+        self.links: list[
+            tuple[Literal["call", "send", "deliver", "dead", "use"], tuple[str, str], tuple[str, str]]
+        ] = []
 
     def add(self, column: int, kind: NodeKind, noun: str, name: str, address: str) -> tuple[str, str]:
         """Add a box at the end of a column, unless it is there."""
@@ -156,6 +158,8 @@ def chart(numbers: list[int], width: int = 240, height: int = 40) -> Mapping[str
     """A line through `numbers` and the area below it, as paths of SVG."""
     most = max(1, *numbers)
     step = width / (len(numbers) - 1)
-    points = [f"{index * step:.1f} {height - 1 - number / most * (height - 3):.1f}" for index, number in enumerate(numbers)]
+    points = [
+        f"{index * step:.1f} {height - 1 - number / most * (height - 3):.1f}" for index, number in enumerate(numbers)
+    ]
     line = "M" + " L".join(points)
     return {"line": line, "area": f"{line} L{width} {height} L0 {height} Z"}

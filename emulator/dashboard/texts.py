@@ -40,7 +40,10 @@ def body_of(message: QueueMessage) -> Body:
     try:
         if kind == "json":
             text = content.decode()
-            return Body(json.dumps(json.loads(text), indent=2, ensure_ascii=False) if len(text) <= _MAX_PRETTY_BYTES else text, True)
+            return Body(
+                json.dumps(json.loads(text), indent=2, ensure_ascii=False) if len(text) <= _MAX_PRETTY_BYTES else text,
+                True,
+            )
         if kind == "text":
             return Body(content.decode(), True)
         if kind == "bytes":
@@ -87,7 +90,9 @@ def as_json_line(message: QueueMessage) -> bytes:
         "ready_at": message.ready_at,
         "attempts": message.attempts,
         "source": message.source,
-        "dead_letter": None if message.dead_letter is None else {
+        "dead_letter": None
+        if message.dead_letter is None
+        else {
             "queue": message.dead_letter.queue,
             "died_at": message.dead_letter.died_at,
             "error": message.dead_letter.last_error,

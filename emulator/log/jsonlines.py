@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 
 def json_line(record: Record) -> str:
     """`record` as a line, with the current time."""
-    written = {"time": datetime.now(UTC), "level": record.level, "event": record.event, **record.fields}
+    written = {"time": datetime.now(UTC), "level": record.level, "event": record.event, **plain_fields(record)}
+    return write_json(written).decode() + "\n"
+
+
+def plain_fields(record: Record) -> dict[str, Any]:
+    """The fields of a record as they are in JSON."""
+    written = dict(record.fields)
     for key, write in _FORMS.items():
         if written.get(key) is not None:
             written[key] = write(written[key])
-    return write_json(written).decode() + "\n"
+    return written
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

@@ -151,6 +151,16 @@ class Consumption:
         """How many messages the consumer has now."""
         return sum(len(delivery.messages) for delivery in self._running.values())
 
+    @property
+    def messages(self) -> Sequence[QueueMessage]:
+        """The messages that the consumer has now."""
+        return [message for delivery in self._running.values() for message in delivery.messages]
+
+    @property
+    def deliveries(self) -> int:
+        """How many deliveries are under way."""
+        return len(self._running)
+
     def is_like(self, other: Consumption) -> bool:
         """Whether the other one does the same as this."""
         same = (self.worker, self.settings, self._deliver) == (other.worker, other.settings, other._deliver)

@@ -327,9 +327,9 @@ class Queues:
         check_number("batch_size", count, PULL_BATCH_SIZE)
         return await self._engine.peek(name, count, skip)
 
-    async def waiting(self, name: str) -> Sequence[QueueMessage]:
-        """All waiting messages of a queue, in the same order."""
-        return await self._engine.peek(name)
+    async def waiting(self, name: str, most: int | None = None) -> Sequence[QueueMessage]:
+        """The waiting messages of a queue in the same order, all or at most so many."""
+        return await self._engine.peek(name, most)
 
     async def backlog(self, name: str) -> Backlog:
         """The backlog of a queue."""
@@ -339,6 +339,16 @@ class Queues:
         """How many messages of a queue the handlers of this session have now."""
         there = self._consumptions.get(name)
         return 0 if there is None else there[0].in_flight
+
+    def delivering(self, name: str) -> Sequence[QueueMessage]:
+        """The messages of a queue that the handlers of this session have now."""
+        there = self._consumptions.get(name)
+        return () if there is None else there[0].messages
+
+    def deliveries_under_way(self, name: str) -> int:
+        """How many deliveries of a queue run in this session now."""
+        there = self._consumptions.get(name)
+        return 0 if there is None else there[0].deliveries
 
     async def purge(self, name: str) -> int:
         """Delete the waiting messages of a queue, including delayed ones. Returns how many there were."""

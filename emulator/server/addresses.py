@@ -7,6 +7,9 @@ from typing import Final
 DASHBOARD: Final = "/cdn-cgi/emulator"
 """Where the pages of the dashboard are."""
 
+DASHBOARD_API: Final = f"{DASHBOARD}/api"
+"""Answers what happened, and why."""
+
 API_PREFIX: Final = "/cdn-cgi/emulator/client/v4"
 """Where the REST API is."""
 

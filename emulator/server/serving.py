@@ -118,9 +118,7 @@ class Beside(Protocol):
         """End the answers that never end by themselves."""
 
 
-async def serve(
-    session: Session, options: ServingOptions, beside: Callable[[Session], Beside] | None = None
-) -> None:
+async def serve(session: Session, options: ServingOptions, beside: Callable[[Session], Beside] | None = None) -> None:
     """Load a session, serve it over HTTP and reload it on changes, until SIGINT or SIGTERM. `beside` makes what else
     the control plane answers, when it is first asked for something.
 
@@ -179,8 +177,8 @@ async def serve(
             if registered is not None:
                 _unregister(registered)
             await peers.stop()
-            for each in (live, *others):
-                each.close()
+            for answering in (live, *others):
+                answering.close()
             await _stop(session, server, signals)
             await peers.close()
             await _tell_what_is_lost(session)

@@ -15,9 +15,9 @@ from emulator.config.section import Section
 
 if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
-    from emulator.bindings.panel import Panel
     from emulator.bindings.kv.namespace import KvNamespace
     from emulator.bindings.kv.store import KvStore
+    from emulator.bindings.panel import Panel
     from emulator.bindings.rest import Rest
     from emulator.bindings.use import Faults
     from emulator.bindings.wiring import Wiring

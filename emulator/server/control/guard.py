@@ -71,7 +71,9 @@ class Guard:
             )
 
     def _check_token(self, headers: Headers) -> None:
-        if self._token and not self._is_token(bearer(headers) or cookie_parser(headers.get("cookie", "")).get(COOKIE, "")):
+        if self._token and not self._is_token(
+            bearer(headers) or cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        ):
             text = (
                 "this server can be reached from other machines: send the token that `emulator dev` printed when it "
                 f"was ready, as `Authorization: Bearer TOKEN`, or open {DASHBOARD}/?token=TOKEN in a browser"
