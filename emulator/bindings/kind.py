@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emulator.bindings.kit import Accessor
+    from emulator.bindings.panel import Panel
     from emulator.bindings.rest import Rest
     from emulator.bindings.wiring import Wiring
     from emulator.queues.service import Queues
@@ -162,6 +163,10 @@ class BindingKind(Generic[S]):
 
     def accessor(self) -> Accessor | None:
         """How tests access what this kind keeps: `emulator.queue("my-app-events")`."""
+        return None
+
+    def panel(self) -> Panel | None:
+        """How the dashboard shows what this kind keeps."""
         return None
 
     def take_over(self, wrangler: Path, workers: Sequence[WorkerConfig], state: State) -> Iterable[str]:

@@ -41,19 +41,18 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     return None if cert is None or key is None else (cert, key)
 
 
-def _recording(session: Session, closing: ExitStack) -> Callable[[Session], Beside]:
-    """Record what happens in a session; with its queues, if these are kept. Returns what makes its dashboard."""
+def _recorder(session: Session, directory: Path | None, closing: ExitStack) -> Recorder:
+    """What keeps the events of a session: in `directory`, too, if there is one."""
     from emulator.log.recorder import FILE, Recorder
 
     recorder = Recorder(session.bus, session.clock.now)
-    if session.journal is not None:
-        place = session.journal.directory / FILE
-        recorder.load(place)
-        closing.callback(recorder.save, place)
-    return partial(_dashboard, recorder)
+    if directory is not None:
+        recorder.load(directory / FILE)
+        closing.callback(recorder.save, directory / FILE)
+    return recorder
 
 
-def _dashboard(recorder: Recorder, session: Session) -> Beside:
+def _dashboard(recorder: Recorder | None, session: Session) -> Beside:
     from emulator.dashboard.routes import Dashboard
 
     return Dashboard(session, recorder)
@@ -250,5 +249,5 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             from emulator.cli.keys import Keys
 
             closing.callback(Keys(session, options, terminal).close)
-        beside = None if no_record else _recording(session, closing)
-        run(telling(session, serve(session, options, beside)))
+        recorder = None if no_record else _recorder(session, None if journal is None else directory, closing)
+        run(telling(session, serve(session, options, partial(_dashboard, recorder))))

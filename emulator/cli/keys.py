@@ -23,6 +23,7 @@ from emulator.cli.tables import table_lines
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.python import prompts
 from emulator.hosts.triggers import ScheduledTrigger
+from emulator.server.addresses import DASHBOARD
 from emulator.server.events import ServerReady
 from emulator.server.serving import reload_all
 from emulator.session.running import reachable
@@ -62,6 +63,7 @@ class Keys:
         self._options = options
         self._terminal = terminal
         self._url = ""
+        self._token = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.get_ident()
         self._tty = -1
@@ -88,6 +90,7 @@ class Keys:
 
     def _ready(self, event: ServerReady) -> None:
         self._url = reachable(event.url)
+        self._token = event.api_token
         try:
             self._tty = os.open(_TERMINAL, os.O_RDONLY | os.O_NOCTTY)
         except OSError:  # this session of processes has none
@@ -189,13 +192,18 @@ class Keys:
 
     def open(self) -> None:
         """Open the first worker in the browser."""
-        self._begin(self._open())
+        self._begin(self._open(self._url))
 
-    async def _open(self) -> None:
-        if await asyncio.to_thread(_open_browser, self._url):
-            self._say(f"Opening {self._url}")
+    def open_dashboard(self) -> None:
+        """Open the dashboard in the browser, with the token if it asks for one."""
+        token = f"?token={self._token}" if self._token else ""
+        self._begin(self._open(f"{self._url}{DASHBOARD}/{token}"))
+
+    async def _open(self, url: str) -> None:
+        if await asyncio.to_thread(_open_browser, url):
+            self._say(f"Opening {url}")
         else:
-            self._say(f"There is no browser that this terminal can open; the address is {self._url}")
+            self._say(f"There is no browser that this terminal can open; the address is {url}")
 
     def reload(self) -> None:
         """Read the configurations and the code again."""
@@ -251,6 +259,7 @@ class Keys:
 
 KEYS: Final[Sequence[Shortcut]] = (
     Shortcut("o", "open", "open the address in the browser", Keys.open),
+    Shortcut("d", "dashboard", "open the dashboard in the browser", Keys.open_dashboard),
     Shortcut("r", "reload", "read the configurations and the code again", Keys.reload),
     Shortcut("s", "scheduled", "run a scheduled handler now", Keys.schedule),
     Shortcut(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.dashboard.api import Api
+from emulator.dashboard.history import History
+from emulator.dashboard.pages import Pages
+from emulator.dashboard.rendering import Renderer
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -14,10 +17,14 @@ if TYPE_CHECKING:
 
 
 class Dashboard:
-    """The dashboard of a session, of which `recorder` knows what happened."""
+    """The dashboard of a session, of which `recorder` knows what happened; None if that is not recorded."""
 
-    def __init__(self, session: Session, recorder: Recorder) -> None:
-        self._rooms = [Api(session, recorder)]
+    def __init__(self, session: Session, recorder: Recorder | None) -> None:
+        self._renderer = renderer = Renderer(session, has_history=recorder is not None)
+        self._rooms: list[Renderer | Pages | Api | History] = [renderer, Pages(session, renderer)]
+        if recorder is not None:
+            api = Api(session, recorder)
+            self._rooms += [api, History(session, api.stories, renderer)]
 
     def routes(self) -> list[Route]:
         """All addresses."""
@@ -25,5 +32,4 @@ class Dashboard:
 
     def close(self) -> None:
         """End the answers that never end by themselves."""
-        for room in self._rooms:
-            room.close()
+        self._renderer.close()

@@ -21,6 +21,8 @@ from emulator.base.failure import Failure, Frame
 from emulator.base.words import clean, clean_lines, count, cut_middle, duration, shown_path
 from emulator.log.style import Style
 from emulator.log.summary import describe
+from emulator.server.addresses import DASHBOARD
+from emulator.session.running import reachable
 
 if TYPE_CHECKING:
     from emulator.log.record import Record
@@ -162,6 +164,8 @@ class TextLines:
         """The workers, if the record has them, and the address, which is always shown."""
         style, url, workers = self._style, record.fields["url"], record.fields["workers"]
         lines = [f"{style.green('Ready')} on {style.bold(url)}"]
+        if workers:
+            lines.append(style.dim(f"Dashboard: {reachable(url)}{DASHBOARD}/"))
         if record.fields["network_url"]:
             lines.append(f"From other machines: {style.bold(record.fields['network_url'])}")
         if record.fields["api_token"]:

@@ -198,8 +198,8 @@ class QueueEngine(Protocol):
         later, and the messages may be delivered again until then. The same applies to the settlements of batches.
         """
 
-    async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
-        """The first `count` waiting messages (None means all): the ready ones in the order of delivery, then the
+    async def peek(self, queue: str, count: int | None = None, skip: int = 0) -> Sequence[QueueMessage]:
+        """`count` waiting messages (None means all) behind the first `skip`: the ready ones in the order of delivery, then the
         delayed ones by the time when they are due. They do not change."""
 
     async def backlog(self, queue: str) -> Backlog:

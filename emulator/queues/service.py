@@ -321,10 +321,11 @@ class Queues:
             said.expired,
         )
 
-    async def peek(self, name: str, count: int) -> Sequence[QueueMessage]:
-        """The first `count` (1 to 100) waiting messages of a queue, delayed ones last. They do not change."""
+    async def peek(self, name: str, count: int, skip: int = 0) -> Sequence[QueueMessage]:
+        """`count` (1 to 100) waiting messages of a queue behind the first `skip`, delayed ones last. They do not
+        change."""
         check_number("batch_size", count, PULL_BATCH_SIZE)
-        return await self._engine.peek(name, count)
+        return await self._engine.peek(name, count, skip)
 
     async def waiting(self, name: str, most: int | None = None) -> Sequence[QueueMessage]:
         """The waiting messages of a queue in the same order, all or at most so many."""
@@ -359,9 +360,9 @@ class Queues:
         """Delete the waiting messages with these `ids`. Returns the messages that were deleted."""
         return self._purged(name, await self._engine.purge(name, ids))
 
-    async def redrive(self, name: str, to: str | None = None) -> Redrive:
+    async def redrive(self, name: str, to: str | None = None, ids: Collection[str] | None = None) -> Redrive:
         """Move the dead letters in a queue back to the queues that they came from, or all its waiting messages to the
-        queue `to`, with the same ids and no attempts.
+        queue `to`, with the same ids and no attempts; or only those with `ids`.
 
         Messages in flight stay. Refused, with nothing moved, if `to` is the queue itself.
         """
@@ -375,6 +376,8 @@ class Queues:
 
         def route(message: QueueMessage) -> tuple[str, QueueMessage] | None:
             nonlocal no_dead_letters
+            if ids is not None and message.id not in ids:
+                return None
             letter = message.dead_letter
             target = to or (letter.queue if letter is not None else None)
             if target is None:

@@ -82,7 +82,7 @@ def test_keys_are_listed_below_the_address_and_each_does_what_the_help_says(
 ) -> None:
     dev = on_terminal()
     url = dev.ready()
-    dev.wait_for(r"\nKeys: o open  r reload  s scheduled  q queues  c clear  h help  x quit\n")
+    dev.wait_for(r"\nKeys: o open  d dashboard  r reload  s scheduled  q queues  c clear  h help  x quit\n")
     dev.obeys_keys()
     dev.type("h")
     dev.wait_for(r"  r  read the configurations and the code again\n")

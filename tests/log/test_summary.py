@@ -40,7 +40,8 @@ def test_start_shows_workers_bindings_queues_and_the_address(monkeypatch: pytest
         "queue my-app-events  to sign-up: 10 messages or 5 s, 3 retries after 30 s, then to dlq\n"
         "queue dlq            no consumer: keeps messages for 4 days\n"
         "\n"
-        "Ready on http://127.0.0.1:8787\n\n"
+        "Ready on http://127.0.0.1:8787\n"
+        "Dashboard: http://127.0.0.1:8787/cdn-cgi/emulator/\n\n"
     )
     assert "sesame" not in text
 

@@ -183,10 +183,10 @@ class SimpleEngine:
         self._carry_out(there, items, settlement)
         self._arbiter.leases_settled(queue, leases, settlement)
 
-    async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
+    async def peek(self, queue: str, count: int | None = None, skip: int = 0) -> Sequence[QueueMessage]:
         there = await self._queue(queue)
         self._expire(there, self._clock.now())
-        return [item.message for item in there.waiting(self._clock.now())[:count]]
+        return [item.message for item in there.waiting(self._clock.now())[skip:][:count]]
 
     async def backlog(self, queue: str) -> Backlog:
         there = await self._queue(queue)

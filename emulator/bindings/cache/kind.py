@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emulator.bindings.cache.cache import NamedCache
     from emulator.bindings.cache.store import CacheStore
     from emulator.bindings.kit import Accessor
+    from emulator.bindings.panel import Panel
     from emulator.bindings.use import Faults
     from emulator.bindings.wiring import WireRequest, WireResponse, Wiring
 
@@ -37,6 +38,12 @@ class CacheKind(BindingKind[None]):
     def describe(self, worker: WorkerConfig, settings: None) -> str:
         """No binding has this kind."""
         raise NotImplementedError
+
+    def panel(self) -> Panel:
+        """What the stores hold."""
+        from emulator.bindings.cache.panel import PANEL
+
+        return PANEL
 
     def accessor(self) -> Accessor:
         """`emulator.cache()`, `emulator.cache("name")`."""
@@ -65,6 +72,10 @@ class OpenCaches(OpenKind[None]):
         from emulator.bindings.use import Faults
 
         return Faults()
+
+    def names(self) -> list[str]:
+        """The names of the caches that have something, the default one's is empty."""
+        return self.store.names()
 
     def cache(self, name: str, *, worker: str = "") -> NamedCache:
         """A cache, for a worker or for somebody else; the default one if `name` is empty."""

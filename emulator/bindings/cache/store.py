@@ -140,6 +140,10 @@ class CacheStore:
         self._remove_files(rows)
         return any(is_fresh for _, is_fresh in rows)
 
+    def names(self) -> list[str]:
+        """The names of the caches that have responses."""
+        return [name for (name,) in self._database.rows("SELECT DISTINCT cache FROM responses ORDER BY cache")]
+
     def keys(self, cache: str) -> list[str]:
         """The keys of the fresh responses in a cache, in order."""
         rows = self._database.rows(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from emulator.bindings.d1.session import SqlSession
     from emulator.bindings.d1.store import SqlStores
     from emulator.bindings.kit import Accessor
+    from emulator.bindings.panel import Panel
     from emulator.bindings.rest import Rest
     from emulator.bindings.use import Faults
     from emulator.bindings.wiring import Wiring
@@ -78,6 +79,12 @@ class D1Kind(BindingKind[SqlDatabase]):
         from emulator.bindings.d1.api import REST
 
         return REST
+
+    def panel(self) -> Panel:
+        """What the stores hold."""
+        from emulator.bindings.d1.panel import PANEL
+
+        return PANEL
 
     def accessor(self) -> Accessor:
         """`emulator.d1("DB")`."""

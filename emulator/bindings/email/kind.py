@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emulator.bindings.email.mail import Envelope
     from emulator.bindings.email.outbox import OutboxStore
     from emulator.bindings.kit import Accessor
+    from emulator.bindings.panel import Panel
     from emulator.bindings.rest import Rest
     from emulator.bindings.use import Faults, Operation, Use
     from emulator.bindings.wiring import Wiring
@@ -64,6 +65,12 @@ class EmailKind(BindingKind[Sending]):
         from emulator.bindings.email.api import REST
 
         return REST
+
+    def panel(self) -> Panel:
+        """What the stores hold."""
+        from emulator.bindings.email.panel import PANEL
+
+        return PANEL
 
     def accessor(self) -> Accessor:
         """`emulator.outbox()`."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
     from emulator.bindings.kv.namespace import KvNamespace
     from emulator.bindings.kv.store import KvStore
+    from emulator.bindings.panel import Panel
     from emulator.bindings.rest import Rest
     from emulator.bindings.use import Faults
     from emulator.bindings.wiring import Wiring
@@ -75,6 +76,12 @@ class KvKind(BindingKind[Namespace]):
         from emulator.bindings.kv.api import REST
 
         return REST
+
+    def panel(self) -> Panel:
+        """What the stores hold."""
+        from emulator.bindings.kv.panel import PANEL
+
+        return PANEL
 
     def accessor(self) -> Accessor:
         """`emulator.kv("SESSIONS")`."""

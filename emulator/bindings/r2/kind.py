@@ -15,6 +15,7 @@ from emulator.config.section import Section
 
 if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
+    from emulator.bindings.panel import Panel
     from emulator.bindings.r2.bucket import R2Bucket
     from emulator.bindings.r2.store import R2Store
     from emulator.bindings.rest import Rest
@@ -72,6 +73,12 @@ class R2Kind(BindingKind[Bucket]):
         from emulator.bindings.r2.api import REST
 
         return REST
+
+    def panel(self) -> Panel:
+        """What the stores hold."""
+        from emulator.bindings.r2.panel import PANEL
+
+        return PANEL
 
     def accessor(self) -> Accessor:
         """`emulator.r2("BUCKET")`."""

@@ -257,9 +257,10 @@ class JetStreamEngine:
             await self.carry_out(queue, [kept for _, kept in ended], settlement)
             self._ask().leases_settled(queue, [lease for lease, _ in ended], settlement)
 
-    async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
-        waiting = await self._waiting(self._queue(queue), count)
-        return [self._shown(queue, each) for each in waiting[:count]]
+    async def peek(self, queue: str, count: int | None = None, skip: int = 0) -> Sequence[QueueMessage]:
+        end = None if count is None else skip + count
+        waiting = await self._waiting(self._queue(queue), end)
+        return [self._shown(queue, each) for each in waiting[skip:end]]
 
     async def backlog(self, queue: str) -> Backlog:
         return await self._queue(queue).backlog()

@@ -169,10 +169,10 @@ class MemoryEngine:
         driver.settle_pulled(ended, leases, settlement, self._clock.now())
         driver.wake()
 
-    async def peek(self, queue: str, count: int | None = None) -> Sequence[QueueMessage]:
+    async def peek(self, queue: str, count: int | None = None, skip: int = 0) -> Sequence[QueueMessage]:
         driver = self._driver(queue)
         driver.catch_up(self._clock.now())
-        return look_at_all(islice(driver.queue.waiting(), count))
+        return look_at_all(islice(driver.queue.waiting(), skip, None if count is None else skip + count))
 
     async def backlog(self, queue: str) -> Backlog:
         driver = self._driver(queue)

@@ -4,7 +4,8 @@ be able to use it, not even by an image or a link.
 A request has to be meant for this server (its `Host`), so that a foreign name that resolves to this machine is refused.
 A page of another origin gives itself away by its `Origin`, or where it has none by `Sec-Fetch-Site`, which browsers set
 and pages cannot. There are no CORS headers, so browsers do not send such a page's requests if they have credentials or
-a JSON body. If other machines can reach the server, a token is required.
+a JSON body. If other machines can reach the server, a token is required: in an `Authorization` header or, where a browser
+asks, in a cookie, which it gets for having opened the dashboard with `?token=`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from __future__ import annotations
 from hmac import compare_digest
 from typing import Final
 
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse, Response
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import cookie_parser
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emulator.bindings.rest import ApiError, ApiErrorCode
-from emulator.server.addresses import API_PREFIX
+from emulator.server.addresses import API_PREFIX, DASHBOARD
 from emulator.server.control.api.bodies import bearer
 from emulator.server.control.api.envelope import failure
 from emulator.server.hostname import may_mean, split_host
 
 _OWN_SITES: Final = ("same-origin", "none")
 """The values of `Sec-Fetch-Site` for pages of the emulator, and for addresses that a person has typed."""
+
+COOKIE: Final = "emulator-token"
+"""Where a browser has the token."""
 
 
 class Guard:
@@ -36,14 +41,21 @@ class Guard:
         self._bound_host = bound_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
         try:
-            self._check(Headers(scope=scope), scope["scheme"])
+            self._check_origin(headers, scope["scheme"])
+            if self._token and scope["method"] == "GET" and scope["path"] == f"{DASHBOARD}/":
+                given = QueryParams(scope["query_string"]).get("token", "")
+                if self._is_token(given):
+                    await _welcome(given, is_secure=scope["scheme"] == "https")(scope, receive, send)
+                    return
+            self._check_token(headers)
         except ApiError as error:
             await _refusal(scope["path"], error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _check(self, headers: Headers, scheme: str) -> None:
+    def _check_origin(self, headers: Headers, scheme: str) -> None:
         host = headers.get("host", "")
         if not may_mean(split_host(host), self._bound_host):
             raise _forbidden(
@@ -57,12 +69,26 @@ class Guard:
             raise _forbidden(
                 "requests from pages of other sites are refused, and so are links on them: type the address yourself"
             )
-        if self._token and not compare_digest(bearer(headers).encode(), self._token.encode()):
+
+    def _check_token(self, headers: Headers) -> None:
+        if self._token and not self._is_token(
+            bearer(headers) or cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        ):
             text = (
                 "this server can be reached from other machines: send the token that `emulator dev` printed when it "
-                "was ready, as `Authorization: Bearer TOKEN`"
+                f"was ready, as `Authorization: Bearer TOKEN`, or open {DASHBOARD}/?token=TOKEN in a browser"
             )
             raise ApiError(401, ApiErrorCode.AUTHENTICATION, text)
+
+    def _is_token(self, given: str) -> bool:
+        return compare_digest(given.encode("utf-8", "surrogateescape"), self._token.encode())
+
+
+def _welcome(token: str, *, is_secure: bool) -> Response:
+    """Lets a browser keep the token, and leads it to the address without."""
+    response = RedirectResponse(f"{DASHBOARD}/", 303, {"cache-control": "no-store", "referrer-policy": "no-referrer"})
+    response.set_cookie(COOKIE, token, path="/cdn-cgi/", httponly=True, secure=is_secure, samesite="strict")
+    return response
 
 
 def _forbidden(text: str) -> ApiError:

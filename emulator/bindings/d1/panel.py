@@ -1,0 +1,62 @@
+"""D1 on the dashboard: tables, and a console for SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from emulator.base.words import count
+from emulator.bindings.d1.database import Query, Result
+from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet
+
+if TYPE_CHECKING:
+    from emulator.bindings.d1.kind import OpenD1
+
+_MAX_ROWS: Final = 1_000
+
+
+def _name(text: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _sheet(result: Result, more: Mapping[str, str] | None = None) -> Sheet:
+    rows = [[Cell("NULL" if value is None else str(value)) for value in row] for row in result.rows[:_MAX_ROWS]]
+    left_out = len(result.rows) - len(rows)
+    changes = result.meta.get("changes", 0)
+    text = f"{count(changes, 'row')} changed" if changes else count(len(result.rows), "row")
+    if left_out:
+        text += f"; the first {len(rows):,} are shown"
+    return Sheet(result.columns, rows, more or {}, text=text)
+
+
+async def _look(kinds: OpenD1, store: str, query: Mapping[str, str]) -> Sheet:
+    database = kinds.stores.open(store)
+    table = query.get("table")
+    tables = database.tables()
+    if table is not None and table in tables:
+        skip = int(query["skip"]) if query.get("skip", "").isdecimal() and len(query["skip"]) < 10 else 0
+        sql = f"SELECT * FROM {_name(table)} LIMIT {PAGE_ROWS} OFFSET {skip}"
+        [result] = await database.run([Query(sql, [])])
+        is_full = len(result.rows) == PAGE_ROWS
+        return _sheet(result, {"table": table, "skip": str(skip + PAGE_ROWS)} if is_full else {})
+    rows = []
+    for name in tables:
+        [result] = await database.run([Query(f"SELECT count(*) FROM {_name(name)}", [])])
+        rows.append((Cell(name, {"table": name}), Cell(f"{result.rows[0][0]:,}")))
+    return Sheet(("Table", "Rows"), rows)
+
+
+async def _run(kinds: OpenD1, store: str, text: str) -> Sequence[Sheet]:
+    return [_sheet(result) for result in await kinds.database(store).run_each(text)]
+
+
+PANEL: Final = Panel(
+    "D1",
+    "database",
+    lambda kinds: [(entry.id, entry.name) for entry in kinds.stores.entries()],
+    _look,
+    lambda settings: str(settings.id),
+    "SQL",
+    _run,
+)

@@ -1,0 +1,224 @@
+"""The pages about what has happened: messages and requests with the answer to "why?", the log, and a search."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from emulator.base.errors import EmulatorError
+from emulator.dashboard.actions import Refusal, form_of
+from emulator.dashboard.events import event_facts, event_row
+from emulator.dashboard.filters import Filter, FilterError, parse
+from emulator.server.addresses import DASHBOARD
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from emulator.dashboard.events import EventRow
+    from emulator.dashboard.rendering import Renderer
+    from emulator.dashboard.stories import MessageStory, Part, RequestStory, Stories
+    from emulator.session.session import Session
+
+ROWS: Final = 100
+_MOST_SEARCHED: Final = 20_000
+_REPLAY_SECONDS: Final = 30.0
+
+
+class History:
+    """The pages that tell what `stories` know of a session."""
+
+    def __init__(self, session: Session, stories: Stories, renderer: Renderer) -> None:
+        self._session = session
+        self._stories = stories
+        self._render = renderer.render
+        self._told = renderer.told
+
+    def routes(self) -> list[Route]:
+        """All addresses."""
+        pages = {
+            "/messages": self._messages,
+            "/messages/{id}": self._message,
+            "/requests": self._requests,
+            "/requests/{id}": self._request,
+            "/logs": self._logs,
+            "/search": self._search,
+        }
+        return [
+            *(Route(f"{DASHBOARD}{path}", self._told(page)) for path, page in pages.items()),
+            Route(f"{DASHBOARD}/requests/{{id}}/replay", self._told(self._replay), methods=["POST"]),
+        ]
+
+    async def _messages(self, request: Request) -> Response:
+        text, wanted, wrong = _filter(request)
+        rows = await self._stories.messages(wanted, ROWS)
+        return self._render("messages.html", request, "messages", rows=rows, filter=text, wrong=wrong, most=ROWS)
+
+    async def _message(self, request: Request) -> Response:
+        story = await self._stories.message(request.path_params["id"])
+        return self._render(
+            "message.html",
+            request,
+            "messages",
+            story=story,
+            test=as_test(story),
+            can_send=story.content_type in {"json", "text"},
+            queues=list(self._session.queues.states),
+        )
+
+    async def _requests(self, request: Request) -> Response:
+        text, wanted, wrong = _filter(request)
+        given = request.query_params.get("before", "")
+        before = int(given) if given.isascii() and given.isdigit() and len(given) < 16 else None
+        found = self._stories.requests(wanted, ROWS, before)
+        more = found[-1][0] if len(found) == ROWS else None
+        rows = [story for _, story in found]
+        return self._render(
+            "requests.html",
+            request,
+            "requests",
+            rows=rows,
+            filter=text,
+            wrong=wrong,
+            more=more,
+            is_newest=before is None,
+        )
+
+    async def _request(self, request: Request) -> Response:
+        story = self._stories.request(request.path_params["id"])
+        url = str(request.base_url).rstrip("/")
+        return self._render(
+            "request.html", request, "requests", story=story, bars=waterfall(story), curl=as_curl(story, url)
+        )
+
+    async def _replay(self, request: Request) -> Response:
+        """Ask the worker again, as a client over HTTP does."""
+        import httpx  # only this action needs it
+
+        story = self._stories.request(request.path_params["id"])
+        form = await form_of(request)
+        method, path = form.get("method", story.method).upper(), form.get("path", story.path)
+        if story.kind != "request" or not method.isalpha() or not path.startswith("/"):
+            raise Refusal(400, "A method and a path that begins with / are needed.")
+        scheme, server = request.scope["scheme"], request.scope["server"]
+        headers = {"host": self._host_of(story.worker, request.headers.get("host", ""))}
+        if form.get("type"):
+            headers["content-type"] = form["type"]
+        host = f"[{server[0]}]" if ":" in server[0] else server[0]
+        try:
+            async with httpx.AsyncClient(verify=False, timeout=_REPLAY_SECONDS, trust_env=False) as client:
+                body = form.get("body", "").encode()
+                answer = await client.request(
+                    method, f"{scheme}://{host}:{server[1]}{path}", content=body, headers=headers
+                )
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
+            raise Refusal(502, f"The request failed: {error or type(error).__name__}.") from None
+        said = urlencode({"said": f"{method} {path} was answered with {answer.status_code}"})
+        return RedirectResponse(f"{DASHBOARD}/requests?{said}", 303)
+
+    def _host_of(self, worker: str, host: str) -> str:
+        """The `Host` by which the server knows which worker is meant."""
+        if worker == self._session.configs[0].name:
+            return host
+        port = host.rpartition(":")[2]
+        return f"{worker}.localhost:{port}"
+
+    async def _logs(self, request: Request) -> Response:
+        text, wanted, wrong = _filter(request)
+        rows: list[EventRow] = []
+        now = self._session.clock.now()
+        for number, recorded in enumerate(self._stories.recorder.newest()):
+            if len(rows) == ROWS * 2 or number == _MOST_SEARCHED:
+                break
+            row = event_row(recorded)
+            if (row.level != "debug" or wanted.terms) and wanted.matches(event_facts(row, now)):
+                rows.append(row)
+        acts = {row.act for row in rows if row.event in {"request", "scheduled", "email"} and row.act}
+        return self._render("logs.html", request, "logs", rows=rows, filter=text, wrong=wrong, acts=acts)
+
+    async def _search(self, request: Request) -> Response:
+        asked = request.query_params.get("q", "").strip()[:200]
+        if len(asked) >= 4 and all(char in "0123456789abcdef" for char in asked):
+            for kind, find in (("messages", self._stories.message), ("requests", self._find_request)):
+                try:
+                    found = await find(asked)
+                except EmulatorError:
+                    continue
+                return RedirectResponse(f"{DASHBOARD}/{kind}/{found.id}", 303)
+        names = [(kind, name) for kind, name in self._names() if asked.casefold() in name.casefold()]
+        wanted, wrong = Filter(), ""
+        try:
+            wanted = parse(asked)
+        except FilterError as error:
+            wrong = str(error)
+        messages: Sequence[Any] = []
+        requests: Sequence[Any] = []
+        if asked and not wrong:
+            messages = await self._stories.messages(wanted, 20)
+            requests = [story for _, story in self._stories.requests(wanted, 20)]
+        return self._render(
+            "search.html", request, "", asked=asked, wrong=wrong, names=names, messages=messages, requests=requests
+        )
+
+    async def _find_request(self, identifier: str) -> RequestStory:
+        return self._stories.request(identifier)
+
+    def _names(self) -> list[tuple[str, str]]:
+        queues = [("queues", name) for name in self._session.queues.states]
+        return [*queues, *(("workers", config.name) for config in self._session.configs)]
+
+
+def _filter(request: Request) -> tuple[str, Filter, str]:
+    """The filter of a page: its text, and what is wrong with it if it cannot be read."""
+    text = request.query_params.get("filter", "").strip()[:500]
+    try:
+        return text, parse(text), ""
+    except FilterError as error:
+        return text, Filter(), str(error)
+
+
+def waterfall(story: RequestStory) -> list[tuple[Part, float, float]]:
+    """The parts of a request, each with where its bar begins and how long it is, in percent of the whole."""
+    whole = max([story.duration, *(part.at + part.duration - story.at for part in story.parts)], default=0.0) or 1.0
+    return [
+        (
+            part,
+            round(min(max(part.at - story.at, 0.0) / whole * 100, 99.0), 2),
+            round(max(part.duration / whole * 100, 0.6), 2),
+        )
+        for part in story.parts
+    ]
+
+
+def as_curl(story: RequestStory, url: str) -> str:
+    """The command that asks for the same; a body is not known, so it is left to who runs it."""
+    if story.kind != "request":
+        return ""
+    method = "" if story.method == "GET" else f"-X {shlex.quote(story.method)} "
+    return f"curl {method}{shlex.quote(url + quote(story.path, safe='/?&=%:@!$()*+,;~'))}"
+
+
+def as_test(story: MessageStory) -> str:
+    """A pytest test that sends the same message and says what became of it; empty if the body cannot be written so."""
+    queue = next((life.queue for life in story.lives), story.queue)
+    if story.content_type not in {"json", "text"}:
+        return ""
+    kind = "" if story.content_type == "json" else ', contentType="text"'
+    lines = [
+        f"def test_message_{story.id[:8]}(emulator):",
+        f"    emulator.queue({queue!r}).send({story.body!r}{kind})",
+        "    emulator.run_until_idle()",
+        "",
+    ]
+    if story.state == "dead":
+        lines += [
+            f"    [dead] = emulator.queue({story.queue!r}).messages",
+            f"    assert {story.error.partition(chr(10))[0]!r} in dead.last_error",
+        ]
+    else:
+        lines.append(f"    assert emulator.queue({queue!r}).messages == []")
+    return "\n".join(lines) + "\n"

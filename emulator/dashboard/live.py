@@ -1,0 +1,166 @@
+"""Keeps open pages up to date: counts what happens, and tells pages that something has.
+
+Nobody listens on the bus before the first page is open, so a session whose dashboard is never opened pays nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from emulator.hosts.events import HandlerFailed, ScheduledFinished, WorkerOutput
+from emulator.queues.events import (
+    BatchDelivered,
+    ConsumerChanged,
+    MessagesDeadLettered,
+    MessagesDropped,
+    MessagesForwarded,
+    MessagesSent,
+)
+from emulator.server.events import RequestFinished
+from emulator.session.events import ConfigurationChanged, WorkerReloaded
+
+if TYPE_CHECKING:
+    from emulator.session.session import Session
+
+SLICE_SECONDS: Final = 5
+SLICES: Final = 60
+"""Five minutes of what is counted, in slices."""
+
+PAUSE_SECONDS: Final = 0.5
+"""Pages are told at most this often, however much happens."""
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+
+_NEWS: Final = (
+    BatchDelivered,
+    ConfigurationChanged,
+    ConsumerChanged,
+    HandlerFailed,
+    MessagesDeadLettered,
+    MessagesDropped,
+    MessagesForwarded,
+    MessagesSent,
+    RequestFinished,
+    ScheduledFinished,
+    WorkerOutput,
+    WorkerReloaded,
+)
+
+
+class Slice(NamedTuple):
+    """What happened in SLICE_SECONDS from `number * SLICE_SECONDS` on, in seconds since the epoch: counts by what was
+    counted, such as `requests` or `sent my-app-events`."""
+
+    number: int
+    counts: Counter[str]
+
+
+class Pulse:
+    """The pages that listen, and the counts of the last five minutes, from `begin` until `close`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._slices: deque[Slice] = deque(maxlen=SLICES)
+        self._pages: set[asyncio.Event] = set()
+        self._is_closed = False
+        self._subscriptions: list[Callable[[], None]] = []
+        self.reloads: deque[tuple[float, WorkerReloaded]] = deque(maxlen=50)
+        """The last reloads, with the times of them."""
+
+    def begin(self) -> None:
+        """Listen from now on."""
+        if self._subscriptions:
+            return
+        bus = self._session.bus
+        counted: dict[type[Any], Callable[[Any], None]] = {
+            RequestFinished: self._request,
+            MessagesSent: self._sent,
+            BatchDelivered: self._delivered,
+            WorkerReloaded: self._reloaded,
+        }
+        self._subscriptions += [bus.subscribe(kind, counted.get(kind, self._news)) for kind in _NEWS]
+
+    def close(self) -> None:
+        """End all answers to pages, which otherwise never end."""
+        self._is_closed = True
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
+        self._wake()
+
+    def count(self, name: str, seconds: int = 60) -> int:
+        """How often something was counted in the last whole slices, `seconds` long in all."""
+        return sum(self.series(name)[-(seconds // SLICE_SECONDS) :])
+
+    def series(self, name: str) -> list[int]:
+        """The counts of each of the SLICES, the oldest first."""
+        last = self._number()
+        counts = {each.number: each.counts[name] for each in self._slices}
+        return [counts.get(number, 0) for number in range(last - SLICES + 1, last + 1)]
+
+    async def events(self) -> AsyncIterator[str]:
+        """Server-sent events: `change` when something has happened."""
+        page = asyncio.Event()
+        self._pages.add(page)
+        try:
+            yield "retry: 1000\nevent: hello\ndata:\n\n"
+            while not self._is_closed:
+                try:
+                    await asyncio.wait_for(page.wait(), KEEP_ALIVE_SECONDS)
+                except TimeoutError:
+                    yield ":\n\n"
+                    continue
+                if self._is_closed:
+                    return
+                yield "event: change\ndata:\n\n"
+                await asyncio.sleep(PAUSE_SECONDS)
+                page.clear()
+                if self._is_closed:
+                    return
+        finally:
+            self._pages.discard(page)
+
+    def _number(self) -> int:
+        return int(self._session.clock.now() // SLICE_SECONDS)
+
+    def _counts(self) -> Counter[str]:
+        number = self._number()
+        if not self._slices or self._slices[-1].number != number:
+            self._slices.append(Slice(number, Counter()))
+        return self._slices[-1].counts
+
+    def _wake(self) -> None:
+        for page in self._pages:
+            page.set()
+
+    def _news(self, _event: object) -> None:
+        self._wake()
+
+    def _request(self, event: RequestFinished) -> None:
+        counts = self._counts()
+        counts["requests"] += 1
+        counts[f"requests {event.worker}"] += 1
+        if event.status >= 500:
+            counts["errors"] += 1
+        self._wake()
+
+    def _sent(self, event: MessagesSent) -> None:
+        counts = self._counts()
+        counts["sent"] += len(event.messages)
+        counts[f"sent {event.queue}"] += len(event.messages)
+        self._wake()
+
+    def _delivered(self, event: BatchDelivered) -> None:
+        counts = self._counts()
+        settlement = event.settlement
+        counts["acked"] += len(settlement.acked)
+        counts[f"acked {event.queue}"] += len(settlement.acked)
+        counts[f"retried {event.queue}"] += len(settlement.retried)
+        counts["errors"] += len(settlement.dead) + len(settlement.dropped)
+        self._wake()
+
+    def _reloaded(self, event: WorkerReloaded) -> None:
+        self.reloads.append((self._session.clock.now(), event))
+        self._wake()

@@ -1,0 +1,287 @@
+"""The pages about the session as it is: the overview, queues, workers, crons, and what bindings keep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Match, Route
+
+from emulator.base.words import shown_path
+from emulator.dashboard import texts
+from emulator.dashboard.actions import Actions, Refusal, form_of
+from emulator.dashboard.picture import picture_of
+from emulator.dashboard.rendering import HEADERS
+from emulator.server.addresses import DASHBOARD
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+    from emulator.bindings.panel import Panel
+    from emulator.config.model import WorkerConfig
+    from emulator.dashboard.rendering import Renderer
+    from emulator.queues.declarations import QueueState
+    from emulator.queues.message import QueueMessage
+    from emulator.session.session import Session
+
+PAGE_ROWS: Final = 50
+_CHUNK: Final = 100
+
+
+class Shelf:
+    """A queue on a page: its state and what is in it at the moment."""
+
+    def __init__(self, state: QueueState, backlog: int, in_flight: int, oldest: float | None, feeds: str) -> None:
+        self.state = state
+        self.name = state.name
+        self.backlog = backlog
+        self.in_flight = in_flight
+        self.oldest = oldest
+        self.feeds = feeds
+        """The queue whose dead letters come here; empty if none's do."""
+
+    @property
+    def waiting(self) -> int:
+        """How many messages no handler has."""
+        return max(0, self.backlog - self.in_flight)
+
+
+class _ForBrowsers(Route):
+    """A route for those who read HTML, where a program gets JSON at the same address."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """No match for a program."""
+        if scope["type"] == "http" and not any(
+            name == b"accept" and b"text/html" in value for name, value in scope["headers"]
+        ):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+class Pages:
+    """The pages about what a session is and has now."""
+
+    def __init__(self, session: Session, renderer: Renderer) -> None:
+        self._session = session
+        self._pulse = renderer.pulse
+        self._render = renderer.render
+        self._told = renderer.told
+
+    def routes(self) -> list[Route]:
+        """All addresses."""
+        pages: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
+            "/": self._overview,
+            "/queues": self._queues,
+            "/queues/{name}": self._queue,
+            "/workers": self._workers,
+            "/workers/{name}": self._worker,
+            "/data": self._data,
+            "/data/{kind}/{name:path}": self._store,
+        }
+        actions = Actions(self._session)
+        return [
+            Route(DASHBOARD, self._to_overview),
+            _ForBrowsers(f"{DASHBOARD}/crons", self._told(self._crons)),
+            *(Route(f"{DASHBOARD}{path}", self._told(page)) for path, page in pages.items()),
+            Route(f"{DASHBOARD}/queues/{{name}}/messages.jsonl", self._told(self._download)),
+            *(Route(f"{DASHBOARD}{path}", self._told(act), methods=["POST"]) for path, act in actions.routes()),
+            Route(f"{DASHBOARD}/data/{{kind}}/{{name:path}}", self._told(self._console), methods=["POST"]),
+        ]
+
+    async def _to_overview(self, _request: Request) -> Response:
+        return RedirectResponse(f"{DASHBOARD}/", 308)
+
+    async def _overview(self, request: Request) -> Response:
+        return self._render(
+            "overview.html",
+            request,
+            "",
+            picture=picture_of(self._session, DASHBOARD),
+            shelves={shelf.name: shelf for shelf in await self._shelves()},
+            failing={host.config.name for host in self._session.hosts if host.failure is not None},
+        )
+
+    async def _queues(self, request: Request) -> Response:
+        return self._render("queues.html", request, "queues", shelves=await self._shelves())
+
+    async def _queue(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        queues = self._session.queues
+        queues.state_of(name)
+        skip = min(_number(request, "skip"), 10**9)
+        messages = await queues.peek(name, PAGE_ROWS, skip)
+        shelves = {shelf.name: shelf for shelf in await self._shelves()}
+        last = (await queues.peek(name, 5)) if skip else messages[:5]
+        return self._render(
+            "queue.html",
+            request,
+            "queues",
+            shelf=shelves[name],
+            shelves=shelves,
+            messages=messages,
+            samples=[each for each in last if texts.body_of(each).is_editable],
+            skip=skip,
+            rows=PAGE_ROWS,
+            failing={host.config.name for host in self._session.hosts if host.failure is not None},
+        )
+
+    async def _download(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        self._session.queues.state_of(name)
+        headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}.jsonl"'}
+        return StreamingResponse(self._lines(name), media_type="application/x-ndjson", headers=headers)
+
+    async def _lines(self, name: str) -> AsyncIterator[bytes]:
+        """The waiting messages as JSON lines, as they were at the beginning."""
+        messages: Sequence[QueueMessage] = await self._session.queues.waiting(name)
+        for start in range(0, len(messages), _CHUNK):
+            yield b"".join(texts.as_json_line(each) for each in messages[start : start + _CHUNK])
+            await asyncio.sleep(0)
+
+    async def _workers(self, request: Request) -> Response:
+        return self._render("workers.html", request, "workers", hosts=self._session.hosts, shown_path=shown_path)
+
+    async def _worker(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        for host in self._session.hosts:
+            if host.config.name == name:
+                reloads = [(at, each) for at, each in reversed(self._pulse.reloads) if each.worker == name]
+                return self._render(
+                    "worker.html",
+                    request,
+                    "workers",
+                    host=host,
+                    bindings=self._bindings(host.config),
+                    settings=_settings(host.config),
+                    reloads=reloads,
+                    shown_path=shown_path,
+                )
+        raise Refusal(404, f"This session has no worker {name}.")
+
+    def _bindings(self, config: WorkerConfig) -> list[tuple[str, str, str, str]]:
+        """The bindings of a worker: name, kind, description and where each was read. A kind says what it is, and what a
+        secret is it does not say."""
+        found = []
+        for kind in self._session.open_kinds.kinds:
+            for binding in config.bindings:
+                if binding.kind == kind.name:
+                    place = "" if binding.place is None else binding.place.where
+                    described = kind.describe(config, binding.settings)
+                    found.append((binding.name, kind.name.replace("_", " "), described, place))
+        return found
+
+    async def _crons(self, request: Request) -> Response:
+        from emulator.config.cron import parse
+
+        now = self._session.clock.now()
+        rows = []
+        for host in self._session.hosts:
+            crons = host.config.crons or (("",) if "scheduled" in host.handlers else ())
+            rows += [(host, cron, _next_runs(parse(cron), now) if cron else []) for cron in crons]
+        return self._render(
+            "crons.html", request, "crons", rows=rows, run_by_themselves=self._session.crons is not None
+        )
+
+    async def _data(self, request: Request) -> Response:
+        kinds = [(name, panel, panel.stores(self._session.open_kinds[name])) for name, panel in self._panels().items()]
+        return self._render("data.html", request, "data", kinds=kinds)
+
+    async def _store(self, request: Request) -> Response:
+        kind, panel, name, title = self._chosen(request)
+        sheet = await panel.look(self._session.open_kinds[kind], name, dict(request.query_params))
+        return self._sheet(request, (kind, panel, name, title), [sheet])
+
+    async def _console(self, request: Request) -> Response:
+        kind, panel, name, title = self._chosen(request)
+        if panel.run is None:
+            raise Refusal(405, f"{panel.title} has no console.")
+        text = (await form_of(request)).get("text", "")
+        chosen = kind, panel, name, title
+        try:
+            sheets = await panel.run(self._session.open_kinds[kind], name, text)
+        except Exception as error:
+            return self._sheet(request, chosen, [], text=text, error=str(error) or type(error).__name__)
+        return self._sheet(request, chosen, sheets, text=text)
+
+    def _sheet(
+        self,
+        request: Request,
+        chosen: tuple[str, Panel, str, str],
+        sheets: Sequence[Any],
+        text: str = "",
+        error: str = "",
+    ) -> Response:
+        kind, panel, name, title = chosen
+        return self._render(
+            "store.html",
+            request,
+            "data",
+            kind=kind,
+            panel=panel,
+            name=name,
+            store_title=title,
+            sheets=sheets,
+            text=text,
+            error=error,
+            asked=dict(request.query_params),
+        )
+
+    def _chosen(self, request: Request) -> tuple[str, Panel, str, str]:
+        kind, name = request.path_params["kind"], request.path_params["name"]
+        panel = self._panels().get(kind)
+        if panel is not None:
+            for each, title in panel.stores(self._session.open_kinds[kind]):
+                if each == name:
+                    return kind, panel, name, title
+        raise Refusal(404, f"This session has no {kind} {name}.")
+
+    def _panels(self) -> dict[str, Panel]:
+        found = {kind.name: kind.panel() for kind in self._session.open_kinds.kinds}
+        return {name: panel for name, panel in found.items() if panel is not None}
+
+    async def _shelves(self) -> list[Shelf]:
+        queues = self._session.queues
+        feeds = {
+            state.consumer.dead_letter_queue: name
+            for name, state in queues.states.items()
+            if state.consumer is not None and state.consumer.dead_letter_queue
+        }
+        found = []
+        for name, state in list(queues.states.items()):
+            backlog = await queues.backlog(name)
+            oldest = backlog.oldest_message_timestamp
+            found.append(Shelf(state, backlog.backlog_count, queues.in_flight(name), oldest, feeds.get(name, "")))
+        return found
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+
+
+def _next_runs(schedule: Any, now: float, number: int = 3) -> list[float]:
+    """When a cron is due next, at most `number` times."""
+    found: list[float] = []
+    while len(found) < number and (due := schedule.next_after(found[-1] if found else now)) is not None:
+        found.append(due)
+    return found
+
+
+def _settings(config: WorkerConfig) -> list[tuple[str, str]]:
+    """The settings of a worker that are not bindings, as they are in effect."""
+    rows = [
+        ("configuration", shown_path(config.path)),
+        ("environment", config.environment or "top level"),
+        ("main", shown_path(config.main) if config.has_code else "none: assets only"),
+        ("compatibility date", config.compatibility_date or "none: today's rules"),
+        ("compatibility flags", ", ".join(sorted(config.compatibility_flags)) or "none"),
+        ("crons", ", ".join(config.crons) or "none"),
+        ("CPU time", f"{config.cpu_ms:,} ms"),
+        ("production address", config.origin or "none"),
+    ]
+    if config.build is not None:
+        rows.append(("build", config.build.command))
+    return rows

@@ -1,0 +1,135 @@
+"""Makes pages of templates, with the headers that keep what is in them harmless, and keeps open pages up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from emulator.base.errors import EmulatorError
+from emulator.base.words import age, count, duration, period
+from emulator.dashboard import texts
+from emulator.dashboard.actions import Refusal
+from emulator.dashboard.live import Pulse
+from emulator.dashboard.picture import chart
+from emulator.queues.errors import QueueError, QueueErrorCode
+from emulator.server.addresses import DASHBOARD
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from emulator.session.session import Session
+
+Page = Callable[["Request"], Awaitable[Response]]
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": POLICY,
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+}
+
+_NOW: Final = (("", "Overview"), ("queues", "Queues"))
+_PAST: Final = (("messages", "Messages"), ("requests", "Requests"), ("logs", "Logs"))
+_PARTS: Final = (("workers", "Workers"), ("crons", "Crons"), ("data", "Data"))
+
+_HERE: Final = Path(__file__).parent
+_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+class Renderer:
+    """Makes the pages of a session. With `has_history`, there are pages about what has happened."""
+
+    def __init__(self, session: Session, *, has_history: bool) -> None:
+        self._session = session
+        self.pulse = Pulse(session)
+        """What happens while pages are open."""
+        self._environment = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=texts.visible,
+        )
+        self._environment.filters.update(
+            age=age, duration=duration, period=period, exact=texts.exact, part=partial(quote, safe="")
+        )
+        self._environment.globals.update(
+            root=DASHBOARD,
+            version=str(time_ns()),
+            navigation=(*_NOW, *(_PAST if has_history else ()), *_PARTS),
+            has_history=has_history,
+            count=count,
+            chart=chart,
+            query=urlencode,
+            body_of=texts.body_of,
+            preview=texts.preview,
+            pretty=texts.pretty,
+            pulse=self.pulse,
+        )
+
+    def routes(self) -> list[Route]:
+        """The addresses of what pages load."""
+        return [
+            Route(f"{DASHBOARD}/changes", self._changes),
+            Route(f"{DASHBOARD}/static/{{name}}", self.told(_static)),
+        ]
+
+    def close(self) -> None:
+        """End the answers to pages that listen."""
+        self.pulse.close()
+
+    def told(self, page: Page) -> Page:
+        """A page that says in words what was refused."""
+
+        async def answer(request: Request) -> Response:
+            self.pulse.begin()
+            try:
+                return await page(request)
+            except Refusal as error:
+                status, text = error.status, str(error)
+            except QueueError as error:
+                status, text = 404 if error.code == QueueErrorCode.QUEUE_NOT_FOUND else 400, str(error)
+            except EmulatorError as error:
+                status, text = 404, str(error)
+            return self.render("refused.html", request, "", status=status, text=f"{text[:1].upper()}{text[1:]}")
+
+        return answer
+
+    def render(self, template: str, request: Request, section: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """The page that a template makes of `values`. `section` is the part of the navigation that it belongs to."""
+        now = self._session.clock.now()
+        theme = request.cookies.get("emulator-theme", "")
+        html = self._environment.get_template(template).render(
+            section=section,
+            theme=theme if theme in {"light", "dark"} else "",
+            said=request.query_params.get("said", "")[:300],
+            title=" + ".join(config.name for config in self._session.configs[:3]),
+            now=now,
+            moment=partial(texts.moment, now=now),
+            **values,
+        )
+        return HTMLResponse(html.encode("utf-8", "backslashreplace"), status, HEADERS)
+
+    async def _changes(self, _request: Request) -> Response:
+        self.pulse.begin()
+        return StreamingResponse(self.pulse.events(), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _static(request: Request) -> Response:
+    path = _HERE / "static" / request.path_params["name"]
+    if path.suffix not in _TYPES or not path.is_file():
+        raise Refusal(404, "There is no such file.")
+    return FileResponse(path, media_type=_TYPES[path.suffix], headers=HEADERS)

@@ -1,0 +1,129 @@
+// Brings an open page up to date. The server makes the whole page; here those parts of it that are marked with data-live
+// are taken from a new copy. Works without: every link and form is one.
+const root = "/cdn-cgi/emulator";
+const PAUSE = 500;
+const LONGEST = 5000;
+
+function setUpTheme() {
+  const button = document.getElementById("theme");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (document.documentElement.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
+  const show = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const theme = isDark() ? "light" : "dark";
+    document.documentElement.dataset.theme = theme;
+    document.cookie = `emulator-theme=${theme}; path=${root}; max-age=31536000; samesite=strict`;
+    show();
+  });
+  dark.addEventListener("change", show);
+  show();
+}
+
+function isInUse(part) {
+  const focused = document.activeElement;
+  const isField = focused !== null && focused.matches("input:not([type=checkbox]), textarea, select");
+  return (isField && part.contains(focused)) || (!getSelection().isCollapsed && part.contains(getSelection().anchorNode));
+}
+
+function replace(old, fresh) {
+  for (const box of fresh.querySelectorAll("input[type=checkbox]")) {
+    const same = [...old.querySelectorAll("input[type=checkbox]")].find((each) => each.value === box.value);
+    box.checked = same !== undefined && same.checked;
+  }
+  for (const details of fresh.querySelectorAll("details[id]")) {
+    details.open = document.getElementById(details.id)?.open ?? false;
+  }
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const all = focused === null ? [] : [...old.querySelectorAll("a, button, input, summary, [tabindex]")];
+  const scrolled = [...old.querySelectorAll(".wide")].map((each) => each.scrollLeft);
+  const place = old.scrollLeft;
+  old.replaceWith(fresh);
+  fresh.scrollLeft = place;
+  fresh.querySelectorAll(".wide").forEach((each, index) => { each.scrollLeft = scrolled[index] ?? 0; });
+  if (focused !== null) {
+    const again = fresh.querySelectorAll("a, button, input, summary, [tabindex]")[all.indexOf(focused)];
+    (again ?? (fresh.tabIndex >= 0 ? fresh : null))?.focus({ preventScroll: true });
+  }
+}
+
+let isFetching = false;
+
+async function refresh() {
+  if (isFetching || document.hidden || document.querySelector("[data-live]") === null) return;
+  isFetching = true;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok) return;
+    const copy = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of copy.querySelectorAll("[data-live]")) {
+      const old = document.getElementById(part.id);
+      if (old !== null && !isInUse(old)) replace(old, document.adoptNode(part));
+    }
+  } catch {
+    // The session has gone; the line below the navigation says so.
+  } finally {
+    isFetching = false;
+  }
+}
+
+function listen() {
+  const state = document.getElementById("connection");
+  const show = (text, is) => { state.textContent = text; state.dataset.is = is; };
+  const events = new EventSource(`${root}/changes`);
+  let timer = 0;
+  events.addEventListener("hello", () => { show("live", "live"); refresh(); });
+  events.addEventListener("change", () => {
+    clearTimeout(timer);
+    timer = setTimeout(refresh, PAUSE / 5);
+  });
+  events.addEventListener("error", () => show("away", "away"));
+  addEventListener("pagehide", () => events.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  document.addEventListener("visibilitychange", refresh);
+  setInterval(refresh, LONGEST);
+}
+
+function setUpForms() {
+  document.addEventListener("submit", (event) => {
+    const text = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
+    if (text !== undefined && !confirm(text)) event.preventDefault();
+  });
+  document.addEventListener("change", (event) => {
+    const name = event.target.dataset?.all;
+    if (name === undefined) return;
+    for (const box of event.target.form.querySelectorAll(`input[type=checkbox][name="${name}"]`)) {
+      box.checked = event.target.checked;
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) event.target.form.requestSubmit();
+  });
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches("input, textarea, select");
+    if ((event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) || (event.key === "k" && (event.ctrlKey || event.metaKey))) {
+      const field = document.getElementById("q");
+      if (field === null) return;
+      event.preventDefault();
+      field.focus();
+      field.select();
+    }
+  });
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const text = document.getElementById(button.dataset.copy).textContent;
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    });
+  }
+  if (new URLSearchParams(location.search).has("said")) {
+    const address = new URL(location.href);
+    address.searchParams.delete("said");
+    history.replaceState(null, "", address);
+  }
+}
+
+setUpTheme();
+setUpForms();
+listen();

@@ -1,0 +1,101 @@
+"""How values read on a page."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from markupsafe import Markup, escape
+
+from emulator.base.words import age, clean_lines, cut
+from emulator.queues.message import QueueMessage
+from emulator.wire.codec import decode
+
+_MAX_PREVIEW: Final = 160
+_MAX_BODY: Final = 128_000
+_MAX_PRETTY_BYTES: Final = 64_000
+
+
+class Body(NamedTuple):
+    """The body of a message for a person. `text` can be sent again as it is if `is_editable`."""
+
+    text: str
+    is_editable: bool
+
+
+def visible(value: object) -> object:
+    """What a template writes for a value: of a text, characters that change how others look are made visible."""
+    return clean_lines(value) if type(value) is str else value
+
+
+def exact(text: str) -> Markup:
+    """A text as it is, in a field that is sent back."""
+    return escape(text)
+
+
+def body_of(message: QueueMessage) -> Body:
+    """JSON with indentation, text as it is, bytes in hexadecimal, and a structured clone as Python writes it."""
+    kind, content = message.content_type, message.body
+    try:
+        if kind == "json":
+            text = content.decode()
+            return Body(
+                json.dumps(json.loads(text), indent=2, ensure_ascii=False) if len(text) <= _MAX_PRETTY_BYTES else text,
+                True,
+            )
+        if kind == "text":
+            return Body(content.decode(), True)
+        if kind == "bytes":
+            return Body(content[:4_096].hex(" ", 1), False)
+        return Body(repr(decode(content, kind))[:_MAX_BODY], False)
+    except (ValueError, RecursionError):
+        return Body(f"damaged: {content[:4_096]!r}", False)
+
+
+def pretty(value: object, text: str) -> str:
+    """A body as a program has it: a mapping or a list with indentation, else its text."""
+    return json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, (dict, list)) else text
+
+
+def preview(message: QueueMessage) -> str:
+    """The body in one short line."""
+    if message.content_type in {"json", "text"}:
+        text = message.body[: 4 * _MAX_PREVIEW].decode("utf-8", "replace")
+        return cut(" ".join(text.split()), _MAX_PREVIEW)
+    return cut(body_of(message).text, _MAX_PREVIEW)
+
+
+def moment(seconds: float, now: float) -> Markup:
+    """A time, as how long ago it was, or how long from `now` it will be."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    text = f"in {age(seconds - now)}" if seconds > now else f"{age(now - seconds)} ago"
+    iso = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, iso, text)
+
+
+def as_json_line(message: QueueMessage) -> bytes:
+    """A message for a program. A body that is not JSON or text is in hexadecimal."""
+    body: Any = None
+    try:
+        if message.content_type in {"json", "text"}:
+            body = decode(message.body, message.content_type)
+    except ValueError:
+        pass
+    row = {
+        "id": message.id,
+        "content_type": message.content_type,
+        "body": message.body.hex() if body is None and message.body != b"null" else body,
+        "timestamp": message.timestamp,
+        "ready_at": message.ready_at,
+        "attempts": message.attempts,
+        "source": message.source,
+        "dead_letter": None
+        if message.dead_letter is None
+        else {
+            "queue": message.dead_letter.queue,
+            "died_at": message.dead_letter.died_at,
+            "error": message.dead_letter.last_error,
+        },
+    }
+    return json.dumps(row, default=str).encode() + b"\n"
