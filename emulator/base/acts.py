@@ -21,40 +21,19 @@ _TRACEPARENT: Final = r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9
 _SAMPLED: Final = 1
 
 
-_bits: Final = Random().getrandbits
-
-
-class Act(msgspec.Struct, gc=False):
+class Act(msgspec.Struct, frozen=True):
     """Something that is done, from `began` on, in seconds since the epoch.
 
-    `whole` is the act of this session that it is part of; None if there is none, or it is in another program. `id` has
-    16 hex digits, and `trace`, which it shares with everything that it causes, 32; they are made when they are first
-    asked for, because most are never asked for. `cause` is the id of the act that it is part of, maybe in another
-    program; empty if there is none. `is_sampled` says whether it is to be exported.
+    `id` has 16 hex digits, and `trace`, which it shares with everything that it causes, 32. `cause` is the id of the
+    act that it is part of, maybe in another program; empty if there is none. `is_sampled` says whether it is to be
+    exported.
     """
 
+    id: str
+    trace: str
+    cause: str
     began: float
-    whole: Act | None = None
     is_sampled: bool = True
-    _id: str = ""
-    _trace: str = ""
-    _cause: str = ""
-
-    @property
-    def id(self) -> str:
-        if not self._id:
-            self._id = f"{_bits(64) or 1:016x}"
-        return self._id
-
-    @property
-    def trace(self) -> str:
-        if not self._trace:
-            self._trace = f"{_bits(128) or 1:032x}" if self.whole is None else self.whole.trace
-        return self._trace
-
-    @property
-    def cause(self) -> str:
-        return self._cause if self.whole is None else self.whole.id
 
     @property
     def traceparent(self) -> str:
@@ -64,7 +43,7 @@ class Act(msgspec.Struct, gc=False):
     def part(self, name: str) -> Act:
         """The part of it that is called `name`. It has the same id whenever it is asked for."""
         digest = blake2b(f"{self.id} {name}".encode(), digest_size=8).hexdigest()
-        return Act(self.began, self, self.is_sampled, digest)
+        return Act(digest, self.trace, self.id, self.began, self.is_sampled)
 
 
 acting: ContextVar[Act | None] = ContextVar("emulator_act", default=None)
@@ -89,32 +68,30 @@ def read_traceparent(text: str) -> RemoteAct | None:
 
 class Acts:
     """Begins acts, on the clock `now`. `sample` says of a trace, by its id and the act in another program that caused
-    it, whether it is to be exported; None if all are. Without `follows`, the causes that requests name are ignored.
-
-    Acts that are `exported` leave the session: messages carry them, requests may name their causes, and invocations of
-    a JavaScript worker are told apart even while several of them run, which takes memory.
-    """
+    it, whether it is to be exported. Without `follows`, the causes that requests name are ignored. `tells_apart` says
+    that invocations of a JavaScript worker are to be told apart even while several of them run, which takes memory."""
 
     def __init__(
         self,
         now: Callable[[], float],
-        sample: Callable[[str, RemoteAct | None], bool] | None = None,
+        sample: Callable[[str, RemoteAct | None], bool] = lambda _trace, _origin: True,
         *,
         follows: bool = True,
-        exported: bool = True,
+        tells_apart: bool = False,
+        random: Random | None = None,
     ) -> None:
         self._now = now
         self._sample = sample
-        self._follows = follows and exported
-        self.exported = exported
+        self._follows = follows
+        self.tells_apart = tells_apart
+        self._bits = (random or Random()).getrandbits
 
     def begin(self, cause: Act | None = None, *, traceparent: str = "", seconds_ago: float = 0.0) -> Act:
         """An act that began `seconds_ago`, as part of `cause`, or else of what `traceparent` names."""
         began = self._now() - seconds_ago
+        own = f"{self._bits(64) or 1:016x}"
         if cause is not None:
-            return Act(began, cause, cause.is_sampled)
+            return Act(own, cause.trace, cause.id, began, cause.is_sampled)
         origin = read_traceparent(traceparent) if traceparent and self._follows else None
-        act = Act(began) if origin is None else Act(began, None, True, "", origin.trace, origin.id)
-        if self._sample is not None:
-            act.is_sampled = self._sample(act.trace, origin)
-        return act
+        trace = f"{self._bits(128) or 1:032x}" if origin is None else origin.trace
+        return Act(own, trace, "" if origin is None else origin.id, began, self._sample(trace, origin))

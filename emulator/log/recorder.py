@@ -75,7 +75,7 @@ class Recorder:
         """How many events in the index are no longer kept."""
         self._listeners: list[Callable[[], None]] = []
         if has_acts and bus.acts is None:
-            bus.acts = Acts(now, exported=False)
+            bus.acts = Acts(now)
         for event_type in TABLE:
             bus.subscribe(event_type, self._add)
 
@@ -216,8 +216,6 @@ def _size(event: Any) -> int:
 
 def _without_source(event: Any) -> Any:
     """An event that can be written: frames are kept without the whole files that they are from."""
-    if event.act is not None:
-        _ = event.act.id, event.act.trace, event.act.cause  # now: in copies of it they would differ
     failure = getattr(event, "failure", None)
     if failure is None:
         return event

@@ -68,10 +68,7 @@ class Settler:
         if not spent and acks_all(verdict):
             return Settlement(delivered, verdict=verdict)
         settlement = settle(delivered, batch.taken_at, verdict, self._terms(batch.queue, consumer), spent)
-        acts = self.bus.acts
-        if act is None or acts is None or not acts.exported:
-            return settlement
-        return _caused(settlement, act)
+        return settlement if act is None else _caused(settlement, act)
 
     def settle_leases(self, queue: str, leases: Sequence[LeasedMessage], verdict: Verdict) -> Settlement:
         """The settlement of messages that clients have pulled."""

@@ -64,7 +64,16 @@ class Gateway:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         tally = self._tallies.begin(self.host.config.name)
         serving = self._serve(scope, receive, send, tally)
+        if self._bus.acts is not None:
+            serving = self._acted(serving, scope, self._bus.acts)
         return serving if tally is None else self._counted(serving, tally)
+
+    async def _acted(self, serving: Coroutine[Any, Any, None], scope: Scope, acts: Acts) -> None:
+        token = acting.set(_act(scope, acts))
+        try:
+            await serving
+        finally:
+            acting.reset(token)
 
     async def _counted(self, serving: Coroutine[Any, Any, None], tally: Tally) -> None:
         try:
@@ -74,8 +83,6 @@ class Gateway:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, tally: Tally | None) -> None:
         started = self._timer()
-        if self._bus.acts is not None:
-            acting.set(_act(scope, self._bus.acts))  # in the task of this request alone
         seen = scope
         if self.host.config.origin:
             seen, send = _at_origin(self.host.config.origin, scope, send)
@@ -131,8 +138,6 @@ class Gateway:
 
 def _act(scope: Scope, acts: Acts, seconds_ago: float = 0.0) -> Act:
     """The act of answering a request, which another program may have caused."""
-    if not acts.exported:
-        return acts.begin(seconds_ago=seconds_ago)
     named = find_header(scope["headers"], b"traceparent") or b""
     return acts.begin(traceparent=named.decode("latin-1"), seconds_ago=seconds_ago)
 
