@@ -7,7 +7,7 @@ fixture.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from emulator.testing import AsyncEmulator, Chaos, Emulator
+    from emulator.testing.timeline import Timeline
 
 T = TypeVar("T")
 
@@ -46,6 +47,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(default: the nearest wrangler.jsonc, .json or .toml above the test)",
         type="args",
         default=[],
+    )
+    parser.getgroup("emulator").addoption(
+        "--emulator-trace",
+        metavar="DIR",
+        type=Path,
+        help="For each test that fails, write what happened in its emulators into this directory, as a file for the "
+        "browser.",
     )
     parser.addini("emulator_env", "Environment whose settings are used (env.NAME of the configuration)", default="")
 
@@ -195,7 +203,22 @@ def pytest_runtest_makereport(
                 report.sections.append((f"Emulator timeline {number}" if many else "Emulator timeline", each))
             for why in filter(None, (each.why() for each in timelines)):
                 report.sections.append(("Emulator: why messages failed", why))
+            directory = item.config.getoption("--emulator-trace")
+            if directory is not None:
+                report.sections.append(("Emulator trace", _trace(item, directory, report, timelines)))
     return report
+
+
+def _trace(item: pytest.Item, directory: Path, report: pytest.TestReport, timelines: Sequence[Timeline]) -> str:
+    """Write the file of a failed test. Returns where it is, or why it is not."""
+    from emulator.testing.trace import write_trace
+
+    root = item.config.rootpath
+    test = item.nodeid if report.when == "call" else f"{item.nodeid} ({report.when})"
+    try:
+        return str(write_trace(root / directory, test, report.longreprtext, timelines, root))
+    except OSError as error:
+        return f"{directory}: the trace cannot be written: {error.strerror or error}"
 
 
 def _was_not_awaited(item: pytest.Item, call: pytest.CallInfo[None]) -> bool:

@@ -11,10 +11,10 @@ Records are kept, and put into words by `story` only when a report is needed. Ea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from emulator.base.bus import Bus
 from emulator.base.words import count, cut
@@ -44,6 +44,19 @@ _LEFT_OUT: Final = (MessagesDeadLettered,)
 
 recent: deque[Timeline] = deque(maxlen=16)
 """The newest timelines, for the pytest plugin, which removes those of earlier tests."""
+
+
+class TimelineRow(NamedTuple):
+    """What happened at a time, in seconds since the start: what kind of thing it was, and what there is to say."""
+
+    at: float
+    kind: str
+    text: str
+
+    @property
+    def time(self) -> str:
+        """When it was, as it is shown."""
+        return f"+{self.at:.3f} s"
 
 
 class Timeline:
@@ -80,7 +93,11 @@ class Timeline:
 
     def why(self) -> str:
         """Why messages failed; empty if none did, or if the emulator was closed before the test failed."""
-        return "\n\n".join(self._why())
+        return "\n\n".join(self.whys())
+
+    def whys(self) -> list[str]:
+        """The same, a text for each message."""
+        return self._why()
 
     def _add(self, event: object) -> None:
         row = TABLE[type(event)]
@@ -88,27 +105,32 @@ class Timeline:
         self._entries.append(Happened(self._now(), row, record, record.details.get("messages", ())))
         self._count += 1
 
-    def render(self, directory: Path | None = None) -> str:
-        """The timeline as text, one or more lines for each entry, with the seconds since the start. Empty if nothing
-        happened. Files below `directory` (default: the working directory) are named relative to it."""
+    def rows(self, directory: Path | None = None) -> Iterator[TimelineRow]:
+        """The timeline in words. Files below `directory` (default: the working directory) are named relative to it."""
         story = Story(self._entries, TextLines(Style(enabled=False), directory or Path.cwd()))
-        shown: list[str] = []
-        if self._count and self.chaos is not None:
-            shown += [f"Chaos, seed {self.chaos.seed}. To see the same again: {how_to_repeat(self.chaos)}"]
-        if self._count > len(self._entries):
-            left_out = count(self._count - len(self._entries), "earlier entry is", "earlier entries are")
-            shown.append(f"({left_out} left out)")
-        before = ""
         for entry in self._entries:
             said = story.tell(entry)
-            if said is None:
-                continue
-            kind, text = said
-            time = f"+{entry.at - self._start:.3f} s"
-            first, *rest = _cut(text.rstrip("\n").split("\n"))
-            shown.append(f"{time if time != before else '':>12}  {kind:<9} {first}".rstrip())
+            if said is not None:
+                yield TimelineRow(entry.at - self._start, said[0], said[1].rstrip("\n"))
+
+    def remarks(self) -> Iterator[str]:
+        """What there is to say before the timeline."""
+        if self._count and self.chaos is not None:
+            yield f"Chaos, seed {self.chaos.seed}. To see the same again: {how_to_repeat(self.chaos)}"
+        if self._count > len(self._entries):
+            left_out = count(self._count - len(self._entries), "earlier entry is", "earlier entries are")
+            yield f"({left_out} left out)"
+
+    def render(self, directory: Path | None = None) -> str:
+        """The timeline as text, one or more lines for each entry, with the seconds since the start. Empty if nothing
+        happened. Files below `directory` are named relative to it, as in `rows`."""
+        shown = [*self.remarks()]
+        before = ""
+        for row in self.rows(directory):
+            first, *rest = _cut(row.text.split("\n"))
+            shown.append(f"{row.time if row.time != before else '':>12}  {row.kind:<9} {first}".rstrip())
             shown += [f"{'':24}{line}".rstrip() for line in rest]
-            before = time
+            before = row.time
         return "\n".join(shown)
 
 
