@@ -32,6 +32,7 @@ _COMMANDS = {
     "email": "emulator.cli.email",
     "state": "emulator.cli.state",
     "why": "emulator.cli.why",
+    "rehearse": "emulator.cli.rehearse",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",
     "install-js": "emulator.cli.install_js",

@@ -117,6 +117,10 @@ class PlainClient(_Client):
             "GET", path, params=query, headers={} if worker is None else {"host": f"{worker}.localhost"}
         )
 
+    def post(self, path: str) -> httpx.Response:
+        """The answer to a POST without a body. Raises EmulatorError if nothing answers."""
+        return self._request("POST", path)
+
 
 class RestClient(_Client):
     """Asks the REST API of a session."""

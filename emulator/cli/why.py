@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
@@ -14,6 +15,9 @@ from emulator.cli.rest import PlainClient, find_session
 from emulator.cli.tables import print_json
 from emulator.log.style import Style, wants_color
 from emulator.server.addresses import DASHBOARD_API
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @click.command(short_help="Say what happened to a message, and why.")
@@ -31,14 +35,7 @@ def why(message: str, as_json: bool, url: str | None, token: str | None) -> None
       emulator why 3f2a91c0 --json
     """
     with PlainClient(find_session(url, token)) as client:
-        answer = client.get(f"{DASHBOARD_API}/messages/{quote(message, safe='')}")
-    try:
-        told = msgspec.json.decode(answer.content)
-    except msgspec.DecodeError:
-        text = "this emulator does not record what happens: was it started with --no-record?"
-        raise EmulatorError(text) from None
-    if answer.status_code != 200:
-        raise EmulatorError(told["error"])
+        told = told_by(client.get(f"{DASHBOARD_API}/messages/{quote(message, safe='')}"))
     if as_json:
         print_json(told)
         return
@@ -46,3 +43,15 @@ def why(message: str, as_json: bool, url: str | None, token: str | None) -> None
     from emulator.dashboard.telling import tell
 
     click.echo(tell(msgspec.convert(told, MessageStory), Style(wants_color(sys.stdout))), color=True)
+
+
+def told_by(answer: httpx.Response) -> Any:
+    """What the dashboard's API has answered. Raises EmulatorError with what it refuses for."""
+    try:
+        told = msgspec.json.decode(answer.content)
+    except msgspec.DecodeError:
+        text = "this emulator does not record what happens: was it started with --no-record?"
+        raise EmulatorError(text) from None
+    if answer.status_code != 200:
+        raise EmulatorError(told["error"])
+    return told

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from emulator.base.errors import EmulatorError
 from emulator.dashboard.events import EventRow, event_facts, event_row
 from emulator.dashboard.filters import Filter, FilterError, parse
+from emulator.dashboard.rehearsal import Rehearsal, rehearse
 from emulator.dashboard.stories import MessageRow, MessageStory, RequestStory, Stories
 from emulator.log.summary import sorted_handlers
 from emulator.queues.declarations import QueueState
@@ -107,6 +108,7 @@ class Address(NamedTuple):
     answer: Callable[[Api, Request], Awaitable[Any]]
     type: type
     query: Mapping[str, str] = {}
+    method: str = "GET"
 
 
 class Api:
@@ -120,7 +122,11 @@ class Api:
     def routes(self) -> list[Route]:
         """All addresses, with that of their description."""
         described = Route(f"{DASHBOARD_API}/openapi.json", self._describe)
-        return [described, *(Route(f"{DASHBOARD_API}{each.path}", partial(self._answer, each)) for each in ADDRESSES)]
+        answers = [
+            Route(f"{DASHBOARD_API}{each.path}", partial(self._answer, each), methods=[each.method])
+            for each in ADDRESSES
+        ]
+        return [described, *answers]
 
     def close(self) -> None:
         """Every answer ends by itself."""
@@ -133,6 +139,12 @@ class Api:
     async def message(self, request: Request) -> MessageStory:
         """A message, by its id or the first digits of it, and why it is as it is."""
         return await self.stories.message(request.path_params["id"])
+
+    async def rehearse(self, request: Request) -> Rehearsal:
+        """Run the batch that a message was delivered in once more, on the code as it is now. What the handler sends and
+        writes is told and not carried out; a `fetch()` goes out."""
+        story = await self.stories.message(request.path_params["id"])
+        return await rehearse(self._session, self._recorder, story.id)
 
     async def requests(self, request: Request) -> RequestList:
         """The requests that were answered, and the crons and e-mails that were handled."""
@@ -212,6 +224,7 @@ _BEFORE: Final = {"before": "Only those whose events have lower numbers."}
 ADDRESSES: Final[Sequence[Address]] = (
     Address("/messages", Api.messages, MessageList, _FILTER),
     Address("/messages/{id}", Api.message, MessageStory),
+    Address("/messages/{id}/rehearsal", Api.rehearse, Rehearsal, method="POST"),
     Address("/requests", Api.requests, RequestList, {**_FILTER, **_BEFORE}),
     Address("/requests/{id}", Api.request, RequestStory),
     Address("/events", Api.events, EventList, {**_FILTER, **_BEFORE, "after": "Only those with higher numbers."}),
@@ -255,7 +268,7 @@ def openapi() -> dict[str, Any]:
             "parameters": parameters,
             "responses": responses,
         }
-        paths[f"{DASHBOARD_API}{each.path}"] = {"get": operation}
+        paths[f"{DASHBOARD_API}{each.path}"] = {each.method.lower(): operation}
     info = {"title": "What happened in a session of workers-emulator, and why", "version": "1"}
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": components}}
 

@@ -14,6 +14,7 @@ from emulator.base.errors import EmulatorError
 from emulator.dashboard.actions import Refusal, form_of
 from emulator.dashboard.events import event_facts, event_row
 from emulator.dashboard.filters import Filter, FilterError, parse
+from emulator.dashboard.rehearsal import last_delivery, rehearse
 from emulator.server.addresses import DASHBOARD
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class History:
         return [
             *(Route(f"{DASHBOARD}{path}", self._told(page)) for path, page in pages.items()),
             Route(f"{DASHBOARD}/requests/{{id}}/replay", self._told(self._replay), methods=["POST"]),
+            Route(f"{DASHBOARD}/messages/{{id}}/rehearsal", self._told(self._rehearsal), methods=["POST"]),
         ]
 
     async def _messages(self, request: Request) -> Response:
@@ -67,8 +69,16 @@ class History:
             story=story,
             test=as_test(story),
             can_send=story.content_type in {"json", "text"},
+            can_rehearse=last_delivery(self._stories.recorder, story.id) is not None and story.state != "acked",
             queues=list(self._session.queues.states),
         )
+
+    async def _rehearsal(self, request: Request) -> Response:
+        """Run the batch of a message on the code as it is now, without effects, and show what came of it."""
+        await form_of(request)
+        story = await self._stories.message(request.path_params["id"])
+        rehearsal = await rehearse(self._session, self._stories.recorder, story.id)
+        return self._render("rehearsal.html", request, "messages", story=story, rehearsal=rehearsal)
 
     async def _requests(self, request: Request) -> Response:
         text, wanted, wrong = _filter(request)

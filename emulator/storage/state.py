@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -117,6 +118,22 @@ class State:
         for name, files in self._files.items():
             files.replace(snapshot.files.get(name, {}))
 
+    def copy(self, directory: Path) -> State:
+        """A copy of everything, which is in memory if this is, and else below `directory`. Large values, which never
+        change, are not written again where the file system allows that."""
+        if self.directory is None:
+            made = State()
+            made.restore(self.snapshot())
+            return made
+        made = State(directory)
+        assert made.directory is not None
+        if self.directory.is_dir():
+            import shutil  # nearly nobody copies
+
+            left_out = shutil.ignore_patterns("lock", "*-shm")
+            shutil.copytree(self.directory, made.directory, ignore=left_out, copy_function=_linked)
+        return made
+
     def close(self) -> None:
         """Close all of it."""
         for database in self._databases.values():
@@ -136,3 +153,14 @@ class State:
                 raise EmulatorError(f"{shown_path(directory)} cannot be used: {reason(error)}") from None
             fcntl.flock(self._lock, fcntl.LOCK_SH)
         return directory
+
+
+def _linked(source: str, target: str) -> None:
+    """A copy of a database, or another name for a value."""
+    import shutil
+
+    if not source.endswith((".sqlite", ".sqlite-wal")):
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy(source, target)
