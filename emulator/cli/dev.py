@@ -42,9 +42,11 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
 
 def _recorder(session: Session, directory: Path | None, closing: ExitStack) -> Recorder:
     """What keeps the events of a session: in `directory`, too, if there is one."""
+    from emulator.dashboard.offers import Offers
     from emulator.log.recorder import FILE, Recorder
 
     recorder = Recorder(session.bus, session.clock.now)
+    Offers(session.bus)
     if directory is not None:
         recorder.load(directory / FILE)
         closing.callback(recorder.save, directory / FILE)

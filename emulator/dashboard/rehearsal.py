@@ -21,6 +21,7 @@ from emulator.base.errors import EmulatorError
 from emulator.base.words import count
 from emulator.dashboard.events import EventRow, event_row
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
+from emulator.hosts.python.output import attach
 from emulator.hosts.triggers import QueueTrigger
 from emulator.log.recorder import Recorder
 from emulator.queues.events import BatchDelivered
@@ -76,12 +77,14 @@ async def rehearse(session: Session, recorder: Recorder, identifier: str) -> Reh
         state = session.state.copy(Path(directory))
         apart = Session(session.configs, bus, state=state)
         told = Recorder(bus, apart.clock.now)
+        detach = attach(bus, asyncio.get_running_loop())
         try:
             return await asyncio.wait_for(_run(apart, told, delivered), MAX_SECONDS)
         except TimeoutError:
             raise EmulatorError(f"the rehearsal has not ended after {MAX_SECONDS:g} seconds") from None
         finally:
             await apart.stop(0.0)
+            detach()
             state.close()
 
 
