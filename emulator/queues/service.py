@@ -231,7 +231,8 @@ class Queues:
         act = None
         if self._bus.acts is not None:
             act = self._bus.acts.begin(acting.get())
-            messages = [replace(each, traceparent=act.traceparent) for each in messages]
+            if self._bus.acts.is_exported:
+                messages = [replace(each, traceparent=act.traceparent) for each in messages]
         now = self._clock.now()
         sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
         if not self._bus.wants(MessagesSent):
