@@ -17,12 +17,12 @@ from emulator.base.acts import Acts
 from emulator.base.bus import Bus, Notice
 from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.log.table import TABLE
-from emulator.queues.events import MessagesDeadLettered
+from emulator.queues.events import MessagesDeadLettered, MessagesSent
 from emulator.queues.message import QueueMessage
 from emulator.server.events import RequestFinished
 from emulator.session.running import write_private
 
-MOST_EVENTS: Final = 20_000
+MOST_EVENTS: Final = 10_000
 """How many events are kept."""
 
 MOST_BYTES: Final = 64_000_000
@@ -165,7 +165,15 @@ class Recorder:
     def _trim(self) -> None:
         """Let go of the oldest events, if there are too many."""
         kept, sizes = self._kept, self._sizes
-        new = [_EVENT_BYTES if type(event) is RequestFinished else _size(event) for _, event in kept[len(sizes) :]]
+        # Most events are one of these two, and this is done for each.
+        new = [
+            _EVENT_BYTES
+            if type(event) is RequestFinished
+            else len(event.messages[0].body) + 2 * _EVENT_BYTES
+            if type(event) is MessagesSent and len(event.messages) == 1
+            else _size(event)
+            for _, event in kept[len(sizes) :]
+        ]
         sizes += new
         self._bytes += sum(new)
         gone = max(len(kept) - self.most, 0)
