@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from emulator.base.errors import EmulatorError
+from emulator.base.words import count
 from emulator.dashboard.actions import Refusal, form_of
 from emulator.dashboard.events import event_facts, event_row
 from emulator.dashboard.filters import Filter, FilterError, parse
@@ -50,6 +51,7 @@ class History:
         }
         return [
             *(Route(f"{DASHBOARD}{path}", self._told(page)) for path, page in pages.items()),
+            Route(f"{DASHBOARD}/messages/{{act}}", self._told(self._act), methods=["POST"]),
             Route(f"{DASHBOARD}/requests/{{id}}/replay", self._told(self._replay), methods=["POST"]),
         ]
 
@@ -69,6 +71,29 @@ class History:
             can_send=story.content_type in {"json", "text"},
             queues=list(self._session.queues.states),
         )
+
+    async def _act(self, request: Request) -> Response:
+        """Redrive or delete all waiting messages that a filter means."""
+        act, text = request.path_params["act"], (await form_of(request)).get("filter", "")
+        if act not in {"redrive", "delete"} or not text.strip():
+            raise Refusal(400, "Messages are redriven or deleted by a filter, which must say something.")
+        try:
+            wanted = parse(text)
+        except FilterError as error:
+            raise Refusal(400, f"{error}.") from None
+        chosen: dict[str, set[str]] = {}
+        for row in await self._stories.messages(wanted, _MOST_SEARCHED):
+            if row.state in {"ready", "delayed", "dead"}:
+                chosen.setdefault(row.queue, set()).add(row.id)
+        number = 0
+        for queue, ids in chosen.items():
+            if act == "delete":
+                number += len(await self._session.queues.purge_messages(queue, ids))
+            else:
+                number += sum((await self._session.queues.redrive(queue, None, ids)).moved.values())
+        done = "redriven" if act == "redrive" else "deleted"
+        said = urlencode({"filter": text, "said": f"{count(number, 'message')} {done}"})
+        return RedirectResponse(f"{DASHBOARD}/messages?{said}", 303)
 
     async def _requests(self, request: Request) -> Response:
         text, wanted, wrong = _filter(request)
@@ -116,7 +141,7 @@ class History:
                     method, f"{scheme}://{host}:{server[1]}{path}", content=body, headers=headers
                 )
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise Refusal(502, f"The request failed: {error or type(error).__name__}.") from None
+            raise Refusal(502, f"The request failed: {str(error) or type(error).__name__}.") from None
         said = urlencode({"said": f"{method} {path} was answered with {answer.status_code}"})
         return RedirectResponse(f"{DASHBOARD}/requests?{said}", 303)
 

@@ -142,7 +142,7 @@ class Pages:
             await asyncio.sleep(0)
 
     async def _workers(self, request: Request) -> Response:
-        return self._render("workers.html", request, "workers", hosts=self._session.hosts, shown_path=shown_path)
+        return self._render("workers.html", request, "workers", hosts=self._session.hosts)
 
     async def _worker(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -157,7 +157,6 @@ class Pages:
                     bindings=self._bindings(host.config),
                     settings=_settings(host.config),
                     reloads=reloads,
-                    shown_path=shown_path,
                 )
         raise Refusal(404, f"This session has no worker {name}.")
 

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response, StreamingR
 from starlette.routing import Route
 
 from emulator.base.errors import EmulatorError
-from emulator.base.words import age, count, duration, period
+from emulator.base.words import count, duration, period, shown_path
 from emulator.dashboard import texts
 from emulator.dashboard.actions import Refusal
 from emulator.dashboard.live import Pulse
@@ -64,7 +64,12 @@ class Renderer:
             finalize=texts.visible,
         )
         self._environment.filters.update(
-            age=age, duration=duration, period=period, exact=texts.exact, part=partial(quote, safe="")
+            duration=duration,
+            exact=texts.exact,
+            part=partial(quote, safe=""),
+            period=period,
+            shown_path=shown_path,
+            took=texts.took,
         )
         self._environment.globals.update(
             root=DASHBOARD,

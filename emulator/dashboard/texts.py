@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup, escape
 
-from emulator.base.words import age, clean_lines, cut
+from emulator.base.words import age, clean_lines, cut, duration
 from emulator.queues.message import QueueMessage
 from emulator.wire.codec import decode
 
@@ -51,6 +51,11 @@ def body_of(message: QueueMessage) -> Body:
         return Body(repr(decode(content, kind))[:_MAX_BODY], False)
     except (ValueError, RecursionError):
         return Body(f"damaged: {content[:4_096]!r}", False)
+
+
+def took(seconds: float) -> str:
+    """How long something took: `0.16 ms`, `12 ms`, `12.3 s`."""
+    return f"{seconds * 1000:.2f} ms" if seconds < 0.01 else duration(seconds)
 
 
 def pretty(value: object, text: str) -> str:
