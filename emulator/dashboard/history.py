@@ -232,7 +232,7 @@ def as_test(story: MessageStory) -> str:
     queue = next((life.queue for life in story.lives), story.queue)
     if story.content_type not in {"json", "text"}:
         return ""
-    kind = "" if story.content_type == "json" else ', contentType="text"'
+    kind = "" if story.content_type == "json" else ', content_type="text"'
     lines = [
         f"def test_message_{story.id[:8]}(emulator):",
         f"    emulator.queue({queue!r}).send({story.body!r}{kind})",

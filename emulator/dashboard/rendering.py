@@ -92,6 +92,11 @@ class Renderer:
             Route(f"{DASHBOARD}/static/{{name}}", self.told(_static)),
         ]
 
+    def routes_of_nothing(self) -> list[Route]:
+        """The addresses below those of pages that have none, to be looked at last."""
+        parts = ("queues", "messages", "requests", "workers", "data")
+        return [Route(f"{DASHBOARD}/{part}/{{rest:path}}", self.told(_nothing)) for part in parts]
+
     def close(self) -> None:
         """End the answers to pages that listen."""
         self.pulse.close()
@@ -131,6 +136,10 @@ class Renderer:
     async def _changes(self, _request: Request) -> Response:
         self.pulse.begin()
         return StreamingResponse(self.pulse.events(), media_type="text/event-stream", headers=HEADERS)
+
+
+async def _nothing(_request: Request) -> Response:
+    raise Refusal(404, "There is no such page.")
 
 
 async def _static(request: Request) -> Response:

@@ -40,7 +40,9 @@ async def _look(kinds: OpenD1, store: str, query: Mapping[str, str]) -> Sheet:
         [result] = await database.run([Query(sql, [])])
         is_full = len(result.rows) == PAGE_ROWS
         return _sheet(result, {"table": table, "skip": str(skip + PAGE_ROWS)} if is_full else {})
-    counted = await database.run([Query(f"SELECT count(*) FROM {_name(name)}", []) for name in tables])
+    counted = (
+        await database.run([Query(f"SELECT count(*) FROM {_name(name)}", []) for name in tables]) if tables else []
+    )
     rows = [
         (Cell(name, {"table": name}), Cell(str(result.rows[0][0])))
         for name, result in zip(tables, counted, strict=True)
