@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,8 +115,6 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def shop(dev: Callable[..., Running], page: Page, tmp_path: Path) -> Iterator[Shop]:  # noqa: F811 - fixtures
-    import textwrap
-
     (tmp_path / "entry.py").write_text(textwrap.dedent(WORKER))
     (tmp_path / "wrangler.jsonc").write_text(CONFIGURATION)
     (tmp_path / ".dev.vars").write_text("API_KEY=do-not-show-this\n")
