@@ -68,7 +68,8 @@ def read_traceparent(text: str) -> RemoteAct | None:
 
 class Acts:
     """Begins acts, on the clock `now`. `sample` says of a trace, by its id and the act in another program that caused
-    it, whether it is to be exported. Without `follows`, the causes that requests name are ignored."""
+    it, whether it is to be exported. Without `follows`, the causes that requests name are ignored. `tells_apart` says
+    that invocations of a JavaScript worker are to be told apart even while several of them run, which takes memory."""
 
     def __init__(
         self,
@@ -76,11 +77,13 @@ class Acts:
         sample: Callable[[str, RemoteAct | None], bool] = lambda _trace, _origin: True,
         *,
         follows: bool = True,
+        tells_apart: bool = False,
         random: Random | None = None,
     ) -> None:
         self._now = now
         self._sample = sample
         self._follows = follows
+        self.tells_apart = tells_apart
         self._bits = (random or Random()).getrandbits
 
     def begin(self, cause: Act | None = None, *, traceparent: str = "", seconds_ago: float = 0.0) -> Act:

@@ -31,6 +31,7 @@ _COMMANDS = {
     "secrets-store": "emulator.cli.secrets_store",
     "email": "emulator.cli.email",
     "state": "emulator.cli.state",
+    "why": "emulator.cli.why",
     "trigger": "emulator.cli.trigger",
     "env": "emulator.cli.env",
     "install-js": "emulator.cli.install_js",

@@ -3,6 +3,7 @@ in the queues now."""
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Final, Literal
@@ -41,9 +42,11 @@ _ENDS: Final[Mapping[str, str]] = {
     "ok": "the handler returned",
 }
 _OUTSIDE: Final[Mapping[str, str]] = {
-    "api": "a client of the REST API",
-    "test": "the test",
-    "forwarded": "another session",
+    "api": "from a client of the REST API",
+    "test": "from the test",
+    "forwarded": "from another session",
+    "dead letter": "because it died",
+    "redrive": "because it was redriven",
 }
 
 
@@ -103,8 +106,9 @@ class AttemptStory(msgspec.Struct, frozen=True, kw_only=True):
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """What has put a message into a queue. `kind` is `request`, `delivery`, `scheduled`, `email`, `worker` (nothing
-    more is known), `dead letter`, `redrive`, `api`, `test` or `forwarded`; `text` says it in words. `id` is that of the
-    request or the delivery, empty if it is not known."""
+    more is known), `dead letter`, `redrive`, `api`, `test` or `forwarded`; `text` says it in words that complete "it
+    came": `from worker shop, in POST /signup`. `id` is that of the request or the delivery, empty if it is not
+    known."""
 
     kind: str
     text: str
@@ -147,6 +151,13 @@ class MessageStory(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     lives: Sequence[Life] = ()
     is_whole: bool = True
+    zone: str = ""
+    """Of the times in texts: `UTC`, or empty for that of the machine."""
+
+    def __str__(self) -> str:
+        from emulator.dashboard.telling import tell
+
+        return tell(self)
 
 
 class RequestStory(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,20 +288,12 @@ class Stories:
 
     def clock(self, at: float) -> str:
         """A time of day, with the date if it is not today's."""
-        moment = datetime.fromtimestamp(at, self._zone)
-        today = datetime.fromtimestamp(self._session.clock.now(), self._zone).date()
-        return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
+        return time_of_day(at, self._session.clock.now(), self._zone)
 
     def _lives(self, identifier: str) -> tuple[list[Life], QueueMessage | None]:
         """The lives of a message that are recorded, and how it was when it was seen last."""
         lives: list[Life] = []
         last: QueueMessage | None = None
-
-        def life_in(queue: str) -> Life:
-            if not lives or lives[-1].queue != queue or lives[-1].end:
-                lives.append(Life(queue=queue))
-            return lives[-1]
-
         for recorded in self.recorder.about(identifier):
             event = recorded.event
             last = next(each for each in event.messages if each.id == identifier)
@@ -300,40 +303,31 @@ class Stories:
                 lives.append(Life(queue=event.queue, began=recorded.at, origin=self._origin(event)))
             elif isinstance(event, BatchDelivered):
                 attempt, last = self._attempt(event, last)
-                life = life_in(event.queue)
-                life.attempts = [*life.attempts, attempt]
+                _life_in(lives, event.queue).attempts.append(attempt)
                 if attempt.result != "retried":
-                    life.end, life.ended = attempt.result, recorded.at
-            elif isinstance(event, MessagesDropped):
-                if event.reason == "retries" or (lives and lives[-1].end):
-                    continue  # its batch has said it
-                life = life_in(event.queue)
-                life.end, life.ended = event.reason, recorded.at
-            elif isinstance(event, MessagesForwarded):
-                life = life_in(event.queue)
-                life.end, life.ended = "forwarded", recorded.at
+                    lives[-1].end, lives[-1].ended = attempt.result, recorded.at
+            elif not lives or not lives[-1].end:  # else its batch has said it
+                life = _life_in(lives, event.queue)
+                life.end = event.reason if isinstance(event, MessagesDropped) else "forwarded"
+                life.ended = recorded.at
         return lives, last
 
     def _origin(self, event: MessagesSent) -> Origin:
         source = event.source
         if source in _OUTSIDE:
             return Origin(kind=source, text=_OUTSIDE[source])
-        if source == "dead letter":
-            return Origin(kind=source, text="it died")
-        if source == "redrive":
-            return Origin(kind=source, text="it was redriven")
         cause = event.act.cause if event.act is not None else ""
         for recorded in self.recorder.about(cause) if cause else ():
             ended = recorded.event
             if ended.act is None or ended.act.id != cause:
                 continue
             if isinstance(ended, BatchDelivered):
-                text = f"worker {source}, in a delivery of {ended.queue}"
+                text = f"from worker {source}, in a delivery of {ended.queue}"
                 return Origin(kind="delivery", text=text, worker=source, id=cause)
             story = self._request(recorded)
             if story is not None:
-                return Origin(kind=story.kind, text=f"worker {source}, in {story.text}", worker=source, id=cause)
-        return Origin(kind="worker", text=f"worker {source}", worker=source, id=cause)
+                return Origin(kind=story.kind, text=f"from worker {source}, in {story.text}", worker=source, id=cause)
+        return Origin(kind="worker", text=f"from worker {source}", worker=source, id=cause)
 
     def _attempt(self, event: BatchDelivered, message: QueueMessage) -> tuple[AttemptStory, QueueMessage]:
         """A delivery of a message, and the message after it."""
@@ -376,7 +370,8 @@ class Stories:
         verdict = settlement.verdict
         cause = verdict.causes.get(message.id) or verdict.retry_all_cause
         if failed.outcome == "retry" and cause is not None:
-            return Trouble(error=cause.error, traceback=cause.traceback, location=cause.location)
+            lines = _lines_at(cause.location)
+            return Trouble(error=cause.error, traceback=cause.traceback, location=cause.location, source=lines)
         known = self._trouble(act) if act else None
         return known or Trouble(error=failed.error, traceback=failed.traceback)
 
@@ -491,6 +486,7 @@ class Stories:
             error=error,
             lives=lives,
             is_whole=is_whole,
+            zone="" if self._zone is None else "UTC",
         )
 
     def _why(
@@ -540,11 +536,13 @@ class Stories:
 
     def _why_waiting(self, queue: str, state: str, message: QueueMessage, latest: AttemptStory | None) -> str:
         if state == "ready":
-            return f"It is ready in queue {queue}. {self._obstacle(queue)}".rstrip()
+            before = "" if latest is None else f", after attempt {latest.number} failed: {_failed(latest)}"
+            return f"It is ready in queue {queue}{before}. {self._obstacle(queue)}".rstrip()
         until = f"It waits in queue {queue} until {self.clock(message.ready_at)}"
         if latest is not None and latest.delay is not None:
             where = f" from {latest.delay_from}" if latest.delay_from else ""
-            return f"{until}: attempt {latest.number} failed ({_failed(latest)}), and the delay is {latest.delay} s{where}."
+            failed = f"attempt {latest.number} failed ({_failed(latest)})"
+            return f"{until}: {failed}, and the delay is {latest.delay} s{where}."
         seconds = period(round(message.ready_at - message.enqueued_at, 3))
         state_of = self._session.queues.states[queue]
         is_default = message.ready_at - message.enqueued_at == state_of.settings.delivery_delay
@@ -597,6 +595,13 @@ class Stories:
         return f"attempt {number} of {most}{when}{then if number == most else ''}", at
 
 
+def _life_in(lives: list[Life], queue: str) -> Life:
+    """The present life of a message in a queue, of whose beginning nothing may be known."""
+    if not lives or lives[-1].queue != queue or lives[-1].end:
+        lives.append(Life(queue=queue))
+    return lives[-1]
+
+
 _LEFT: Final[Mapping[str, MessageState]] = {
     "acked": "acked", "dropped": "dropped", "retries": "dropped", "expired": "expired", "purged": "purged",
     "forwarded": "forwarded", "dead": "dead",
@@ -639,6 +644,13 @@ def request_facts(story: RequestStory, now: float) -> Facts:
     }
 
 
+def time_of_day(at: float, now: float, zone: tzinfo | None) -> str:
+    """A time of day, with the date if that is not the one of `now`."""
+    moment = datetime.fromtimestamp(at, zone)
+    is_today = moment.date() == datetime.fromtimestamp(now, zone).date()
+    return f"{moment:%H:%M:%S}" if is_today else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
 def trouble_of(failure: Failure) -> Trouble:
     """What went wrong, with the lines around the worker's own line."""
     own = [frame for frame in failure.frames if frame.is_user] or failure.frames
@@ -647,6 +659,17 @@ def trouble_of(failure: Failure) -> Trouble:
         frame = own[-1]
         lines = [SourceLine(number, text, number == frame.line) for number, text in frame.context()]
     return Trouble(error=failure.summary, traceback=failure.text, location=failure.location, source=lines)
+
+
+def _lines_at(location: str) -> list[SourceLine]:
+    """The lines around `file:line`, as far as they can be read now."""
+    file, _, line = location.rpartition(":")
+    if not line.isdigit():
+        return []
+    number = int(line)
+    lines = linecache.getlines(file)
+    around = range(max(number - 3, 1), min(number + 3, len(lines)) + 1)
+    return [SourceLine(each, lines[each - 1].rstrip("\n"), each == number) for each in around]
 
 
 def _part(recorded: Recorded, act: str) -> Part | None:

@@ -19,6 +19,7 @@ from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.log.table import TABLE
 from emulator.queues.events import MessagesDeadLettered
 from emulator.queues.message import QueueMessage
+from emulator.session.running import write_private
 
 MOST_EVENTS: Final = 20_000
 """How many events are kept."""
@@ -131,9 +132,7 @@ class Recorder:
         """Write the events into a file. Raises OSError."""
         rows = [(type(event).__name__, at, _without_source(event)) for at, event in self._kept]
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".new")
-        beside.write_bytes(msgspec.msgpack.encode((_FORMAT, self._first, rows)))
-        beside.replace(path)
+        write_private(path, msgspec.msgpack.encode((_FORMAT, self._first, rows)))
 
     def load(self, path: Path) -> None:
         """Continue with the events that an earlier session has written into a file, if there is one that can be read.

@@ -167,10 +167,7 @@ async def serve(session: Session, options: ServingOptions, beside: Callable[[Ses
             peers = Peers(session, own if registered else None)
             if not session.queues.is_shared:
                 peers.start()
-            if options.crons:
-                session.run_crons(LONGEST_WAIT_SECONDS)
-            elif any(config.crons for config in session.configs):
-                session.bus.publish(Notice("info", "Crons do not run by themselves: emulator trigger runs one"))
+            _begin_crons(session, options)
             watching = asyncio.create_task(_reload_on_change(session, options, watcher)) if watcher else None
             await signals.first.wait()
             await _end(watching)
@@ -188,6 +185,13 @@ async def serve(session: Session, options: ServingOptions, beside: Callable[[Ses
         restore_output()
         for each in sockets:
             each.close()
+
+
+def _begin_crons(session: Session, options: ServingOptions) -> None:
+    if options.crons:
+        session.run_crons(LONGEST_WAIT_SECONDS)
+    elif any(config.crons for config in session.configs):
+        session.bus.publish(Notice("info", "Crons do not run by themselves: emulator trigger runs one"))
 
 
 async def consume(session: Session, *, crons: bool, loaded: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
@@ -37,6 +38,7 @@ from emulator.hosts.python.loader import OwnSource
 from emulator.hosts.python.output import attach as attach_output
 from emulator.hosts.python.output import redirected
 from emulator.hosts.triggers import QueueTrigger, ScheduledTrigger
+from emulator.log.recorder import Recorder
 from emulator.queues.consumption import Deliver
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError
@@ -58,6 +60,7 @@ from emulator_runtime.hosting import to_attribute_dict
 if TYPE_CHECKING:
     from emulator.bindings.email.incoming import IncomingEmail
     from emulator.bindings.kind import OpenKind
+    from emulator.dashboard.stories import MessageStory
     from emulator_runtime.hosting import Request, Response
 
 T = TypeVar("T")
@@ -67,6 +70,9 @@ IDLE_LIMIT: Final = 1_000
 
 STEPS_PER_DELIVERY: Final = 10
 """How many times `run_until_idle` moves time, for each delivery that it may make, before it considers that endless."""
+
+MOST_STORIES: Final = 3
+"""Of how many messages the report of a failed test says why they failed."""
 
 MOST_AT_ONE_TIME: Final = 10_000
 """How many deliveries may happen while time stands still before they are considered endless."""
@@ -121,7 +127,8 @@ class Core:
         self.clock = LoopClock(self.loop)
         self.engine = MemoryEngine(self.clock)
         self.deliveries: list[Delivery] = []
-        self.timeline = Timeline(self.bus, self.loop.time)
+        self.recorder = Recorder(self.bus, self.loop.time)
+        self.timeline = Timeline(self.bus, self.loop.time, self._why_failed)
         self._held_back = 0
         """How many answers wait for the test to read more of them."""
         self._is_held = asyncio.Event()
@@ -466,6 +473,34 @@ class Core:
             look_at(message, name, "delayed" if message.ready_at > now else "ready")
             for message in run_now(self.queues.waiting(name))
         ]
+
+    def why(self, identifier: str) -> MessageStory:
+        """What happened to a message, and why."""
+        __tracebackhide__ = True
+        from emulator.dashboard.stories import Stories  # few tests ask
+
+        self.check_open()
+        return run_now(Stories(self.session, self.recorder, UTC).message(identifier))
+
+    def _why_failed(self) -> list[str]:
+        """The stories of the last messages that failed and were not acked after that, for the report of a test."""
+        failed: dict[str, None] = {}
+        for delivery in reversed(self.deliveries):
+            for each in (*delivery.retried, *delivery.dead_lettered, *delivery.dropped):
+                failed.setdefault(each.id)
+        if not failed or self._session is None:
+            return []
+        from emulator.dashboard.stories import Stories
+
+        stories = Stories(self._session, self.recorder, UTC)
+        told = []
+        for identifier in failed:
+            story = run_now(stories.message(identifier))
+            if story.state != "acked":
+                told.append(str(story))
+            if len(told) == MOST_STORIES:
+                break
+        return told
 
     def in_flight(self, name: str) -> list[Message]:
         """The messages that a handler, or a client that pulls, has received and not settled yet."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count
-from emulator.bindings.queue.kit_values import Delivery, QueueResult, at_time
+from emulator.bindings.queue.kit_values import Delivery, Message, QueueResult, at_time
 from emulator.bindings.registry import KINDS
 from emulator.storage.state import Snapshot
 from emulator.testing.chaos import Chaos
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
     from emulator.bindings.registry import AccessorTypes, AsyncAccessorTypes
     from emulator.config.model import JSON
+    from emulator.dashboard.stories import MessageStory
     from emulator.testing.websocket import AsyncClientWebSocket, ClientWebSocket
 
     Mime: TypeAlias = bytes | str | PythonMessage
@@ -156,6 +157,12 @@ class _Base:
     def timeline(self) -> str:
         """What has happened so far, a line an event, with virtual times."""
         return self._core.timeline.render()
+
+    def why(self, message: Message | str) -> MessageStory:
+        """What happened to a message, given as one or by its id or the first digits of that, and why it is where it is;
+        `print` shows it. Raises EmulatorError if there is no such message."""
+        __tracebackhide__ = True
+        return self._core.why(message if isinstance(message, str) else message.id)
 
     if not TYPE_CHECKING:  # type checkers find these in Accessors and AsyncAccessors
 

@@ -183,7 +183,8 @@ def pytest_runtest_makereport(
     timeline = _timeline_module()
     if timeline is not None:
         error = call.excinfo.value if call.excinfo is not None else None
-        told = [each.render(item.config.rootpath) for each in timeline.to_report(error)]
+        timelines = timeline.to_report(error)
+        told = [each.render(item.config.rootpath) for each in timelines]
         told = [text for text in told if text]
         text = "\n\n".join(told)
         # After the test, an error is reported only with what happened since.
@@ -192,6 +193,8 @@ def pytest_runtest_makereport(
             many = len(told) > 1
             for number, each in enumerate(told, 1):
                 report.sections.append((f"Emulator timeline {number}" if many else "Emulator timeline", each))
+            for why in filter(None, (each.why() for each in timelines)):
+                report.sections.append(("Emulator: why messages failed", why))
     return report
 
 

@@ -47,15 +47,17 @@ recent: deque[Timeline] = deque(maxlen=16)
 
 
 class Timeline:
-    """Collects the events of `bus`. `now` returns the time in seconds since the epoch."""
+    """Collects the events of `bus`. `now` returns the time in seconds since the epoch, and `why` the stories of
+    messages that failed, as texts."""
 
-    def __init__(self, bus: Bus, now: Callable[[], float]) -> None:
+    def __init__(self, bus: Bus, now: Callable[[], float], why: Callable[[], list[str]] = list) -> None:
         self.chaos: Chaos | None = None
         self.closed = False
         """Whether its emulator is closed."""
         self.ended_by: int | None = None
         """The `id()` of the exception that left the `with` block and closed its emulator."""
         self._now = now
+        self._why = why
         self._start = now()
         self._entries: deque[Happened | Noted] = deque(maxlen=MOST_ENTRIES)
         self._count = 0
@@ -68,11 +70,17 @@ class Timeline:
         """Let go of the emulator, which is closed."""
         self.closed, at = True, self._now()
         self._now = lambda: at
+        told = [] if self.ended_by is None else self._why()
+        self._why = lambda: told
 
     def note(self, kind: str, text: str) -> None:
         """Add something that is not an event: a word for what it is (`fetch`), and what to say."""
         self._entries.append(Noted(self._now(), kind, text))
         self._count += 1
+
+    def why(self) -> str:
+        """Why messages failed; empty if none did, or if the emulator was closed before the test failed."""
+        return "\n\n".join(self._why())
 
     def _add(self, event: object) -> None:
         row = TABLE[type(event)]

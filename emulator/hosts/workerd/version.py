@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
-from emulator.base.acts import Act
+from emulator.base.acts import Act, acting
 from emulator.base.failure import Failure
 from emulator.bindings.wiring import Wiring, targets
 from emulator.config.model import WorkerConfig
@@ -53,6 +53,7 @@ class Version:
 
     __slots__ = (
         "active",
+        "acts",
         "cf_header",
         "control",
         "debug",
@@ -91,6 +92,8 @@ class Version:
         self.debug = settings.sockets.debug
         self.handlers: Sequence[str] = ()
         self.active: set[Trigger[Any]] = set()
+        self.acts: dict[Trigger[Any], Act] = {}
+        """The acts of those that are active, as far as they have one."""
         self.last: Trigger[Any] | None = None
         self.uncaught: list[str] = []
         self.overspent: Collection[Trigger[Any]] = ()
@@ -122,7 +125,7 @@ class Version:
     def act(self, lane: int) -> Act | None:
         """The act of the invocation on a lane, or where that is 0 of the only one that runs, if it is known."""
         if self.lanes is None:
-            return None
+            return self.acts.get(next(iter(self.active))) if len(self.active) == 1 else None
         if not lane and len(self.active) == 1:
             lane = self.lanes.number_of(*self.active)
         return self.lanes.act_of(lane)
@@ -130,6 +133,9 @@ class Version:
     def begin(self, trigger: Trigger[Any]) -> None:
         """Begin an invocation for `trigger`."""
         self.active.add(trigger)
+        act = acting.get()
+        if act is not None:
+            self.acts[trigger] = act
         if self.lanes is not None:
             self.lanes.enter(trigger)
         watchdog = self.watchdog
@@ -140,6 +146,7 @@ class Version:
         """End the invocation. Everything that it wrote has been written by now."""
         self.process.read_output()
         self.active.discard(trigger)
+        self.acts.pop(trigger, None)
         self.last = trigger
         if self.lanes is not None:
             self.lanes.leave(trigger)
