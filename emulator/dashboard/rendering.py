@@ -68,6 +68,7 @@ class Renderer:
             exact=texts.exact,
             part=partial(quote, safe=""),
             period=period,
+            sentence=texts.sentence,
             shown_path=shown_path,
             took=texts.took,
         )
@@ -114,7 +115,7 @@ class Renderer:
                 status, text = 404 if error.code == QueueErrorCode.QUEUE_NOT_FOUND else 400, str(error)
             except EmulatorError as error:
                 status, text = 404, str(error)
-            return self.render("refused.html", request, "", status=status, text=f"{text[:1].upper()}{text[1:]}")
+            return self.render("refused.html", request, "", status=status, text=texts.sentence(text))
 
         return answer
 

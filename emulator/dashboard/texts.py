@@ -53,6 +53,11 @@ def body_of(message: QueueMessage) -> Body:
         return Body(f"damaged: {content[:4_096]!r}", False)
 
 
+def sentence(text: str) -> str:
+    """A text that begins with a capital."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def took(seconds: float) -> str:
     """How long something took: `0.16 ms`, `12 ms`, `12.3 s`."""
     return f"{seconds * 1000:.2f} ms" if seconds < 0.01 else duration(seconds)
