@@ -1,4 +1,5 @@
-"""Makes the pictures of the dashboard, from the real program in a real browser: `make pictures` writes docs/dashboard."""
+"""Makes the pictures of the dashboard, from the real program in a real browser: `make pictures` puts them into
+docs/dashboard."""
 
 from __future__ import annotations
 

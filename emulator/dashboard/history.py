@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count
-from emulator.dashboard.actions import Refusal, form_of
+from emulator.dashboard.actions import NotPossible, form_of
 from emulator.dashboard.events import event_facts, event_row
 from emulator.dashboard.filters import Filter, FilterError, parse
 from emulator.server.addresses import DASHBOARD
@@ -76,11 +76,11 @@ class History:
         """Redrive or delete all waiting messages that a filter means."""
         act, text = request.path_params["act"], (await form_of(request)).get("filter", "")
         if act not in {"redrive", "delete"} or not text.strip():
-            raise Refusal(400, "Messages are redriven or deleted by a filter, which must say something.")
+            raise NotPossible(400, "Messages are redriven or deleted by a filter, which must say something.")
         try:
             wanted = parse(text)
         except FilterError as error:
-            raise Refusal(400, f"{error}.") from None
+            raise NotPossible(400, f"{error}.") from None
         chosen: dict[str, set[str]] = {}
         for row in await self._stories.messages(wanted, _MOST_SEARCHED):
             if row.state in {"ready", "delayed", "dead"}:
@@ -128,7 +128,7 @@ class History:
         form = await form_of(request)
         method, path = form.get("method", story.method).upper(), form.get("path", story.path)
         if story.kind != "request" or not method.isalpha() or not path.startswith("/"):
-            raise Refusal(400, "A method and a path that begins with / are needed.")
+            raise NotPossible(400, "A method and a path that begins with / are needed.")
         scheme, server = request.scope["scheme"], request.scope["server"]
         headers = {"host": self._host_of(story.worker, request.headers.get("host", ""))}
         if form.get("type"):
@@ -141,7 +141,7 @@ class History:
                     method, f"{scheme}://{host}:{server[1]}{path}", content=body, headers=headers
                 )
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise Refusal(502, f"The request failed: {str(error) or type(error).__name__}.") from None
+            raise NotPossible(502, f"The request failed: {str(error) or type(error).__name__}.") from None
         said = urlencode({"said": f"{method} {path} was answered with {answer.status_code}"})
         return RedirectResponse(f"{DASHBOARD}/requests?{said}", 303)
 

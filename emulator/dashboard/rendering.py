@@ -16,7 +16,7 @@ from starlette.routing import Route
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count, duration, period, shown_path
 from emulator.dashboard import texts
-from emulator.dashboard.actions import Refusal
+from emulator.dashboard.actions import NotPossible
 from emulator.dashboard.live import Pulse
 from emulator.dashboard.picture import chart
 from emulator.queues.errors import QueueError, QueueErrorCode
@@ -109,7 +109,7 @@ class Renderer:
             self.pulse.begin()
             try:
                 return await page(request)
-            except Refusal as error:
+            except NotPossible as error:
                 status, text = error.status, str(error)
             except QueueError as error:
                 status, text = 404 if error.code == QueueErrorCode.QUEUE_NOT_FOUND else 400, str(error)
@@ -140,11 +140,11 @@ class Renderer:
 
 
 async def _nothing(_request: Request) -> Response:
-    raise Refusal(404, "There is no such page.")
+    raise NotPossible(404, "There is no such page.")
 
 
 async def _static(request: Request) -> Response:
     path = _HERE / "static" / request.path_params["name"]
     if path.suffix not in _TYPES or not path.is_file():
-        raise Refusal(404, "There is no such file.")
+        raise NotPossible(404, "There is no such file.")
     return FileResponse(path, media_type=_TYPES[path.suffix], headers=HEADERS)
