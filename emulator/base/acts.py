@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from hashlib import blake2b
-from random import Random
+from random import Random, SystemRandom
 from typing import Final
 
 import msgspec
@@ -20,20 +20,40 @@ import msgspec
 _TRACEPARENT: Final = r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 _SAMPLED: Final = 1
 
+_PROCESS: Final = SystemRandom().getrandbits(64) or 1
+"""The first half of the ids of traces that begin in this process."""
 
-class Act(msgspec.Struct, frozen=True):
+
+class Act(msgspec.Struct, frozen=True, gc=False):
     """Something that is done, from `began` on, in seconds since the epoch.
 
-    `id` has 16 hex digits, and `trace`, which it shares with everything that it causes, 32. `cause` is the id of the
-    act that it is part of, maybe in another program; empty if there is none. `is_sampled` says whether it is to be
-    exported.
+    Acts are begun for everything and looked at rarely, so ids are kept as numbers of 64 bits and become text when they
+    are asked for. `number` is its own, and `before` that of the act that it is part of, maybe in another program; 0 if
+    there is none. `root` is what the trace is: the number of the act that has begun it in this process, or 32 hex
+    digits. `is_sampled` says whether it is to be exported.
     """
 
-    id: str
-    trace: str
-    cause: str
+    number: int
+    root: int | str
+    before: int
     began: float
     is_sampled: bool = True
+
+    @property
+    def id(self) -> str:
+        """16 hex digits."""
+        return f"{self.number:016x}"
+
+    @property
+    def trace(self) -> str:
+        """32 hex digits, which it shares with everything that it causes."""
+        root = self.root
+        return root if isinstance(root, str) else f"{_PROCESS:016x}{root:016x}"
+
+    @property
+    def cause(self) -> str:
+        """The id of the act that it is part of; empty if there is none."""
+        return f"{self.before:016x}" if self.before else ""
 
     @property
     def traceparent(self) -> str:
@@ -42,8 +62,12 @@ class Act(msgspec.Struct, frozen=True):
 
     def part(self, name: str) -> Act:
         """The part of it that is called `name`. It has the same id whenever it is asked for."""
-        digest = blake2b(f"{self.id} {name}".encode(), digest_size=8).hexdigest()
-        return Act(digest, self.trace, self.id, self.began, self.is_sampled)
+        digest = blake2b(f"{self.id} {name}".encode(), digest_size=8).digest()
+        return Act(int.from_bytes(digest, "big") or 1, self.root, self.number, self.began, self.is_sampled)
+
+    def for_others(self) -> Act:
+        """The same, as another process can read it."""
+        return Act(self.number, self.trace, self.before, self.began, self.is_sampled)
 
 
 acting: ContextVar[Act | None] = ContextVar("emulator_act", default=None)
@@ -68,30 +92,33 @@ def read_traceparent(text: str) -> RemoteAct | None:
 
 class Acts:
     """Begins acts, on the clock `now`. `sample` says of a trace, by its id and the act in another program that caused
-    it, whether it is to be exported. Without `follows`, the causes that requests name are ignored. `tells_apart` says
-    that invocations of a JavaScript worker are to be told apart even while several of them run, which takes memory."""
+    it, whether it is to be exported; without one, all are. Without `follows`, the causes that requests name are
+    ignored. `is_exported` says that others follow acts by what messages carry with them."""
 
     def __init__(
         self,
         now: Callable[[], float],
-        sample: Callable[[str, RemoteAct | None], bool] = lambda _trace, _origin: True,
+        sample: Callable[[str, RemoteAct | None], bool] | None = None,
         *,
         follows: bool = True,
-        tells_apart: bool = False,
+        is_exported: bool = True,
         random: Random | None = None,
     ) -> None:
         self._now = now
         self._sample = sample
-        self._follows = follows
-        self.tells_apart = tells_apart
+        self.follows = follows
+        self.is_exported = is_exported
         self._bits = (random or Random()).getrandbits
 
     def begin(self, cause: Act | None = None, *, traceparent: str = "", seconds_ago: float = 0.0) -> Act:
         """An act that began `seconds_ago`, as part of `cause`, or else of what `traceparent` names."""
         began = self._now() - seconds_ago
-        own = f"{self._bits(64) or 1:016x}"
+        number = self._bits(64) or 1
         if cause is not None:
-            return Act(own, cause.trace, cause.id, began, cause.is_sampled)
-        origin = read_traceparent(traceparent) if traceparent and self._follows else None
-        trace = f"{self._bits(128) or 1:032x}" if origin is None else origin.trace
-        return Act(own, trace, "" if origin is None else origin.id, began, self._sample(trace, origin))
+            return Act(number, cause.root, cause.number, began, cause.is_sampled)
+        origin = read_traceparent(traceparent) if traceparent and self.follows else None
+        root, before = (number, 0) if origin is None else (origin.trace, int(origin.id, 16))
+        act = Act(number, root, before, began)
+        if self._sample is None or self._sample(act.trace, origin):
+            return act
+        return msgspec.structs.replace(act, is_sampled=False)

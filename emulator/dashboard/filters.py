@@ -5,8 +5,8 @@
 Terms are separated by spaces, and all of them must hold. A term is a field, a comparison and a value, or a text that
 must occur anywhere. A `-` before a term turns it round. Quotes keep spaces together. `:` and `=` compare texts without
 regard to capitals, and numbers as numbers; `~` is "contains"; `!=` is "is not"; `<`, `>`, `<=` and `>=` compare
-numbers, times such as `90s`, `5min`, `1h` or `2d`, and sizes such as `10kB`. A field that something does not have has no
-value, and no comparison but `!=` holds for that.
+numbers, times such as `90s`, `5min`, `1h` or `2d`, and sizes such as `10kB`. A field that something does not have has
+no value, and no comparison but `!=` holds for that.
 """
 
 from __future__ import annotations

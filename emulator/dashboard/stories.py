@@ -543,7 +543,7 @@ class Stories:
             where = f" from {latest.delay_from}" if latest.delay_from else ""
             failed = f"attempt {latest.number} failed ({_failed(latest)})"
             return f"{until}: {failed}, and the delay is {latest.delay} s{where}."
-        seconds = period(round(message.ready_at - message.enqueued_at, 3))
+        seconds = period(round(message.ready_at - message.enqueued_at))
         state_of = self._session.queues.states[queue]
         is_default = message.ready_at - message.enqueued_at == state_of.settings.delivery_delay
         where = "delivery_delay of the queue" if is_default else "the send"

@@ -17,11 +17,12 @@ from emulator.base.acts import Acts
 from emulator.base.bus import Bus, Notice
 from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.log.table import TABLE
-from emulator.queues.events import MessagesDeadLettered
+from emulator.queues.events import MessagesDeadLettered, MessagesSent
 from emulator.queues.message import QueueMessage
+from emulator.server.events import RequestFinished
 from emulator.session.running import write_private
 
-MOST_EVENTS: Final = 20_000
+MOST_EVENTS: Final = 10_000
 """How many events are kept."""
 
 MOST_BYTES: Final = 64_000_000
@@ -32,6 +33,9 @@ FILE: Final = "events.msgpack"
 
 _STEP: Final = 256
 """After so many events, it is checked whether there are too many."""
+
+_EVENT_BYTES: Final = 500
+"""How many bytes an event takes without what it contains, about."""
 
 _FORMAT: Final = 1
 
@@ -75,7 +79,7 @@ class Recorder:
         """How many events in the index are no longer kept."""
         self._listeners: list[Callable[[], None]] = []
         if has_acts and bus.acts is None:
-            bus.acts = Acts(now)
+            bus.acts = Acts(now, follows=False, is_exported=False)
         for event_type in TABLE:
             bus.subscribe(event_type, self._add)
 
@@ -130,7 +134,7 @@ class Recorder:
 
     def save(self, path: Path) -> None:
         """Write the events into a file. Raises OSError."""
-        rows = [(type(event).__name__, at, _without_source(event)) for at, event in self._kept]
+        rows = [(type(event).__name__, at, _written(event)) for at, event in self._kept]
         path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, msgspec.msgpack.encode((_FORMAT, self._first, rows)))
 
@@ -155,17 +159,23 @@ class Recorder:
         kept.append((self._now(), event))
         if len(kept) >= self._look_at:
             self._trim()
-        if self._listeners:
-            for listener in tuple(self._listeners):
-                listener()
+        for listener in self._listeners:
+            listener()
 
     def _trim(self) -> None:
         """Let go of the oldest events, if there are too many."""
         kept, sizes = self._kept, self._sizes
-        for place in range(len(sizes), len(kept)):
-            size = _size(kept[place][1])
-            sizes.append(size)
-            self._bytes += size
+        # Most events are one of these two, and this is done for each.
+        new = [
+            _EVENT_BYTES
+            if type(event) is RequestFinished
+            else len(event.messages[0].body) + 2 * _EVENT_BYTES
+            if type(event) is MessagesSent and len(event.messages) == 1
+            else _size(event)
+            for _, event in kept[len(sizes) :]
+        ]
+        sizes += new
+        self._bytes += sum(new)
         gone = max(len(kept) - self.most, 0)
         self._bytes -= sum(sizes[:gone])
         while self._bytes > self._most_bytes and gone < len(kept) - 1:
@@ -208,14 +218,16 @@ def _size(event: Any) -> int:
     """How many bytes an event takes, about."""
     messages: Sequence[QueueMessage] = getattr(event, "messages", ())
     if messages:
-        return 500 + sum(500 + len(message.body) for message in messages)
+        return _EVENT_BYTES + sum(_EVENT_BYTES + len(message.body) for message in messages)
     if isinstance(event, (WorkerOutput, Notice)):
-        return 500 + len(event.text)
-    return 20_000 if isinstance(event, HandlerFailed) else 500
+        return _EVENT_BYTES + len(event.text)
+    return 20_000 if isinstance(event, HandlerFailed) else _EVENT_BYTES
 
 
-def _without_source(event: Any) -> Any:
-    """An event that can be written: frames are kept without the whole files that they are from."""
+def _written(event: Any) -> Any:
+    """An event as it is written: frames are kept without the whole files that they are from."""
+    if event.act is not None:
+        event = msgspec.structs.replace(event, act=event.act.for_others())
     failure = getattr(event, "failure", None)
     if failure is None:
         return event

@@ -9,7 +9,7 @@ from emulator.base.bus import Happening
 from emulator.queues.message import QueueMessage, Settlement, Verdict
 
 
-class MessagesSent(Happening):
+class MessagesSent(Happening, gc=False):
     """Messages entered a queue. `source` is the name of the worker that sent them, `dead letter`, `redrive`,
     `forwarded` or `api`."""
 
@@ -18,7 +18,7 @@ class MessagesSent(Happening):
     source: str
 
 
-class BatchDelivered(Happening):
+class BatchDelivered(Happening, gc=False):
     """A batch was settled. `messages` are as they were delivered, and in `settlement` as they are afterwards.
 
     `worker` is the consumer's name; it may be empty if clients pull. `taken_at` is in seconds since the epoch, and

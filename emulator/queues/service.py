@@ -249,7 +249,8 @@ class Queues:
         act = None
         if self._bus.acts is not None:
             act = self._bus.acts.begin(acting.get())
-            messages = [replace(each, traceparent=act.traceparent) for each in messages]
+            if self._bus.acts.is_exported:
+                messages = [replace(each, traceparent=act.traceparent) for each in messages]
         now = self._clock.now()
         if self._bridge is not None and self._bridge.sends(source, name):
             sending = self._bridge.send(name, messages, batch_delay_seconds)

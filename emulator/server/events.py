@@ -16,7 +16,7 @@ class ServerReady(Happening):
     inspector_url: str = ""
 
 
-class RequestFinished(Happening):
+class RequestFinished(Happening, gc=False):
     """A request was answered. `duration` is in seconds, from its arrival to the last byte of the answer. `status` is
     499 if the client went away before that. `bindings` are the numbers of its operations by kinds of bindings, as far
     as they are known, and `binding_seconds` is how long they took; None if there were none."""

@@ -63,17 +63,12 @@ class Gateway:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         tally = self._tallies.begin(self.host.config.name)
-        serving = self._serve(scope, receive, send, tally)
+        act = None
         if self._bus.acts is not None:
-            serving = self._acted(serving, scope, self._bus.acts)
+            act = _act(scope, self._bus.acts)
+            acting.set(act)  # to its end: every request has a context of its own
+        serving = self._serve(scope, receive, send, tally, act)
         return serving if tally is None else self._counted(serving, tally)
-
-    async def _acted(self, serving: Coroutine[Any, Any, None], scope: Scope, acts: Acts) -> None:
-        token = acting.set(_act(scope, acts))
-        try:
-            await serving
-        finally:
-            acting.reset(token)
 
     async def _counted(self, serving: Coroutine[Any, Any, None], tally: Tally) -> None:
         try:
@@ -81,7 +76,7 @@ class Gateway:
         finally:
             self._tallies.end(self.host.config.name, tally)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, tally: Tally | None) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, tally: Tally | None, act: Act | None) -> None:
         started = self._timer()
         seen = scope
         if self.host.config.origin:
@@ -112,7 +107,7 @@ class Gateway:
         else:
             await send_response(response, send, head=head, answer=seen.get(ANSWER))
         _end(request, status)
-        self.report(scope, status, self._timer() - started, tally)
+        self.report(scope, status, self._timer() - started, tally, act)
         if broken is not None:
             raise broken if self._raise_errors else AnswerBrokenError
 
@@ -122,15 +117,17 @@ class Gateway:
             self._fronted, self._front = config, self._fronts(config)
         return None if self._front is None else self._front(request)
 
-    def report(self, scope: Scope, status: int, duration: float, tally: Tally | None = None) -> None:
-        """Report a request that was answered `duration` seconds after it arrived."""
+    def report(
+        self, scope: Scope, status: int, duration: float, tally: Tally | None = None, act: Act | None = None
+    ) -> None:
+        """Report a request that was answered in `act`, if that is known, `duration` seconds after it arrived."""
         path: str = scope["path"]
         query: bytes = scope["query_string"]
         if query:
             path = f"{path}?{query.decode('latin-1')}"
         event = RequestFinished(self.host.config.name, scope["method"], path, status, duration)
         if self._bus.acts is not None:
-            event.act = acting.get() or _act(scope, self._bus.acts, duration)
+            event.act = act or acting.get() or _act(scope, self._bus.acts, duration)
         if tally is not None and tally.counts:
             event.bindings, event.binding_seconds = tally.counts, tally.seconds
         self._bus.publish(event)
@@ -138,8 +135,8 @@ class Gateway:
 
 def _act(scope: Scope, acts: Acts, seconds_ago: float = 0.0) -> Act:
     """The act of answering a request, which another program may have caused."""
-    named = find_header(scope["headers"], b"traceparent") or b""
-    return acts.begin(traceparent=named.decode("latin-1"), seconds_ago=seconds_ago)
+    named = find_header(scope["headers"], b"traceparent") if acts.follows else None
+    return acts.begin(traceparent="" if named is None else named.decode("latin-1"), seconds_ago=seconds_ago)
 
 
 def _end(request: IncomingRequest, status: int) -> None:

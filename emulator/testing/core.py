@@ -231,9 +231,10 @@ class Core:
         return self._session is not None and self._session.activity.owns(descriptor)
 
     def _make_control(self) -> Any:
+        from emulator.dashboard.routes import Dashboard
         from emulator.server.control.app import make_control  # few tests use what is under /cdn-cgi/
 
-        return make_control(self.session)
+        return make_control(self.session, routes_beside=Dashboard(self.session, self.recorder).routes())
 
     def close(self) -> None:
         """Let running code finish if that takes no time, cancel the rest, and close everything."""

@@ -523,7 +523,7 @@ class WorkerdHost:
 
     def _make_lanes(self) -> Lanes | None:
         """What tells the invocations of a process apart. Debuggers show what a worker logs as it is, without marks."""
-        if self._bus.acts is None or not self._bus.acts.tells_apart:
+        if self._bus.acts is None:
             return None
         return Lanes(token_hex(4), self._binding_server.lanes, self.config.name, marks=self._target is None)
 

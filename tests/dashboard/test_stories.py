@@ -1,0 +1,293 @@
+"""What the kit, and so everybody, is told about messages: the same in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from emulator.base.errors import EmulatorError
+from emulator.bindings.queue.addresses import queue_id
+from emulator.dashboard.stories import MessageStory
+from emulator.server.addresses import API_PREFIX
+from emulator.testing import Emulator
+from tests.support.node_tools import needs_node
+
+QUEUES: Final[dict[str, Any]] = {
+    "producers": [{"binding": "JOBS", "queue": "jobs"}],
+    "consumers": [
+        {
+            "queue": "jobs",
+            "max_retries": 2,
+            "retry_delay": 60,
+            "max_batch_size": 2,
+            "max_batch_timeout": 1,
+            "max_concurrency": 1,
+            "dead_letter_queue": "dead-jobs",
+        }
+    ],
+}
+
+PYTHON: Final = """\
+import asyncio
+from workers import Response, WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        await self.env.JOBS.send(await request.json())
+        return Response("sent")
+
+    async def queue(self, batch, env, ctx):
+        print("took", batch.messages[0].body["do"])
+        for message in batch.messages:
+            if message.body["do"] == "fail":
+                raise ConnectionError("mail server is down")
+            if message.body["do"] == "later":
+                message.retry(delaySeconds=30)
+            if message.body["do"] == "hang":
+                await asyncio.sleep(300)
+"""
+
+JAVASCRIPT: Final = """\
+export default {
+  async fetch(request, env) {
+    await env.JOBS.send(await request.json());
+    return new Response("sent");
+  },
+
+  async queue(batch) {
+    console.log("took", batch.messages[0].body.do);
+    for (const message of batch.messages) {
+      if (message.body.do === "fail") {
+        throw new TypeError("mail server is down");
+      }
+      if (message.body.do === "later") message.retry({ delaySeconds: 30 });
+    }
+  },
+};
+"""
+
+
+@pytest.fixture(params=["python", pytest.param("javascript", marks=needs_node)])
+def emulator(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Emulator]:
+    language = request.param
+    if language == "javascript":
+        request.getfixturevalue("javascript")
+    main = tmp_path / ("entry.py" if language == "python" else "index.js")
+    main.write_text(PYTHON if language == "python" else JAVASCRIPT)
+    with Emulator(main=main, name="shop", queues=QUEUES, settings={"compatibility_date": "2026-01-01"}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def python() -> Iterator[Emulator]:
+    with Emulator(main=PYTHON, name="shop", queues=QUEUES) as opened:
+        yield opened
+
+
+def sent(emulator: Emulator, do: str) -> str:
+    """The id of a message that a request has sent."""
+    emulator.post("/send", json={"do": do})
+    return emulator.queue("jobs").messages[-1].id
+
+
+def redrive(emulator: Emulator, queue: str) -> None:
+    answer = emulator.post(f"{API_PREFIX}/emulator/queues/{queue_id(queue)}/redrive", json={})
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_message_that_died_says_where_it_came_from_and_why_each_attempt_failed(emulator: Emulator) -> None:
+    identifier = sent(emulator, "fail")
+    emulator.run_until_idle()
+
+    story = emulator.why(identifier)
+
+    assert (story.state, story.queue, story.attempts, story.is_whole) == ("dead", "dead-jobs", 3, True)
+    first, dead = story.lives
+    assert first.origin is not None
+    assert (first.origin.kind, first.origin.text) == ("request", "from worker shop, in POST /send")
+    assert [(attempt.number, attempt.of, attempt.result) for attempt in first.attempts] == [
+        (1, 3, "retried"),
+        (2, 3, "retried"),
+        (3, 3, "dead"),
+    ]
+    for attempt in first.attempts:
+        assert attempt.decision == "the handler raised an exception"
+        assert attempt.trouble is not None
+        assert "mail server is down" in attempt.trouble.error
+        marked = [line.text for line in attempt.trouble.source if line.is_it]
+        assert len(marked) == 1
+        assert "mail server is down" in marked[0]
+        assert [part.text for part in attempt.parts if part.kind == "line"] == ["took fail"]
+        assert attempt.batch == [identifier]
+    assert [(attempt.delay, attempt.delay_from) for attempt in first.attempts] == [
+        (60, "retry_delay of the consumer"),
+        (60, "retry_delay of the consumer"),
+        (None, ""),
+    ]
+    assert dead.origin is not None
+    assert dead.origin.kind == "dead letter"
+    assert story.because.startswith(
+        "It died in queue jobs at 08:02:03: all 3 attempts (max_retries 2) failed, the last: "
+    )
+    assert "emulator queues redrive dead-jobs" in story.next
+
+
+def test_a_message_that_waits_after_a_retry_says_which_setting_chose_the_delay(emulator: Emulator) -> None:
+    identifier = sent(emulator, "later")
+    emulator.advance(2)
+
+    story = emulator.why(identifier)
+
+    assert story.state == "delayed"
+    assert story.because == (
+        "It waits in queue jobs until 08:00:31: attempt 1 failed (the handler called retry() on it), "
+        "and the delay is 30 s from retry(delaySeconds)."
+    )
+    assert story.next == "attempt 2 of 3 at 08:00:31"
+    assert story.next_at == emulator.now.timestamp() + 29
+
+
+def test_an_acked_message_says_who_has_acked_it(emulator: Emulator) -> None:
+    identifier = sent(emulator, "work")
+    emulator.run_until_idle()
+
+    story = emulator.why(identifier)
+
+    assert story.state == "acked"
+    assert story.because == "It was acked at 08:00:01 by worker shop, in attempt 1: the handler returned."
+    assert story.body == {"do": "work"}
+
+
+def test_a_redriven_message_has_its_old_life_and_its_new_one(emulator: Emulator) -> None:
+    identifier = sent(emulator, "fail")
+    emulator.run_until_idle()
+    redrive(emulator, "dead-jobs")
+
+    story = emulator.why(identifier)
+
+    assert story.state == "ready"
+    assert [(life.queue, life.end, len(life.attempts)) for life in story.lives] == [
+        ("jobs", "dead", 3),
+        ("dead-jobs", "redriven", 0),
+        ("jobs", "", 0),
+    ]
+    origin = story.lives[-1].origin
+    assert origin is not None
+    assert origin.kind == "redrive"
+    assert story.next == "attempt 1 of 3"
+
+
+def test_the_text_has_everything_and_shows_the_line_once(emulator: Emulator) -> None:
+    identifier = sent(emulator, "fail")
+    emulator.run_until_idle()
+
+    text = str(emulator.why(identifier[:8]))
+
+    assert text.startswith(f"{identifier}  dead-jobs  dead\n  It died in queue jobs")
+    assert "entered jobs, from worker shop, in POST /send" in text
+    assert text.count("again after 60 s, from retry_delay of the consumer") == 2
+    assert text.count(" >   ") == 1
+
+
+def test_a_paused_queue_is_why_a_message_waits(python: Emulator) -> None:
+    python.queue("jobs").pause()
+    identifier = sent(python, "work")
+    python.advance(10)
+    assert "Deliveries are paused" in python.why(identifier).because
+
+
+def test_a_delay_of_the_send_is_named(python: Emulator) -> None:
+    python.queue("jobs").send({"do": "work"}, delay_seconds=45)
+    story = python.why(python.queue("jobs").messages[0])
+    assert story.because == "It waits in queue jobs until 08:00:45: it was sent with a delay of 45 s, from the send."
+    assert story.lives[0].origin is not None
+    assert story.lives[0].origin.text == "from the test"
+
+
+def test_max_concurrency_is_why_a_message_waits(python: Emulator) -> None:
+    running = sent(python, "hang")
+    python.advance(2)
+    waiting = sent(python, "work")
+    python.advance(5)
+    assert python.why(running).because == "A handler has it now, as attempt 1 of 3."
+    assert python.why(waiting).because == (
+        "It is ready in queue jobs. max_concurrency is 1, and 1 delivery is under way."
+    )
+
+
+def test_a_worker_that_does_not_load_is_why_a_message_waits(python: Emulator) -> None:
+    session = python._core.session
+    session.fail(0, _failure())
+    identifier = sent_by_test(python)
+    python.advance(5)
+    assert "Its consumer, worker shop, does not load: SyntaxError: no." in python.why(identifier).because
+
+
+def test_a_purged_message_says_so(python: Emulator) -> None:
+    identifier = sent(python, "work")
+    python.queue("jobs").purge()
+    assert python.why(identifier).because == ("It was deleted at 08:00:00: somebody purged it from queue jobs.")
+
+
+def test_what_is_too_old_to_be_recorded_is_told_as_far_as_the_message_carries_it(python: Emulator) -> None:
+    identifier = sent(python, "fail")
+    python.run_until_idle()
+    forget(python)
+
+    story = python.why(identifier)
+
+    assert not story.is_whole
+    assert story.state == "dead"
+    assert [attempt.number for attempt in story.lives[0].attempts] == [1, 2, 3]
+    assert "ConnectionError: mail server is down" in story.because
+    assert "What was before this is not recorded any more." in str(story)
+
+
+def test_an_unknown_message_says_how_far_the_memory_goes_back(python: Emulator) -> None:
+    sent(python, "work")
+    with pytest.raises(
+        EmulatorError, match=r"nothing is known of a message f{32}: it is in no queue, and what is recorded"
+    ):
+        python.why("f" * 32)
+
+
+def test_digits_that_are_those_of_several_messages_are_refused(python: Emulator) -> None:
+    ids = [sent_by_test(python) for _ in range(17)]
+    twice = next(digit for digit in "0123456789abcdef" if sum(each.startswith(digit) for each in ids) > 1)
+    with pytest.raises(EmulatorError, match=f"messages begin with {twice}, such as "):
+        python.why(twice)
+
+
+def sent_by_test(emulator: Emulator) -> str:
+    emulator.queue("jobs").send({"do": "work"})
+    return emulator.queue("jobs").messages[-1].id
+
+
+def forget(emulator: Emulator) -> None:
+    """Fill the recorder with other events."""
+    recorder = emulator._core.recorder
+    recorder.most = 1
+    for _ in range(600):
+        emulator._core.bus.publish(_notice())
+
+
+def _notice() -> Any:
+    from emulator.base.bus import Notice
+
+    return Notice("info", "something else")
+
+
+def _failure() -> Any:
+    from emulator.base.failure import Failure
+
+    return Failure("SyntaxError", "no", (), "SyntaxError: no")
+
+
+def test_the_story_is_a_value() -> None:
+    assert MessageStory(id="1", queue="q", state="acked", because="") == MessageStory(
+        id="1", queue="q", state="acked", because=""
+    )
