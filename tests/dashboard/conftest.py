@@ -94,7 +94,7 @@ class Shop:
         return int(match[1].replace(",", ""))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs, there is an event loop on this thread, which others do without
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")
