@@ -56,8 +56,9 @@ docs: $(DOCS_STAMP)
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build -q --strict
 	@echo 'Open site/index.html'
 
-pictures: $(DOCS_STAMP) $(RUN_STAMP)
+pictures: $(DOCS_STAMP) $(DEV_STAMP)
 	@$(DOCS_VENV)/bin/python docs/pictures.py $(BIN)/emulator
+	@$(BIN)/python docs/screens.py $(BIN)/emulator
 
 clean:
 	rm -rf $(VENV) $(DOCS_VENV) site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/node_modules bench/results \

@@ -21,7 +21,7 @@ class Cell(NamedTuple):
     query: Mapping[str, str] = {}
 
 
-class Content(NamedTuple):
+class Excerpt(NamedTuple):
     """A value that is shown as a whole: its `name`, and as much of its `text` as is shown. `size` is in bytes."""
 
     name: str
@@ -36,7 +36,7 @@ class Sheet(msgspec.Struct, frozen=True):
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     more: Mapping[str, str] = {}
-    content: Content | None = None
+    content: Excerpt | None = None
     text: str = ""
 
 
@@ -57,7 +57,7 @@ class Panel(msgspec.Struct, frozen=True):
     run: Callable[[Any, str, str], Awaitable[Sequence[Sheet]]] | None = None
 
 
-def content(name: str, value: bytes, size: int | None = None) -> Content:
+def content(name: str, value: bytes, size: int | None = None) -> Excerpt:
     """`value`, or its beginning if the whole of it has `size` bytes, as text: UTF-8 as it is, other bytes in
     hexadecimal."""
     shown = value[:MAX_SHOWN_BYTES]
@@ -66,7 +66,7 @@ def content(name: str, value: bytes, size: int | None = None) -> Content:
     except UnicodeDecodeError as error:
         cut = len(value) > len(shown) and error.start > len(shown) - 4
         text = shown[: error.start].decode() if cut else shown[:4_096].hex(" ", 1)
-    return Content(name, text, len(value) if size is None else size)
+    return Excerpt(name, text, len(value) if size is None else size)
 
 
 def cells(*texts: object) -> list[Cell]:

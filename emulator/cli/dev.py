@@ -40,16 +40,17 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
     return None if cert is None or key is None else (cert, key)
 
 
-def _recorder(session: Session, directory: Path | None, closing: ExitStack) -> Recorder:
-    """What keeps the events of a session: in `directory`, too, if there is one."""
+def _recording(session: Session, closing: ExitStack) -> Recorder:
+    """Record what happens in a session; with its queues, if these are kept."""
     from emulator.dashboard.offers import Offers
     from emulator.log.recorder import FILE, Recorder
 
     recorder = Recorder(session.bus, session.clock.now)
     Offers(session.bus)
-    if directory is not None:
-        recorder.load(directory / FILE)
-        closing.callback(recorder.save, directory / FILE)
+    if session.journal is not None:
+        place = session.journal.directory / FILE
+        recorder.load(place)
+        closing.callback(recorder.save, place)
     return recorder
 
 
@@ -250,5 +251,5 @@ def dev(  # noqa: PLR0917 - click passes its options by name
             from emulator.cli.keys import Keys
 
             closing.callback(Keys(session, options, terminal).close)
-        recorder = None if no_record else _recorder(session, None if journal is None else directory, closing)
+        recorder = None if no_record else _recording(session, closing)
         run(telling(session, serve(session, options, partial(_dashboard, recorder))))

@@ -34,7 +34,7 @@ SOURCE: Final = "api"
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault
+class NotPossible(Exception):  # noqa: N818 - an answer, not a fault
     """What was asked for cannot be done; the text is a sentence for the person who asked, with a status of HTTP."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -43,18 +43,18 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
 
 
 async def form_of(request: Request) -> ImmutableMultiDict[str, str]:
-    """The form that was posted. Raises Refusal if it is none, or too large."""
+    """The form that was posted. Raises NotPossible if it is none, or too large."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
-        raise Refusal(415, f"Only forms ({_FORM}) are taken here.")
+        raise NotPossible(415, f"Only forms ({_FORM}) are taken here.")
     body = bytearray()
     async for piece in request.stream():
         body += piece
         if len(body) > MAX_FORM_BYTES:
-            raise Refusal(413, f"That is more than {MAX_FORM_BYTES:,} bytes.")
+            raise NotPossible(413, f"That is more than {MAX_FORM_BYTES:,} bytes.")
     try:
         return ImmutableMultiDict(parse_qsl(body.decode(), keep_blank_values=True, errors="strict"))
     except (UnicodeDecodeError, ValueError):
-        raise Refusal(400, "The form is not UTF-8.") from None
+        raise NotPossible(400, "The form is not UTF-8.") from None
 
 
 class Actions:
@@ -80,7 +80,7 @@ class Actions:
         kind, text = form.get("content_type", "json"), form.get("body", "")
         delay = form.get("delay", "").strip()
         if delay and not (delay.isascii() and delay.isdigit() and len(delay) < 9):
-            raise Refusal(400, f"The delay is {delay!r}; it must be a whole number of seconds.")
+            raise NotPossible(400, f"The delay is {delay!r}; it must be a whole number of seconds.")
         message = NewMessage(_encoded(text, kind), cast("ContentType", kind), int(delay) if delay else None)
         name = form.get("queue", name)
         await self._session.queues.send(name, [message], source=SOURCE)
@@ -103,7 +103,7 @@ class Actions:
         form = await form_of(request)
         ids = form.getlist("id")
         if "chosen" in form and not ids:
-            raise Refusal(400, "No message is chosen.")
+            raise NotPossible(400, "No message is chosen.")
         to = form.get("to") or None
         redriven = await self._session.queues.redrive(request.path_params["name"], to, set(ids) if ids else None)
         return _back(request, _redriven(redriven), _own(form.get("back", "")))
@@ -111,7 +111,7 @@ class Actions:
     async def _delete(self, request: Request) -> Response:
         ids = (await form_of(request)).getlist("id")
         if not ids:
-            raise Refusal(400, "No message is chosen.")
+            raise NotPossible(400, "No message is chosen.")
         deleted = await self._session.queues.purge_messages(request.path_params["name"], set(ids))
         return _back(request, f"{count(len(deleted), 'message')} deleted")
 
@@ -125,9 +125,9 @@ class Actions:
                 except HandlerError as error:
                     return _back(request, f"{cron} failed: {error.failure.summary}", f"{DASHBOARD}/crons")
                 except (HandlerMissing, NotLoaded) as error:
-                    raise Refusal(400, f"{error}.") from None
+                    raise NotPossible(400, f"{error}.") from None
                 return _back(request, f"{cron or 'scheduled'} has run", f"{DASHBOARD}/crons")
-        raise Refusal(404, f"This session has no worker {name}.")
+        raise NotPossible(404, f"This session has no worker {name}.")
 
 
 def _encoded(text: str, kind: str) -> bytes:
@@ -142,8 +142,8 @@ def _encoded(text: str, kind: str) -> bytes:
         if kind == "bytes":
             return bytes.fromhex(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise Refusal(400, f"The body is not {'hexadecimal' if kind == 'bytes' else kind}: {error}.") from None
-    raise Refusal(400, f"The content type is {kind!r}; it must be json, text or bytes.")
+        raise NotPossible(400, f"The body is not {'hexadecimal' if kind == 'bytes' else kind}: {error}.") from None
+    raise NotPossible(400, f"The content type is {kind!r}; it must be json, text or bytes.")
 
 
 def _redriven(redriven: Redrive) -> str:

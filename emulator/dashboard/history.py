@@ -11,7 +11,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from emulator.base.errors import EmulatorError
-from emulator.dashboard.actions import Refusal, form_of
+from emulator.base.words import count
+from emulator.dashboard.actions import NotPossible, form_of
 from emulator.dashboard.events import event_facts, event_row
 from emulator.dashboard.filters import Filter, FilterError, parse
 from emulator.dashboard.rehearsal import last_delivery, rehearse
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from emulator.dashboard.events import EventRow
     from emulator.dashboard.rendering import Renderer
-    from emulator.dashboard.stories import MessageStory, Part, RequestStory, Stories
+    from emulator.dashboard.stories import ActPart, MessageStory, RequestStory, Stories
     from emulator.session.session import Session
 
 ROWS: Final = 100
@@ -51,6 +52,7 @@ class History:
         }
         return [
             *(Route(f"{DASHBOARD}{path}", self._told(page)) for path, page in pages.items()),
+            Route(f"{DASHBOARD}/messages/{{act}}", self._told(self._act), methods=["POST"]),
             Route(f"{DASHBOARD}/requests/{{id}}/replay", self._told(self._replay), methods=["POST"]),
             Route(f"{DASHBOARD}/messages/{{id}}/rehearsal", self._told(self._rehearsal), methods=["POST"]),
         ]
@@ -79,6 +81,29 @@ class History:
         story = await self._stories.message(request.path_params["id"])
         rehearsal = await rehearse(self._session, self._stories.recorder, story.id)
         return self._render("rehearsal.html", request, "messages", story=story, rehearsal=rehearsal)
+
+    async def _act(self, request: Request) -> Response:
+        """Redrive or delete all waiting messages that a filter means."""
+        act, text = request.path_params["act"], (await form_of(request)).get("filter", "")
+        if act not in {"redrive", "delete"} or not text.strip():
+            raise NotPossible(400, "Messages are redriven or deleted by a filter, which must say something.")
+        try:
+            wanted = parse(text)
+        except FilterError as error:
+            raise NotPossible(400, f"{error}.") from None
+        chosen: dict[str, set[str]] = {}
+        for row in await self._stories.messages(wanted, _MOST_SEARCHED):
+            if row.state in {"ready", "delayed", "dead"}:
+                chosen.setdefault(row.queue, set()).add(row.id)
+        number = 0
+        for queue, ids in chosen.items():
+            if act == "delete":
+                number += len(await self._session.queues.purge_messages(queue, ids))
+            else:
+                number += sum((await self._session.queues.redrive(queue, None, ids)).moved.values())
+        done = "redriven" if act == "redrive" else "deleted"
+        said = urlencode({"filter": text, "said": f"{count(number, 'message')} {done}"})
+        return RedirectResponse(f"{DASHBOARD}/messages?{said}", 303)
 
     async def _requests(self, request: Request) -> Response:
         text, wanted, wrong = _filter(request)
@@ -113,7 +138,7 @@ class History:
         form = await form_of(request)
         method, path = form.get("method", story.method).upper(), form.get("path", story.path)
         if story.kind != "request" or not method.isalpha() or not path.startswith("/"):
-            raise Refusal(400, "A method and a path that begins with / are needed.")
+            raise NotPossible(400, "A method and a path that begins with / are needed.")
         scheme, server = request.scope["scheme"], request.scope["server"]
         headers = {"host": self._host_of(story.worker, request.headers.get("host", ""))}
         if form.get("type"):
@@ -126,7 +151,7 @@ class History:
                     method, f"{scheme}://{host}:{server[1]}{path}", content=body, headers=headers
                 )
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
-            raise Refusal(502, f"The request failed: {error or type(error).__name__}.") from None
+            raise NotPossible(502, f"The request failed: {str(error) or type(error).__name__}.") from None
         said = urlencode({"said": f"{method} {path} was answered with {answer.status_code}"})
         return RedirectResponse(f"{DASHBOARD}/requests?{said}", 303)
 
@@ -191,7 +216,7 @@ def _filter(request: Request) -> tuple[str, Filter, str]:
         return text, Filter(), str(error)
 
 
-def waterfall(story: RequestStory) -> list[tuple[Part, float, float]]:
+def waterfall(story: RequestStory) -> list[tuple[ActPart, float, float]]:
     """The parts of a request, each with where its bar begins and how long it is, in percent of the whole."""
     whole = max([story.duration, *(part.at + part.duration - story.at for part in story.parts)], default=0.0) or 1.0
     return [
@@ -217,7 +242,7 @@ def as_test(story: MessageStory) -> str:
     queue = next((life.queue for life in story.lives), story.queue)
     if story.content_type not in {"json", "text"}:
         return ""
-    kind = "" if story.content_type == "json" else ', contentType="text"'
+    kind = "" if story.content_type == "json" else ', content_type="text"'
     lines = [
         f"def test_message_{story.id[:8]}(emulator):",
         f"    emulator.queue({queue!r}).send({story.body!r}{kind})",

@@ -11,7 +11,7 @@ from starlette.routing import Match, Route
 
 from emulator.base.words import shown_path
 from emulator.dashboard import texts
-from emulator.dashboard.actions import Actions, Refusal, form_of
+from emulator.dashboard.actions import Actions, NotPossible, form_of
 from emulator.dashboard.picture import picture_of
 from emulator.dashboard.rendering import HEADERS
 from emulator.server.addresses import DASHBOARD
@@ -142,7 +142,7 @@ class Pages:
             await asyncio.sleep(0)
 
     async def _workers(self, request: Request) -> Response:
-        return self._render("workers.html", request, "workers", hosts=self._session.hosts, shown_path=shown_path)
+        return self._render("workers.html", request, "workers", hosts=self._session.hosts)
 
     async def _worker(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -157,9 +157,8 @@ class Pages:
                     bindings=self._bindings(host.config),
                     settings=_settings(host.config),
                     reloads=reloads,
-                    shown_path=shown_path,
                 )
-        raise Refusal(404, f"This session has no worker {name}.")
+        raise NotPossible(404, f"This session has no worker {name}.")
 
     def _bindings(self, config: WorkerConfig) -> list[tuple[str, str, str, str]]:
         """The bindings of a worker: name, kind, description and where each was read. A kind says what it is, and what a
@@ -197,7 +196,7 @@ class Pages:
     async def _console(self, request: Request) -> Response:
         kind, panel, name, title = self._chosen(request)
         if panel.run is None:
-            raise Refusal(405, f"{panel.title} has no console.")
+            raise NotPossible(405, f"{panel.title} has no console.")
         text = (await form_of(request)).get("text", "")
         chosen = kind, panel, name, title
         try:
@@ -236,7 +235,7 @@ class Pages:
             for each, title in panel.stores(self._session.open_kinds[kind]):
                 if each == name:
                     return kind, panel, name, title
-        raise Refusal(404, f"This session has no {kind} {name}.")
+        raise NotPossible(404, f"This session has no {kind} {name}.")
 
     def _panels(self) -> dict[str, Panel]:
         found = {kind.name: kind.panel() for kind in self._session.open_kinds.kinds}

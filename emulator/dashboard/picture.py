@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 176
 HEIGHT: Final = 46
-_COLUMN: Final = 264
+_COLUMN: Final = 240
 _ROW: Final = 68
 _MARGIN: Final = 4
 

@@ -14,9 +14,9 @@ from starlette.responses import FileResponse, HTMLResponse, Response, StreamingR
 from starlette.routing import Route
 
 from emulator.base.errors import EmulatorError
-from emulator.base.words import age, count, duration, period
+from emulator.base.words import count, duration, period, shown_path
 from emulator.dashboard import texts
-from emulator.dashboard.actions import Refusal
+from emulator.dashboard.actions import NotPossible
 from emulator.dashboard.live import Pulse
 from emulator.dashboard.picture import chart
 from emulator.queues.errors import QueueError, QueueErrorCode
@@ -64,7 +64,13 @@ class Renderer:
             finalize=texts.visible,
         )
         self._environment.filters.update(
-            age=age, duration=duration, period=period, exact=texts.exact, part=partial(quote, safe="")
+            duration=duration,
+            exact=texts.exact,
+            part=partial(quote, safe=""),
+            period=period,
+            sentence=texts.sentence,
+            shown_path=shown_path,
+            took=texts.took,
         )
         self._environment.globals.update(
             root=DASHBOARD,
@@ -87,6 +93,11 @@ class Renderer:
             Route(f"{DASHBOARD}/static/{{name}}", self.told(_static)),
         ]
 
+    def routes_of_nothing(self) -> list[Route]:
+        """The addresses below those of pages that have none, to be looked at last."""
+        parts = ("queues", "messages", "requests", "workers", "data")
+        return [Route(f"{DASHBOARD}/{part}/{{rest:path}}", self.told(_nothing)) for part in parts]
+
     def close(self) -> None:
         """End the answers to pages that listen."""
         self.pulse.close()
@@ -98,13 +109,13 @@ class Renderer:
             self.pulse.begin()
             try:
                 return await page(request)
-            except Refusal as error:
+            except NotPossible as error:
                 status, text = error.status, str(error)
             except QueueError as error:
                 status, text = 404 if error.code == QueueErrorCode.QUEUE_NOT_FOUND else 400, str(error)
             except EmulatorError as error:
                 status, text = 404, str(error)
-            return self.render("refused.html", request, "", status=status, text=f"{text[:1].upper()}{text[1:]}")
+            return self.render("refused.html", request, "", status=status, text=texts.sentence(text))
 
         return answer
 
@@ -128,8 +139,12 @@ class Renderer:
         return StreamingResponse(self.pulse.events(), media_type="text/event-stream", headers=HEADERS)
 
 
+async def _nothing(_request: Request) -> Response:
+    raise NotPossible(404, "There is no such page.")
+
+
 async def _static(request: Request) -> Response:
     path = _HERE / "static" / request.path_params["name"]
     if path.suffix not in _TYPES or not path.is_file():
-        raise Refusal(404, "There is no such file.")
+        raise NotPossible(404, "There is no such file.")
     return FileResponse(path, media_type=_TYPES[path.suffix], headers=HEADERS)

@@ -28,7 +28,7 @@ class Dashboard:
 
     def routes(self) -> list[Route]:
         """All addresses."""
-        return [route for room in self._rooms for route in room.routes()]
+        return [*(route for room in self._rooms for route in room.routes()), *self._renderer.routes_of_nothing()]
 
     def close(self) -> None:
         """End the answers that never end by themselves."""

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup, escape
 
-from emulator.base.words import age, clean_lines, cut
+from emulator.base.words import age, clean_lines, cut, duration
 from emulator.queues.message import QueueMessage
 from emulator.wire.codec import decode
 
@@ -17,7 +17,7 @@ _MAX_BODY: Final = 128_000
 _MAX_PRETTY_BYTES: Final = 64_000
 
 
-class Body(NamedTuple):
+class ShownBody(NamedTuple):
     """The body of a message for a person. `text` can be sent again as it is if `is_editable`."""
 
     text: str
@@ -34,23 +34,33 @@ def exact(text: str) -> Markup:
     return escape(text)
 
 
-def body_of(message: QueueMessage) -> Body:
+def body_of(message: QueueMessage) -> ShownBody:
     """JSON with indentation, text as it is, bytes in hexadecimal, and a structured clone as Python writes it."""
     kind, content = message.content_type, message.body
     try:
         if kind == "json":
             text = content.decode()
-            return Body(
+            return ShownBody(
                 json.dumps(json.loads(text), indent=2, ensure_ascii=False) if len(text) <= _MAX_PRETTY_BYTES else text,
                 True,
             )
         if kind == "text":
-            return Body(content.decode(), True)
+            return ShownBody(content.decode(), True)
         if kind == "bytes":
-            return Body(content[:4_096].hex(" ", 1), False)
-        return Body(repr(decode(content, kind))[:_MAX_BODY], False)
+            return ShownBody(content[:4_096].hex(" ", 1), False)
+        return ShownBody(repr(decode(content, kind))[:_MAX_BODY], False)
     except (ValueError, RecursionError):
-        return Body(f"damaged: {content[:4_096]!r}", False)
+        return ShownBody(f"damaged: {content[:4_096]!r}", False)
+
+
+def sentence(text: str) -> str:
+    """A text that begins with a capital."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def took(seconds: float) -> str:
+    """How long something took: `0.16 ms`, `12 ms`, `12.3 s`."""
+    return f"{seconds * 1000:.2f} ms" if seconds < 0.01 else duration(seconds)
 
 
 def pretty(value: object, text: str) -> str:

@@ -164,14 +164,14 @@ class TextLines:
         """The workers, if the record has them, and the address, which is always shown."""
         style, url, workers = self._style, record.fields["url"], record.fields["workers"]
         lines = [f"{style.green('Ready')} on {style.bold(url)}"]
-        if workers:
-            lines.append(style.dim(f"Dashboard: {reachable(url)}{DASHBOARD}/"))
         if record.fields["network_url"]:
             lines.append(f"From other machines: {style.bold(record.fields['network_url'])}")
         if record.fields["api_token"]:
             lines.append(f"REST API token: {record.fields['api_token']}")
         if record.fields["inspector_url"]:
             lines.append(f"Debuggers: {record.fields['inspector_url']} (VS Code, or chrome://inspect)")
+        if workers:
+            lines.append(style.dim(f"Dashboard: {reachable(url)}{DASHBOARD}/"))
         if self._keys:
             lines.append(style.dim(self._keys))
         if workers:

@@ -199,8 +199,8 @@ class QueueEngine(Protocol):
         """
 
     async def peek(self, queue: str, count: int | None = None, skip: int = 0) -> Sequence[QueueMessage]:
-        """`count` waiting messages (None means all) behind the first `skip`: the ready ones in the order of delivery, then the
-        delayed ones by the time when they are due. They do not change."""
+        """`count` waiting messages (None means all) behind the first `skip`: the ready ones in the order of delivery,
+        then the delayed ones by the time when they are due. They do not change."""
 
     async def backlog(self, queue: str) -> Backlog:
         """The backlog of a queue, including messages in flight, but not waiting messages that are older than the

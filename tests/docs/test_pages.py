@@ -12,7 +12,7 @@ from tests.docs.blocks import PAGES, ROOT
 
 TOP = ("bench", "docs", "emulator", "examples", "runtime", "templates", "tests")
 ROOMS = sorted(path.name for path in (ROOT / "emulator").iterdir() if (path / "__init__.py").exists())
-BASES = (ROOT, ROOT / "emulator", ROOT / "runtime")
+BASES = (ROOT, ROOT / "emulator", ROOT / "runtime", ROOT / "docs")
 GENERATED = ("bench/node_modules", "bench/results")
 PLACEHOLDER = re.compile(r"/[A-Z]+\b(?!\.md)")
 

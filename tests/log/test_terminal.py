@@ -210,7 +210,9 @@ def test_the_clock_is_before_every_entry_but_not_in_the_start_block() -> None:
         hosts=[FakeHost(config(), {"fetch"})],
         log_time=True,
     )
-    block, _, log = text.partition("\n\nReady on http://127.0.0.1:1\n\n")
+    block, _, log = text.partition(
+        "\n\nReady on http://127.0.0.1:1\nDashboard: http://127.0.0.1:1/cdn-cgi/emulator/\n\n"
+    )
     assert block == "sign-up  /app/src/entry.py  fetch"
     lines = log.splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d GET / 200 OK \(0 ms\)", lines[0])

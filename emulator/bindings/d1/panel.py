@@ -40,10 +40,13 @@ async def _look(kinds: OpenD1, store: str, query: Mapping[str, str]) -> Sheet:
         [result] = await database.run([Query(sql, [])])
         is_full = len(result.rows) == PAGE_ROWS
         return _sheet(result, {"table": table, "skip": str(skip + PAGE_ROWS)} if is_full else {})
-    rows = []
-    for name in tables:
-        [result] = await database.run([Query(f"SELECT count(*) FROM {_name(name)}", [])])
-        rows.append((Cell(name, {"table": name}), Cell(f"{result.rows[0][0]:,}")))
+    counted = (
+        await database.run([Query(f"SELECT count(*) FROM {_name(name)}", []) for name in tables]) if tables else []
+    )
+    rows = [
+        (Cell(name, {"table": name}), Cell(str(result.rows[0][0])))
+        for name, result in zip(tables, counted, strict=True)
+    ]
     return Sheet(("Table", "Rows"), rows)
 
 

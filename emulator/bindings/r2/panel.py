@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.panel import MAX_SHOWN_BYTES, PAGE_ROWS, Cell, Content, Panel, Sheet, content
+from emulator.bindings.panel import MAX_SHOWN_BYTES, PAGE_ROWS, Cell, Excerpt, Panel, Sheet, content
 from emulator.bindings.r2.objects import R2Range
 from emulator.bindings.rest import iso
 
@@ -31,7 +31,7 @@ async def _look(kinds: OpenR2, store: str, query: Mapping[str, str]) -> Sheet:
     return Sheet(_COLUMNS, rows, more, None if key is None else await _content(kinds, store, key))
 
 
-async def _content(kinds: OpenR2, store: str, key: str) -> Content | None:
+async def _content(kinds: OpenR2, store: str, key: str) -> Excerpt | None:
     head = kinds.store.head(store, key)
     if head is None or head.metadata.customer_key:
         return None

@@ -113,4 +113,5 @@ def _undeclared(cron: str, host: WorkerHost) -> str:
 
 async def _http_error(there_are: str, request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return PlainTextResponse(f"{status}: nothing answers {request.method} {request.url.path}. {there_are}", status)
+    text = f"{status}: nothing answers {request.method} {request.url.path}. {there_are}"
+    return PlainTextResponse(text, status, {"x-content-type-options": "nosniff"})

@@ -4,8 +4,8 @@ be able to use it, not even by an image or a link.
 A request has to be meant for this server (its `Host`), so that a foreign name that resolves to this machine is refused.
 A page of another origin gives itself away by its `Origin`, or where it has none by `Sec-Fetch-Site`, which browsers set
 and pages cannot. There are no CORS headers, so browsers do not send such a page's requests if they have credentials or
-a JSON body. If other machines can reach the server, a token is required: in an `Authorization` header or, where a browser
-asks, in a cookie, which it gets for having opened the dashboard with `?token=`.
+a JSON body. If other machines can reach the server, a token is required: in an `Authorization` header or, for browsers,
+in a cookie, which they get for having opened the dashboard with `?token=`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,284 @@
+"""Every page of the dashboard, and what can be done on it, in a real browser."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.dashboard.conftest import API, ROOT, Shop
+from tests.integration.conftest import Running
+from tests.support.node_tools import NODE_MODULES
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+PAGES = (
+    "/",
+    "/queues",
+    "/queues/jobs",
+    "/queues/jobs-dlq",
+    "/messages",
+    "/messages?filter=state:dead",
+    "/requests",
+    "/logs",
+    "/search?q=fail",
+    "/workers",
+    "/workers/shop",
+    "/crons",
+    "/data",
+    "/data/kv/sessions?key=a",
+    "/data/r2/files?key=b",
+    "/data/d1/books-1",
+    "/data/cache/default",
+    "/queues/none",
+)
+
+
+def fill(shop: Shop) -> None:
+    """Have something on every page."""
+    shop.post("one")
+    shop.fail()
+    shop.post("", "/fails")
+    shop.client.put(f"{API}/storage/kv/namespaces/sessions/values/a", content=b'{"user": "ada"}')
+    shop.client.put(f"{API}/r2/buckets/files/objects/b", content=b"text")
+
+
+def test_the_overview_draws_what_leads_where_and_counts_live(shop: Shop) -> None:
+    page = shop.open()
+    names = page.locator(".node .name")
+    expect(names).to_have_text(["shop", "HTTP", "0 3 * * 1", "jobs", "later", "jobs-dlq", "sessions", "files", "books"])
+    expect(page.locator(".edge.dead")).to_have_count(1)
+    expect(page.locator(".state")).to_have_text("live")
+    shop.fail()
+    expect(page.locator(".node.dead .note")).to_have_text("1 dead")
+    expect(page.locator(".figure .number").first).to_have_text("1")
+    page.locator(".node.dead").click()
+    expect(page).to_have_url(f"{shop.url}{ROOT}/queues/jobs-dlq")
+    assert shop.complaints == []
+
+
+def test_a_message_that_died_says_why_and_is_redriven(shop: Shop) -> None:
+    shop.fail("fail: out of stock")
+    page = shop.open("/messages?filter=state:dead")
+    page.locator("tbody a").first.click()
+    expect(page.locator(".why")).to_contain_text("ConnectionError: fail: out of stock")
+    expect(page.locator("strong")).to_have_text(["Attempt 1 of 2", "Attempt 2 of 2"])
+    expect(page.locator(".source .it").first).to_contain_text("raise ConnectionError")
+    page.get_by_role("button", name="Redrive").click()
+    expect(page.locator(".said")).to_contain_text("1 message to jobs redriven")
+    expect(page.locator("strong")).to_have_count(4)
+    page.locator(".what a", has_text="POST /").first.click()
+    expect(page.locator("h1")).to_contain_text("POST /")
+    assert shop.complaints == []
+
+
+def test_the_copied_test_reproduces_it(shop: Shop, tmp_path: Path) -> None:
+    shop.fail("fail: again")
+    page = shop.open(f"/messages/{shop.dead()[0]['id']}")
+    page.get_by_text("Copy as a pytest test").click()
+    text = page.locator("#test-text").text_content()
+    assert text is not None
+    (tmp_path / "test_copied.py").write_text(text)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_copied.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
+
+
+def test_a_message_is_edited_and_sent_again(shop: Shop) -> None:
+    shop.fail()
+    page = shop.open(f"/messages/{shop.dead()[0]['id']}")
+    page.get_by_text("Edit and send again").click()
+    page.locator("#body").fill("better")
+    page.locator("select").select_option("later")
+    page.get_by_role("button", name="Send").click()
+    expect(page).to_have_url(f"{shop.url}{ROOT}/queues/later")
+    expect(page.locator(".said")).to_have_text("1 message sent to later")
+    expect(page.locator("td.body")).to_contain_text("better")
+
+
+def test_a_queue_is_paused_resumed_sent_to_and_purged(shop: Shop) -> None:
+    page = shop.open("/queues/jobs")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#facts .tag")).to_have_text("paused")
+    page.locator("#body").fill('{"type": "welcome", "n": 1}')
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("td.body")).to_contain_text('{"type":"welcome","n":1}')
+    page.locator("#body").fill("{not json")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("main")).to_contain_text("The body is not json")
+    page.go_back()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Purge").click()
+    expect(page.locator(".said")).to_have_text("1 message deleted")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_chosen_messages_are_deleted_and_a_choice_survives_what_happens(shop: Shop) -> None:
+    for number in range(3):
+        shop.client.post(f"{ROOT}/queues/later/send", data={"content_type": "text", "body": f"m{number}"})
+    page = shop.open("/queues/later")
+    page.locator("input[name=id]").nth(1).check()
+    shop.client.post(f"{ROOT}/queues/later/send", data={"content_type": "text", "body": "m3"})
+    expect(page.locator("input[name=id]")).to_have_count(4)
+    expect(page.locator("input[name=id]:checked")).to_have_count(1)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator("td.body")).to_have_text(["text m0", "text m2", "text m3"])
+
+
+def test_messages_are_paged_and_downloaded(shop: Shop) -> None:
+    for _ in range(2):
+        messages = [{"body": f"m{number}", "content_type": "text"} for number in range(60)]
+        queue = shop.client.get(f"{API}/queues").json()["result"]
+        [identifier] = [each["queue_id"] for each in queue if each["queue_name"] == "later"]
+        shop.client.post(f"{API}/queues/{identifier}/messages/batch", json={"messages": messages})
+    page = shop.open("/queues/later")
+    expect(page.locator("input[name=id]")).to_have_count(50)
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator(".pages")).to_contain_text("51 to 100 of 120")
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator("input[name=id]")).to_have_count(20)
+    page.go_back()
+    expect(page.locator(".pages")).to_contain_text("51 to 100 of 120")
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Download").click()
+    assert downloading.value.suggested_filename == "later.jsonl"
+    assert len(Path(downloading.value.path()).read_text().splitlines()) == 120
+
+
+def test_a_filter_chooses_what_is_redriven(shop: Shop) -> None:
+    shop.fail("fail a")
+    shop.fail("fail b")
+    page = shop.open("/messages")
+    page.locator("#filter").fill('state:dead "fail b"')
+    page.locator("#filter").press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Redrive").click()
+    expect(page.locator(".said")).to_have_text("1 message redriven")
+    page.locator("#filter").fill('state:"')
+    page.locator("#filter").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("cannot be read")
+
+
+def test_a_request_is_shown_and_replayed(shop: Shop) -> None:
+    shop.post("one", "/first?x=1")
+    page = shop.open("/requests")
+    page.locator("tbody a").first.click()
+    expect(page.locator(".fall")).to_contain_text("1 message to jobs")
+    page.get_by_text("Copy as curl").click()
+    expect(page.locator("#curl-text")).to_contain_text(f"curl -X POST '{shop.url}/first?x=1'")
+    page.get_by_text("Replay", exact=True).click()
+    page.locator("input[name=path]").fill("/second")
+    page.locator("#replay-body").fill("two")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".said")).to_have_text("POST /second was answered with 200")
+    expect(page.locator("tbody a").first).to_have_text("POST /second")
+
+
+def test_the_log_is_live_filtered_and_linked(shop: Shop) -> None:
+    page = shop.open("/logs?filter=event:output")
+    expect(page.locator(".none")).to_be_visible()
+    shop.post("one")
+    expect(page.locator(".log .text")).to_contain_text("got one")
+    page = shop.open("/logs")
+    page.get_by_role("link", name="open").first.click()
+    expect(page.locator("h1")).to_contain_text("POST /")
+
+
+def test_keys_lead_to_the_search(shop: Shop) -> None:
+    shop.fail("fail: needle")
+    page = shop.open()
+    page.keyboard.press("/")
+    page.keyboard.type("needle")
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("needle")
+    expect(page.locator("tbody tr").first).to_contain_text("fail: needle")
+    page.keyboard.press("Control+k")
+    page.keyboard.type(shop.dead()[0]["id"][:10])
+    page.keyboard.press("Enter")
+    expect(page.locator(".why")).to_contain_text("It died")
+
+
+def test_a_worker_shows_its_bindings_without_secrets_and_what_fails_to_load(shop: Shop, tmp_path: Path) -> None:
+    page = shop.open("/workers/shop")
+    expect(page.locator("main")).to_contain_text("API_KEY")
+    expect(page.locator("main")).to_contain_text("(secret)")
+    assert "do-not-show-this" not in page.content()
+    (tmp_path / "entry.py").write_text("def (:\n")
+    expect(page.locator(".failure")).to_contain_text("SyntaxError")
+
+
+def test_a_cron_is_run(shop: Shop) -> None:
+    page = shop.open("/crons")
+    page.get_by_role("button", name="Run now").click()
+    expect(page.locator(".said")).to_have_text("0 3 * * 1 has run")
+
+
+def test_data_is_shown_and_sql_is_run(shop: Shop) -> None:
+    fill(shop)
+    page = shop.open("/data/kv/sessions")
+    page.get_by_role("link", name="a", exact=True).click()
+    expect(page.locator(".content pre")).to_have_text('{"user": "ada"}')
+    page = shop.open("/data/r2/files?key=b")
+    expect(page.locator(".content pre")).to_have_text("text")
+    page = shop.open("/data/d1/books-1")
+    page.locator("#text").fill("create table book (title); insert into book values ('Emma')")
+    page.locator("#text").press("Control+Enter")
+    expect(page.locator("main")).to_contain_text("1 row changed")
+    page.locator("#text").fill("select * from none")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text("no such table")
+    page = shop.open("/data/d1/books-1")
+    page.get_by_role("link", name="book", exact=True).click()
+    expect(page.locator("tbody")).to_have_text("Emma")
+
+
+def test_a_session_that_goes_away_and_comes_back(shop: Shop, start: Callable[..., Running], tmp_path: Path) -> None:
+    page = shop.open("/queues")
+    expect(page.locator(".state")).to_have_text("live")
+    port = shop.url.rpartition(":")[2]
+    assert shop.running.end(signal.SIGINT) == 0  # the open page does not hold it up
+    expect(page.locator(".state")).to_have_text("away")
+    again = start("dev", "-p", port, "--no-share", cwd=tmp_path).ready()
+    expect(page.locator(".state")).to_have_text("live")
+    httpx.post(f"{again.url}/", content=b"fail")
+    expect(page.locator("tbody tr", has_text="jobs-dlq")).to_contain_text("1")
+
+
+def test_the_theme_is_kept(shop: Shop) -> None:
+    page = shop.open()
+    page.get_by_role("button", name="Dark").click()
+    page = shop.open("/queues")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(17, 19, 24)"
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+def test_every_page_fits_and_has_no_serious_barrier(shop: Shop, width: int) -> None:
+    fill(shop)
+    axe = (NODE_MODULES / "axe-core/axe.min.js").read_text()
+    identifier = shop.dead()[0]["id"]
+    request = shop.client.get(f"{ROOT}/api/requests").json()["requests"][0]["id"]
+    shop.page.set_viewport_size({"width": width, "height": 800})
+    for theme in ("light", "dark"):
+        shop.page.emulate_media(color_scheme=theme)
+        for path in (*PAGES, f"/messages/{identifier}", f"/requests/{request}"):
+            page = shop.open(path)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+            page.evaluate(axe)
+            found = page.evaluate("axe.run()")["violations"]
+            serious = [each for each in found if each["impact"] in {"serious", "critical"}]
+            assert [(path, each["id"], each["nodes"][0]["html"]) for each in serious] == []
