@@ -99,7 +99,7 @@ class WorkerList(msgspec.Struct, frozen=True):
     workers: Sequence[WorkerRow]
 
 
-class Address(NamedTuple):
+class Question(NamedTuple):
     """What can be asked: the path, with `{name}` for what varies, what answers, the type of the answer, and what the
     query can say, each with a sentence."""
 
@@ -191,7 +191,7 @@ class Api:
             state.consumer,
         )
 
-    async def _answer(self, address: Address, request: Request) -> Response:
+    async def _answer(self, address: Question, request: Request) -> Response:
         try:
             return _json(await address.answer(self, request))
         except FilterError as error:
@@ -209,14 +209,14 @@ _FILTER: Final = {
 }
 _BEFORE: Final = {"before": "Only those whose events have lower numbers."}
 
-ADDRESSES: Final[Sequence[Address]] = (
-    Address("/messages", Api.messages, MessageList, _FILTER),
-    Address("/messages/{id}", Api.message, MessageStory),
-    Address("/requests", Api.requests, RequestList, {**_FILTER, **_BEFORE}),
-    Address("/requests/{id}", Api.request, RequestStory),
-    Address("/events", Api.events, EventList, {**_FILTER, **_BEFORE, "after": "Only those with higher numbers."}),
-    Address("/queues", Api.queues, QueueList),
-    Address("/workers", Api.workers, WorkerList),
+ADDRESSES: Final[Sequence[Question]] = (
+    Question("/messages", Api.messages, MessageList, _FILTER),
+    Question("/messages/{id}", Api.message, MessageStory),
+    Question("/requests", Api.requests, RequestList, {**_FILTER, **_BEFORE}),
+    Question("/requests/{id}", Api.request, RequestStory),
+    Question("/events", Api.events, EventList, {**_FILTER, **_BEFORE, "after": "Only those with higher numbers."}),
+    Question("/queues", Api.queues, QueueList),
+    Question("/workers", Api.workers, WorkerList),
 )
 """Everything that can be asked."""
 

@@ -58,7 +58,7 @@ class SourceLine(msgspec.Struct, frozen=True):
     is_it: bool = False
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class ActPart(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened within a request or a delivery: `line` of output, operation on a `binding`, messages
     `sent`, or `error`. `at` is when it began, in seconds since the epoch, and `duration` in seconds."""
 
@@ -101,10 +101,10 @@ class AttemptStory(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Trouble | None = None
     delivery: str = ""
     batch: Sequence[str] = ()
-    parts: Sequence[Part] = ()
+    parts: Sequence[ActPart] = ()
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """What has put a message into a queue. `kind` is `request`, `delivery`, `scheduled`, `email`, `worker` (nothing
     more is known), `dead letter`, `redrive`, `api`, `test` or `forwarded`; `text` says it in words that complete "it
     came": `from worker shop, in POST /signup`. `id` is that of the request or the delivery, empty if it is not
@@ -122,7 +122,7 @@ class Life(msgspec.Struct, kw_only=True):
 
     queue: str
     began: float | None = None
-    origin: Origin | None = None
+    origin: Provenance | None = None
     attempts: list[AttemptStory] = []
     ended: float | None = None
     end: str = ""
@@ -178,7 +178,7 @@ class RequestStory(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 0
     because: str = ""
     trouble: Trouble | None = None
-    parts: Sequence[Part] = ()
+    parts: Sequence[ActPart] = ()
 
 
 class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -312,10 +312,10 @@ class Stories:
                 life.ended = recorded.at
         return lives, last
 
-    def _origin(self, event: MessagesSent) -> Origin:
+    def _origin(self, event: MessagesSent) -> Provenance:
         source = event.source
         if source in _OUTSIDE:
-            return Origin(kind=source, text=_OUTSIDE[source])
+            return Provenance(kind=source, text=_OUTSIDE[source])
         cause = event.act.cause if event.act is not None else ""
         for recorded in self.recorder.about(cause) if cause else ():
             ended = recorded.event
@@ -323,11 +323,13 @@ class Stories:
                 continue
             if isinstance(ended, BatchDelivered):
                 text = f"from worker {source}, in a delivery of {ended.queue}"
-                return Origin(kind="delivery", text=text, worker=source, id=cause)
+                return Provenance(kind="delivery", text=text, worker=source, id=cause)
             story = self._request(recorded)
             if story is not None:
-                return Origin(kind=story.kind, text=f"from worker {source}, in {story.text}", worker=source, id=cause)
-        return Origin(kind="worker", text=f"from worker {source}", worker=source, id=cause)
+                return Provenance(
+                    kind=story.kind, text=f"from worker {source}, in {story.text}", worker=source, id=cause
+                )
+        return Provenance(kind="worker", text=f"from worker {source}", worker=source, id=cause)
 
     def _attempt(self, event: BatchDelivered, message: QueueMessage) -> tuple[AttemptStory, QueueMessage]:
         """A delivery of a message, and the message after it."""
@@ -382,7 +384,7 @@ class Stories:
                 return trouble_of(recorded.event.failure)
         return None
 
-    def _parts(self, act: str) -> list[Part]:
+    def _parts(self, act: str) -> list[ActPart]:
         """What happened within an act, in the order in which it began."""
         parts = [part for each in self.recorder.about(act) if (part := _part(each, act)) is not None]
         return sorted(parts, key=lambda part: part.at)
@@ -672,23 +674,23 @@ def _lines_at(location: str) -> list[SourceLine]:
     return [SourceLine(each, lines[each - 1].rstrip("\n"), each == number) for each in around]
 
 
-def _part(recorded: Recorded, act: str) -> Part | None:
+def _part(recorded: Recorded, act: str) -> ActPart | None:
     event, at = recorded.event, recorded.at
     if isinstance(event, WorkerOutput):
-        return Part(kind="line", at=at, text=event.text.rstrip("\n"), level=event.level)
+        return ActPart(kind="line", at=at, text=event.text.rstrip("\n"), level=event.level)
     if isinstance(event, HandlerFailed):
-        return Part(kind="error", at=at, text=event.failure.summary, level="error")
+        return ActPart(kind="error", at=at, text=event.failure.summary, level="error")
     if event.act is None or event.act.cause != act:
         return None
     if isinstance(event, BindingUsed):
         failed = f": {event.error}" if event.error else ""
         text = f"{event.kind} {event.name} {event.operation} {event.key}".rstrip() + failed
         level = "error" if event.error else "info"
-        return Part(kind="binding", at=event.act.began, duration=event.duration, text=text, level=level)
+        return ActPart(kind="binding", at=event.act.began, duration=event.duration, text=text, level=level)
     if isinstance(event, MessagesSent):
         ids = [each.id for each in event.messages]
         text = f"{count(len(ids), 'message')} to {event.queue}"
-        return Part(
+        return ActPart(
             kind="sent", at=event.act.began, duration=at - event.act.began, text=text, queue=event.queue, messages=ids
         )
     return None

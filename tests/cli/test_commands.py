@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from emulator.base.bus import Bus
+from emulator.base.clock import WallClock
 from emulator.base.errors import ConfigError, Problem, ServerError
 from emulator.base.failure import Failure, Frame
 from emulator.cli import cli
@@ -44,6 +45,8 @@ class FakeSession:
 
     def __init__(self, _configs: object, bus: Bus, journal: object = None, **_options: object) -> None:
         self.bus = bus
+        self.clock = WallClock()
+        self.journal = None
         self.hosts = [FakeHost(self.failure)]
         self.configs = [host.config for host in self.hosts]
         self.calls: list[str] = []
@@ -56,7 +59,7 @@ class FakeSession:
         self.calls.append("stop")
 
 
-async def serve(session: FakeSession, options: dict[str, Any]) -> None:
+async def serve(session: FakeSession, options: dict[str, Any], _beside: object = None) -> None:
     assert options is session.read[-1]
     if session.error is not None:
         raise session.error

@@ -1,0 +1,54 @@
+"""`emulator why` as a separate process, on a real `emulator dev`, also after a restart of that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.integration.conftest import Running
+from tests.integration.test_queue_commands_live import emulator, write
+
+
+def identifier_of(app: Path) -> str:
+    listed = json.loads(emulator(app, "queues", "peek", "jobs-dlq", "--json").stdout)
+    identifier: str = (listed["messages"] if isinstance(listed, dict) else listed)[0]["id"]
+    return identifier
+
+
+def test_why_a_message_died_is_told_also_after_a_restart(dev: Callable[..., Running], tmp_path: Path) -> None:
+    app = write(tmp_path / "app", broken=True)
+    running = dev(app, "--persist")
+    assert emulator(app, "queues", "send", "jobs", '{"id": 7}').returncode == 0
+    running.wait_for("jobs moved 1 message .* to jobs-dlq")
+    identifier = identifier_of(app)
+
+    told = emulator(app, "why", identifier[:8])
+    assert told.returncode == 0, told.stderr
+    assert f"{identifier}  jobs-dlq  dead" in told.stdout
+    assert "from a client of the REST API" in told.stdout
+    assert "ConnectionError: the mail server is down (src/entry.py:" in told.stdout
+    assert "printed   GOT" in told.stdout
+
+    assert running.end() == 0
+    dev(app, "--persist")
+    again = json.loads(emulator(app, "why", identifier, "--json").stdout)
+    assert again["is_whole"]
+    assert [life["end"] for life in again["lives"]] == ["dead", ""]
+    assert again["lives"][0]["attempts"][0]["trouble"]["source"] != []
+
+
+def test_what_is_not_known_is_one_sentence(dev: Callable[..., Running], tmp_path: Path) -> None:
+    app = write(tmp_path / "app", broken=False)
+    dev(app)
+    unknown = emulator(app, "why", "f" * 32)
+    assert unknown.returncode == 2
+    assert "Error: nothing is known of a message ffff" in unknown.stderr
+
+
+def test_a_session_that_records_nothing_says_so(dev: Callable[..., Running], tmp_path: Path) -> None:
+    app = write(tmp_path / "app", broken=False)
+    dev(app, "--no-record")
+    unknown = emulator(app, "why", "f" * 32)
+    assert unknown.returncode == 2
+    assert "was it started with --no-record?" in unknown.stderr
