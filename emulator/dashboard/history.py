@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from emulator.dashboard.events import EventRow
     from emulator.dashboard.rendering import Renderer
-    from emulator.dashboard.stories import MessageStory, Part, RequestStory, Stories
+    from emulator.dashboard.stories import ActPart, MessageStory, RequestStory, Stories
     from emulator.session.session import Session
 
 ROWS: Final = 100
@@ -206,7 +206,7 @@ def _filter(request: Request) -> tuple[str, Filter, str]:
         return text, Filter(), str(error)
 
 
-def waterfall(story: RequestStory) -> list[tuple[Part, float, float]]:
+def waterfall(story: RequestStory) -> list[tuple[ActPart, float, float]]:
     """The parts of a request, each with where its bar begins and how long it is, in percent of the whole."""
     whole = max([story.duration, *(part.at + part.duration - story.at for part in story.parts)], default=0.0) or 1.0
     return [
