@@ -145,7 +145,7 @@ import emulator.server.serving as serving
 from emulator.cli import main
 from emulator.server.events import ServerReady
 
-async def serve(session, options):
+async def serve(session, options, beside=None):
     session.bus.publish(ServerReady("http://127.0.0.1:1"))
     crashing = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, crashing.set)
