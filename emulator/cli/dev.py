@@ -42,13 +42,23 @@ def _certificate(cert: Path | None, key: Path | None) -> tuple[Path, Path] | Non
 
 def _recording(session: Session, closing: ExitStack) -> Recorder:
     """Record what happens in a session; with its queues, if these are kept."""
+    from emulator.base.bus import Notice
+    from emulator.base.words import reason, shown_path
     from emulator.log.recorder import FILE, Recorder
 
     recorder = Recorder(session.bus, session.clock.now)
     if session.journal is not None:
         place = session.journal.directory / FILE
+
+        def save() -> None:
+            try:
+                recorder.save(place)
+            except OSError as error:
+                text = f"What happened cannot be kept in {shown_path(place)}: {reason(error)}"
+                session.bus.publish(Notice("warning", text))
+
         recorder.load(place)
-        closing.callback(recorder.save, place)
+        closing.callback(save)
     return recorder
 
 
