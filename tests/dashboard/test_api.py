@@ -87,7 +87,7 @@ def test_the_description_has_every_address_and_type(emulator: Emulator) -> None:
     assert set(described["paths"]) == {f"{DASHBOARD_API}{each.path}" for each in ADDRESSES}
     shapes = described["components"]["schemas"]
     for each in ADDRESSES:
-        operation = described["paths"][f"{DASHBOARD_API}{each.path}"]["get"]
+        operation = described["paths"][f"{DASHBOARD_API}{each.path}"][each.method.lower()]
         reference = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
         assert reference.rpartition("/")[2] in shapes
         assert operation["summary"].endswith(".")

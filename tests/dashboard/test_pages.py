@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from tests.dashboard.conftest import API, ROOT, Shop
+from tests.dashboard.conftest import API, CONFIGURATION, ROOT, Shop
 from tests.integration.conftest import Running
 from tests.support.node_tools import NODE_MODULES
 
@@ -256,6 +256,40 @@ def test_a_session_that_goes_away_and_comes_back(shop: Shop, start: Callable[...
     expect(page.locator(".state")).to_have_text("live")
     httpx.post(f"{again.url}/", content=b"fail")
     expect(page.locator("tbody tr", has_text="jobs-dlq")).to_contain_text("1")
+
+
+def test_two_tabs_show_the_same_and_many_messages_are_a_few_refreshes(shop: Shop) -> None:
+    page, other = shop.open("/queues/later"), shop.page.context.new_page()
+    other.goto(f"{shop.url}{ROOT}/queues")
+    refreshes: list[str] = []
+    page.on("request", lambda request: refreshes.append(request.url))
+    [identifier] = [
+        each["queue_id"] for each in shop.client.get(f"{API}/queues").json()["result"] if each["queue_name"] == "later"
+    ]
+    messages = [{"body": "m", "content_type": "text"}] * 100
+    for _ in range(200):
+        shop.client.post(f"{API}/queues/{identifier}/messages/batch", json={"messages": messages}).raise_for_status()
+    expect(page.locator(".facts .big").first).to_have_text("20,000")
+    expect(other.locator("tbody tr", has_text="later")).to_contain_text("20,000")
+    assert len(refreshes) < 100
+    page.reload()
+    expect(page.locator(".pages")).to_contain_text("1 to 50 of 20,000")
+
+
+def test_without_a_record_the_pages_about_the_past_are_not_there(
+    dev: Callable[..., Running],
+    page: Page,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "entry.py").write_text(
+        "from workers import WorkerEntrypoint\n\nclass Default(WorkerEntrypoint):\n    pass\n"
+    )
+    (tmp_path / "wrangler.jsonc").write_text(CONFIGURATION)
+    url = dev(tmp_path, "--no-share", "--no-record").url
+    page.goto(f"{url}{ROOT}/")
+    expect(page.locator("nav a")).to_have_text(["Overview", "Queues", "Workers", "Crons", "Data"])
+    page.goto(f"{url}{ROOT}/messages/abc")
+    expect(page.locator("main")).to_contain_text("There is no such page")
 
 
 def test_the_theme_is_kept(shop: Shop) -> None:

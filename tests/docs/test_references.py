@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -62,9 +62,16 @@ class Parser:
 
     def __init__(self) -> None:
         self.settings: list[str] = []
+        self.options: list[str] = []
 
     def addini(self, name: str, *_: object, **__: object) -> None:
         self.settings.append(name)
+
+    def getgroup(self, _name: str) -> Self:
+        return self
+
+    def addoption(self, name: str, **_: object) -> None:
+        self.options.append(name)
 
 
 def test_every_setting_of_the_plugin_is_in_the_manual() -> None:
@@ -73,6 +80,8 @@ def test_every_setting_of_the_plugin_is_in_the_manual() -> None:
     [shown] = [block.text for block in blocks_in("ini") if block.page == "docs/testing.md"]
     assert parser.settings
     assert missing(parser.settings, shown) == []
+    manual = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
+    assert [option for option in parser.options if option not in manual] == []
     assert missing((*plugin._OPTIONS, "emulator", "async_emulator"), in_code(prose_of(ROOT / "docs/testing.md"))) == []
 
 

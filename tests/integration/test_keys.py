@@ -99,6 +99,8 @@ def test_keys_are_listed_below_the_address_and_each_does_what_the_help_says(
     dev.wait_for(r"SCHEDULED \*/5 \* \* \* \* ok")
     dev.type("o")
     dev.wait_for(rf"There is no browser that this terminal can open; the address is {url}\n")
+    dev.type("d")
+    dev.wait_for(rf"the address is {url}/cdn-cgi/emulator/\n")
     dev.type("\x1b[A\n")
     dev.type("x")
     dev.wait_for("Stopping")
@@ -143,7 +145,7 @@ import emulator.server.serving as serving
 from emulator.cli import main
 from emulator.server.events import ServerReady
 
-async def serve(session, options):
+async def serve(session, options, beside=None):
     session.bus.publish(ServerReady("http://127.0.0.1:1"))
     crashing = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, crashing.set)

@@ -34,7 +34,7 @@ def step(command: str, expected: list[str], app: Path, running: Running) -> None
     if command.startswith(("emulator init", "emulator dev --inspector-port")):  # which `test_inspector` runs
         return
     if command == "emulator dev":
-        assert [line for line in expected if "Ready" not in line and line not in running.lines] == []
+        assert [line for line in expected if "127.0.0.1" not in line and line not in running.lines] == []
         return
     if command.startswith("mypy"):  # the typo that the tutorial has people make
         entry = app / "src/entry.py"
