@@ -18,7 +18,7 @@ E = TypeVar("E")
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class Happening(msgspec.Struct, kw_only=True):
+class Happening(msgspec.Struct, kw_only=True, gc=False):
     """Something that happened, when it is published. `act` is what ended with it, or of a text or a failure, in what
     that happened; None if it is not known, as nearly always while the bus has no `acts`."""
 

@@ -18,7 +18,7 @@ from emulator.base.bus import Bus, Notice
 from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.log.table import TABLE
 from emulator.queues.events import MessagesDeadLettered, MessagesSent
-from emulator.queues.message import QueueMessage
+from emulator.queues.message import QueueMessage, SentMessages
 from emulator.server.events import RequestFinished
 from emulator.session.running import write_private
 
@@ -217,6 +217,8 @@ def _keys(event: Any) -> Iterator[str]:
 def _size(event: Any) -> int:
     """How many bytes an event takes, about."""
     messages: Sequence[QueueMessage] = getattr(event, "messages", ())
+    if isinstance(messages, SentMessages):
+        return _EVENT_BYTES * (1 + len(messages)) + messages.size
     if messages:
         return _EVENT_BYTES + sum(_EVENT_BYTES + len(message.body) for message in messages)
     if isinstance(event, (WorkerOutput, Notice)):
@@ -228,6 +230,8 @@ def _written(event: Any) -> Any:
     """An event as it is written: frames are kept without the whole files that they are from."""
     if event.act is not None:
         event = msgspec.structs.replace(event, act=event.act.for_others())
+    if isinstance(event, MessagesSent):
+        event = msgspec.structs.replace(event, messages=list(event.messages))
     failure = getattr(event, "failure", None)
     if failure is None:
         return event

@@ -7,7 +7,7 @@ worker host sets functions that tell of the handler while it runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
 import msgspec
 
@@ -81,6 +81,51 @@ class QueueMessage(msgspec.Struct, frozen=True, gc=False):
     dead_letter: DeadLetter | None = None
     source: str = ""
     traceparent: str = ""
+
+
+class SentMessages(Sequence[QueueMessage]):
+    """New messages as they enter their queue. Each is made when somebody looks at it."""
+
+    __slots__ = ("_at", "_delay", "_ids", "_messages", "_source")
+
+    def __init__(
+        self, messages: Sequence[NewMessage], ids: Sequence[str], *, at: float, delay: float, source: str
+    ) -> None:
+        self._messages = messages
+        self._ids = ids
+        self._at = at
+        self._delay = delay
+        self._source = source
+
+    @property
+    def size(self) -> int:
+        """The bytes of all bodies."""
+        return sum(len(each.body) for each in self._messages)
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, index: int) -> QueueMessage: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[QueueMessage]: ...
+
+    def __getitem__(self, index: int | slice) -> QueueMessage | Sequence[QueueMessage]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        message = self._messages[index]
+        delay = self._delay if message.delay_seconds is None else message.delay_seconds
+        return QueueMessage(
+            self._ids[index],
+            message.body,
+            message.content_type,
+            self._at,
+            self._at,
+            self._at + delay,
+            source=self._source,
+            traceparent=message.traceparent,
+        )
 
 
 class LeasedMessage(msgspec.Struct, frozen=True, gc=False):

@@ -25,7 +25,15 @@ from emulator.queues.contract import QueueEngine, QueueUsers, Subscription
 from emulator.queues.declarations import Declared, QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
 from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesSent
-from emulator.queues.message import Acknowledgement, Backlog, LeasedMessage, NewMessage, QueueMessage, Redrive
+from emulator.queues.message import (
+    Acknowledgement,
+    Backlog,
+    LeasedMessage,
+    NewMessage,
+    QueueMessage,
+    Redrive,
+    SentMessages,
+)
 from emulator.queues.settings import (
     DEFAULT_PULL_BATCH_SIZE,
     DELAY_SECONDS,
@@ -258,7 +266,8 @@ class Queues:
             sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
         if not self._bus.wants(MessagesSent):
             return sending
-        return self._send_and_tell(sending, name, _sent(messages, ids, now, delay, source), source, act)
+        sent = SentMessages(messages, ids, at=now, delay=delay, source=source)
+        return self._send_and_tell(sending, name, sent, source, act)
 
     async def _send_and_tell(
         self,
@@ -483,22 +492,3 @@ class Queues:
         if messages:
             self._bus.publish(MessagesDropped(name, messages, "purged"))
         return messages
-
-
-def _sent(
-    messages: Sequence[NewMessage], ids: Sequence[str], now: float, delay: float, source: str
-) -> list[QueueMessage]:
-    """New messages as they enter their queue."""
-    return [
-        QueueMessage(
-            message_id,
-            message.body,
-            message.content_type,
-            now,
-            now,
-            now + (delay if message.delay_seconds is None else message.delay_seconds),
-            source=source,
-            traceparent=message.traceparent,
-        )
-        for message_id, message in zip(ids, messages, strict=True)
-    ]

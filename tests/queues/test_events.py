@@ -78,8 +78,10 @@ async def test_what_an_event_carries_never_changes() -> None:
     await driven.send(b"one")
     await driven.settle()
     (sent,), (delivered,) = driven.published(MessagesSent), driven.published(BatchDelivered)
-    before = [msgspec.json.encode(each) for each in (sent.messages, delivered.messages, delivered.settlement)]
+    before = [msgspec.json.encode(each) for each in ([*sent.messages], delivered.messages, delivered.settlement)]
     await driven.run_until_idle()
     assert len(driven.published(BatchDelivered)) == 3
-    assert [msgspec.json.encode(each) for each in (sent.messages, delivered.messages, delivered.settlement)] == before
+    assert [
+        msgspec.json.encode(each) for each in ([*sent.messages], delivered.messages, delivered.settlement)
+    ] == before
     assert [each.attempts for each in (*sent.messages, *delivered.messages)] == [0, 1]

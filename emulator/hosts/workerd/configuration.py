@@ -16,7 +16,7 @@ import msgspec
 
 from emulator.bindings.wiring import CF_HEADER, Answered, OtherWorker, Reference, TcpServer, Value, Wiring, targets
 from emulator.hosts.workerd.binding_server import BINDING_HEADER, binding_id
-from emulator.hosts.workerd.lanes import LANE_HEADER, LANES, Lanes, has_twins, twin
+from emulator.hosts.workerd.lanes import LANE_HEADER, Lanes, has_twins, twin
 from emulator.hosts.workerd.protocol import (
     CONTROL_ENTRYPOINT,
     INVOKE_ENTRYPOINT,
@@ -180,15 +180,16 @@ def _worker_settings(settings: WorkerdSettings) -> dict[str, str]:
 
 def _wirings(settings: WorkerdSettings) -> Sequence[tuple[str, Wiring]]:
     """All bindings of the worker, each with its kind: its own, and where it has lanes what is for them."""
-    if settings.lanes is None:
+    lanes = settings.lanes
+    if lanes is None or not lanes.count:
         return settings.wirings
     twins = [
         (kind, twin(wiring, number))
         for kind, wiring in settings.wirings
         if has_twins(wiring)
-        for number in range(1, LANES + 1)
+        for number in range(1, lanes.count + 1)
     ]
-    return [*settings.wirings, *twins, ("emulator", settings.lanes.wiring())]
+    return [*settings.wirings, *twins, ("emulator", lanes.wiring())]
 
 
 def _on_lane(number: int) -> str:
@@ -198,7 +199,7 @@ def _on_lane(number: int) -> str:
 
 
 def _delivery(module: str, settings: WorkerdSettings) -> str:
-    numbers = range(1, LANES + 1 if settings.lanes is not None else 1)
+    numbers = range(1, 1 if settings.lanes is None else settings.lanes.count + 1)
     lanes = "".join(f', (name = "WORKER{number}", service = {_on_lane(number)})' for number in numbers)
     more = "".join(
         f", (name = {quoted(name)}, service = {_value(reference, kind, wiring, settings)})"
@@ -284,7 +285,7 @@ def _twins(kind: str, wiring: Wiring, name: str, own: str, settings: WorkerdSett
     lanes = settings.lanes
     if lanes is None or not has_twins(wiring):
         return
-    for number in range(1, LANES + 1):
+    for number in range(1, lanes.count + 1):
         options = f'injectRequestHeaders = [{own}, (name = "{LANE_HEADER}", value = "{lanes.id}/{number}")]'
         yield _reached_at(_service_name(kind, twin(wiring, number), name), settings.binding_server, options)
 

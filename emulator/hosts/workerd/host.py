@@ -523,9 +523,12 @@ class WorkerdHost:
 
     def _make_lanes(self) -> Lanes | None:
         """What tells the invocations of a process apart. Debuggers show what a worker logs as it is, without marks."""
-        if self._bus.acts is None:
+        acts, known = self._bus.acts, self._binding_server.lanes
+        if acts is None:
             return None
-        return Lanes(token_hex(4), self._binding_server.lanes, self.config.name, marks=self._target is None)
+        if not acts.is_exported:  # lanes take memory, and time at the start
+            return Lanes(token_hex(4), known, self.config.name, marks=False, count=0)
+        return Lanes(token_hex(4), known, self.config.name, marks=self._target is None)
 
     def _uncaught(self, version: Version) -> Failure | None:
         """The error that workerd has logged a moment ago, if any."""

@@ -38,7 +38,8 @@ export default ({ marks }) => ({ marks, storage: new hooks.AsyncLocalStorage() }
 
 class Lanes:
     """The lanes of one process of `worker`, which can be found in `known` by their `id` until they are closed. With
-    `marks`, the worker's output is marked."""
+    `marks`, the worker's output is marked. There are `count` of them, which may be 0: then an operation belongs to the
+    only invocation that runs, if that is so."""
 
     def __init__(
         self,
@@ -47,12 +48,15 @@ class Lanes:
         worker: str = "",
         *,
         marks: bool = True,
+        count: int = LANES,
     ) -> None:
         self.id = id
+        self.count = count
         self.worker = worker
         self.marks = marks
         self._known = known
-        self._free = deque(range(1, LANES + 1))
+        self._free = deque(range(1, count + 1))
+        self._running: dict[Trigger[Any], Act | None] = {}
         self._numbers: dict[Trigger[Any], int] = {}
         self._taken: dict[int, tuple[Trigger[Any], Act | None]] = {}
         known[id] = self
@@ -63,12 +67,14 @@ class Lanes:
 
     def enter(self, trigger: Trigger[Any]) -> None:
         """An invocation begins here: give it a lane, if one is free, the one that has been free for longest."""
+        self._running[trigger] = acting.get()
         if self._free:
             number = self._numbers[trigger] = self._free.popleft()
             self._taken[number] = trigger, acting.get()
 
     def leave(self, trigger: Trigger[Any]) -> None:
         """It has ended. What it does after that, as `waitUntil` work, is known until its lane is taken again."""
+        self._running.pop(trigger, None)
         number = self._numbers.pop(trigger, 0)
         if number:
             self._free.append(number)
@@ -89,7 +95,7 @@ class Lanes:
 
     def only_act(self) -> Act | None:
         """The act of the only invocation that runs; None if there are several, or none."""
-        return self.act_of(*self._numbers.values()) if len(self._numbers) == 1 else None
+        return next(iter(self._running.values())) if len(self._running) == 1 else None
 
     def wiring(self) -> Wiring:
         """The binding that `lanes.js` gets."""

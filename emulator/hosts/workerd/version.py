@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
 
-from emulator.base.acts import Act, acting
+from emulator.base.acts import Act
 from emulator.base.failure import Failure
 from emulator.bindings.wiring import Wiring, targets
 from emulator.config.model import WorkerConfig
@@ -22,7 +22,7 @@ from emulator.hosts.triggers import HANDLERS, Trigger, any_of, in_order, with_ar
 from emulator.hosts.workerd.client import ConnectionLostError, WorkerdClient
 from emulator.hosts.workerd.configuration import Sockets, WorkerdSettings, write_configuration
 from emulator.hosts.workerd.failures import not_started, simple_failure
-from emulator.hosts.workerd.lanes import LANE_HEADER, LANES, Lanes
+from emulator.hosts.workerd.lanes import LANE_HEADER, Lanes
 from emulator.hosts.workerd.process import WorkerdProcess, WorkerdStartError
 from emulator.hosts.workerd.protocol import HANDLERS_PATH, IDLE_PATH, get_head
 from emulator.hosts.workerd.sockets import SocketDirectory
@@ -53,7 +53,6 @@ class Version:
 
     __slots__ = (
         "active",
-        "acts",
         "cf_header",
         "control",
         "debug",
@@ -92,8 +91,6 @@ class Version:
         self.debug = settings.sockets.debug
         self.handlers: Sequence[str] = ()
         self.active: set[Trigger[Any]] = set()
-        self.acts: dict[Trigger[Any], Act] = {}
-        """The acts of those that are active, as far as they have one."""
         self.last: Trigger[Any] | None = None
         self.uncaught: list[str] = []
         self.overspent: Collection[Trigger[Any]] = ()
@@ -125,17 +122,12 @@ class Version:
     def act(self, lane: int) -> Act | None:
         """The act of the invocation on a lane, or where that is 0 of the only one that runs, if it is known."""
         if self.lanes is None:
-            return self.acts.get(next(iter(self.active))) if len(self.active) == 1 else None
-        if not lane and len(self.active) == 1:
-            lane = self.lanes.number_of(*self.active)
-        return self.lanes.act_of(lane)
+            return None
+        return self.lanes.act_of(lane) if lane else self.lanes.only_act()
 
     def begin(self, trigger: Trigger[Any]) -> None:
         """Begin an invocation for `trigger`."""
         self.active.add(trigger)
-        act = acting.get()
-        if act is not None:
-            self.acts[trigger] = act
         if self.lanes is not None:
             self.lanes.enter(trigger)
         watchdog = self.watchdog
@@ -146,7 +138,6 @@ class Version:
         """End the invocation. Everything that it wrote has been written by now."""
         self.process.read_output()
         self.active.discard(trigger)
-        self.acts.pop(trigger, None)
         self.last = trigger
         if self.lanes is not None:
             self.lanes.leave(trigger)
@@ -297,7 +288,7 @@ class Starter:
                 directory / "control",
                 directory / "debug" if is_called else None,
                 self._has_inspector,
-                [directory / f"lane-{number}" for number in range(1, LANES + 1)] if lanes is not None else (),
+                [directory / f"lane-{number}" for number in range(1, 0 if lanes is None else lanes.count + 1)],
             ),
             cf_header=f"x-cf-{token_hex(8)}",
             token=token_hex(16),
