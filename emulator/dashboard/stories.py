@@ -4,6 +4,7 @@ in the queues now."""
 from __future__ import annotations
 
 import linecache
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Final, Literal
@@ -372,7 +373,7 @@ class Stories:
         verdict = settlement.verdict
         cause = verdict.causes.get(message.id) or verdict.retry_all_cause
         if failed.outcome == "retry" and cause is not None:
-            lines = _lines_at(cause.location)
+            lines = _lines_at(cause.location, failed.at)
             return Trouble(error=cause.error, traceback=cause.traceback, location=cause.location, source=lines)
         known = self._trouble(act) if act else None
         return known or Trouble(error=failed.error, traceback=failed.traceback)
@@ -663,15 +664,22 @@ def trouble_of(failure: Failure) -> Trouble:
     return Trouble(error=failure.summary, traceback=failure.text, location=failure.location, source=lines)
 
 
-def _lines_at(location: str) -> list[SourceLine]:
-    """The lines around `file:line`, as far as they can be read now."""
+def _lines_at(location: str, at: float) -> list[SourceLine]:
+    """The lines around `file:line`; none if they cannot be read, or the file has changed since then."""
     file, _, line = location.rpartition(":")
-    if not line.isdigit():
+    if not line.isdigit() or _changed_at(file) > at:
         return []
     number = int(line)
     lines = linecache.getlines(file)
     around = range(max(number - 3, 1), min(number + 3, len(lines)) + 1)
     return [SourceLine(each, lines[each - 1].rstrip("\n"), each == number) for each in around]
+
+
+def _changed_at(file: str) -> float:
+    try:
+        return os.stat(file).st_mtime  # noqa: PTH116 - a path may be anything
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _part(recorded: Recorded, act: str) -> ActPart | None:

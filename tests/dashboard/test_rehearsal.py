@@ -102,6 +102,9 @@ def test_a_batch_that_failed_is_rehearsed_on_the_new_code_and_nothing_is_carried
     source = code.read_text()
     code.write_text(source.replace("True and", "False and").replace("true &&", "false &&"))
     session.wait_for("To run the batch that failed on this code, with no effect: emulator rehearse [0-9a-f]+")
+    attempts = [each for life in asked(session, f"/messages/{dead['id']}")["lives"] for each in life["attempts"]]
+    if language == "python":
+        assert "".join(line["text"] for each in attempts for line in each["trouble"]["source"]).count("False and") == 0
     before = asked(session, "/queues")
     httpx.get(session.url)  # what it says is compared below
     count = httpx.get(session.url).text
