@@ -170,18 +170,30 @@ def test_copies_leave_the_real_queue_as_it_is(cloud: CloudSession, dev: Dev, tmp
     cloud.push("b")
     session.wait_for("GOT b attempt 1")
     assert [each["attempts"] for each in cloud.waiting()] == [0, 0, 0]
+    assert session.end() == 0
     assert session.output.count("GOT a ") == 1
 
 
-def test_a_queue_that_cannot_be_pulled_is_told_once_and_then_goes_on(
-    cloud: CloudSession, dev: Dev, tmp_path: Path
-) -> None:
+def test_a_queue_that_cannot_be_pulled_is_told(cloud: CloudSession, dev: Dev, tmp_path: Path) -> None:
     cloud.make("orders")
     session = dev(warehouse(tmp_path), "--no-share", environment=cloud.variables)
     session.wait_for("queue orders: nothing comes from the real queue: .*http_pull")
 
 
-def test_what_was_in_flight_when_the_session_was_killed_comes_again(
+def test_what_waits_for_its_batch_when_the_session_ends_can_be_pulled_at_once(
+    cloud: CloudSession, dev: Dev, tmp_path: Path
+) -> None:
+    cloud.make("orders", pulled=True)
+    session = dev(warehouse(tmp_path, max_batch_timeout=30), "--no-share", environment=cloud.variables)
+    cloud.push("a")
+    while cloud.waiting():
+        assert session.process.poll() is None  # it has not been pulled yet
+    assert session.end() == 0
+    assert "GOT" not in session.output
+    assert [each["body"] for each in cloud.waiting()] == ["a"]
+
+
+def test_what_was_acked_before_the_session_was_killed_does_not_come_again(
     cloud: CloudSession, dev: Dev, tmp_path: Path
 ) -> None:
     cloud.make("orders", pulled=True)
@@ -194,6 +206,7 @@ def test_what_was_in_flight_when_the_session_was_killed_comes_again(
     cloud.push("b")
     second = dev(directory, "--no-share", environment=cloud.variables)
     second.wait_for("GOT b attempt 1")
+    assert second.end() == 0
     assert "GOT a" not in second.output
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from itertools import count as numbers
 from time import time
 from typing import Final, Literal
@@ -40,6 +41,9 @@ LONGEST_PAUSE_SECONDS: Final = 60.0
 
 LEASE_SECONDS: Final = HANDLER_TIMEOUT_SECONDS + 120
 """For how long messages are pulled: as long as a handler may run, and the time to form a batch and to ack it."""
+
+_GIVE_BACK_SECONDS: Final = 3.0
+"""How long the end of a session waits for leases to be given back."""
 
 _MOST_AT_ONCE: Final = 20
 """How many deliveries of a real queue run at most where `max_concurrency` does not say."""
@@ -199,6 +203,14 @@ class _Pulling:
         """The next messages: as many as a batch has, or those that have come when the first has waited for long
         enough; and how many are waiting."""
         found: list[CloudMessage] = []
+        try:
+            return found, await self._fill(found)
+        except asyncio.CancelledError:
+            await self._give_back(found)
+            raise
+
+    async def _fill(self, found: list[CloudMessage]) -> int:
+        """Add the next messages to `found`. Returns how many are waiting."""
         waiting = 0
         due = float("inf")
         loop = asyncio.get_running_loop()
@@ -215,7 +227,14 @@ class _Pulling:
             found += more
             if pause:
                 await asyncio.sleep(min(pause, max(0.0, due - loop.time())))
-        return found, waiting
+        return waiting
+
+    async def _give_back(self, found: Sequence[CloudMessage]) -> None:
+        """Let messages that nobody settles any more be pulled again at once, if the service can be reached."""
+        if found:
+            with suppress(CloudError, TimeoutError):
+                async with asyncio.timeout(_GIVE_BACK_SECONDS):
+                    await self._cloud.acknowledge(self._queue, [], [(each.lease_id, 0) for each in found])
 
     async def _deliver(self, found: Sequence[CloudMessage], waiting: int) -> None:
         now = time()
@@ -224,7 +243,11 @@ class _Pulling:
         oldest = min(each.timestamp for each in messages)
         backlog = Backlog(max(waiting, len(messages)), size, oldest)
         batch = Batch(next(self._ids), self._queue, messages, backlog, now, now + HANDLER_TIMEOUT_SECONDS)
-        settlement = await self._settled(batch)
+        try:
+            settlement = await self._settled(batch)
+        except asyncio.CancelledError:
+            await self._give_back(found)
+            raise
         leases = {each.id: each.lease_id for each in found}
         if settlement is None:  # the consumer could not run
             await self._answer([], [(lease, 0) for lease in leases.values()])
