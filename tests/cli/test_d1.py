@@ -115,7 +115,7 @@ def test_migrations_are_made_listed_and_applied_once(project: Path) -> None:
         (("execute", "DB"), "Give SQL, or --file FILE."),
         (("execute", "DB", "select ?"), "Wrong number of parameter bindings"),
         (("execute", "DB", " -- nothing"), "No SQL statements detected."),
-        (("migrations", "apply", "DB"), "there is no directory migrations with migrations"),
+        (("migrations", "apply", "DB"), "there are no migrations: the directory migrations does not exist"),
         (("list", "--url", "http://127.0.0.1:1"), "nothing answers at http://127.0.0.1:1"),
     ],
 )

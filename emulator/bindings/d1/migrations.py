@@ -31,7 +31,7 @@ class Migrations(msgspec.Struct, frozen=True):
         """All migrations, in order. Raises EmulatorError."""
         if not self.directory.is_dir():
             raise EmulatorError(
-                f"there is no directory {shown_path(self.directory)} with migrations",
+                f"there are no migrations: the directory {shown_path(self.directory)} does not exist",
                 hint="`emulator d1 migrations create` makes the first one, and `migrations_dir` says where they are.",
             )
         try:
