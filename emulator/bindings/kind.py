@@ -10,6 +10,7 @@ the documentation. A kind imports what start-up does not need inside its methods
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -146,8 +147,12 @@ class BindingKind(Generic[S]):
         return ()
 
     def python_stub(self) -> str:
-        """A type stub with the classes that `python_type` may name."""
-        return ""
+        """A type stub with the classes that `python_type` may name: `binding.pyi` in the folder of the kind, if it has
+        one."""
+        from pathlib import Path
+
+        stub = Path(str(sys.modules[type(self).__module__].__file__)).parent / "binding.pyi"
+        return stub.read_text(encoding="utf-8") if stub.is_file() else ""
 
     def python_type(self, settings: S) -> str:
         """The type of a binding in `env` of a Python worker, as an annotation."""

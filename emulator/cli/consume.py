@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import click
 
 from emulator.cli.options import (
+    check_script,
     config_option,
     environment_option,
     local_option,
@@ -91,8 +92,7 @@ def consume(  # noqa: PLR0917 - click passes its options by name
     """
     if not queue_engine:
         raise click.UsageError("--queue-engine is missing: `consume` runs consumers of queues that are kept elsewhere.")
-    if script is not None and len(config_paths) > 1:
-        raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
+    check_script(script, config_paths)
     if processes > 1:
         sys.exit(_run_processes(processes))
     from emulator.base.bus import Bus

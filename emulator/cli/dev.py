@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from emulator.cli.options import (
+    check_script,
     config_option,
     environment_option,
     local_option,
@@ -206,8 +207,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
         raise click.UsageError("--no-persist keeps nothing, and --persist-to does: which one?")
     if persist and queue_engine:
         raise click.UsageError("--persist keeps queues in files, and --queue-engine in a NATS server: which one?")
-    if script is not None and len(config_paths) > 1:
-        raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
+    check_script(script, config_paths)
     certificate = _certificate(https_cert_path, https_key_path)
     if https or certificate is not None:
         local_protocol = "https"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,6 +78,12 @@ queue_engine_option = click.option(
     "machines share them.",
 )
 """Where queues are kept: `queue_engine`, None for this process."""
+
+
+def check_script(script: Path | None, config_paths: Sequence[Path]) -> None:
+    """Refuse a module beside several configurations."""
+    if script is not None and len(config_paths) > 1:
+        raise click.UsageError("SCRIPT is the module of one worker, and several configurations were given.")
 
 
 local_option = click.option("--local", is_flag=True, help="Keep all queues here, also those with `remote`.")

@@ -80,6 +80,17 @@ class Section:
         self.names[name] = path
         return True
 
+    def stores(self, key: str, known: Mapping[str, Check]) -> Iterator[tuple[str, dict[str, Any], KeyPath]]:
+        """The bindings in the array under `key` to what is kept here: for each that is valid its name, which is claimed
+        now, its valid keys, and the key path of the name. `remote` is warned of."""
+        for path, item in self.items(key):
+            sound = self.read_object(path, item, known, required=("binding",))
+            name, name_path = sound.get("binding"), (*path, "binding")
+            if name is not None and self.claim(name, name_path):
+                if sound.get("remote"):
+                    self.findings.not_here((*path, "remote"), "has no effect here: data stays on this machine")
+                yield name, sound, name_path
+
     def bind(self, kind: str, name: str, settings: object, path: KeyPath) -> None:
         """Add a binding to `env`; its name has been claimed. `path` is its key path."""
         self.bindings.append((self._key(path), Binding(kind, name, settings, place=self.findings.document.place(path))))

@@ -25,7 +25,7 @@ from emulator.hosts.python.output import attach
 from emulator.hosts.triggers import QueueTrigger
 from emulator.log.recorder import Recorder
 from emulator.queues.events import BatchDelivered
-from emulator.queues.message import Backlog, QueueMessage, Settlement, Verdict, WorkerDelivery
+from emulator.queues.message import QueueMessage, Settlement, Verdict, WorkerDelivery, backlog_of
 from emulator.queues.settlement import Terms, settle
 from emulator.session.session import Session
 
@@ -98,9 +98,7 @@ async def _run(apart: Session, told: Recorder, delivered: BatchDelivered) -> Reh
     if state is None or consumer is None or host is None:
         raise EmulatorError(f"queue {delivered.queue} has no consumer in this session any more")
     messages = delivered.messages
-    size = sum(len(each.body) for each in messages)
-    oldest = min((each.timestamp for each in messages), default=None)
-    delivery = WorkerDelivery(delivered.queue, messages, Backlog(len(messages), size, oldest))
+    delivery = WorkerDelivery(delivered.queue, messages, backlog_of(messages))
     before, began = told.last, perf_counter()
     try:
         verdict: Verdict = await host.invoke("", QueueTrigger(delivery))
@@ -138,7 +136,7 @@ def _because(settlement: Settlement, verdict: Verdict, worker: str) -> str:
 def _error(message: QueueMessage, result: str, verdict: Verdict) -> str:
     if result == "acked":
         return ""
-    cause = verdict.causes.get(message.id) or verdict.retry_all_cause
+    cause = verdict.cause_of(message.id)
     if cause is not None:
         return f"{cause.error} ({cause.location})" if cause.location else cause.error
     return verdict.error or (message.failures[-1].error if message.failures else "")

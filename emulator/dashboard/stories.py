@@ -370,8 +370,7 @@ class Stories:
         failed = message.failures[-1] if message.failures else None
         if failed is None or not failed.error:
             return None
-        verdict = settlement.verdict
-        cause = verdict.causes.get(message.id) or verdict.retry_all_cause
+        cause = settlement.verdict.cause_of(message.id)
         if failed.outcome == "retry" and cause is not None:
             lines = _lines_at(cause.location, failed.at)
             return Trouble(error=cause.error, traceback=cause.traceback, location=cause.location, source=lines)

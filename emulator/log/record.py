@@ -240,7 +240,7 @@ def _reasons(settlement: Settlement) -> list[dict[str, Any]]:
     reasons = []
     for message_id, attempt in last:
         if attempt.outcome == "retry" and attempt.error not in ("", verdict.error):
-            cause = verdict.causes.get(message_id) or verdict.retry_all_cause
+            cause = verdict.cause_of(message_id)
             location = "" if cause is None else cause.location
             reasons.append({"id": message_id, "error": attempt.error, "location": location})
     return reasons

@@ -152,6 +152,12 @@ class Backlog(msgspec.Struct, frozen=True, gc=False):
     oldest_message_timestamp: float | None
 
 
+def backlog_of(messages: Sequence[QueueMessage]) -> Backlog:
+    """The backlog of a queue that has these messages only."""
+    oldest = min((each.timestamp for each in messages), default=None)
+    return Backlog(len(messages), sum(len(each.body) for each in messages), oldest)
+
+
 class Cause(msgspec.Struct, frozen=True, gc=False):
     """Why a handler asked for a retry: the error in one line, the whole of it, and where in the worker's code it is
     from (`file:line`). Empty where it is not known."""
@@ -184,6 +190,10 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     traceback: str = ""
     causes: Mapping[str, Cause] = _NO_CAUSES
     retry_all_cause: Cause | None = None
+
+    def cause_of(self, message: str) -> Cause | None:
+        """The reason for the retry of a message, by its id, if it is known."""
+        return self.causes.get(message) or self.retry_all_cause
 
     def failed(self, outcome: Outcome, error: str, traceback: str = "") -> Verdict:
         """The same decisions, of a handler that did not return."""

@@ -130,8 +130,15 @@ class State:
         if self.directory.is_dir():
             import shutil  # nearly nobody copies
 
+            def copied(source: str, target: str) -> None:
+                if not source.endswith((".sqlite", ".sqlite-wal")):
+                    with suppress(OSError):
+                        os.link(source, target)
+                        return
+                shutil.copy(source, target)
+
             left_out = shutil.ignore_patterns("lock", "*-shm")
-            shutil.copytree(self.directory, made.directory, ignore=left_out, copy_function=_linked)
+            shutil.copytree(self.directory, made.directory, ignore=left_out, copy_function=copied)
         return made
 
     def close(self) -> None:
@@ -153,14 +160,3 @@ class State:
                 raise EmulatorError(f"{shown_path(directory)} cannot be used: {reason(error)}") from None
             fcntl.flock(self._lock, fcntl.LOCK_SH)
         return directory
-
-
-def _linked(source: str, target: str) -> None:
-    """A copy of a database, or another name for a value."""
-    import shutil
-
-    if not source.endswith((".sqlite", ".sqlite-wal")):
-        with suppress(OSError):
-            os.link(source, target)
-            return
-    shutil.copy(source, target)

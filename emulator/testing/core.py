@@ -44,7 +44,7 @@ from emulator.queues.declarations import QueueState
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered
 from emulator.queues.memory.engine import MemoryEngine
-from emulator.queues.message import Backlog, Cause, QueueMessage, Verdict, WorkerDelivery
+from emulator.queues.message import Cause, QueueMessage, Verdict, WorkerDelivery, backlog_of
 from emulator.queues.service import Queues
 from emulator.server.app import App
 from emulator.server.gateway import Gateway
@@ -584,9 +584,7 @@ class Core:
             raise TypeError(f"dispatch_queue() takes a list of bodies or messages, not a {type(messages).__name__}")
         now = self.loop.time()
         batch = [to_dispatch(each, number, content_type, now) for number, each in enumerate(messages, 1)]
-        oldest = min((message.timestamp for message in batch), default=None)
-        metrics = Backlog(len(batch), sum(len(message.body) for message in batch), oldest)
-        delivery = WorkerDelivery(name, batch, metrics)
+        delivery = WorkerDelivery(name, batch, backlog_of(batch))
         result = self.run(self._host(worker).invoke("", QueueTrigger(delivery)))
         self.timeline.note("dispatch", f"{len(batch)} to the consumer of {name}, by the test: {result.outcome}")
         return QueueResult(

@@ -7,7 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.config.cron import cron_problem, parse
@@ -207,7 +207,6 @@ def first_minute(cron: str, after: int) -> int | None:
     )
 
 
-@settings(deadline=None)
 @given(
     st.tuples(
         fields(0, 59),

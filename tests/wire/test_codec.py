@@ -20,7 +20,7 @@ from emulator.wire.codec import CONTENT_TYPES, decode, encode
 from emulator_runtime import js
 from emulator_runtime.values import AttributeDict
 
-QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+QUICK = settings(max_examples=150, derandomize=True, database=None)
 
 JSON_LEAVES = (
     st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)

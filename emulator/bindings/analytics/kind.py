@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from emulator.bindings.kind import BindingKind, OpenKind, Resources
@@ -49,14 +48,8 @@ class AnalyticsKind(BindingKind[Dataset]):
 
     def read(self, section: Section) -> None:
         """Read the valid datasets."""
-        for path, item in section.items("analytics_engine_datasets"):
-            sound = section.read_object(path, item, DATASET_KEYS, required=("binding",))
-            name = sound.get("binding")
-            if name is None or not section.claim(name, (*path, "binding")):
-                continue
-            if sound.get("remote"):
-                section.findings.not_here((*path, "remote"), "has no effect here: data stays on this machine")
-            section.bind(self.name, name, Dataset(sound.get("dataset") or name), (*path, "binding"))
+        for name, sound, path in section.stores("analytics_engine_datasets", DATASET_KEYS):
+            section.bind(self.name, name, Dataset(sound.get("dataset") or name), path)
 
     def open(self, resources: Resources) -> OpenAnalytics:
         """Open the session's datasets."""
@@ -69,10 +62,6 @@ class AnalyticsKind(BindingKind[Dataset]):
     def binding_record(self, settings: Dataset) -> Mapping[str, object]:
         """The name of the dataset."""
         return {"dataset": settings.name}
-
-    def python_stub(self) -> str:
-        """The class of a binding."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
 
     def python_type(self, settings: Dataset) -> str:
         """The class in `python_stub`."""

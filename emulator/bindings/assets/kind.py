@@ -55,10 +55,6 @@ class AssetsKind(BindingKind[Assets]):
         """The directory, as the configuration has it."""
         return {"directory": str(settings.directory)}
 
-    def python_stub(self) -> str:
-        """The class of a binding."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
-
     def python_type(self, settings: Assets) -> str:
         """The class in `python_stub`."""
         return "AssetsFetcher"
@@ -95,7 +91,7 @@ class OpenAssets(OpenKind[Assets]):
             warn = partial(self._resources.warn, worker.name)
             directory = directory_of(worker, settings)
             if not directory.is_dir():
-                warn(f"assets.directory: there is no directory {settings.directory}, so no files are served")
+                warn(f"assets.directory: {settings.directory} does not exist, so no files are served")
             known = self.sites[worker.name] = Site(
                 settings, directory, warn, prefers_navigation=prefers, has_code=worker.has_code
             )

@@ -41,13 +41,7 @@ class SqlDatabase(NamedTuple):
 
 def read_databases(section: Section) -> None:
     """Read the valid databases. As under wrangler dev, a `preview_database_id` counts more than the `database_id`."""
-    for path, item in section.items("d1_databases"):
-        sound = section.read_object(path, item, DATABASE_KEYS, required=("binding",))
-        name = sound.get("binding")
-        if name is None or not section.claim(name, (*path, "binding")):
-            continue
-        if sound.get("remote"):
-            section.findings.not_here((*path, "remote"), "has no effect here: data stays on this machine")
+    for name, sound, path in section.stores("d1_databases", DATABASE_KEYS):
         directory = sound.get("migrations_dir") or MIGRATIONS_DIRECTORY
         settings = SqlDatabase(
             sound.get("preview_database_id") or sound.get("database_id") or name,
@@ -56,4 +50,4 @@ def read_databases(section: Section) -> None:
             sound.get("migrations_pattern") or f"{directory.rstrip('/')}/*.sql",
             sound.get("migrations_table") or MIGRATIONS_TABLE,
         )
-        section.bind(KIND, name, settings, (*path, "binding"))
+        section.bind(KIND, name, settings, path)

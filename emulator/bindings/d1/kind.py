@@ -55,10 +55,6 @@ class D1Kind(BindingKind[SqlDatabase]):
         """The id and the name of the database."""
         return {"id": settings.id, "database": settings.name}
 
-    def python_stub(self) -> str:
-        """The class of a binding, and what its methods return."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
-
     def python_type(self, settings: SqlDatabase) -> str:
         """The class in `python_stub`."""
         return "D1Database"

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.bindings.email import config
@@ -47,10 +46,6 @@ class EmailKind(BindingKind[Sending]):
         several = settings.allowed_destination_addresses
         one = settings.destination_address or (", ".join(several) if several is not None else "")
         return f"e-mail to {one}" if one else "e-mail"
-
-    def python_stub(self) -> str:
-        """The class of a binding, and what its method returns."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
 
     def python_type(self, settings: Sending) -> str:
         """The class in `python_stub`."""

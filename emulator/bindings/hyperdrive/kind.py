@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emulator.bindings.hyperdrive import config
@@ -48,10 +47,6 @@ class HyperdriveKind(BindingKind[OriginDatabase]):
     def binding_record(self, settings: OriginDatabase) -> Mapping[str, object]:
         """Where the database is, without its password."""
         return {"host": settings.host, "port": settings.port, "database": settings.database}
-
-    def python_stub(self) -> str:
-        """The class of a binding."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
 
     def python_type(self, settings: OriginDatabase) -> str:
         """The class in `python_stub`."""

@@ -27,11 +27,5 @@ class Namespace(NamedTuple):
 
 def read_namespaces(section: Section) -> None:
     """Read the valid namespaces. As under wrangler dev, a `preview_id` counts more than the `id`."""
-    for path, item in section.items("kv_namespaces"):
-        sound = section.read_object(path, item, NAMESPACE_KEYS, required=("binding",))
-        name = sound.get("binding")
-        if name is None or not section.claim(name, (*path, "binding")):
-            continue
-        if sound.get("remote"):
-            section.findings.not_here((*path, "remote"), "has no effect here: data stays on this machine")
-        section.bind(KIND, name, Namespace(sound.get("preview_id") or sound.get("id") or name), (*path, "binding"))
+    for name, sound, path in section.stores("kv_namespaces", NAMESPACE_KEYS):
+        section.bind(KIND, name, Namespace(sound.get("preview_id") or sound.get("id") or name), path)

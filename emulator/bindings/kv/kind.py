@@ -53,10 +53,6 @@ class KvKind(BindingKind[Namespace]):
         """The id of the namespace."""
         return {"id": settings.id}
 
-    def python_stub(self) -> str:
-        """The class of a binding, and what its methods return."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
-
     def python_type(self, settings: Namespace) -> str:
         """The class in `python_stub`."""
         return "KvNamespace"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import asdict
@@ -68,10 +67,6 @@ class QueueKind(BindingKind[Producer]):
     def conflicts(self, workers: Sequence[WorkerConfig]) -> Iterable[Problem]:
         """The queues that more than one worker consumes."""
         return config.consumer_conflicts(workers)
-
-    def python_stub(self) -> str:
-        """The class of a binding, and what its methods return."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
 
     def python_type(self, settings: Producer) -> str:
         """The class in `python_stub`."""

@@ -33,12 +33,6 @@ class Bucket(NamedTuple):
 
 def read_buckets(section: Section) -> None:
     """Read the valid buckets. As under wrangler dev, a `preview_bucket_name` counts more than the `bucket_name`."""
-    for path, item in section.items("r2_buckets"):
-        sound = section.read_object(path, item, BUCKET_KEYS, required=("binding",))
-        name = sound.get("binding")
-        if name is None or not section.claim(name, (*path, "binding")):
-            continue
-        if sound.get("remote"):
-            section.findings.not_here((*path, "remote"), "has no effect here: data stays on this machine")
+    for name, sound, path in section.stores("r2_buckets", BUCKET_KEYS):
         chosen = sound.get("preview_bucket_name") or sound.get("bucket_name") or name
-        section.bind(KIND, name, Bucket(chosen), (*path, "binding"))
+        section.bind(KIND, name, Bucket(chosen), path)

@@ -50,10 +50,6 @@ class R2Kind(BindingKind[Bucket]):
         """The name of the bucket."""
         return {"bucket": settings.name}
 
-    def python_stub(self) -> str:
-        """The class of a binding, and what its methods return."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
-
     def python_type(self, settings: Bucket) -> str:
         """The class in `python_stub`."""
         return "R2Bucket"

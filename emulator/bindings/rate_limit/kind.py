@@ -65,10 +65,6 @@ class RateLimitKind(BindingKind[RateLimit]):
         """What it allows."""
         return f"rate limit {settings.limit:,} in {settings.period} s"
 
-    def python_stub(self) -> str:
-        """The class of a binding."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
-
     def python_type(self, settings: RateLimit) -> str:
         """The class in `python_stub`."""
         return "RateLimit"

@@ -69,10 +69,6 @@ class SecretsStoreKind(BindingKind[StoredSecret]):
         """Which secret it is, without its value."""
         return {"store_id": settings.store, "secret_name": settings.secret}
 
-    def python_stub(self) -> str:
-        """The class of a binding."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
-
     def python_type(self, settings: StoredSecret) -> str:
         """The class in `python_stub`."""
         return "SecretsStoreSecret"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from os import urandom
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emulator.bindings.kind import BindingKind, OpenKind, Resources
@@ -46,10 +45,6 @@ class VersionMetadataKind(BindingKind[None]):
     def describe(self, worker: WorkerConfig, settings: None) -> str:
         """What it is."""
         return "version metadata"
-
-    def python_stub(self) -> str:
-        """The class of a binding."""
-        return (Path(__file__).parent / "binding.pyi").read_text(encoding="utf-8")
 
     def python_type(self, settings: None) -> str:
         """The class in `python_stub`."""

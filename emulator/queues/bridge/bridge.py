@@ -17,12 +17,14 @@ from itertools import count as numbers
 from time import time
 from typing import Final, Literal
 
+from msgspec.structs import replace
+
 from emulator.base.bus import Bus, Notice
 from emulator.base.words import count
 from emulator.queues.bridge.cloud import Cloud, CloudError, CloudMessage
 from emulator.queues.bridge.real import RealQueues
 from emulator.queues.contract import Recipient, Subscription
-from emulator.queues.message import Backlog, Batch, NewMessage, QueueMessage, Settlement
+from emulator.queues.message import Backlog, Batch, NewMessage, QueueMessage, Settlement, backlog_of
 from emulator.queues.settings import (
     HANDLER_TIMEOUT_SECONDS,
     PULL_BATCH_SIZE,
@@ -239,9 +241,7 @@ class _Pulling:
     async def _deliver(self, found: Sequence[CloudMessage], waiting: int) -> None:
         now = time()
         messages = [_local(each, now, each.attempts) for each in found]
-        size = sum(len(each.body) for each in messages)
-        oldest = min(each.timestamp for each in messages)
-        backlog = Backlog(max(waiting, len(messages)), size, oldest)
+        backlog = replace(backlog_of(messages), backlog_count=max(waiting, len(messages)))
         batch = Batch(next(self._ids), self._queue, messages, backlog, now, now + HANDLER_TIMEOUT_SECONDS)
         try:
             settlement = await self._settled(batch)

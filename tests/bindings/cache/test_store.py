@@ -166,7 +166,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS)
 def test_it_is_a_dictionary_whose_responses_get_old(steps: list[tuple[str, str, str, int]]) -> None:
     asyncio.run(compare(steps))

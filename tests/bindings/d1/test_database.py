@@ -156,7 +156,7 @@ WORK = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(WORK)
 def test_it_is_sqlite(work: list[tuple[str, int, Any]]) -> None:
     store, plain = made(), sqlite3.connect(":memory:", isolation_level=None)

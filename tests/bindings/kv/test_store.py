@@ -146,7 +146,7 @@ KEYS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=3).filter(lamb
 STEPS = st.lists(st.tuples(st.sampled_from(["put", "ttl", "delete", "wait"]), KEYS, st.integers(60, 90)), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS)
 def test_it_is_a_dictionary_whose_entries_expire(steps: list[tuple[str, str, int]]) -> None:
     asyncio.run(compare(steps))

@@ -277,7 +277,7 @@ asyncio.run(main())
 KEYS = st.text(alphabet="ab/\u00e9\U0001f600", min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(KEYS, st.binary(max_size=4), max_size=12),
     st.sets(KEYS, max_size=4),

@@ -562,7 +562,7 @@ class Run:
         assert self.journal.size <= max(3 * self.journal.live_bytes, 24_000)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(OPERATIONS, max_size=60))
 def test_whatever_happens_a_crash_changes_nothing(operations: list[tuple[Any, ...]]) -> None:
     async def main(directory: Path) -> None:

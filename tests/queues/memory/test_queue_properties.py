@@ -562,7 +562,6 @@ def test_the_state_machine_of_a_queue_agrees_with_its_model(machine: type[QueueM
         settings=settings(
             max_examples=150,
             stateful_step_count=50,
-            deadline=None,
             derandomize=True,
             database=None,
             phases=[Phase.generate],  # to shrink a failure to its shortest form takes minutes: add Phase.shrink then
