@@ -39,7 +39,7 @@ def why(message: str, as_json: bool, url: str | None, token: str | None) -> None
     if as_json:
         print_json(told)
         return
-    from emulator.dashboard.stories import MessageStory
+    from emulator.dashboard.story import MessageStory
     from emulator.dashboard.telling import tell
 
     click.echo(tell(msgspec.convert(told, MessageStory), Style(wants_color(sys.stdout))), color=True)

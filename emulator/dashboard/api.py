@@ -16,7 +16,9 @@ from emulator.base.errors import EmulatorError
 from emulator.dashboard.events import EventRow, event_facts, event_row
 from emulator.dashboard.filters import Filter, FilterError, parse
 from emulator.dashboard.rehearsal import Rehearsal, rehearse
-from emulator.dashboard.stories import MessageRow, MessageStory, RequestStory, Stories
+from emulator.dashboard.rows import MessageRow
+from emulator.dashboard.stories import Stories
+from emulator.dashboard.story import MessageStory, RequestStory
 from emulator.log.summary import sorted_handlers
 from emulator.queues.declarations import QueueState
 from emulator.queues.settings import ConsumerSettings, QueueSettings

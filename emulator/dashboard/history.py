@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from emulator.dashboard.events import EventRow
     from emulator.dashboard.rendering import Renderer
-    from emulator.dashboard.stories import ActPart, MessageStory, RequestStory, Stories
+    from emulator.dashboard.stories import Stories
+    from emulator.dashboard.story import ActPart, MessageStory, RequestStory
     from emulator.session.session import Session
 
 ROWS: Final = 100

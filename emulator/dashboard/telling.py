@@ -9,7 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from emulator.base.words import clean, clean_lines, count, cut, duration, shown_path
-from emulator.dashboard.stories import AttemptStory, Life, MessageStory, Trouble, time_of_day
+from emulator.dashboard.story import AttemptStory, Life, MessageStory, Trouble, time_of_day
 from emulator.log.style import Style
 
 _PLAIN = Style(enabled=False)

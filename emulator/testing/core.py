@@ -60,7 +60,7 @@ from emulator_runtime.hosting import to_attribute_dict
 if TYPE_CHECKING:
     from emulator.bindings.email.incoming import IncomingEmail
     from emulator.bindings.kind import OpenKind
-    from emulator.dashboard.stories import MessageStory
+    from emulator.dashboard.story import MessageStory
     from emulator_runtime.hosting import Request, Response
 
 T = TypeVar("T")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
     from emulator.bindings.registry import AccessorTypes, AsyncAccessorTypes
     from emulator.config.model import JSON
-    from emulator.dashboard.stories import MessageStory
+    from emulator.dashboard.story import MessageStory
     from emulator.testing.websocket import AsyncClientWebSocket, ClientWebSocket
 
     Mime: TypeAlias = bytes | str | PythonMessage

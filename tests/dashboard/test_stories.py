@@ -10,7 +10,7 @@ import pytest
 
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.addresses import queue_id
-from emulator.dashboard.stories import MessageStory
+from emulator.dashboard.story import MessageStory
 from emulator.server.addresses import API_PREFIX
 from emulator.testing import Emulator
 from tests.support.node_tools import needs_node

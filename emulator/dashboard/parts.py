@@ -1,0 +1,65 @@
+"""What happened within a request or a delivery, and what went wrong in it."""
+
+from __future__ import annotations
+
+import linecache
+import os
+from collections.abc import Sequence
+
+from emulator.base.failure import Failure
+from emulator.base.words import count
+from emulator.bindings.events import BindingUsed
+from emulator.dashboard.story import ActPart, SourceLine, Trouble
+from emulator.hosts.events import HandlerFailed, WorkerOutput
+from emulator.log.recorder import Recorded
+from emulator.queues.events import MessagesSent
+
+
+def trouble_of(failure: Failure) -> Trouble:
+    """What went wrong, with the lines around the worker's own line."""
+    own = [frame for frame in failure.frames if frame.is_user] or failure.frames
+    lines: Sequence[SourceLine] = ()
+    if own:
+        frame = own[-1]
+        lines = [SourceLine(number, text, number == frame.line) for number, text in frame.context()]
+    return Trouble(error=failure.summary, traceback=failure.text, location=failure.location, source=lines)
+
+
+def lines_at(location: str, at: float) -> list[SourceLine]:
+    """The lines around `file:line`; none if they cannot be read, or the file has changed since then."""
+    file, _, line = location.rpartition(":")
+    if not line.isdigit() or _changed_at(file) > at:
+        return []
+    number = int(line)
+    lines = linecache.getlines(file)
+    around = range(max(number - 3, 1), min(number + 3, len(lines)) + 1)
+    return [SourceLine(each, lines[each - 1].rstrip("\n"), each == number) for each in around]
+
+
+def _changed_at(file: str) -> float:
+    try:
+        return os.stat(file).st_mtime  # noqa: PTH116 - a path may be anything
+    except (OSError, ValueError):
+        return 0.0
+
+
+def part_of(recorded: Recorded, act: str) -> ActPart | None:
+    event, at = recorded.event, recorded.at
+    if isinstance(event, WorkerOutput):
+        return ActPart(kind="line", at=at, text=event.text.rstrip("\n"), level=event.level)
+    if isinstance(event, HandlerFailed):
+        return ActPart(kind="error", at=at, text=event.failure.summary, level="error")
+    if event.act is None or event.act.cause != act:
+        return None
+    if isinstance(event, BindingUsed):
+        failed = f": {event.error}" if event.error else ""
+        text = f"{event.kind} {event.name} {event.operation} {event.key}".rstrip() + failed
+        level = "error" if event.error else "info"
+        return ActPart(kind="binding", at=event.act.began, duration=event.duration, text=text, level=level)
+    if isinstance(event, MessagesSent):
+        ids = [each.id for each in event.messages]
+        text = f"{count(len(ids), 'message')} to {event.queue}"
+        return ActPart(
+            kind="sent", at=event.act.began, duration=at - event.act.began, text=text, queue=event.queue, messages=ids
+        )
+    return None
