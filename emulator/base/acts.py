@@ -116,6 +116,8 @@ class Acts:
         number = self._bits(64) or 1
         if cause is not None:
             return Act(number, cause.root, cause.number, began, cause.is_sampled)
+        if not traceparent and self._sample is None:
+            return Act(number, number, 0, began)
         origin = read_traceparent(traceparent) if traceparent and self.follows else None
         root, before = (number, 0) if origin is None else (origin.trace, int(origin.id, 16))
         act = Act(number, root, before, began)

@@ -46,22 +46,24 @@ def _recording(session: Session, closing: ExitStack) -> Recorder:
     from emulator.base.bus import Notice
     from emulator.base.words import reason, shown_path
     from emulator.dashboard.offers import Offers
-    from emulator.log.recorder import FILE, Recorder
+    from emulator.log.event_files import DIRECTORY, EventFiles
+    from emulator.log.recorder import Recorder
+    from emulator.server.events import ServerReady
 
-    recorder = Recorder(session.bus, session.clock.now)
-    Offers(session.bus)
+    bus, clock = session.bus, session.clock
+    recorder = Recorder(bus, clock.now, call_at=clock.call_at)
+    Offers(bus)
     if session.journal is not None:
-        place = session.journal.directory / FILE
+        place = session.journal.directory / DIRECTORY
 
-        def save() -> None:
-            try:
-                recorder.save(place)
-            except OSError as error:
-                text = f"What happened cannot be kept in {shown_path(place)}: {reason(error)}"
-                session.bus.publish(Notice("warning", text))
+        def warn(error: OSError) -> None:
+            text = f"What happens is not kept any more in {shown_path(place)}: {reason(error)}"
+            bus.publish(Notice("warning", text))
 
-        recorder.load(place)
-        closing.callback(save)
+        files = EventFiles(recorder, place, clock.now, clock.call_at, warn)
+        files.load()
+        bus.subscribe(ServerReady, lambda _ready: files.begin())
+        closing.callback(files.close)
     return recorder
 
 

@@ -57,10 +57,12 @@ class RequestList(msgspec.Struct, frozen=True):
 
 class EventList(msgspec.Struct, frozen=True):
     """The events that a filter means, newest first, or with `after` oldest first. `last` is the number of the newest
-    event that there is."""
+    event that there is, and `gaps` are the times, in seconds since the epoch, from and to, of which only a part is
+    recorded, as too much happened."""
 
     events: Sequence[EventRow]
     last: int
+    gaps: Sequence[tuple[float, float]] = ()
 
 
 class QueueRow(msgspec.Struct, frozen=True):
@@ -172,7 +174,7 @@ class Api:
                 rows.append(row)
                 if len(rows) == limit:
                     break
-        return EventList(rows, recorder.last)
+        return EventList(rows, recorder.last, recorder.gaps)
 
     async def queues(self, _request: Request) -> QueueList:
         """The queues."""

@@ -61,7 +61,16 @@ class History:
     async def _messages(self, request: Request) -> Response:
         text, wanted, wrong = _filter(request)
         rows = await self._stories.messages(wanted, ROWS)
-        return self._render("messages.html", request, "messages", rows=rows, filter=text, wrong=wrong, most=ROWS)
+        return self._render(
+            "messages.html",
+            request,
+            "messages",
+            rows=rows,
+            filter=text,
+            wrong=wrong,
+            most=ROWS,
+            missing=self._stories.missing(),
+        )
 
     async def _message(self, request: Request) -> Response:
         story = await self._stories.message(request.path_params["id"])
@@ -121,6 +130,7 @@ class History:
             filter=text,
             wrong=wrong,
             more=more,
+            missing=self._stories.missing(),
             is_newest=before is None,
         )
 
@@ -174,7 +184,16 @@ class History:
             if (row.level != "debug" or wanted.terms) and wanted.matches(event_facts(row, now)):
                 rows.append(row)
         acts = {row.act for row in rows if row.event in {"request", "scheduled", "email"} and row.act}
-        return self._render("logs.html", request, "logs", rows=rows, filter=text, wrong=wrong, acts=acts)
+        return self._render(
+            "logs.html",
+            request,
+            "logs",
+            rows=rows,
+            filter=text,
+            wrong=wrong,
+            acts=acts,
+            missing=self._stories.missing(),
+        )
 
     async def _search(self, request: Request) -> Response:
         asked = request.query_params.get("q", "").strip()[:200]

@@ -27,7 +27,7 @@ from emulator.dashboard.story import (
     time_of_day,
 )
 from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinished
-from emulator.log.recorder import Recorded, Recorder
+from emulator.log.recorder import ORDINARY_A_SECOND, Recorded, Recorder
 from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesForwarded, MessagesSent
 from emulator.queues.message import Attempt, QueueMessage, Settlement
 from emulator.server.events import RequestFinished
@@ -134,7 +134,19 @@ class Stories:
         since = self.recorder.since
         if since is None:
             return "nothing has been recorded yet"
-        return f"what is recorded goes back to {self.clock(since)} (the last {self.recorder.most:,} events at most)"
+        parts = [f"what is recorded goes back to {self.clock(since)} (the last {self.recorder.most:,} events at most)"]
+        return ", and ".join([*parts, *([self.missing()] if self.missing() else [])])
+
+    def missing(self) -> str:
+        """What of it is not recorded, as the end of a sentence; empty if all of it is."""
+        gaps = self.recorder.gaps
+        if not gaps:
+            return ""
+        begin, end = gaps[-1]
+        return (
+            f"from {self.clock(begin)} to {self.clock(end)} more went well than is recorded "
+            f"({ORDINARY_A_SECOND:,} requests and messages a second)"
+        )
 
     def clock(self, at: float) -> str:
         """A time of day, with the date if it is not today's."""
@@ -299,6 +311,11 @@ class Stories:
                         seen.add(message.id)
                         yield event.queue, _LEFT.get(became, "gone"), message
 
+    def _may_lack(self, lives: Sequence[Life]) -> bool:
+        """Whether something may have happened to a message while not everything was recorded."""
+        began, ended = lives[0].began, lives[-1].ended
+        return began is not None and self.recorder.has_gap(began, ended)
+
     def _told(
         self,
         identifier: str,
@@ -308,7 +325,7 @@ class Stories:
     ) -> MessageStory:
         message = last if found is None else found[2]
         assert message is not None
-        is_whole = bool(lives) and lives[0].began is not None
+        is_whole = bool(lives) and lives[0].began is not None and not self._may_lack(lives)
         if found is not None:
             if not lives or lives[-1].end or lives[-1].queue != found[0]:
                 lives.extend(_forgotten(found[0], message))

@@ -38,7 +38,7 @@ def _told(story: MessageStory, style: Style) -> Iterator[str]:
     yield f"  {story.content_type}, {count(story.size, 'byte')}: {cut(clean(story.text), _WIDTH)}"
     yield ""
     if not story.is_whole:
-        yield style.dim("  What was before this is not recorded any more.")
+        yield style.dim("  Not all of what happened to it is recorded.")
     for life in story.lives:
         yield from _life(life, at, style)
 

@@ -1,26 +1,27 @@
 """Keeps the newest events of a session, for whoever asks later what happened, and why.
 
 An event is kept as it is. What is found by an id, of an act or of a message, is looked up in an index that is brought
-up to date when somebody asks, so that recording costs next to nothing.
+up to date when somebody asks, so that recording costs next to nothing. Where more happens than anybody could look at,
+ordinary events are kept for a part of the time only.
 """
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
-
-import msgspec
 
 from emulator.base.acts import Acts
 from emulator.base.bus import Bus, Notice
+from emulator.bindings.events import BindingUsed
 from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.log.table import TABLE
-from emulator.queues.events import MessagesDeadLettered, MessagesSent
+from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesForwarded, MessagesSent
 from emulator.queues.message import QueueMessage, SentMessages
 from emulator.server.events import RequestFinished
-from emulator.session.running import write_private
 
 MOST_EVENTS: Final = 10_000
 """How many events are kept."""
@@ -28,16 +29,30 @@ MOST_EVENTS: Final = 10_000
 MOST_BYTES: Final = 64_000_000
 """How many bytes the messages and texts in them may have, about."""
 
-FILE: Final = "events.msgpack"
-"""Where a session that keeps its queues keeps its events, too, in its directory."""
+ORDINARY_AT_ONCE: Final = 5_000
+ORDINARY_A_SECOND: Final = 1_000
+"""How many ordinary events and messages in them are kept of a burst, and of each second if there are more for long."""
+
+_PAUSE_SECONDS: Final = 0.5
+"""How long no ordinary events are kept when there are too many."""
 
 _STEP: Final = 256
 """After so many events, it is checked whether there are too many."""
 
+_MOST_GAPS: Final = 100
+
 _EVENT_BYTES: Final = 500
 """How many bytes an event takes without what it contains, about."""
 
-_FORMAT: Final = 1
+_ORDINARY: Final[Mapping[type[Any], Callable[[Any], bool] | None]] = {
+    RequestFinished: lambda event: event.status >= 500,
+    BatchDelivered: lambda event: len(event.settlement.acked) < len(event.messages),
+    WorkerOutput: lambda event: event.level in ("warning", "error"),
+    MessagesSent: None,
+    MessagesForwarded: None,
+    BindingUsed: None,
+}
+"""Events of which there may be too many to keep them all, and which of them are kept nevertheless."""
 
 
 class Recorded(NamedTuple):
@@ -51,7 +66,12 @@ class Recorded(NamedTuple):
 
 class Recorder:
     """Keeps the newest events that `bus` tells of, with the time by `now`, in seconds since the epoch: at most about
-    `most` of them, with `most_bytes` bytes. With `has_acts`, it sees to it that events know what caused them."""
+    `most` of them, with `most_bytes` bytes. It sees to it that events know what caused them.
+
+    With `call_at`, which calls something at a time, it also takes next to no time itself. Of requests that were
+    answered, messages that were sent and delivered, operations on bindings and what workers print, it keeps a burst of
+    ORDINARY_AT_ONCE, and then those of a part of each second, ORDINARY_A_SECOND. Whatever failed is always kept.
+    """
 
     def __init__(
         self,
@@ -60,10 +80,10 @@ class Recorder:
         *,
         most: int = MOST_EVENTS,
         most_bytes: int = MOST_BYTES,
-        has_acts: bool = True,
+        call_at: Callable[[float, Callable[[], None]], object] | None = None,
     ) -> None:
         self.most = most
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._now = now
         self._kept: list[tuple[float, Any]] = []
         self._first = 1
@@ -77,11 +97,20 @@ class Recorder:
         """The number of the first event that is not in the index."""
         self._stale = 0
         """How many events in the index are no longer kept."""
-        self._listeners: list[Callable[[], None]] = []
-        if has_acts and bus.acts is None:
-            bus.acts = Acts(now, follows=False, is_exported=False)
+        self._gaps: deque[tuple[float, float]] = deque(maxlen=_MOST_GAPS)
+        """When ordinary events were not kept: from, to."""
+        self._bus = bus
+        self._call_at = call_at
+        self._left = ORDINARY_AT_ONCE
+        """How many more ordinary events, and messages in them, are kept before the clock is looked at."""
+        self._counted_at = now()
+        self._acts = Acts(now, follows=False, is_exported=False) if bus.acts is None else None
+        self._ordinary: list[Callable[[], None]] = []
+        """Ends the subscriptions to ordinary events."""
         for event_type in TABLE:
-            bus.subscribe(event_type, self._add)
+            if call_at is None or event_type not in _ORDINARY:
+                bus.subscribe(event_type, self._add)
+        self._begin()
 
     @property
     def first(self) -> int:
@@ -98,10 +127,14 @@ class Recorder:
         """When the oldest event that is kept was published; None if there is none."""
         return self._kept[0][0] if self._kept else None
 
-    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` after each new event. Returns a function that ends that."""
-        self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback)
+    def has_gap(self, since: float, until: float | None = None) -> bool:
+        """Whether ordinary events were not kept between two times, in seconds since the epoch."""
+        return any((until is None or begin < until) and end > since for begin, end in self._gaps)
+
+    @property
+    def gaps(self) -> Sequence[tuple[float, float]]:
+        """When ordinary events were not kept, in seconds since the epoch, from and to."""
+        return list(self._gaps)
 
     def after(self, number: int) -> Iterator[Recorded]:
         """The events with higher numbers, oldest first."""
@@ -132,53 +165,96 @@ class Recorder:
         found = [key for key in self._index if len(key) == 32 and key.startswith(prefix)]
         return [key for key in found if self._index[key][-1] >= self._first]
 
-    def save(self, path: Path) -> None:
-        """Write the events into a file. Raises OSError."""
-        rows = [(type(event).__name__, at, _written(event)) for at, event in self._kept]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_private(path, msgspec.msgpack.encode((_FORMAT, self._first, rows)))
-
-    def load(self, path: Path) -> None:
-        """Continue with the events that an earlier session has written into a file, if there is one that can be read.
-        Called before there are any of this one."""
-        types = {event_type.__name__: event_type for event_type in TABLE}
-        try:
-            found, first, rows = msgspec.msgpack.decode(
-                path.read_bytes(), type=tuple[int, int, list[tuple[str, float, msgspec.Raw]]]
-            )
-            if found != _FORMAT or self._kept:
-                return
-            self._kept = [(at, msgspec.msgpack.decode(event, type=types[name])) for name, at, event in rows]
-        except (OSError, msgspec.MsgspecError, KeyError):
-            return
+    def restore(self, first: int, events: Sequence[tuple[float, Any]]) -> None:
+        """Continue after events of an earlier session, of which the oldest had the number `first`; called before there
+        are any of this one."""
+        assert not self._kept
+        self._kept = list(events)
         self._first = self._indexed = first
         self._trim()
+
+    def _begin(self) -> None:
+        """Keep ordinary events from now on."""
+        for unsubscribe in self._ordinary:
+            unsubscribe()
+        if self._bus.acts is None:
+            self._bus.acts = self._acts
+        if self._call_at is not None:
+            self._ordinary = [
+                self._bus.subscribe(event_type, self._add_batch if _has_messages(event_type) else self._add_one)
+                for event_type in _ORDINARY
+            ]
+
+    def _pause(self) -> None:
+        """Keep only those of the ordinary events that are not quite ordinary, for a while."""
+        assert self._call_at is not None
+        for unsubscribe in self._ordinary:
+            unsubscribe()
+        if self._bus.acts is self._acts:
+            self._bus.acts = None
+        self._ordinary = [
+            self._bus.subscribe(event_type, partial(self._add_if, is_kept))
+            for event_type, is_kept in _ORDINARY.items()
+            if is_kept is not None
+        ]
+        now = self._now()
+        self._call_at(now + _PAUSE_SECONDS, partial(self._resume, now))
+
+    def _resume(self, paused_at: float) -> None:
+        now = self._now()
+        if self._gaps and paused_at - self._gaps[-1][1] < _PAUSE_SECONDS:
+            paused_at = self._gaps.pop()[0]
+        self._gaps.append((paused_at, now))
+        self._count(now)
+        self._begin()
+
+    def _check(self) -> None:
+        """Pause, unless some time has passed since there were as many ordinary events as this."""
+        now = self._now()
+        if not self._count(now):
+            assert self._call_at is not None
+            self._left = sys.maxsize
+            self._call_at(now, self._pause)  # not here, where the bus is just telling of an event
+
+    def _count(self, now: float) -> bool:
+        """Count how many more ordinary events may be kept. Returns whether it is worth going on."""
+        earned = min(int((now - self._counted_at) * ORDINARY_A_SECOND), ORDINARY_AT_ONCE)
+        if earned < ORDINARY_A_SECOND * _PAUSE_SECONDS / 2:
+            return False
+        self._left, self._counted_at = earned, now
+        return True
 
     def _add(self, event: Any) -> None:
         kept = self._kept
         kept.append((self._now(), event))
         if len(kept) >= self._look_at:
             self._trim()
-        for listener in self._listeners:
-            listener()
+
+    def _add_one(self, event: Any) -> None:
+        self._add(event)
+        self._left -= 1
+        if self._left < 0:
+            self._check()
+
+    def _add_batch(self, event: Any) -> None:
+        self._add(event)
+        self._left -= 1 + len(event.messages)
+        if self._left < 0:
+            self._check()
+
+    def _add_if(self, is_kept: Callable[[Any], bool], event: Any) -> None:
+        if is_kept(event):
+            self._add(event)
 
     def _trim(self) -> None:
         """Let go of the oldest events, if there are too many."""
         kept, sizes = self._kept, self._sizes
-        # Most events are one of these two, and this is done for each.
-        new = [
-            _EVENT_BYTES
-            if type(event) is RequestFinished
-            else len(event.messages[0].body) + 2 * _EVENT_BYTES
-            if type(event) is MessagesSent and len(event.messages) == 1
-            else _size(event)
-            for _, event in kept[len(sizes) :]
-        ]
+        new = [_EVENT_BYTES if type(event) is RequestFinished else _size(event) for _, event in kept[len(sizes) :]]
         sizes += new
         self._bytes += sum(new)
         gone = max(len(kept) - self.most, 0)
         self._bytes -= sum(sizes[:gone])
-        while self._bytes > self._most_bytes and gone < len(kept) - 1:
+        while self._bytes > self.most_bytes and gone < len(kept) - 1:
             self._bytes -= sizes[gone]
             gone += 1
         if gone:
@@ -214,6 +290,10 @@ def _keys(event: Any) -> Iterator[str]:
             yield act.cause
 
 
+def _has_messages(event_type: type[Any]) -> bool:
+    return "messages" in event_type.__struct_fields__
+
+
 def _size(event: Any) -> int:
     """How many bytes an event takes, about."""
     messages: Sequence[QueueMessage] = getattr(event, "messages", ())
@@ -224,24 +304,3 @@ def _size(event: Any) -> int:
     if isinstance(event, (WorkerOutput, Notice)):
         return _EVENT_BYTES + len(event.text)
     return 20_000 if isinstance(event, HandlerFailed) else _EVENT_BYTES
-
-
-def _written(event: Any) -> Any:
-    """An event as it is written: frames are kept without the whole files that they are from."""
-    if event.act is not None:
-        event = msgspec.structs.replace(event, act=event.act.for_others())
-    if isinstance(event, MessagesSent):
-        event = msgspec.structs.replace(event, messages=list(event.messages))
-    failure = getattr(event, "failure", None)
-    if failure is None:
-        return event
-    from dataclasses import replace
-
-    frames = tuple(replace(frame, source=tuple(_few(frame))) for frame in failure.frames)
-    return msgspec.structs.replace(event, failure=replace(failure, frames=frames))
-
-
-def _few(frame: Any) -> list[str]:
-    """The lines of a file around that of a frame; empty lines in place of those before, so that numbers stay."""
-    context = frame.context()
-    return [*([""] * (context[0][0] - 1)), *(text for _, text in context)] if context else []

@@ -64,8 +64,9 @@ class Gateway:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         tally = self._tallies.begin(self.host.config.name)
         act = None
-        if self._bus.acts is not None:
-            act = _act(scope, self._bus.acts)
+        acts = self._bus.acts
+        if acts is not None:
+            act = _act(scope, acts) if acts.follows else acts.begin()
             acting.set(act)  # to its end: every request has a context of its own
         serving = self._serve(scope, receive, send, tally, act)
         return serving if tally is None else self._counted(serving, tally)
@@ -126,8 +127,10 @@ class Gateway:
         if query:
             path = f"{path}?{query.decode('latin-1')}"
         event = RequestFinished(self.host.config.name, scope["method"], path, status, duration)
-        if self._bus.acts is not None:
-            event.act = act or acting.get() or _act(scope, self._bus.acts, duration)
+        if act is not None:
+            event.act = act
+        elif self._bus.acts is not None:
+            event.act = acting.get() or _act(scope, self._bus.acts, duration)
         if tally is not None and tally.counts:
             event.bindings, event.binding_seconds = tally.counts, tally.seconds
         self._bus.publish(event)
@@ -135,7 +138,7 @@ class Gateway:
 
 def _act(scope: Scope, acts: Acts, seconds_ago: float = 0.0) -> Act:
     """The act of answering a request, which another program may have caused."""
-    named = find_header(scope["headers"], b"traceparent") if acts.follows else None
+    named = find_header(scope["headers"], b"traceparent")
     return acts.begin(traceparent="" if named is None else named.decode("latin-1"), seconds_ago=seconds_ago)
 
 

@@ -244,7 +244,7 @@ def test_what_is_too_old_to_be_recorded_is_told_as_far_as_the_message_carries_it
     assert story.state == "dead"
     assert [attempt.number for attempt in story.lives[0].attempts] == [1, 2, 3]
     assert "ConnectionError: mail server is down" in story.because
-    assert "What was before this is not recorded any more." in str(story)
+    assert "Not all of what happened to it is recorded." in str(story)
 
 
 def test_an_unknown_message_says_how_far_the_memory_goes_back(python: Emulator) -> None:
@@ -252,6 +252,20 @@ def test_an_unknown_message_says_how_far_the_memory_goes_back(python: Emulator) 
     with pytest.raises(
         EmulatorError, match=r"nothing is known of a message f{32}: it is in no queue, and what is recorded"
     ):
+        python.why("f" * 32)
+
+
+def test_a_message_says_where_more_happened_than_is_recorded(python: Emulator) -> None:
+    identifier = sent(python, "work")
+    python.run_until_idle()
+    assert python.why(identifier).is_whole
+
+    began = python.why(identifier).lives[0].began
+    assert began is not None
+    python._core.recorder._gaps.append((began - 1, began + 1))
+
+    assert not python.why(identifier).is_whole
+    with pytest.raises(EmulatorError, match=r"and from 07:59:59 to 08:00:01 more went well than is recorded \(1,000 "):
         python.why("f" * 32)
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 from emulator.base.acts import Acts
 from emulator.base.bus import Bus, Notice
-from emulator.base.failure import Failure, Frame
-from emulator.hosts.events import HandlerFailed, WorkerOutput
+from emulator.hosts.events import WorkerOutput
 from emulator.log.recorder import Recorder
 from emulator.queues.events import MessagesSent
 from emulator.queues.message import QueueMessage
@@ -81,45 +80,79 @@ def test_somebody_who_has_acts_keeps_them() -> None:
     assert bus.acts is acts
 
 
-def test_whoever_listens_is_called_for_each_event_until_it_stops() -> None:
-    bus = Bus()
-    recorder = Recorder(bus, lambda: 1.0)
-    seen: list[int] = []
-    stop = recorder.listen(lambda: seen.append(recorder.last))
-    notices(bus, "a", "b")
-    stop()
-    notices(bus, "c")
-    assert seen == [1, 2]
+class Timers:
+    """A clock that a test moves, with what is due."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+        self._due: list[tuple[float, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        self._due.append((when, callback))
+
+    def move(self, seconds: float) -> None:
+        self.time += seconds
+        for each in [each for each in self._due if each[0] <= self.time]:
+            self._due.remove(each)
+            each[1]()
 
 
-def test_events_survive_a_restart(tmp_path: Path) -> None:
-    bus = Bus()
-    recorder = Recorder(bus, lambda: 7.0)
+def answered(bus: Bus, *statuses: int) -> None:
+    for status in statuses:
+        bus.publish(RequestFinished("shop", "GET", "/", status, 0.1))
+
+
+def test_a_burst_of_ordinary_events_is_kept_whole_and_of_more_a_part_and_whatever_failed() -> None:
+    bus, clock = Bus(), Timers()
+    recorder = Recorder(bus, clock.now, call_at=clock.call_at)
+    seen: list[RequestFinished] = []
+    bus.subscribe(RequestFinished, seen.append)
+    answered(bus, *[200] * 5_001)
+    clock.move(0.0)
+    assert recorder.last == 5_001
+    assert bus.acts is None
+    assert not bus.wants(MessagesSent)
+
+    answered(bus, *[200] * 500, 503, *[200] * 500)
+    notices(bus, "a")
+    kept = [each.event for each in recorder.after(5_001)]
+    assert [type(each).__name__ for each in kept] == ["RequestFinished", "Notice"]
+    assert kept[0].status == 503
+
+    clock.move(0.5)
     assert bus.acts is not None
-    act = bus.acts.begin()
-    source = [f"line {number}\n" for number in range(1, 51)]
-    failure = Failure("ValueError", "no", (Frame("a.py", 20, "queue", "line 20", True, source),), "ValueError: no")
-    bus.publish(HandlerFailed("shop", "QUEUE q", failure, act=act))
-    bus.publish(MessagesSent("q", [message("1" * 32)], "shop", act=bus.acts.begin(act)))
-    recorder.save(tmp_path / "events.msgpack")
-    assert (tmp_path / "events.msgpack").stat().st_mode & 0o077 == 0
-
-    again = Recorder(Bus(), lambda: 8.0)
-    again.load(tmp_path / "events.msgpack")
-
-    failed, sent = again.after(0)
-    assert (failed.number, failed.at, sent.number) == (1, 7.0, 2)
-    assert failed.event.act.id == act.id
-    assert failed.event.act.trace == act.trace
-    assert failed.event.failure.frames[0].context() == failure.frames[0].context()
-    assert [each.number for each in again.about(act.id)] == [1, 2]
-    assert len(again.about("1" * 32)) == 1
+    assert recorder.gaps == [(100.0, 100.5)]
+    assert recorder.has_gap(99.0)
+    assert recorder.has_gap(100.2, 100.3)
+    assert not recorder.has_gap(100.5)
+    assert not recorder.has_gap(90.0, 100.0)
+    answered(bus, *[200] * 501)
+    clock.move(0.0)
+    answered(bus, *[200] * 500)
+    assert recorder.last == 5_003 + 501
+    clock.move(0.5)
+    assert recorder.gaps == [(100.0, 101.0)]
+    assert len(seen) == 5_001 + 1_001 + 1_001
 
 
-def test_a_file_that_cannot_be_read_is_no_reason_not_to_start(tmp_path: Path) -> None:
-    path = tmp_path / "events.msgpack"
-    for content in (b"", b"\xff\xff", b"\x93\x01\x01\x91\x93\xa7Unknown\xcb" + b"\0" * 8 + b"\xc0"):
-        path.write_bytes(content)
-        recorder = Recorder(Bus(), lambda: 1.0)
-        recorder.load(path)
-        assert recorder.last == 0
+def test_messages_count_among_ordinary_events() -> None:
+    bus, clock = Bus(), Timers()
+    recorder = Recorder(bus, clock.now, call_at=clock.call_at)
+    for number in range(51):
+        bus.publish(MessagesSent("q", [message(f"{number:032x}")] * 99, "shop"))
+        clock.move(0.0)
+    assert recorder.last == 51
+    assert not bus.wants(MessagesSent)
+
+
+def test_ordinary_events_that_come_slowly_enough_are_all_kept() -> None:
+    bus, clock = Bus(), Timers()
+    recorder = Recorder(bus, clock.now, call_at=clock.call_at)
+    for _ in range(200):
+        clock.move(0.1)
+        answered(bus, *[200] * 95)
+    assert recorder.last == 19_000
+    assert recorder.gaps == []
