@@ -15,13 +15,14 @@ DOCS_STAMP := $(DOCS_VENV)/.installed
 NODE_STAMP := tests/npm/node_modules/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: help dev test trials check format bench docs pictures clean
+.PHONY: help dev test programs trials check format bench docs pictures clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make dev     run the example, a sign-up page with a queue, on http://localhost:$(PORT)'
 	@echo '             (PORT=3000 takes another port, ARGS=... adds options, see: $(BIN)/emulator dev --help)'
 	@echo 'make test    run the tests, two at once for each processor (ARGS=... goes to pytest; -n 0: one at a time)'
+	@echo 'make programs  install, as root on Debian, what some tests are skipped without: Chromium and strace'
 	@echo 'make trials  kill the emulator at random moments, pass 5 GB through it, run it under load for ten minutes (ARGS=--help)'
 	@echo 'make check   check format, style and types'
 	@echo 'make format  format the code, and mend what can be mended of its style'
@@ -36,6 +37,19 @@ dev: $(RUN_STAMP)
 # Tests start the emulator hundreds of times: what Python has compiled is kept, whatever the environment says.
 test: $(DEV_STAMP) $(NODE_STAMP)
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') $(ARGS)
+
+# For machines that are there for tests. What cannot be installed is told, and its tests are skipped.
+programs:
+	@missing=; \
+	for program in chromium strace; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	  echo "Not here, and not to be installed without root and apt-get:$$missing. Their tests will be skipped."; exit 0; \
+	fi; \
+	echo "Installing$$missing for the tests ..."; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	{ timeout 60 apt-get -qq update; timeout 240 apt-get -qq -y install --no-install-recommends $$missing; } >/dev/null 2>&1 || true; \
+	for program in $$missing; do command -v $$program >/dev/null || echo "$$program could not be installed: its tests will be skipped."; done
 
 trials: $(DEV_STAMP) $(NODE_STAMP)
 	@$(BIN)/python -m tests.trials $(ARGS)
