@@ -23,6 +23,7 @@ from emulator.server.events import RequestFinished
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
 
 if TYPE_CHECKING:
+    from emulator.log.recorder import Recorder
     from emulator.session.session import Session
 
 SLICE_SECONDS: Final = 5
@@ -61,17 +62,20 @@ class Slice(NamedTuple):
 class Pulse:
     """The pages that listen, and the counts of the last five minutes, from `begin` until `close`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, recorder: Recorder | None = None) -> None:
         self._session = session
+        self._recorder = recorder
         self._slices: deque[Slice] = deque(maxlen=SLICES)
         self._pages: set[asyncio.Event] = set()
         self._is_closed = False
+        self._at: float | None = None
+        """When what is counted now has happened; None is now."""
         self._subscriptions: list[Callable[[], None]] = []
         self.reloads: deque[tuple[float, WorkerReloaded]] = deque(maxlen=50)
         """The last reloads, with the times of them."""
 
     def begin(self) -> None:
-        """Listen from now on."""
+        """Listen from now on; what is recorded of the time before counts, too."""
         if self._subscriptions:
             return
         bus = self._session.bus
@@ -81,6 +85,12 @@ class Pulse:
             BatchDelivered: self._delivered,
             WorkerReloaded: self._reloaded,
         }
+        if self._recorder is not None:
+            for _, at, event in self._recorder.after(0):
+                if type(event) in counted:
+                    self._at = at
+                    counted[type(event)](event)
+            self._at = None
         self._subscriptions += [bus.subscribe(kind, counted.get(kind, self._news)) for kind in _NEWS]
 
     def close(self) -> None:
@@ -122,8 +132,11 @@ class Pulse:
         finally:
             self._pages.discard(page)
 
+    def _time(self) -> float:
+        return self._session.clock.now() if self._at is None else self._at
+
     def _number(self) -> int:
-        return int(self._session.clock.now() // SLICE_SECONDS)
+        return int(self._time() // SLICE_SECONDS)
 
     def _counts(self) -> Counter[str]:
         number = self._number()
@@ -148,8 +161,10 @@ class Pulse:
 
     def _sent(self, event: MessagesSent) -> None:
         counts = self._counts()
-        counts["sent"] += len(event.messages)
+        if event.source != "dead letter":
+            counts["sent"] += len(event.messages)
         counts[f"sent {event.queue}"] += len(event.messages)
+        counts[f"sent {event.queue} {event.source}"] += len(event.messages)
         self._wake()
 
     def _delivered(self, event: BatchDelivered) -> None:
@@ -158,9 +173,11 @@ class Pulse:
         counts["acked"] += len(settlement.acked)
         counts[f"acked {event.queue}"] += len(settlement.acked)
         counts[f"retried {event.queue}"] += len(settlement.retried)
+        counts[f"dead {event.queue}"] += len(settlement.dead)
+        counts[f"delivered {event.queue}"] += len(event.messages)
         counts["errors"] += len(settlement.dead) + len(settlement.dropped)
         self._wake()
 
     def _reloaded(self, event: WorkerReloaded) -> None:
-        self.reloads.append((self._session.clock.now(), event))
+        self.reloads.append((self._time(), event))
         self._wake()

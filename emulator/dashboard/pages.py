@@ -12,7 +12,8 @@ from starlette.routing import Match, Route
 from emulator.base.words import shown_path
 from emulator.dashboard import texts
 from emulator.dashboard.actions import Actions, NotPossible, form_of
-from emulator.dashboard.picture import picture_of
+from emulator.dashboard.lately import failed, happened
+from emulator.dashboard.picture import Edge, picture_of
 from emulator.dashboard.rendering import HEADERS
 from emulator.server.addresses import DASHBOARD
 
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
     from emulator.bindings.panel import Panel
     from emulator.config.model import WorkerConfig
     from emulator.dashboard.rendering import Renderer
+    from emulator.log.recorder import Recorder
     from emulator.queues.declarations import QueueState
     from emulator.queues.message import QueueMessage
     from emulator.session.session import Session
 
 PAGE_ROWS: Final = 50
+_MOST_FAILED: Final = 6
+_MOST_HAPPENED: Final = 12
 _CHUNK: Final = 100
 
 
@@ -64,8 +68,9 @@ class _ForBrowsers(Route):
 class Pages:
     """The pages about what a session is and has now."""
 
-    def __init__(self, session: Session, renderer: Renderer) -> None:
+    def __init__(self, session: Session, recorder: Recorder | None, renderer: Renderer) -> None:
         self._session = session
+        self._recorder = recorder
         self._pulse = renderer.pulse
         self._render = renderer.render
         self._told = renderer.told
@@ -102,7 +107,22 @@ class Pages:
             picture=picture_of(self._session, DASHBOARD),
             shelves={shelf.name: shelf for shelf in await self._shelves()},
             failing={host.config.name for host in self._session.hosts if host.failure is not None},
+            rate=self._rate,
+            failed=[] if self._recorder is None else failed(self._recorder, _MOST_FAILED),
+            happened=[] if self._recorder is None else happened(self._recorder, _MOST_HAPPENED),
         )
+
+    def _rate(self, edge: Edge) -> int:
+        """How much went along an edge in the last minute."""
+        (_, start), (_, end) = edge.start, edge.end
+        names = {
+            "call": f"requests {end}",
+            "send": f"sent {end} {start}",
+            "deliver": f"delivered {start}",
+            "dead": f"dead {start}",
+        }
+        is_counted = edge.kind != "call" or edge.start[0] == "requests"
+        return self._pulse.count(names[edge.kind]) if is_counted and edge.kind in names else 0
 
     async def _queues(self, request: Request) -> Response:
         return self._render("queues.html", request, "queues", shelves=await self._shelves())

@@ -38,10 +38,15 @@ class Node(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """A line from one box to another, as a path of SVG. `kind` is what goes along it."""
+    """A line from one box to another, which are given by their keys, as a path of SVG. `x` and `y` are the middle of
+    what is written beside it, and `kind` is what goes along it."""
 
     kind: Literal["call", "send", "deliver", "dead", "use"]
+    start: tuple[str, str]
+    end: tuple[str, str]
     path: str
+    x: int
+    y: int
 
 
 class Picture(NamedTuple):
@@ -77,7 +82,7 @@ class _Drawing:
         for key, node in self.nodes.items():
             column = (node.x - _MARGIN) // _COLUMN
             placed[key] = node._replace(y=node.y + (tallest - self._rows[column]) * _ROW // 2)
-        edges = [Edge(kind, _path(kind, placed[start], placed[end])) for kind, start, end in self.links]
+        edges = [Edge(kind, start, end, *_path(kind, placed[start], placed[end])) for kind, start, end in self.links]
         columns = 1 + max(index for index in range(4) if self._rows[index])
         width = 2 * _MARGIN + (columns - 1) * _COLUMN + WIDTH
         return Picture(list(placed.values()), edges, width, 2 * _MARGIN + tallest * _ROW - (_ROW - HEIGHT))
@@ -141,17 +146,19 @@ def _service(settings: Any) -> str:
     return str(getattr(settings, "service", settings))
 
 
-def _path(kind: str, start: Node, end: Node) -> str:
-    """A curve between two boxes. What is delivered goes back to a worker, a little lower than what is sent."""
+def _path(kind: str, start: Node, end: Node) -> tuple[str, int, int]:
+    """A curve between two boxes, and the middle of what is written beside it. What is delivered goes back to a worker,
+    a little lower than what is sent."""
     if start.x == end.x:  # from a worker to another one
         x, y1, y2 = start.x, start.y + HEIGHT // 2, end.y + HEIGHT // 2
-        return f"M{x} {y1} C{x - 40} {y1} {x - 40} {y2} {x - 7} {y2}"
+        return f"M{x} {y1} C{x - 40} {y1} {x - 40} {y2} {x - 7} {y2}", x - 36, (y1 + y2) // 2
     is_back = start.x > end.x
     x1, x2 = (start.x, end.x + WIDTH + 7) if is_back else (start.x + WIDTH, end.x - 7)
     shift = {"send": -8, "deliver": 8}.get(kind, 0)
     y1, y2 = start.y + HEIGHT // 2 + shift, end.y + HEIGHT // 2 + shift
     middle = (x1 + x2) // 2
-    return f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"
+    below = 13 if kind == "deliver" else -5
+    return f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}", middle, (y1 + y2) // 2 + below
 
 
 def chart(numbers: list[int], width: int = 240, height: int = 40) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from emulator.server.addresses import DASHBOARD
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from emulator.log.recorder import Recorder
     from emulator.session.session import Session
 
 Page = Callable[["Request"], Awaitable[Response]]
@@ -49,11 +50,12 @@ _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/sv
 
 
 class Renderer:
-    """Makes the pages of a session. With `has_history`, there are pages about what has happened."""
+    """Makes the pages of a session. If `recorder` has recorded it, there are pages about what has happened."""
 
-    def __init__(self, session: Session, *, has_history: bool) -> None:
+    def __init__(self, session: Session, recorder: Recorder | None) -> None:
         self._session = session
-        self.pulse = Pulse(session)
+        self.pulse = Pulse(session, recorder)
+        has_history = recorder is not None
         """What happens while pages are open."""
         self._environment = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
@@ -69,6 +71,7 @@ class Renderer:
             part=partial(quote, safe=""),
             period=period,
             sentence=texts.sentence,
+            short=texts.short,
             shown_path=shown_path,
             took=texts.took,
         )

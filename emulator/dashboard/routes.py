@@ -20,8 +20,8 @@ class Dashboard:
     """The dashboard of a session, of which `recorder` knows what happened; None if that is not recorded."""
 
     def __init__(self, session: Session, recorder: Recorder | None) -> None:
-        self._renderer = renderer = Renderer(session, has_history=recorder is not None)
-        self._rooms: list[Renderer | Pages | Api | History] = [renderer, Pages(session, renderer)]
+        self._renderer = renderer = Renderer(session, recorder)
+        self._rooms: list[Renderer | Pages | Api | History] = [renderer, Pages(session, recorder, renderer)]
         if recorder is not None:
             api = Api(session, recorder)
             self._rooms += [api, History(session, api.stories, renderer)]

@@ -58,6 +58,14 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
+def short(number: int) -> str:
+    """A number in at most four characters: `950`, `1.2k`, `12k`, `3.4M`."""
+    for unit, name in ((1_000_000, "M"), (1_000, "k")):
+        if number >= unit:
+            return f"{number / unit:.1f}{name}" if number < 9.95 * unit else f"{number / unit:.0f}{name}"
+    return str(number)
+
+
 def took(seconds: float) -> str:
     """How long something took: `0.16 ms`, `12 ms`, `12.3 s`."""
     return f"{seconds * 1000:.2f} ms" if seconds < 0.01 else duration(seconds)

@@ -63,6 +63,19 @@ def test_the_overview_draws_what_leads_where_and_counts_live(shop: Shop) -> None
     assert shop.complaints == []
 
 
+def test_the_overview_counts_what_was_before_it_was_opened_and_leads_to_what_failed(shop: Shop) -> None:
+    httpx.post(f"{shop.url}/", content="please fail")
+    httpx.get(f"{shop.url}/")
+    shop.running.wait_for("jobs moved 1 message")
+    page = shop.open("/")
+    expect(page.locator("#figures .number").first).to_have_text("2")
+    rates = page.locator("#picture .rate")
+    expect(rates).to_have_text(["2/min", "1/min", "2/min", "1/min"])
+    expect(page.locator("#happened li", has_text="jobs moved 1 message")).to_have_count(1)
+    page.locator("#failed a", has_text="of jobs, attempt 2").click()
+    expect(page.locator(".why")).to_contain_text("It died in queue jobs")
+
+
 def test_a_message_that_died_says_why_and_is_redriven(shop: Shop) -> None:
     shop.fail("fail: out of stock")
     page = shop.open("/messages?filter=state:dead")
