@@ -5,6 +5,7 @@ Every room uses these functions, so that the same thing looks the same in the lo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,11 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // size:.0f} {short}"
     return f"{max(0.0, seconds):.0f} s"
+
+
+def without_credentials(url: str) -> str:
+    """A URL without the user and the password that it may have."""
+    return re.sub(r"^([A-Za-z][\w+.-]*://)[^/?#]*@", r"\1", url)
 
 
 def clean(text: str) -> str:

@@ -10,7 +10,7 @@ from emulator.base.failure import Failure
 from emulator.base.words import count
 from emulator.bindings.events import BindingUsed
 from emulator.dashboard.story import ActPart, SourceLine, Trouble
-from emulator.hosts.events import HandlerFailed, WorkerOutput
+from emulator.hosts.events import FetchFinished, HandlerFailed, WorkerOutput
 from emulator.log.recorder import Recorded
 from emulator.queues.events import MessagesSent
 
@@ -56,6 +56,10 @@ def part_of(recorded: Recorded, act: str) -> ActPart | None:
         text = f"{event.kind} {event.name} {event.operation} {event.key}".rstrip() + failed
         level = "error" if event.error else "info"
         return ActPart(kind="binding", at=event.act.began, duration=event.duration, text=text, level=level)
+    if isinstance(event, FetchFinished):
+        text = f"{event.method} {event.url} {event.status or event.error}"
+        level = "info" if 0 < event.status < 400 else "error"
+        return ActPart(kind="fetch", at=event.act.began, duration=event.duration, text=text, level=level)
     if isinstance(event, MessagesSent):
         ids = [each.id for each in event.messages]
         text = f"{count(len(ids), 'message')} to {event.queue}"

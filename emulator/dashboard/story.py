@@ -23,10 +23,11 @@ class SourceLine(msgspec.Struct, frozen=True):
 
 
 class ActPart(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened within a request or a delivery: `line` of output, operation on a `binding`, messages
-    `sent`, or `error`. `at` is when it began, in seconds since the epoch, and `duration` in seconds."""
+    """Something that happened within a request or a delivery: `line` of output, operation on a `binding`,
+    outgoing `fetch`, messages `sent`, or `error`. `at` is when it began, in seconds since the epoch, and `duration` in
+    seconds."""
 
-    kind: Literal["line", "binding", "sent", "error"]
+    kind: Literal["line", "binding", "fetch", "sent", "error"]
     at: float
     text: str
     level: str = "info"

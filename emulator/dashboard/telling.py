@@ -66,7 +66,7 @@ def _attempt(attempt: AttemptStory, at: partial[str], style: Style, *, shows_sou
     yield f"  {at(attempt.at):<8}  attempt {attempt.number}{of}{whose}{beside}: {result}, {attempt.decision}{took}"
     for part in attempt.parts[:_MOST_LINES]:
         if part.kind != "error":
-            word = {"line": "printed", "binding": "used", "sent": "sent"}[part.kind]
+            word = {"line": "printed", "binding": "used", "fetch": "fetched", "sent": "sent"}[part.kind]
             yield f"            {style.dim(word):<8}  {cut(clean(part.text), _WIDTH)}"
     if len(attempt.parts) > _MOST_LINES:
         yield f"            and {len(attempt.parts) - _MOST_LINES:,} more"

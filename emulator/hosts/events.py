@@ -27,7 +27,8 @@ class WorkerOutput(Happening):
 
 class FetchFinished(Happening):
     """A `fetch()` of worker code ended: the headers of an answer arrived, or `error` says why there is none, and
-    `status` is 0. `duration` is in seconds. Published only while the bus has `acts`."""
+    `status` is 0. `url` has no credentials, and `duration` is in seconds. A JavaScript worker tells of it only if the
+    bus had `acts` when it was started."""
 
     worker: str
     method: str

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.base.acts import Act, acting
 from emulator.base.bus import Bus
+from emulator.base.words import without_credentials
 from emulator.hosts.events import FetchFinished
 from emulator_runtime.hosting import NULL_BODY_STATUSES, Request, Response
 
@@ -27,13 +28,13 @@ _ENCODING_HEADERS: Final = frozenset({b"content-encoding", b"content-length", b"
 
 
 def observed(outbound: Outbound, bus: Bus, worker: str, request: Request) -> Awaitable[Response]:
-    """Carry out a `fetch()` of `worker`, and publish how it ended if somebody needs to know what caused what."""
-    if bus.acts is None:
+    """Carry out a `fetch()` of `worker`, and publish how it ended if somebody wants to know."""
+    if not bus.wants(FetchFinished):
         return outbound(request)
-    return _told(outbound, bus, worker, request, bus.acts.begin(acting.get()))
+    return _told(outbound, bus, worker, request, None if bus.acts is None else bus.acts.begin(acting.get()))
 
 
-async def _told(outbound: Outbound, bus: Bus, worker: str, request: Request, act: Act) -> Response:
+async def _told(outbound: Outbound, bus: Bus, worker: str, request: Request, act: Act | None) -> Response:
     began = perf_counter()
     status, failed = 0, ""
     try:
@@ -45,7 +46,8 @@ async def _told(outbound: Outbound, bus: Bus, worker: str, request: Request, act
         raise
     finally:
         duration = perf_counter() - began
-        bus.publish(FetchFinished(worker, request.raw_method, request.url, status, duration, failed, act=act))
+        url = without_credentials(request.url)
+        bus.publish(FetchFinished(worker, request.raw_method, url, status, duration, failed, act=act))
 
 
 class HttpOutbound:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import EmailFinished, HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import (
+    EmailFinished,
+    FetchFinished,
+    HandlerFailed,
+    RuntimeExited,
+    ScheduledFinished,
+    WorkerOutput,
+)
 from emulator.queues.events import (
     BatchDelivered,
     MessagesDeadLettered,
@@ -144,6 +151,18 @@ def binding(event: BindingUsed) -> Record:
         "error": event.error or None,
     }
     return Record("binding", "debug", fields)
+
+
+def fetch(event: FetchFinished) -> Record:
+    fields = {
+        "worker": event.worker,
+        "method": event.method,
+        "url": event.url,
+        "status": event.status or None,
+        "duration_ms": _ms(event.duration),
+        "error": event.error or None,
+    }
+    return Record("fetch", "debug", fields)
 
 
 def dead_lettered(event: MessagesDeadLettered) -> Record:

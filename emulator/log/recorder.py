@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 from emulator.base.acts import Acts
 from emulator.base.bus import Bus, Notice
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import HandlerFailed, WorkerOutput
+from emulator.hosts.events import FetchFinished, HandlerFailed, WorkerOutput
 from emulator.log.table import TABLE
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesForwarded, MessagesSent
 from emulator.queues.message import QueueMessage, SentMessages
@@ -51,6 +51,7 @@ _ORDINARY: Final[Mapping[type[Any], Callable[[Any], bool] | None]] = {
     MessagesSent: None,
     MessagesForwarded: None,
     BindingUsed: None,
+    FetchFinished: lambda event: bool(event.error),
 }
 """Events of which there may be too many to keep them all, and which of them are kept nevertheless."""
 

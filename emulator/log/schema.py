@@ -155,6 +155,17 @@ class BindingLine(Line, tag="binding"):
     error: str | None
 
 
+class FetchLine(Line, tag="fetch"):
+    """A `fetch()` of worker code ended. `status` is null if there was no answer, and `error` says why."""
+
+    worker: str
+    method: str
+    url: str
+    status: int | None
+    duration_ms: float
+    error: str | None
+
+
 class DeadLetteredLine(Line, tag="dead_lettered"):
     """Messages moved to a dead letter queue."""
 
@@ -246,6 +257,7 @@ AnyLine = (
     | ForwardedLine
     | SentLine
     | BindingLine
+    | FetchLine
     | DeadLetteredLine
     | DroppedLine
     | ScheduledLine

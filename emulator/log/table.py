@@ -11,7 +11,14 @@ from typing import Any, Final, NamedTuple
 
 from emulator.base.bus import Level, Notice
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import EmailFinished, HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import (
+    EmailFinished,
+    FetchFinished,
+    HandlerFailed,
+    RuntimeExited,
+    ScheduledFinished,
+    WorkerOutput,
+)
 from emulator.log import record
 from emulator.log.record import Record
 from emulator.log.text import TextLines
@@ -55,6 +62,7 @@ TABLE: Final[Mapping[type[Any], Row]] = {
     MessagesForwarded: Row(record.forwarded, TextLines.forwarded, "info", frequent=True),
     MessagesSent: Row(record.sent, TextLines.sent, "debug", frequent=True),
     BindingUsed: Row(record.binding, TextLines.binding, "debug", frequent=True),
+    FetchFinished: Row(record.fetch, TextLines.fetch, "debug", frequent=True),
     MessagesDeadLettered: Row(record.dead_lettered, TextLines.dead_lettered, "warning"),
     MessagesDropped: Row(record.dropped, TextLines.dropped, "warning"),
     EmailFinished: Row(record.email, TextLines.email, "info", frequent=True),

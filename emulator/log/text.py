@@ -281,6 +281,13 @@ class TextLines:
         return self._style.dim(f"{one_line(what)}{size}{error} {self._took(fields)}{self._suffix(fields)}") + "\n"
 
     @_of_clean_record
+    def fetch(self, record: Record) -> str:
+        fields = record.fields
+        result = fields["status"] or fields["error"]
+        text = f"FETCH {fields['method']} {one_line(fields['url'])} {one_line(str(result))}"
+        return self._style.dim(f"{text} {self._took(fields)}{self._suffix(fields)}") + "\n"
+
+    @_of_clean_record
     def dead_lettered(self, record: Record) -> str:
         queue, to = record.fields["queue"], record.fields["to"]
         moved = [

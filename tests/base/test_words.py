@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from emulator.base.words import age, clean, count, cut, cut_middle, duration, period, reason, shown_path
+from emulator.base.words import (
+    age,
+    clean,
+    count,
+    cut,
+    cut_middle,
+    duration,
+    period,
+    reason,
+    shown_path,
+    without_credentials,
+)
 
 
 def test_a_path_below_the_base_is_shown_from_there() -> None:
@@ -94,3 +105,19 @@ def test_a_long_text_is_cut() -> None:
     assert cut("a" * 11, 10) == "aaaaaaa..."
     assert cut_middle("begin" + "x" * 99 + "end", 16) == "beginxxxx...xend"
     assert cut_middle("short", 16) == "short"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://example.com/a@b?c=d@e", "https://example.com/a@b?c=d@e"),
+        ("https://ada:secret@example.com/a", "https://example.com/a"),
+        ("https://ada:se@cret@example.com", "https://example.com"),
+        ("https://ada:secret@example.com?q=/", "https://example.com?q=/"),
+        ("https://example.com?mail=a@b", "https://example.com?mail=a@b"),
+        ("not a url", "not a url"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_shown_without_credentials(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown

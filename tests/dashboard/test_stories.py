@@ -32,7 +32,7 @@ QUEUES: Final[dict[str, Any]] = {
 
 PYTHON: Final = """\
 import asyncio
-from workers import Response, WorkerEntrypoint
+from workers import Response, WorkerEntrypoint, fetch
 
 
 class Default(WorkerEntrypoint):
@@ -45,6 +45,8 @@ class Default(WorkerEntrypoint):
         for message in batch.messages:
             if message.body["do"] == "fail":
                 raise ConnectionError("mail server is down")
+            if message.body["do"] == "call":
+                await fetch("https://api.example.com/rates?of=usd", method="PUT")
             if message.body["do"] == "later":
                 message.retry(delaySeconds=30)
             if message.body["do"] == "hang":
@@ -63,6 +65,9 @@ export default {
     for (const message of batch.messages) {
       if (message.body.do === "fail") {
         throw new TypeError("mail server is down");
+      }
+      if (message.body.do === "call") {
+        await fetch("https://api.example.com/rates?of=usd", { method: "PUT" });
       }
       if (message.body.do === "later") message.retry({ delaySeconds: 30 });
     }
@@ -225,6 +230,16 @@ def test_a_worker_that_does_not_load_is_why_a_message_waits(python: Emulator) ->
     identifier = sent_by_test(python)
     python.advance(5)
     assert "Its consumer, worker shop, does not load: SyntaxError: no." in python.why(identifier).because
+
+
+def test_what_a_handler_fetched_is_told(emulator: Emulator) -> None:
+    emulator.outbound.put("https://api.example.com/rates*", status=503)
+    identifier = sent(emulator, "call")
+    emulator.advance(2)
+    [attempt] = emulator.why(identifier).lives[0].attempts
+    [part] = [part for part in attempt.parts if part.kind == "fetch"]
+    assert (part.text, part.level) == ("PUT https://api.example.com/rates?of=usd 503", "error")
+    assert "fetched   PUT https://api.example.com/rates?of=usd 503" in str(emulator.why(identifier))
 
 
 def test_a_purged_message_says_so(python: Emulator) -> None:

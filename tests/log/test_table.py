@@ -15,7 +15,14 @@ import emulator.server.events as server_events
 import emulator.session.events as session_events
 from emulator.base.bus import Level, Notice
 from emulator.bindings.events import BindingUsed
-from emulator.hosts.events import EmailFinished, HandlerFailed, RuntimeExited, ScheduledFinished, WorkerOutput
+from emulator.hosts.events import (
+    EmailFinished,
+    FetchFinished,
+    HandlerFailed,
+    RuntimeExited,
+    ScheduledFinished,
+    WorkerOutput,
+)
 from emulator.log.style import Style
 from emulator.log.table import RANK, TABLE
 from emulator.log.text import TextLines
@@ -38,6 +45,8 @@ EVENTS: list[Any] = [
     EmailFinished("w", "a@a.example", "b@b.example", "ok", "", 0.1),
     ScheduledFinished("w", "* * * * *", "ok", 0.1),
     HandlerFailed("w", "GET /", FAILURE),
+    FetchFinished("w", "GET", "https://example.com/", 200, 0.1),
+    FetchFinished("w", "GET", "https://example.com/", 0, 0.1, "refused"),
     RuntimeExited("w", "was killed by SIGKILL", 0.5),
     WorkerReloaded("w", [], 0.1),
     WorkerReloaded("w", [], 0.1, FAILURE),
@@ -55,7 +64,7 @@ def test_every_event_is_shown_but_those_that_tell_people_nothing() -> None:
         for value in vars(module).values()
         if isinstance(value, type) and value.__module__ == module.__name__
     }
-    untold = {queues_events.ConsumerChanged, session_events.AssetsChanged, hosts_events.FetchFinished}
+    untold = {queues_events.ConsumerChanged, session_events.AssetsChanged}
     assert defined - TABLE.keys() == untold
 
 

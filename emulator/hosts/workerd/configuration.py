@@ -90,7 +90,8 @@ class WorkerdSettings(msgspec.Struct, frozen=True):
 def write_configuration(settings: WorkerdSettings, directory: Path) -> Path:
     """Write the configuration and the modules to `directory`, and return the configuration file."""
     main = worker_module(settings.source.modules[0].name, settings.token)
-    lanes = Module(LANES_NAME, "esm", lanes_module(settings.token))
+    tells_fetches = settings.lanes is not None and not settings.lanes.is_watched
+    lanes = Module(LANES_NAME, "esm", lanes_module(settings.token, tells_fetches=tells_fetches))
     modules = (Module(MAIN_NAME, "esm", main), *settings.source.modules, lanes)
     own = [Module("delivery.js", "esm", delivery_module())]
     if targets(settings.wirings):

@@ -20,6 +20,7 @@ import msgspec
 from emulator.base.bus import Bus, Level
 from emulator.base.errors import EmulatorError
 from emulator.base.failure import Failure
+from emulator.base.words import without_credentials
 from emulator.bindings.wiring import targets
 from emulator.config.model import WorkerConfig
 from emulator.hosts.events import FetchFinished, HandlerFailed, RuntimeExited, WorkerOutput
@@ -514,12 +515,11 @@ class WorkerdHost:
         if "fetched" not in told:
             failure = thrown(told, version.source, self._root)
             self._bus.publish(HandlerFailed(self.config.name, told["trigger"], failure, act=act))
-        elif acts is not None:
+        elif self._bus.wants(FetchFinished):
             seconds = told["ms"] / 1000
-            act = acts.begin(act, seconds_ago=seconds)
-            status, error = told.get("status", 0), told.get("error", "")
-            event = FetchFinished(self.config.name, told["method"], told["fetched"], status, seconds, error, act=act)
-            self._bus.publish(event)
+            act = None if acts is None else acts.begin(act, seconds_ago=seconds)
+            url, status, error = without_credentials(told["fetched"]), told.get("status", 0), told.get("error", "")
+            self._bus.publish(FetchFinished(self.config.name, told["method"], url, status, seconds, error, act=act))
 
     def _make_lanes(self) -> Lanes | None:
         """What tells the invocations of a process apart. Debuggers show what a worker logs as it is, without marks."""
@@ -527,8 +527,8 @@ class WorkerdHost:
         if acts is None:
             return None
         if not acts.is_exported:  # lanes take memory, and time at the start
-            return Lanes(token_hex(4), known, self.config.name, marks=False, count=0)
-        return Lanes(token_hex(4), known, self.config.name, marks=self._target is None)
+            return Lanes(token_hex(4), known, self.config.name, is_watched=self._target is not None, count=0)
+        return Lanes(token_hex(4), known, self.config.name, is_watched=self._target is not None)
 
     def _uncaught(self, version: Version) -> Failure | None:
         """The error that workerd has logged a moment ago, if any."""

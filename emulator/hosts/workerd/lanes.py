@@ -37,9 +37,9 @@ export default ({ marks }) => ({ marks, storage: new hooks.AsyncLocalStorage() }
 
 
 class Lanes:
-    """The lanes of one process of `worker`, which can be found in `known` by their `id` until they are closed. With
-    `marks`, the worker's output is marked. There are `count` of them, which may be 0: then an operation belongs to the
-    only invocation that runs, if that is so."""
+    """The lanes of one process of `worker`, which can be found in `known` by their `id` until they are closed. There
+    are `count` of them, which may be 0: then an operation belongs to the only invocation that runs, if that is so.
+    Where a debugger watches, output is not marked and no `fetch()` is told of, as debuggers show all output."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class Lanes:
         known: MutableMapping[str, Lanes],
         worker: str = "",
         *,
-        marks: bool = True,
+        is_watched: bool = False,
         count: int = LANES,
     ) -> None:
         self.id = id
         self.count = count
         self.worker = worker
-        self.marks = marks
+        self.is_watched = is_watched
         self._known = known
         self._free = deque(range(1, count + 1))
         self._running: dict[Trigger[Any], Act | None] = {}
@@ -99,7 +99,7 @@ class Lanes:
 
     def wiring(self) -> Wiring:
         """The binding that `lanes.js` gets."""
-        inner: Value = [{"name": "marks", "json": str(self.marks).lower()}]
+        inner: Value = [{"name": "marks", "json": str(not self.is_watched).lower()}]
         wrapped: Value = {"moduleName": _MODULE, "innerBindings": inner}
         return Wiring(BINDING, {"wrapped": wrapped}, modules=(ExtensionModule(_MODULE, _SOURCE),))
 

@@ -103,10 +103,12 @@ def worker_module(main: str, token: str) -> bytes:
     return text.replace("EMULATOR_MAIN", main).replace("EMULATOR_TOKEN", token).encode()
 
 
-def lanes_module(token: str) -> bytes:
-    """The emulator's module that tells invocations apart, and marks with `token` what they log."""
+def lanes_module(token: str, *, tells_fetches: bool) -> bytes:
+    """The emulator's module that tells invocations apart, and marks with `token` what they log, and what it tells
+    of each `fetch()`."""
     text = (_MODULES / "lanes.js").read_text(encoding="utf-8")
     names = json.dumps({"binding": BINDING, "mark": MARK})
+    text = text.replace("EMULATOR_TELLS_FETCHES", json.dumps(tells_fetches))
     return text.replace("EMULATOR_LANE_NAMES", names).replace("EMULATOR_TOKEN", token).encode()
 
 

@@ -102,7 +102,7 @@ function tellFetches() {
 
 if (lanes !== undefined) {
   findTwins(runtime.env);
-  if (lanes.marks) {
-    tellFetches();
-  }
+}
+if (EMULATOR_TELLS_FETCHES) {
+  tellFetches();
 }
