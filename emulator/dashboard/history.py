@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from emulator.dashboard.events import EventRow
     from emulator.dashboard.rendering import Renderer
     from emulator.dashboard.stories import Stories
-    from emulator.dashboard.story import ActPart, MessageStory, RequestStory
+    from emulator.dashboard.story import ActPart, MessageStory, RequestStory, Trouble
     from emulator.session.session import Session
 
 ROWS: Final = 100
@@ -79,6 +79,7 @@ class History:
             request,
             "messages",
             story=story,
+            trouble=None if story.state == "acked" else _last_trouble(story),
             test=as_test(story),
             can_send=story.content_type in {"json", "text"},
             can_rehearse=last_delivery(self._stories.recorder, story.id) is not None and story.state != "acked",
@@ -225,6 +226,12 @@ class History:
     def _names(self) -> list[tuple[str, str]]:
         queues = [("queues", name) for name in self._session.queues.states]
         return [*queues, *(("workers", config.name) for config in self._session.configs)]
+
+
+def _last_trouble(story: MessageStory) -> Trouble | None:
+    """What went wrong in the last attempt in which something did."""
+    attempts = [attempt for life in story.lives for attempt in life.attempts]
+    return next((attempt.trouble for attempt in reversed(attempts) if attempt.trouble is not None), None)
 
 
 def _filter(request: Request) -> tuple[str, Filter, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from emulator.base.words import count, period
+from emulator.base.words import count, period, shown_path
 from emulator.dashboard.story import AttemptStory, Life, MessageState
 from emulator.queues.declarations import QueueState
 from emulator.queues.message import QueueMessage, Settlement
@@ -177,4 +177,4 @@ def failure_of(attempt: AttemptStory) -> str:
     trouble = attempt.trouble
     if trouble is None:
         return attempt.decision
-    return f"{trouble.error} ({trouble.location})" if trouble.location else trouble.error
+    return f"{trouble.error} ({shown_path(trouble.location)})" if trouble.location else trouble.error

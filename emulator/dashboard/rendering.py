@@ -67,6 +67,7 @@ class Renderer:
         )
         self._environment.filters.update(
             duration=duration,
+            coded=texts.coded,
             exact=texts.exact,
             part=partial(quote, safe=""),
             period=period,

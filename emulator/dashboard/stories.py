@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from emulator.base.errors import EmulatorError
-from emulator.base.words import count
+from emulator.base.words import count, shown_path
 from emulator.dashboard.filters import Filter
 from emulator.dashboard.parts import lines_at, part_of, trouble_of
 from emulator.dashboard.reasons import ENDS, Reasons, decision, delay_from, most_attempts
@@ -108,7 +108,7 @@ class Stories:
             trouble = self._trouble(identifier)
             because = ""
             if trouble is not None:
-                at = f" ({trouble.location})" if trouble.location else ""
+                at = f" ({shown_path(trouble.location)})" if trouble.location else ""
                 because = f"The handler raised {trouble.error}{at}."
             parts = self._parts(identifier)
             return msgspec.structs.replace(story, parts=parts, trouble=trouble, because=because)

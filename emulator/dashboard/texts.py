@@ -53,6 +53,14 @@ def body_of(message: QueueMessage) -> ShownBody:
         return ShownBody(f"damaged: {content[:4_096]!r}", False)
 
 
+def coded(text: str) -> Markup:
+    """A sentence in which what stands between backticks is code."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(clean_lines(text).split("`"))
+    )
+
+
 def sentence(text: str) -> str:
     """A text that begins with a capital."""
     return f"{text[:1].upper()}{text[1:]}"
