@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import linecache
 import re
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final
 
 from emulator.base.errors import WorkerLoadError
@@ -36,6 +37,9 @@ _TEMPLATES: Final = f"{_OWN_DIRECTORIES[0]}templates/"
 """Worker code that an installed package contains."""
 
 _set: Final = object.__setattr__
+
+_NEAR: Final = 10
+"""How many calls are looked through for one of the worker's own."""
 
 _THIRD_PARTY: Final = re.compile(r"/(python_modules|site-packages|node_modules|\.venv[^/]*)/")
 _OWN_ERROR: Final = re.compile(r"^emulator(?:_runtime)?\.[\w.]+\.(?=[A-Z]\w*(:|$))", re.MULTILINE)
@@ -227,6 +231,20 @@ def _trim(described: traceback.TracebackException) -> None:
     for link in (described.__cause__, described.__context__, *(described.exceptions or ())):
         if link is not None:
             _trim(link)
+
+
+def running_line(prefix: str) -> str:
+    """The innermost line of the worker's own code that runs now, below its directory `prefix`, which ends with a slash;
+    as `file:line`. Empty if none of the last calls is its own."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - there is no other way
+    for _ in range(_NEAR):
+        if frame is None:
+            break
+        file = frame.f_code.co_filename
+        if _is_user(file, prefix):
+            return f"{file}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
 
 
 def _is_user(file: str, prefix: str | None) -> bool:

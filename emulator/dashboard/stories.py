@@ -162,7 +162,7 @@ class Stories:
             if isinstance(event, MessagesSent):
                 if event.source == "redrive" and lives and not lives[-1].end:
                     lives[-1].end, lives[-1].ended = "redriven", recorded.at
-                lives.append(Life(queue=event.queue, began=recorded.at, origin=self._origin(event)))
+                lives.append(Life(queue=event.queue, began=recorded.at, origin=self._origin(event, recorded.at)))
             elif isinstance(event, BatchDelivered):
                 attempt, last = self._attempt(event, last)
                 _life_in(lives, event.queue).attempts.append(attempt)
@@ -174,7 +174,13 @@ class Stories:
                 life.ended = recorded.at
         return lives, last
 
-    def _origin(self, event: MessagesSent) -> Provenance:
+    def _origin(self, event: MessagesSent, at: float) -> Provenance:
+        origin, location = self._cause(event), event.location
+        if not location:
+            return origin
+        return msgspec.structs.replace(origin, location=location, source=lines_at(location, at))
+
+    def _cause(self, event: MessagesSent) -> Provenance:
         source = event.source
         if source in _OUTSIDE:
             return Provenance(kind=source, text=_OUTSIDE[source])

@@ -72,13 +72,15 @@ class AttemptStory(msgspec.Struct, frozen=True, kw_only=True):
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """What has put a message into a queue. `kind` is `request`, `delivery`, `scheduled`, `email`, `worker` (nothing
     more is known), `dead letter`, `redrive`, `api`, `test` or `forwarded`; `text` says it in words that complete "it
-    came": `from worker shop, in POST /signup`. `id` is that of the request or the delivery, empty if it is not
-    known."""
+    came": `from worker shop, in POST /signup`. `id` is that of the request or the delivery, and `location` the line of
+    code that sent it, as `file:line`, with `source` around it; empty if they are not known."""
 
     kind: str
     text: str
     worker: str = ""
     id: str = ""
+    location: str = ""
+    source: Sequence[SourceLine] = ()
 
 
 class Life(msgspec.Struct, kw_only=True):

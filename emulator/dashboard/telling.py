@@ -46,6 +46,8 @@ def _told(story: MessageStory, style: Style) -> Iterator[str]:
 def _life(life: Life, at: partial[str], style: Style) -> Iterator[str]:
     began = "" if life.began is None else at(life.began)
     whence = "" if life.origin is None else f", {_shown(life.origin.text)}"
+    if life.origin is not None and life.origin.location:
+        whence += f" ({style.cyan(_shown(life.origin.location))})"
     if life.origin is not None and life.origin.id and life.origin.kind != "worker":
         whence += style.dim(f" ({life.origin.id})")
     yield f"  {began:<8}  entered {clean(life.queue)}{whence}"

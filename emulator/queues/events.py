@@ -11,11 +11,13 @@ from emulator.queues.message import QueueMessage, Settlement, Verdict
 
 class MessagesSent(Happening, gc=False):
     """Messages entered a queue. `source` is the name of the worker that sent them, `dead letter`, `redrive`,
-    `forwarded` or `api`."""
+    `forwarded` or `api`. `location` is the worker's line of code that did, as `file:line`; empty if that is not
+    known."""
 
     queue: str
     messages: Sequence[QueueMessage]
     source: str
+    location: str = ""
 
 
 class BatchDelivered(Happening, gc=False):

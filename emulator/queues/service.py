@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from emulator.base.acts import Act, acting
+from emulator.base.acts import acting
 from emulator.base.bus import Bus
 from emulator.base.clock import Clock, WallClock
 from emulator.queues import declarations
@@ -239,10 +239,12 @@ class Queues:
         *,
         source: str,
         batch_delay_seconds: int | None = None,
+        location: str = "",
     ) -> Coroutine[Any, Any, Backlog]:
         """Accept messages into a queue, all or none, and return its backlog. To be awaited at once.
 
-        The delay of a message is its own, else the batch's, else the queue's; 0 is a value.
+        The delay of a message is its own, else the batch's, else the queue's; 0 is a value. `location` is the line of
+        code that sends them, if it is known and `tells_of_sends`.
         """
         state = self._states.get(name)
         if state is None:
@@ -267,18 +269,16 @@ class Queues:
         if not self._bus.wants(MessagesSent):
             return sending
         sent = SentMessages(messages, ids, at=now, delay=delay, source=source)
-        return self._send_and_tell(sending, name, sent, source, act)
+        return self._send_and_tell(sending, MessagesSent(name, sent, source, location, act=act))
 
-    async def _send_and_tell(
-        self,
-        sending: Coroutine[Any, Any, Backlog],
-        name: str,
-        messages: Sequence[QueueMessage],
-        source: str,
-        act: Act | None,
-    ) -> Backlog:
+    @property
+    def tells_of_sends(self) -> bool:
+        """Whether anybody wants to know what is sent."""
+        return self._bus.wants(MessagesSent)
+
+    async def _send_and_tell(self, sending: Coroutine[Any, Any, Backlog], event: MessagesSent) -> Backlog:
         backlog = await sending
-        self._settler.tell_sent(name, messages, source, act)
+        self._bus.publish(event)
         return backlog
 
     async def pull(

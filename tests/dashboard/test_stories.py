@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -230,6 +231,23 @@ def test_a_worker_that_does_not_load_is_why_a_message_waits(python: Emulator) ->
     identifier = sent_by_test(python)
     python.advance(5)
     assert "Its consumer, worker shop, does not load: SyntaxError: no." in python.why(identifier).because
+
+
+def test_the_line_of_code_that_sent_a_message_is_told(python: Emulator) -> None:
+    story = python.why(sent(python, "later"))
+    origin = story.lives[0].origin
+    assert origin is not None
+    assert origin.location.endswith(".py:7")
+    assert [line.text.strip() for line in origin.source if line.is_it] == [
+        "await self.env.JOBS.send(await request.json())"
+    ]
+    assert re.search(r"from worker shop, in POST /send \(\S+\.py:7\)", str(story))
+
+
+def test_a_message_that_a_test_sent_comes_from_no_line(python: Emulator) -> None:
+    origin = python.why(sent_by_test(python)).lives[0].origin
+    assert origin is not None
+    assert (origin.location, list(origin.source)) == ("", [])
 
 
 def test_what_a_handler_fetched_is_told(emulator: Emulator) -> None:

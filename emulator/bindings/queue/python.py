@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, cast
 
+from emulator.base.failure import running_line
 from emulator.bindings.kind import Resources
 from emulator.bindings.queue.config import Producer
 from emulator.config.model import WorkerConfig
@@ -33,6 +35,7 @@ def make_bindings(
             resources.queues,
             producer.queue,
             worker=worker.name,
+            directory=worker.directory,
             content_type=content_type,
             expose_error_codes=_has_flag(worker, "queue_expose_error_codes", ERROR_CODES_SINCE),
             on_warning=partial(resources.warn, worker.name),
@@ -44,11 +47,11 @@ def make_bindings(
 class QueueBinding:
     """Sends to one queue; `env.<binding>` of one worker.
 
-    `content_type` is what `send` assumes (`json`, or `v8` before compatibility date 2024-03-18). With
-    `expose_error_codes`, errors of the service end with their code.
+    `directory` is that of the worker `worker`. `content_type` is what `send` assumes (`json`, or `v8` before
+    compatibility date 2024-03-18). With `expose_error_codes`, errors of the service end with their code.
     """
 
-    __slots__ = ("_content_type", "_expose", "_queue", "_queues", "_warn", "_worker")
+    __slots__ = ("_content_type", "_directory", "_expose", "_queue", "_queues", "_warn", "_worker")
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class QueueBinding:
         queue: str,
         *,
         worker: str,
+        directory: Path,
         content_type: ContentType = "json",
         expose_error_codes: bool = True,
         on_warning: Callable[[str], None] = lambda _text: None,
@@ -63,6 +67,7 @@ class QueueBinding:
         self._queues = queues
         self._queue = queue
         self._worker = worker
+        self._directory = f"{directory}/"
         self._content_type = content_type
         self._expose = expose_error_codes
         self._warn = on_warning
@@ -85,7 +90,8 @@ class QueueBinding:
         else:
             outgoing = NewMessage(encode(_present(body), self._content_type), self._content_type)
         try:
-            backlog = await self._queues.send(self._queue, (outgoing,), source=self._worker)
+            location = running_line(self._directory) if self._queues.tells_of_sends else ""
+            backlog = await self._queues.send(self._queue, (outgoing,), source=self._worker, location=location)
         except QueueError as error:
             raise self._shown(error, "send") from None
         return AttributeDict(metadata=AttributeDict(metrics=_metrics(backlog)))
@@ -109,6 +115,7 @@ class QueueBinding:
                 outgoing,
                 source=self._worker,
                 batch_delay_seconds=batch_delay,
+                location=running_line(self._directory) if self._queues.tells_of_sends else "",
             )
         except QueueError as error:
             raise self._shown(error, "sendBatch") from None

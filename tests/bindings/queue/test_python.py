@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -36,7 +37,14 @@ class Shop:
         run_now(self.queues.start())
         run_now(self.queues.create_queue("orders", QueueSettings(delivery_delay=delivery_delay)))
         self.warnings: list[str] = []
-        self.binding = QueueBinding(self.queues, "orders", worker="shop", on_warning=self.warnings.append, **options)
+        self.binding = QueueBinding(
+            self.queues,
+            "orders",
+            worker="shop",
+            directory=Path(__file__).parent,
+            on_warning=self.warnings.append,
+            **options,
+        )
 
     def send(self, *arguments: Any, **keywords: Any) -> Any:
         return done(self.binding.send(*arguments, **keywords))
