@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -13,6 +12,7 @@ from starlette.routing import Route
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count
 from emulator.dashboard.actions import NotPossible, form_of
+from emulator.dashboard.asking import as_curl, repeated
 from emulator.dashboard.events import event_facts, event_row
 from emulator.dashboard.filters import Filter, FilterError, parse
 from emulator.dashboard.rehearsal import last_delivery, rehearse
@@ -139,7 +139,13 @@ class History:
         story = self._stories.request(request.path_params["id"])
         url = str(request.base_url).rstrip("/")
         return self._render(
-            "request.html", request, "requests", story=story, bars=waterfall(story), curl=as_curl(story, url)
+            "request.html",
+            request,
+            "requests",
+            story=story,
+            bars=waterfall(story),
+            curl=as_curl(story, url),
+            content_type=next((value for name, value in story.headers if name.lower() == "content-type"), ""),
         )
 
     async def _replay(self, request: Request) -> Response:
@@ -147,25 +153,29 @@ class History:
         import httpx  # only this action needs it
 
         story = self._stories.request(request.path_params["id"])
+        asked = self._stories.asked(story.id)
         form = await form_of(request)
         method, path = form.get("method", story.method).upper(), form.get("path", story.path)
         if story.kind != "request" or not method.isalpha() or not path.startswith("/"):
             raise NotPossible(400, "A method and a path that begins with / are needed.")
-        scheme, server = request.scope["scheme"], request.scope["server"]
-        headers = {"host": self._host_of(story.worker, request.headers.get("host", ""))}
+        body = form.get("body", "").replace("\r\n", "\n").encode()
+        if asked is not None and ("same" in form or body == asked.body.replace(b"\r\n", b"\n")):
+            body = asked.body
+        headers = httpx.Headers(repeated(asked))
+        headers["host"] = self._host_of(story.worker, request.headers.get("host", ""))
         if form.get("type"):
             headers["content-type"] = form["type"]
-        host = f"[{server[0]}]" if ":" in server[0] else server[0]
+        scheme, (host, port, *_) = request.scope["scheme"], request.scope["server"]
+        url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{path}"
+        before = self._stories.recorder.last
         try:
             async with httpx.AsyncClient(verify=False, timeout=_REPLAY_SECONDS, trust_env=False) as client:
-                body = form.get("body", "").encode()
-                answer = await client.request(
-                    method, f"{scheme}://{host}:{server[1]}{path}", content=body, headers=headers
-                )
+                answer = await client.request(method, url, content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError) as error:
             raise NotPossible(502, f"The request failed: {str(error) or type(error).__name__}.") from None
         said = urlencode({"said": f"{method} {path} was answered with {answer.status_code}"})
-        return RedirectResponse(f"{DASHBOARD}/requests?{said}", 303)
+        page = self._stories.request_since(before, story.worker, method, path)
+        return RedirectResponse(f"{DASHBOARD}/requests{page and '/' + page}?{said}", 303)
 
     def _host_of(self, worker: str, host: str) -> str:
         """The `Host` by which the server knows which worker is meant."""
@@ -254,14 +264,6 @@ def waterfall(story: RequestStory) -> list[tuple[ActPart, float, float]]:
         )
         for part in story.parts
     ]
-
-
-def as_curl(story: RequestStory, url: str) -> str:
-    """The command that asks for the same; a body is not known, so it is left to who runs it."""
-    if story.kind != "request":
-        return ""
-    method = "" if story.method == "GET" else f"-X {shlex.quote(story.method)} "
-    return f"curl {method}{shlex.quote(url + quote(story.path, safe='/?&=%:@!$()*+,;~'))}"
 
 
 def as_test(story: MessageStory) -> str:

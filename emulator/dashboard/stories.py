@@ -11,6 +11,7 @@ import msgspec
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count, shown_path
+from emulator.dashboard.asking import told_asked
 from emulator.dashboard.filters import Filter
 from emulator.dashboard.parts import lines_at, part_of, trouble_of
 from emulator.dashboard.reasons import ENDS, Reasons, decision, delay_from, most_attempts
@@ -30,6 +31,7 @@ from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinishe
 from emulator.log.recorder import ORDINARY_A_SECOND, Recorded, Recorder
 from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesForwarded, MessagesSent
 from emulator.queues.message import Attempt, QueueMessage, Settlement
+from emulator.server.asked import Asked
 from emulator.server.events import RequestFinished
 from emulator.session.session import Session
 
@@ -111,8 +113,29 @@ class Stories:
                 at = f" ({shown_path(trouble.location)})" if trouble.location else ""
                 because = f"The handler raised {trouble.error}{at}."
             parts = self._parts(identifier)
-            return msgspec.structs.replace(story, parts=parts, trouble=trouble, because=because)
+            told = told_asked(getattr(recorded.event, "asked", None))
+            return msgspec.structs.replace(story, parts=parts, trouble=trouble, because=because, **told)
         raise EmulatorError(f"nothing is known of a request {identifier}: {self._memory()}")
+
+    def asked(self, identifier: str) -> Asked | None:
+        """What a request asked for, if that is kept."""
+        for recorded in self.recorder.about(identifier):
+            event = recorded.event
+            if isinstance(event, RequestFinished) and event.act is not None and event.act.id == identifier:
+                return event.asked
+        return None
+
+    def request_since(self, number: int, worker: str, method: str, path: str) -> str:
+        """The id of a request that was answered after the event with this number; empty if there is none."""
+        for recorded in self.recorder.after(number):
+            event = recorded.event
+            if isinstance(event, RequestFinished) and (event.worker, event.method, event.path) == (
+                worker,
+                method,
+                path,
+            ):
+                return "" if event.act is None else event.act.id
+        return ""
 
     async def _whole(self, identifier: str) -> str:
         known = self.recorder.messages(identifier)

@@ -130,7 +130,11 @@ class MessageStory(msgspec.Struct, frozen=True, kw_only=True):
 class RequestStory(msgspec.Struct, frozen=True, kw_only=True):
     """A request that was answered, or a cron or an e-mail that was handled. `kind` says which, and `text` in words:
     `POST /signup`. `id` is that of its act, and `trace` that of everything that it caused. `at` is in seconds since the
-    epoch, and `duration` in seconds. `outcome` is the status, or `ok` or `exception`. In a list it has no `parts`."""
+    epoch, and `duration` in seconds. `outcome` is the status, or `ok` or `exception`.
+
+    `headers` are those of the request, with what must not be seen as dots, and `body` is as much of its body as is
+    kept, which `body_note` says; None if it is not known. In a list it has none of these, and no `parts`.
+    """
 
     id: str
     trace: str
@@ -146,6 +150,9 @@ class RequestStory(msgspec.Struct, frozen=True, kw_only=True):
     because: str = ""
     trouble: Trouble | None = None
     parts: Sequence[ActPart] = ()
+    headers: Sequence[tuple[str, str]] = ()
+    body: str | None = None
+    body_note: str = ""
 
 
 def time_of_day(at: float, now: float, zone: tzinfo | None) -> str:

@@ -250,7 +250,7 @@ class Recorder:
     def _trim(self) -> None:
         """Let go of the oldest events, if there are too many."""
         kept, sizes = self._kept, self._sizes
-        new = [_EVENT_BYTES if type(event) is RequestFinished else _size(event) for _, event in kept[len(sizes) :]]
+        new = [_size(event) for _, event in kept[len(sizes) :]]
         sizes += new
         self._bytes += sum(new)
         gone = max(len(kept) - self.most, 0)
@@ -297,6 +297,8 @@ def _has_messages(event_type: type[Any]) -> bool:
 
 def _size(event: Any) -> int:
     """How many bytes an event takes, about."""
+    if isinstance(event, RequestFinished):
+        return _EVENT_BYTES + (0 if event.asked is None else len(event.asked.headers) + len(event.asked.body))
     messages: Sequence[QueueMessage] = getattr(event, "messages", ())
     if isinstance(messages, SentMessages):
         return _EVENT_BYTES * (1 + len(messages)) + messages.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulator.base.bus import Happening
+from emulator.server.asked import Asked
 
 
 class ServerReady(Happening):
@@ -19,7 +20,8 @@ class ServerReady(Happening):
 class RequestFinished(Happening, gc=False):
     """A request was answered. `duration` is in seconds, from its arrival to the last byte of the answer. `status` is
     499 if the client went away before that. `bindings` are the numbers of its operations by kinds of bindings, as far
-    as they are known, and `binding_seconds` is how long they took; None if there were none."""
+    as they are known, and `binding_seconds` is how long they took; None if there were none. `asked` is what was asked
+    for; None if nobody needs to know."""
 
     worker: str
     method: str
@@ -28,3 +30,4 @@ class RequestFinished(Happening, gc=False):
     duration: float
     bindings: dict[str, int] | None = None
     binding_seconds: float = 0.0
+    asked: Asked | None = None

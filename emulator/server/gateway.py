@@ -14,6 +14,7 @@ from emulator.bindings.use import Tallies
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded, WorkerHost
 from emulator.hosts.triggers import FetchTrigger
 from emulator.server.asgi import ANSWER
+from emulator.server.asked import Overheard, asked, overheard
 from emulator.server.events import RequestFinished
 from emulator.server.hostname import is_within_this_machine
 from emulator_runtime.hosting import FetchResponse, Response, Upgrade, find_header, request_from_scope, send_response
@@ -82,7 +83,8 @@ class Gateway:
         seen = scope
         if self.host.config.origin:
             seen, send = _at_origin(self.host.config.origin, scope, send)
-        request = request_from_scope(seen, receive)
+        kept = None if act is None else overheard(scope, receive)
+        request = request_from_scope(seen, receive if kept is None else kept.receive)
         raised: BaseException | None = None
         response: FetchResponse | None
         try:
@@ -108,7 +110,7 @@ class Gateway:
         else:
             await send_response(response, send, head=head, answer=seen.get(ANSWER))
         _end(request, status)
-        self.report(scope, status, self._timer() - started, tally, act)
+        self.report(scope, status, self._timer() - started, tally, act, kept=kept)
         if broken is not None:
             raise broken if self._raise_errors else AnswerBrokenError
 
@@ -119,9 +121,17 @@ class Gateway:
         return None if self._front is None else self._front(request)
 
     def report(
-        self, scope: Scope, status: int, duration: float, tally: Tally | None = None, act: Act | None = None
+        self,
+        scope: Scope,
+        status: int,
+        duration: float,
+        tally: Tally | None = None,
+        act: Act | None = None,
+        *,
+        kept: Overheard | None = None,
     ) -> None:
-        """Report a request that was answered in `act`, if that is known, `duration` seconds after it arrived."""
+        """Report a request that was answered in `act`, if that is known, `duration` seconds after it arrived; with its
+        body, if that is `kept`."""
         path: str = scope["path"]
         query: bytes = scope["query_string"]
         if query:
@@ -129,6 +139,7 @@ class Gateway:
         event = RequestFinished(self.host.config.name, scope["method"], path, status, duration)
         if act is not None:
             event.act = act
+            event.asked = asked(scope) if kept is None else kept.asked(scope)
         elif self._bus.acts is not None:
             event.act = acting.get() or _act(scope, self._bus.acts, duration)
         if tally is not None and tally.counts:

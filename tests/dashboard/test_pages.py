@@ -187,18 +187,29 @@ def test_a_filter_chooses_what_is_redriven(shop: Shop) -> None:
 
 
 def test_a_request_is_shown_and_replayed(shop: Shop) -> None:
-    shop.post("one", "/first?x=1")
+    secret = {"authorization": "Bearer ada", "x-note": "hello"}
+    httpx.post(f"{shop.url}/first?x=1", content="one\r\nmore", headers=secret)
     page = shop.open("/requests")
     page.locator("tbody a").first.click()
     expect(page.locator(".fall")).to_contain_text("1 message to jobs")
+    page.get_by_text("headers and the body").click()
+    expect(page.locator("#headers tr", has_text="x-note")).to_have_text("x-notehello")
+    expect(page.locator("#headers tr", has_text="authorization")).to_have_text("authorization••••••")
+    expect(page.locator("#headers pre")).to_contain_text("one")
     page.get_by_text("Copy as curl").click()
-    expect(page.locator("#curl-text")).to_contain_text(f"curl -X POST '{shop.url}/first?x=1'")
+    curl = page.locator("#curl-text")
+    expect(curl).to_contain_text(f"curl -X POST '{shop.url}/first?x=1'")
+    expect(curl).to_contain_text('-H "authorization: $AUTHORIZATION"')
+    assert "Bearer ada" not in page.content()
     page.get_by_text("Replay", exact=True).click()
     page.locator("input[name=path]").fill("/second")
-    page.locator("#replay-body").fill("two")
     page.get_by_role("button", name="Send").click()
     expect(page.locator(".said")).to_have_text("POST /second was answered with 200")
-    expect(page.locator("tbody a").first).to_have_text("POST /second")
+    expect(page.locator("h1")).to_contain_text("POST /second")
+    page.get_by_text("headers and the body").click()
+    expect(page.locator("#headers tr", has_text="x-note")).to_have_text("x-notehello")
+    page.locator(".fall a code").first.click()
+    expect(page.locator("pre[aria-label=Body]")).to_contain_text("one")
 
 
 def test_the_log_is_live_filtered_and_linked(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.addresses import queue_id
+from emulator.dashboard.filters import parse
+from emulator.dashboard.stories import Stories
 from emulator.dashboard.story import MessageStory
 from emulator.server.addresses import API_PREFIX
 from emulator.testing import Emulator
@@ -231,6 +234,17 @@ def test_a_worker_that_does_not_load_is_why_a_message_waits(python: Emulator) ->
     identifier = sent_by_test(python)
     python.advance(5)
     assert "Its consumer, worker shop, does not load: SyntaxError: no." in python.why(identifier).because
+
+
+def test_a_request_is_told_with_what_it_asked_for(emulator: Emulator) -> None:
+    emulator.post("/send?a=b", json={"do": "work"}, headers={"x-note": "hello", "cookie": "id=secret"})
+    core = emulator._core
+    [(_, found)] = Stories(core.session, core.recorder).requests(parse("path~/send"))
+    assert (list(found.headers), found.body) == ([], None)
+    story = Stories(core.session, core.recorder).request(found.id)
+    assert ("x-note", "hello") in story.headers
+    assert "secret" not in str(story)
+    assert (json.loads(story.body or ""), story.body_note) == ({"do": "work"}, "")
 
 
 def test_the_line_of_code_that_sent_a_message_is_told(python: Emulator) -> None:
