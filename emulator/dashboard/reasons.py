@@ -61,7 +61,7 @@ class Reasons:
         said = {
             "expired": f"It was deleted{when}: it was older than the retention period of queue {queue}.",
             "purged": f"It was deleted{when}: somebody purged it from queue {queue}.",
-            "forwarded": f"It was forwarded{when} to the session that consumes queue {queue}.",
+            "forwarded": f"It was forwarded{when} to {lives[-1].to or f'the session that consumes queue {queue}'}.",
         }
         return said.get(state, f"It is no longer in queue {queue}, and how it left is not recorded."), "", None
 

@@ -185,7 +185,9 @@ class Stories:
             if isinstance(event, MessagesSent):
                 if event.source == "redrive" and lives and not lives[-1].end:
                     lives[-1].end, lives[-1].ended = "redriven", recorded.at
-                lives.append(Life(queue=event.queue, began=recorded.at, origin=self._origin(event, recorded.at)))
+                life = Life(queue=event.queue, began=recorded.at, origin=self._origin(event, recorded.at))
+                life.elsewhere = event.location if event.source == "forwarded" else ""
+                lives.append(life)
             elif isinstance(event, BatchDelivered):
                 attempt, last = self._attempt(event, last)
                 _life_in(lives, event.queue).attempts.append(attempt)
@@ -194,11 +196,15 @@ class Stories:
             elif not lives or not lives[-1].end:  # else its batch has said it
                 life = _life_in(lives, event.queue)
                 life.end = event.reason if isinstance(event, MessagesDropped) else "forwarded"
+                if isinstance(event, MessagesForwarded):
+                    life.to, life.elsewhere = event.to, event.to.rpartition(" ")[2]
                 life.ended = recorded.at
         return lives, last
 
     def _origin(self, event: MessagesSent, at: float) -> Provenance:
         origin, location = self._cause(event), event.location
+        if location and event.source == "forwarded":
+            return msgspec.structs.replace(origin, text=f"from the session at {location}")
         if not location:
             return origin
         return msgspec.structs.replace(origin, location=location, source=lines_at(location, at))

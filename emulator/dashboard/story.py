@@ -85,7 +85,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 class Life(msgspec.Struct, kw_only=True):
     """A message's time in one queue, from `began` to `ended`, in seconds since the epoch; None where that is not
-    known. `end` is the state in which it left; empty while it is there."""
+    known. `end` is the state in which it left; empty while it is there. `to` describes the session that it was
+    forwarded to, if it was; `elsewhere` is the URL of the session in which it was before, or is now."""
 
     queue: str
     began: float | None = None
@@ -93,6 +94,8 @@ class Life(msgspec.Struct, kw_only=True):
     attempts: list[AttemptStory] = []
     ended: float | None = None
     end: str = ""
+    to: str = ""
+    elsewhere: str = ""
 
 
 class MessageStory(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,8 @@ def _life(life: Life, at: partial[str], style: Style) -> Iterator[str]:
         comes_again = trouble is not None and later is not None and trouble.location == later.location
         yield from _attempt(attempt, at, style, shows_source=not comes_again)
     if life.end and life.end not in ("acked", "dead"):
-        yield f"  {'' if life.ended is None else at(life.ended):<8}  {life.end}"
+        whither = f" to {_shown(life.to)}" if life.to else ""
+        yield f"  {'' if life.ended is None else at(life.ended):<8}  {life.end}{whither}"
 
 
 def _attempt(attempt: AttemptStory, at: partial[str], style: Style, *, shows_source: bool) -> Iterator[str]:

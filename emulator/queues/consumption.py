@@ -87,10 +87,12 @@ class Settler:
     def messages_expired(self, queue: str, messages: Sequence[QueueMessage]) -> None:
         self.bus.publish(MessagesDropped(queue, messages, "expired"))
 
-    def tell_sent(self, queue: str, messages: Sequence[QueueMessage], source: str, act: Act | None = None) -> None:
+    def tell_sent(
+        self, queue: str, messages: Sequence[QueueMessage], source: str, act: Act | None = None, *, location: str = ""
+    ) -> None:
         """Publish that messages entered a queue."""
         if self.bus.wants(MessagesSent):
-            self.bus.publish(MessagesSent(queue, messages, source, act=act))
+            self.bus.publish(MessagesSent(queue, messages, source, location, act=act))
 
     def tell_delivered(
         self,
@@ -109,9 +111,11 @@ class Settler:
             self.bus.publish(event)
         self._tell_lost(queue, settlement, act)
 
-    def tell_forwarded(self, queue: str, settlement: Settlement, taken_at: float, act: Act | None = None) -> None:
-        """Publish that messages were forwarded to another session."""
-        self.bus.publish(MessagesForwarded(queue, settlement.acked, self.clock.now() - taken_at, act=act))
+    def tell_forwarded(
+        self, queue: str, to: str, settlement: Settlement, taken_at: float, act: Act | None = None
+    ) -> None:
+        """Publish that messages were forwarded to another session, which `to` describes."""
+        self.bus.publish(MessagesForwarded(queue, settlement.acked, self.clock.now() - taken_at, to, act=act))
         self._tell_lost(queue, settlement, act)
 
     def _tell_lost(self, queue: str, settlement: Settlement, act: Act | None = None) -> None:
@@ -231,13 +235,13 @@ class Consumption:
 
 
 class Forwarding(Consumption):
-    """Forwards the messages of a queue to the session that consumes it."""
+    """Forwards the messages of a queue to the session that consumes it, which `worker` describes."""
 
     def _parted(self, batch: Batch) -> tuple[Sequence[QueueMessage], Sequence[QueueMessage]]:
         return batch.messages, ()  # that session counts its own deliveries
 
     def settled(self, batch: Batch, settlement: Settlement) -> None:
-        self._settler.tell_forwarded(self._queue, settlement, batch.taken_at, self._ended(batch))
+        self._settler.tell_forwarded(self._queue, self.worker, settlement, batch.taken_at, self._ended(batch))
 
 
 def _caused(settlement: Settlement, act: Act) -> Settlement:

@@ -11,8 +11,8 @@ from emulator.queues.message import QueueMessage, Settlement, Verdict
 
 class MessagesSent(Happening, gc=False):
     """Messages entered a queue. `source` is the name of the worker that sent them, `dead letter`, `redrive`,
-    `forwarded` or `api`. `location` is the worker's line of code that did, as `file:line`; empty if that is not
-    known."""
+    `forwarded` or `api`. `location` is the worker's line of code that did, as `file:line`, or the URL of the session
+    that forwarded them; empty if that is not known."""
 
     queue: str
     messages: Sequence[QueueMessage]
@@ -53,11 +53,13 @@ class MessagesDropped(Happening):
 
 
 class MessagesForwarded(Happening):
-    """Messages of a queue were sent to the session that consumes it. `duration` is in seconds."""
+    """Messages of a queue were sent to the session that consumes it. `duration` is in seconds, and `to` describes that
+    session, and ends with its URL."""
 
     queue: str
     messages: Sequence[QueueMessage]
     duration: float
+    to: str = ""
 
 
 class ConsumerChanged(Happening):

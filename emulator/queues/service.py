@@ -223,14 +223,14 @@ class Queues:
         consumer, forward = self.state_of(name).consumer, self._forwards.get(name)
         return "" if forward is None or consumer is not None else forward[1]
 
-    async def accept(self, name: str, messages: Sequence[QueueMessage]) -> None:
-        """Accept messages that another session has forwarded, with the same ids and no attempts."""
+    async def accept(self, name: str, messages: Sequence[QueueMessage], url: str = "") -> None:
+        """Accept messages that another session, that at `url`, has forwarded, with the same ids and no attempts."""
         now = self._clock.now()
         accepted = [
             msgspec.structs.replace(each, enqueued_at=now, ready_at=now, attempts=0, failures=()) for each in messages
         ]
         await self._engine.insert(name, accepted)
-        self._settler.tell_sent(name, accepted, "forwarded")
+        self._settler.tell_sent(name, accepted, "forwarded", location=url)
 
     def send(
         self,
@@ -453,7 +453,7 @@ class Queues:
         state = self.state_of(name)
         if state.consumer is None:
             forward = self._forwards.get(name)
-            return None if forward is None else Forwarding(self._settler, name, "", FORWARDING, forward[0])
+            return None if forward is None else Forwarding(self._settler, name, forward[1], FORWARDING, forward[0])
         deliver = self._workers.get(state.worker)
         if state.consumer.type != "worker" or deliver is None:
             return None

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 FORWARD_PATH: Final = "/cdn-cgi/emulator/forward/"
 """The address at which a session accepts messages from others: `POST`, with the name of the queue at the end."""
 
+FROM_HEADER: Final = "x-emulator-session"
+"""The header with the URL of the session that posts."""
+
 CONTENT_TYPE: Final = "application/msgpack"
 """The content type of the posted batch, a list of QueueMessage. A web page cannot send this type without a preflight
 request."""
@@ -197,6 +200,8 @@ class Peers:
         import httpx
 
         headers = {"content-type": CONTENT_TYPE}
+        if self._running is not None:
+            headers[FROM_HEADER] = self._running.url
         if owner.api_token:
             headers["authorization"] = f"Bearer {owner.api_token}"
         body = pack(delivery.messages)

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from emulator.queues.message import QueueMessage
-from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH
+from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH, FROM_HEADER
 from tests.integration.conftest import Running, write_worker
 
 PRODUCER = """
@@ -46,6 +46,7 @@ CONSUMER = """
             print(f"GOT {[message.body for message in batch.messages]} of {batch.queue} {batch.messages[0].attempts}")
 """
 
+API = "/cdn-cgi/emulator/api"
 Dev = Callable[..., Running]
 
 
@@ -109,6 +110,27 @@ def test_the_consumer_comes_first(producer: Path, consumer: Path, dev: Dev, clie
     web = dev(producer)
     client.get(f"{web.url}/1")
     jobs.wait_for(re.escape("GOT [1] of jobs 1"))
+
+
+def test_each_session_leads_to_what_happened_in_the_other(
+    producer: Path, consumer: Path, dev: Dev, client: httpx.Client
+) -> None:
+    jobs, web = dev(consumer), dev(producer)
+    client.get(f"{web.url}/1")
+    jobs.wait_for(re.escape("QUEUE jobs 1/1 acked"))
+    web.wait_for("QUEUE jobs 1/1 forwarded")
+    [message] = client.get(f"{web.url}{API}/messages").json()["messages"]
+    here, there = (client.get(f"{each.url}{API}/messages/{message['id']}").json() for each in (web, jobs))
+    assert here["state"] == "forwarded"
+    assert re.search(rf"forwarded at \S+ to worker jobs of the session at {jobs.url}\.", here["because"])
+    assert here["lives"][0]["elsewhere"] == jobs.url
+    assert here["lives"][0]["origin"]["text"] == "from worker web, in GET /1"
+    assert there["state"] == "acked"
+    assert there["lives"][0]["elsewhere"] == web.url
+    assert there["lives"][0]["origin"]["text"] == f"from the session at {web.url}"
+    for one, other in ((web, jobs), (jobs, web)):
+        page = client.get(f"{one.url}/cdn-cgi/emulator/messages/{message['id']}", headers={"accept": "text/html"}).text
+        assert f'href="{other.url}/cdn-cgi/emulator/messages/{message["id"]}"' in page
 
 
 def test_messages_wait_while_the_consumer_is_gone(
@@ -201,6 +223,17 @@ def test_what_is_no_batch_for_this_session_is_refused(
         assert status == 413  # it was refused while it was being sent
         return
     assert answer.status_code == status
+
+
+def test_only_an_address_of_a_session_is_believed(consumer: Path, dev: Dev, client: httpx.Client) -> None:
+    jobs = dev(consumer)
+    message = QueueMessage("1" * 32, b"1", "json", 1.0, 1.0, 1.0)
+    headers = {"content-type": CONTENT_TYPE, FROM_HEADER: 'javascript:alert(1)//http://x"'}
+    body = msgspec.msgpack.encode([message])
+    assert client.post(f"{jobs.url}{FORWARD_PATH}jobs", content=body, headers=headers).status_code == 204
+    jobs.wait_for(re.escape("QUEUE jobs 1/1 acked"))
+    [life] = client.get(f"{jobs.url}{API}/messages/{message.id}").json()["lives"]
+    assert (life["elsewhere"], life["origin"]["text"]) == ("", "from another session")
 
 
 def test_a_message_is_taken_over_as_it_is(consumer: Path, dev: Dev, client: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -11,8 +12,10 @@ from starlette.routing import Route
 
 from emulator.queues.errors import QueueError
 from emulator.queues.settings import MAX_BATCH_COUNT, MAX_MESSAGE_BYTES
-from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH, decode_messages
+from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH, FROM_HEADER, decode_messages
 from emulator.session.session import Session
+
+_URL: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,100}")
 
 MAX_BODY_BYTES: Final = MAX_BATCH_COUNT * (MAX_MESSAGE_BYTES + 100_000)
 """A batch of messages of the largest size, each with the reason why it died."""
@@ -46,7 +49,8 @@ async def _take(session: Session, request: Request) -> Response:
     if state is None or state.consumer is None:
         return PlainTextResponse(f"queue {name} is not consumed here\n", 409)
     try:
-        await session.queues.accept(name, messages)
+        url = request.headers.get(FROM_HEADER, "")
+        await session.queues.accept(name, messages, url if _URL.fullmatch(url) else "")
     except QueueError as error:
         return PlainTextResponse(f"{error}\n", 507)
     return Response(status_code=204)
