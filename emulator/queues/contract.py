@@ -34,7 +34,7 @@ from typing import Protocol
 import msgspec
 
 from emulator.queues.declarations import QueueState
-from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
+from emulator.queues.message import Backlog, Batch, Counts, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 
 Route = Callable[[QueueMessage], tuple[str, QueueMessage] | None]
@@ -185,9 +185,10 @@ class QueueEngine(Protocol):
         never used again, not even in another run of the emulator.
         """
 
-    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[LeasedMessage]:
+    async def leases(self, queue: str, lease_ids: Collection[str] | None = None) -> Sequence[LeasedMessage]:
         """The leases with these ids that are still known, in the order of `lease_ids`, each once. An expired lease is
-        known until its message is leased again or gone."""
+        known until its message is leased again or gone. None means all leases that have not expired, whichever process
+        they were made in, the oldest first."""
 
     async def settle(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         """End leases of pulled messages, and carry out the settlement of their messages.
@@ -206,13 +207,27 @@ class QueueEngine(Protocol):
         """The backlog of a queue, including messages in flight, but not waiting messages that are older than the
         retention period."""
 
+    async def counts(self, queue: str) -> Counts:
+        """How many messages of a queue are in which state, of the same messages as in its backlog. Takes no longer for
+        a million of them."""
+
+    async def promote(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
+        """Make the delayed messages ready at once, or only those with `ids`: their `ready_at` is now, and all else of
+        them stays. They come behind those that are ready, in the order in which they would have become due. Returns
+        them as they are now.
+
+        An engine that cannot change a message in one step inserts first and then deletes, as with `move`.
+        """
+
     async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
         """Delete the waiting messages, including delayed ones, or only those with `ids`. Messages in flight stay.
         Returns the deleted messages."""
 
-    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
-        """Move waiting messages to other queues. `route` is called once for each message. Returns the messages that
-        entered each queue. Messages in flight stay.
+    async def move(
+        self, queue: str, route: Route, ids: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[QueueMessage]]:
+        """Move waiting messages to other queues. `route` is called once for each message, or only for those with `ids`.
+        Returns the messages that entered each queue. Messages in flight stay.
 
         All messages move or none, if an engine can do that in one step. An engine that cannot inserts first and then
         deletes, so that a message may be in both queues after a crash but is never lost. `route` returns only queues

@@ -152,6 +152,21 @@ class Backlog(msgspec.Struct, frozen=True, gc=False):
     oldest_message_timestamp: float | None
 
 
+class Counts(msgspec.Struct, frozen=True, gc=False):
+    """How many messages of a queue are in which state. Each is `ready`, `delayed` or `in_flight`: with a handler, or
+    with a client that has pulled it.
+
+    Of those that wait, `retrying` have been delivered before; of those that are ready, `dead` are dead letters. None
+    where the engine cannot tell without reading all messages.
+    """
+
+    ready: int
+    delayed: int
+    in_flight: int
+    retrying: int | None = None
+    dead: int | None = None
+
+
 def backlog_of(messages: Sequence[QueueMessage]) -> Backlog:
     """The backlog of a queue that has these messages only."""
     oldest = min((each.timestamp for each in messages), default=None)

@@ -28,6 +28,7 @@ from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesSen
 from emulator.queues.message import (
     Acknowledgement,
     Backlog,
+    Counts,
     LeasedMessage,
     NewMessage,
     QueueMessage,
@@ -337,13 +338,22 @@ class Queues:
         check_number("batch_size", count, PULL_BATCH_SIZE)
         return await self._engine.peek(name, count, skip)
 
-    async def waiting(self, name: str, most: int | None = None) -> Sequence[QueueMessage]:
-        """The waiting messages of a queue in the same order, all or at most so many."""
-        return await self._engine.peek(name, most)
+    async def waiting(self, name: str, most: int | None = None, skip: int = 0) -> Sequence[QueueMessage]:
+        """The waiting messages of a queue in the same order, all or at most so many, behind the first `skip`."""
+        return await self._engine.peek(name, most, skip)
+
+    async def leased(self, name: str) -> Sequence[LeasedMessage]:
+        """The messages of a queue that clients have pulled and not settled, and whose leases have not expired, the
+        oldest lease first."""
+        return await self._engine.leases(name)
 
     async def backlog(self, name: str) -> Backlog:
         """The backlog of a queue."""
         return await self._engine.backlog(name)
+
+    async def counts(self, name: str) -> Counts:
+        """How many messages of a queue are in which state."""
+        return await self._engine.counts(name)
 
     def in_flight(self, name: str) -> int:
         """How many messages of a queue the handlers of this session have now."""
@@ -370,6 +380,11 @@ class Queues:
         """Delete the waiting messages with these `ids`. Returns the messages that were deleted."""
         return self._purged(name, await self._engine.purge(name, ids))
 
+    async def promote(self, name: str, ids: Collection[str] | None = None) -> int:
+        """Make the delayed messages of a queue ready at once, or only those with `ids`, whether they were sent with a
+        delay or retried with one. Their attempts stay. Returns how many there were."""
+        return len(await self._engine.promote(name, ids))
+
     async def redrive(self, name: str, to: str | None = None, ids: Collection[str] | None = None) -> Redrive:
         """Move the dead letters in a queue back to the queues that they came from, or all its waiting messages to the
         queue `to`, with the same ids and no attempts; or only those with `ids`.
@@ -386,8 +401,6 @@ class Queues:
 
         def route(message: QueueMessage) -> tuple[str, QueueMessage] | None:
             nonlocal no_dead_letters
-            if ids is not None and message.id not in ids:
-                return None
             letter = message.dead_letter
             target = to or (letter.queue if letter is not None else None)
             if target is None:
@@ -399,7 +412,7 @@ class Queues:
                 return None
             return target, moved(message, now, state.settings.delivery_delay)
 
-        entered = await self._engine.move(name, route)
+        entered = await self._engine.move(name, route, ids)
         for target, messages in entered.items():
             act = None if self._bus.acts is None else self._bus.acts.begin(acting.get())
             self._settler.tell_sent(target, messages, "redrive", act)

@@ -17,7 +17,7 @@ from emulator.base.clock import Clock
 from emulator.queues.contract import Arbiter, QueueUsers, Recipient, Route
 from emulator.queues.declarations import QueueState
 from emulator.queues.errors import unknown_queue
-from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement
+from emulator.queues.message import Backlog, Batch, Counts, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings
 
 POLL_SECONDS = 0.25
@@ -170,8 +170,10 @@ class SimpleEngine:
             leases.append(item.lease)
         return leases
 
-    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[LeasedMessage]:
+    async def leases(self, queue: str, lease_ids: Collection[str] | None = None) -> Sequence[LeasedMessage]:
         there = {item.lease.lease_id: item.lease for item in (await self._queue(queue)).items if item.lease is not None}
+        if lease_ids is None:
+            return sorted((each for each in there.values() if not each.has_expired), key=lambda each: each.taken_at)
         return [there[each] for each in dict.fromkeys(lease_ids) if each in there]
 
     async def settle(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
@@ -193,17 +195,38 @@ class SimpleEngine:
         self._expire(there, self._clock.now())
         return there.backlog()
 
+    async def counts(self, queue: str) -> Counts:
+        there, now = await self._queue(queue), self._clock.now()
+        self._expire(there, now)
+        waiting, ready = len(there.waiting(now)), len(there.ready(now))
+        return Counts(ready, waiting - ready, len(there.items) - waiting)
+
+    async def promote(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
+        there, now = await self._queue(queue), self._clock.now()
+        chosen = [
+            item
+            for item in there.waiting(now)
+            if item.message.ready_at > now and (ids is None or item.message.id in ids)
+        ]
+        for item in chosen:
+            item.message = replace(item.message, ready_at=now)
+            there.items.remove(item)
+        there.items += chosen
+        return [item.message for item in chosen]
+
     async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
         there = await self._queue(queue)
         gone = [item for item in there.waiting(self._clock.now()) if ids is None or item.message.id in ids]
         there.items = [item for item in there.items if item not in gone]
         return [item.message for item in gone]
 
-    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
+    async def move(
+        self, queue: str, route: Route, ids: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[QueueMessage]]:
         there = await self._queue(queue)
         moved: dict[str, list[QueueMessage]] = {}
         for item in there.waiting(self._clock.now()):
-            target = route(item.message)
+            target = route(item.message) if ids is None or item.message.id in ids else None
             if target is not None:
                 self._queues[target[0]].items.append(_Item(target[1]))
                 there.items.remove(item)

@@ -23,7 +23,16 @@ from emulator.queues.jetstream.engine import JetStreamEngine
 from emulator.queues.jetstream.streams import ACK_WAIT_SECONDS
 from emulator.queues.memory.engine import MemoryEngine
 from emulator.queues.memory.journal import Journal
-from emulator.queues.message import Backlog, Batch, LeasedMessage, NewMessage, QueueMessage, Settlement, Verdict
+from emulator.queues.message import (
+    Backlog,
+    Batch,
+    Counts,
+    LeasedMessage,
+    NewMessage,
+    QueueMessage,
+    Settlement,
+    Verdict,
+)
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from emulator.queues.settlement import Terms, interrupted, moved, settle, settle_leases
 from tests.queues.simple_engine import POLL_SECONDS, SimpleEngine
@@ -307,6 +316,8 @@ async def test_a_queue_that_is_not_there_is_an_error_everywhere(begun: Bench) ->
         lambda: engine.leases("nowhere", ["x"]),
         lambda: engine.peek("nowhere"),
         lambda: engine.backlog("nowhere"),
+        lambda: engine.counts("nowhere"),
+        lambda: engine.promote("nowhere"),
         lambda: engine.purge("nowhere"),
         lambda: engine.move("nowhere", lambda _message: None),
     ]
@@ -632,6 +643,96 @@ async def test_an_expired_lease_is_good_until_somebody_else_has_the_message(begu
     assert await begun.count() == 1
 
 
+async def test_all_leases_are_those_that_have_not_expired_the_oldest_first(begun: Bench) -> None:
+    assert await begun.engine.leases("orders") == []
+    await begun.send(b"short", b"done", b"long")
+    await begun.engine.pull("orders", 1, 1.0)
+    done = await begun.engine.pull("orders", 1, 600.0)
+    (first,) = await begun.engine.pull("orders", 1, 600.0)
+    await begun.advance(1 + begun.slack)
+    (second,) = await begun.engine.pull("orders", 5, 600.0)
+    await begun.engine.settle("orders", done, settle_leases(done, Verdict(), begun.terms("orders", begun.puller)))
+    leases = await begun.engine.leases("orders")
+    assert [each.lease_id for each in leases] == [first.lease_id, second.lease_id]
+    assert [(each.message.body, each.message.attempts) for each in leases] == [(b"long", 1), (b"short", 2)]
+    assert not any(each.has_expired for each in leases)
+    now = begun.clock.now()
+    assert now + 500 < leases[0].expires_at < leases[1].expires_at < now + 601
+
+
+async def test_the_counts_say_how_many_messages_are_in_which_state(begun: Bench) -> None:
+    assert await counts(begun) == (0, 0, 0)
+    await begun.send(b"one", b"two", b"three")
+    await begun.send(b"later", b"too", delay=60)
+    assert await counts(begun) == (3, 2, 0)
+    await begun.engine.pull("orders", 1, 600.0)
+    assert await counts(begun) == (2, 2, 1)
+    worker = Worker(begun, gate=asyncio.Event())
+    (await begun.consume(worker)).close()
+    assert await counts(begun) == (2, 2, 1)
+    await begun.advance(60 + begun.slack)
+    assert await counts(begun) == (4, 0, 1)
+    await begun.engine.purge("orders")
+    assert await counts(begun) == (0, 0, 1)
+
+
+async def counts(bench: Bench) -> tuple[int, int, int]:
+    """How many messages are ready, delayed and in flight."""
+    found: Counts = await bench.engine.counts("orders")
+    assert found.ready + found.delayed + found.in_flight == await bench.count()
+    return found.ready, found.delayed, found.in_flight
+
+
+async def test_promoted_messages_are_delivered_at_once_behind_the_ready_ones_in_the_order_of_their_time(
+    begun: Bench,
+) -> None:
+    await begun.send(b"last", delay=90)
+    await begun.send(b"later", delay=80)
+    await begun.send(b"ready")
+    promoted = await begun.engine.promote("orders")
+    assert [(each.body, each.ready_at) for each in promoted] == [(b"later", T), (b"last", T)]
+    assert await begun.waiting() == [b"ready", b"later", b"last"]
+    assert await counts(begun) == (3, 0, 0)
+    assert await begun.engine.promote("orders") == []
+    worker = Worker(begun)
+    await begun.consume(worker)
+    await begun.rest()
+    assert worker.bodies == [[b"ready", b"later", b"last"]]
+    assert [each.attempts for each in worker.batches[0].messages] == [1, 1, 1]
+    await begun.advance(60 + begun.slack)
+    assert len(worker.batches) == 1
+
+
+async def test_only_the_chosen_ones_of_the_delayed_messages_are_promoted(begun: Bench) -> None:
+    (chosen,) = await begun.send(b"chosen", delay=60)
+    await begun.send(b"waits", delay=60)
+    (ready,) = await begun.send(b"ready")
+    promoted = await begun.engine.promote("orders", {chosen, ready, "nonsense"})
+    assert [each.body for each in promoted] == [b"chosen"]
+    assert await counts(begun) == (2, 1, 0)
+    assert await begun.waiting() == [b"ready", b"chosen", b"waits"]
+
+
+async def test_a_promoted_retry_keeps_its_attempts_and_may_be_delayed_again_until_the_same_time(begun: Bench) -> None:
+    def retry(batch: Batch) -> Verdict:
+        return Verdict(retry_messages={batch.messages[0].id: 600 if len(worker.batches) == 1 else 500})
+
+    worker = Worker(begun, answer=retry)
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.rest()
+    await begun.advance(100 - begun.slack)
+    (promoted,) = await begun.engine.promote("orders")
+    assert (promoted.attempts, len(promoted.failures)) == (1, 1)
+    await begun.rest()
+    assert [batch.messages[0].attempts for batch in worker.batches] == [1, 2]
+    assert await begun.waiting() == [b"one"]
+    assert await counts(begun) == (0, 1, 0)
+    await begun.engine.promote("orders")
+    await begun.rest()
+    assert [batch.messages[0].attempts for batch in worker.batches] == [1, 2, 3]
+
+
 async def test_a_purge_leaves_what_is_in_flight(begun: Bench) -> None:
     await begun.send(b"pulled", b"one", b"two")
     await begun.send(b"later", delay=60)
@@ -669,6 +770,11 @@ async def test_a_move_takes_what_waits_to_where_it_belongs(begun: Bench) -> None
     assert (await begun.waiting(), await begun.waiting("mails")) == ([b"stays"], [b"mail", b"mail too"])
     assert {each.ready_at for each in await begun.engine.peek("mails")} == {T + 30}
     assert await begun.count() == 2
+    await begun.send(b"chosen", b"not chosen")
+    chosen = {each.id for each in await begun.engine.peek("orders") if each.body == b"chosen"}
+    asked.clear()
+    await begun.engine.move("orders", route, chosen)
+    assert asked == [b"chosen"]
 
 
 async def test_an_inserted_message_is_as_it_was_made_also_when_it_comes_twice(begun: Bench) -> None:
@@ -764,6 +870,29 @@ async def test_what_was_accepted_and_not_settled_is_there_after_a_restart(surviv
     assert list(surviving.engine.states) == ["orders", "mails"]
     assert (await surviving.waiting(), await surviving.waiting("mails")) == ([], [b"kept", b"delayed", b"caused"])
     assert [each.traceparent for each in await surviving.engine.peek("mails")] == ["", "", TRACEPARENT]
+
+
+async def test_what_was_promoted_is_ready_after_a_restart(surviving: Bench) -> None:
+    worker = Worker(surviving, answer=lambda batch: Verdict(retry_messages={batch.messages[0].id: 600}))
+    subscription = await surviving.consume(worker)
+    await surviving.send(b"retried")
+    await surviving.rest()
+    subscription.close()
+    await surviving.rest()
+    await surviving.send(b"sent", b"later", delay=900)
+    chosen = [each.id for each in await surviving.engine.peek("orders") if each.body != b"later"]
+    await surviving.engine.promote("orders", chosen)
+    before = await surviving.engine.peek("orders")
+
+    await surviving.restart()
+
+    assert list(await surviving.engine.peek("orders")) == list(before)
+    assert [(each.body, each.attempts, len(each.failures)) for each in before] == [
+        (b"retried", 1, 1),
+        (b"sent", 0, 0),
+        (b"later", 0, 0),
+    ]
+    assert [each.ready_at > surviving.clock.now() for each in before] == [False, False, True]
 
 
 async def test_what_was_in_flight_at_the_end_of_the_process_has_failed_once_more(surviving: Bench) -> None:

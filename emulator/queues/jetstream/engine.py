@@ -30,7 +30,7 @@ from emulator.queues.jetstream.pulling import Puller
 from emulator.queues.jetstream.queue import Ending, StreamQueue
 from emulator.queues.jetstream.shared import BEAT_SECONDS, LeaseRecord, Shared
 from emulator.queues.jetstream.streams import ACK_WAIT_SECONDS, drop_stream, make_stream, names_of
-from emulator.queues.message import Backlog, LeasedMessage, NewMessage, QueueMessage, Settlement
+from emulator.queues.message import Backlog, Counts, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 from emulator.queues.settlement import is_expired
 
@@ -242,8 +242,11 @@ class JetStreamEngine:
         self._wake.set()
         return [lease for _, lease in leased]
 
-    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[LeasedMessage]:
+    async def leases(self, queue: str, lease_ids: Collection[str] | None = None) -> Sequence[LeasedMessage]:
         there = self._queue(queue)
+        if lease_ids is None:
+            known = [(each.taken_at, lease_id) for name, lease_id, each in self._open_leases() if name == queue]
+            lease_ids = [lease_id for _, lease_id in sorted(known)]
         found = await asyncio.gather(*(self._lease(there, each) for each in dict.fromkeys(lease_ids)))
         return [each for each in found if each is not None]
 
@@ -265,6 +268,14 @@ class JetStreamEngine:
     async def backlog(self, queue: str) -> Backlog:
         return await self._queue(queue).backlog()
 
+    async def counts(self, queue: str) -> Counts:
+        return await self._queue(queue).counts(len(self.shared.in_flight(queue)))
+
+    async def promote(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
+        there, now = self._queue(queue), self.clock.now()
+        delayed = [kept for kept in await there.delayed() if ids is None or kept.message.id in ids]
+        return await there.promote([(kept, replace(kept.message, ready_at=now)) for kept in delayed])
+
     async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
         there = self._queue(queue)
         waiting = [each for each in await self._waiting(there) if ids is None or each.message.id in ids]
@@ -274,12 +285,14 @@ class JetStreamEngine:
             await there.remove(waiting)
         return [each.message for each in waiting]
 
-    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
+    async def move(
+        self, queue: str, route: Route, ids: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[QueueMessage]]:
         there = self._queue(queue)
         leaving: list[Kept] = []
         entering: dict[str, list[QueueMessage]] = {}
         for kept in await self._waiting(there):
-            routed = route(kept.message)
+            routed = route(kept.message) if ids is None or kept.message.id in ids else None
             if routed is not None:
                 leaving.append(kept)
                 entering.setdefault(routed[0], []).append(routed[1])

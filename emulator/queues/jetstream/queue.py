@@ -12,8 +12,8 @@ import msgspec
 from emulator.queues.checks import check_room
 from emulator.queues.jetstream.connection import MAX_ATOMIC, Connection, epoch
 from emulator.queues.jetstream.messages import Codec, Kept, Tokens
-from emulator.queues.jetstream.streams import names_of
-from emulator.queues.message import Backlog, NewMessage, QueueMessage
+from emulator.queues.jetstream.streams import CONSUMER, names_of
+from emulator.queues.message import Backlog, Counts, NewMessage, QueueMessage
 
 FRESH_SECONDS: Final = 0.05
 """For how long a backlog is taken to be what it was, and what was sent here since."""
@@ -47,6 +47,8 @@ class StreamQueue:
         self._tokens = tokens
         self._backlog = _EMPTY
         self._backlog_at = float("-inf")
+        self._delayed_count = 0
+        """How many of the messages of the backlog are delayed."""
         self._reading: asyncio.Task[None] | None = None
         self._first: tuple[int, float, bool] = (0, 0.0, False)
         """The sequence of the first message of the stream, when it was sent, and whether it is delayed."""
@@ -69,13 +71,27 @@ class StreamQueue:
         """Raise QueueError if the queue has no room for messages, as far as is known."""
         check_room(self.name, self._backlog.backlog_bytes, messages)
 
-    async def end_with(self, endings: Sequence[Ending]) -> None:
-        """Publish what takes the place of messages that end."""
+    async def end_with(self, endings: Sequence[Ending]) -> list[int]:
+        """Publish what takes the place of messages that end. Returns the sequences of it."""
         outgoing = [
             self.codec.write(each.message, self._tokens.make(), delay_seconds=each.delay_seconds, once=each.once)
             for each in endings
         ]
-        await asyncio.gather(*(self._connection.publish(each) for each in outgoing))
+        return [ack.seq for ack in await asyncio.gather(*(self._connection.publish(each) for each in outgoing))]
+
+    async def promote(self, messages: Sequence[tuple[Kept, QueueMessage]]) -> list[QueueMessage]:
+        """Put messages, as they are given here, in the place of delayed ones, and return those that were still delayed.
+        What has become ready or has left meanwhile stays as it is."""
+        promoted: list[QueueMessage] = []
+        parts = iter(messages)
+        while part := list(islice(parts, MAX_ATOMIC)):
+            stream, delete = self.names.stream, self._connection.delete
+            seqs = await self.end_with([Ending(kept.token, "promoted", message, 0) for kept, message in part])
+            done = await asyncio.gather(*(delete(stream, kept.seq) for kept, _ in part))
+            late = [seq for seq, was_delayed in zip(seqs, done, strict=True) if not was_delayed]
+            await asyncio.gather(*(delete(stream, seq) for seq in late))
+            promoted += [message for (_, message), was_delayed in zip(part, done, strict=True) if was_delayed]
+        return promoted
 
     async def remove(self, messages: Sequence[Kept]) -> None:
         """Take messages out for good: ack those that were delivered, and delete the others."""
@@ -125,12 +141,21 @@ class StreamQueue:
             await self._reading
         return self._backlog
 
+    async def counts(self, in_flight: int) -> Counts:
+        """How many messages are in which state. At most `in_flight` are in flight: a session that has settled a
+        delivery does not say so before it begins the next, but the server knows what is not acked."""
+        backlog = await self.backlog()
+        if in_flight:
+            asked = await self._connection.api(f"CONSUMER.INFO.{self.names.stream}.{CONSUMER}")
+            in_flight = min(in_flight, asked["num_ack_pending"])
+        return Counts(max(0, backlog.backlog_count - self._delayed_count - in_flight), self._delayed_count, in_flight)
+
     async def _read_backlog(self) -> None:
         at = asyncio.get_running_loop().time()
         state = (await self._connection.api(f"STREAM.INFO.{self.names.stream}"))["state"]
         count, subjects = state["messages"], state.get("num_subjects", 0)
         if not count:
-            self._backlog, self._backlog_at = _EMPTY, at
+            self._backlog, self._backlog_at, self._delayed_count = _EMPTY, at, 0
             return
         if state["first_seq"] != self._first[0]:
             await self._read_first(state["first_seq"], state["first_ts"])
@@ -138,7 +163,7 @@ class StreamQueue:
         delayed = subjects - (0 if is_delayed and subjects == count else 1)
         size = state["bytes"] - count * self.codec.overhead
         size -= delayed * (self.codec.delayed_overhead - self.codec.overhead)
-        self._backlog, self._backlog_at = Backlog(count, max(0, size), oldest), at
+        self._backlog, self._backlog_at, self._delayed_count = Backlog(count, max(0, size), oldest), at, delayed
 
     async def _read_first(self, seq: int, first_ts: str) -> None:
         first = await self.get(seq)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
 from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -24,7 +23,7 @@ from emulator.queues.errors import unknown_queue
 from emulator.queues.memory.driver import Driver, MemorySubscription
 from emulator.queues.memory.entry import Entry, entry_of, look, look_at_all
 from emulator.queues.memory.queue import MemoryQueue, Settled
-from emulator.queues.message import Backlog, LeasedMessage, NewMessage, QueueMessage, Settlement
+from emulator.queues.message import Backlog, Counts, LeasedMessage, NewMessage, QueueMessage, Settlement
 from emulator.queues.settings import ConsumerSettings
 
 if TYPE_CHECKING:
@@ -160,8 +159,12 @@ class MemoryEngine:
         driver.wake()
         return [each.look() for each in pulled]
 
-    async def leases(self, queue: str, lease_ids: Collection[str]) -> Sequence[LeasedMessage]:
-        return [each.look() for each in self._driver(queue).queue.find_pulled(lease_ids, self._clock.now())]
+    async def leases(self, queue: str, lease_ids: Collection[str] | None = None) -> Sequence[LeasedMessage]:
+        driver, now = self._driver(queue), self._clock.now()
+        if lease_ids is None:
+            driver.catch_up(now)
+            return [each.look() for each in driver.queue.pulled]
+        return [each.look() for each in driver.queue.find_pulled(lease_ids, now)]
 
     async def settle(self, queue: str, leases: Sequence[LeasedMessage], settlement: Settlement) -> None:
         driver = self._driver(queue)
@@ -172,12 +175,28 @@ class MemoryEngine:
     async def peek(self, queue: str, count: int | None = None, skip: int = 0) -> Sequence[QueueMessage]:
         driver = self._driver(queue)
         driver.catch_up(self._clock.now())
-        return look_at_all(islice(driver.queue.waiting(), skip, None if count is None else skip + count))
+        return look_at_all(driver.queue.waiting(count, skip))
 
     async def backlog(self, queue: str) -> Backlog:
         driver = self._driver(queue)
         driver.delete_expired(self._clock.now())
         return driver.queue.backlog()
+
+    async def counts(self, queue: str) -> Counts:
+        driver = self._driver(queue)
+        driver.catch_up(self._clock.now())
+        return driver.queue.counts()
+
+    async def promote(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
+        driver, now = self._driver(queue), self._clock.now()
+        driver.catch_up(now)
+        promoted = driver.queue.delayed(ids)
+        if promoted:
+            if self._journal is not None:
+                self._journal.promoted(queue, promoted, now)
+            driver.queue.promote(promoted, now)
+            driver.wake()
+        return look_at_all(promoted)
 
     async def purge(self, queue: str, ids: Collection[str] | None = None) -> Sequence[QueueMessage]:
         driver = self._driver(queue)
@@ -187,13 +206,15 @@ class MemoryEngine:
         driver.wake()
         return look_at_all(purged)
 
-    async def move(self, queue: str, route: Route) -> Mapping[str, Sequence[QueueMessage]]:
+    async def move(
+        self, queue: str, route: Route, ids: Collection[str] | None = None
+    ) -> Mapping[str, Sequence[QueueMessage]]:
         driver = self._driver(queue)
         driver.catch_up(self._clock.now())
         leaving: dict[str, list[Entry]] = {}
         entering: dict[str, list[QueueMessage]] = {}
         for entry in driver.queue.waiting():
-            routed = route(look(entry))
+            routed = route(look(entry)) if ids is None or entry.id in ids else None
             if routed is not None:
                 target, message = routed
                 leaving.setdefault(target, []).append(entry)

@@ -66,7 +66,7 @@ Moves = Mapping[str, tuple[Sequence[Entry], Sequence[Entry]]]
 
 
 class _Retried(msgspec.Struct, array_like=True, gc=False):
-    """A message that waits again after a failure."""
+    """A message that waits again after a failure, or from now on until another time; then it has no new failures."""
 
     id: bytes
     ready_at: float
@@ -196,6 +196,11 @@ class Journal:
         if letters:
             self._add(target, letters)
         self._clean()
+
+    def promoted(self, queue: str, messages: Sequence[Entry], at: float) -> None:
+        """Write that delayed messages are ready `at` a time. Raises QueueError, and writes none, if that is not
+        possible."""
+        self._write([pack(_Settled(queue, b"", [_Retried(_raw(each), at, each.attempts, ()) for each in messages]))])
 
     def begun(self, queue: str, messages: Sequence[Entry], at: float) -> None:
         """Write that a delivery of messages begins. Never raises: if it cannot be written, messages are delivered

@@ -12,7 +12,7 @@ A message is in exactly one place at any time:
 
 READY    can be delivered. A batch is taken when `max_batch_size` of them wait, or when the oldest has been ready for
          `max_batch_timeout`. In the order in which they became ready.
-DELAYED  becomes READY when its time comes. Both a send with a delay and a retry with one lead here.
+DELAYED  becomes READY when its time comes, or by `promote`. Both a send with a delay and a retry with one lead here.
 LEASED   is in flight. A lease ends by `settle`, which is also how one ends whose time is up (`expired_leases`), or
          by `release`, when the delivery did not happen after all and the attempt is given back. What a client pulls
          has one lease for each message, which ends by `end_pulled` or, when its time is up, by `expire_pulled`, and is
@@ -36,15 +36,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
 
 from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry, look, look_at_all
-from emulator.queues.message import Backlog, Batch, LeasedMessage, Settlement
+from emulator.queues.message import Backlog, Batch, Counts, LeasedMessage, Settlement
 from emulator.queues.settings import HANDLER_TIMEOUT_SECONDS, MAX_CONCURRENCY, ConsumerSettings, QueueSettings
 
 DEFAULT_SETTINGS: Final = QueueSettings()
+
+MANY: Final = 20_000
+"""From so many on, the delayed messages are sorted to be read in order."""
+
+_NOBODY: Final = Entry("", b"", "bytes", "", 0, 0, 0)
+"""A message that is gone, in the place of one that has left the middle of a heap."""
 
 _AT_ONCE: Final = float("-inf")
 _NEVER: Final = float("inf")
@@ -112,6 +119,10 @@ class MemoryQueue:
         self._pulled: dict[str, Pulled] = {}
         self._pull_expiries: list[tuple[float, int, Pulled]] = []
         self._pulled_count = 0
+        self._retrying_count = 0
+        """How many READY and DELAYED messages have been delivered before."""
+        self._dead_count = 0
+        """How many READY messages are dead letters."""
         self.backlog_bytes = 0
         """The total size in bytes of the bodies that are not settled."""
         self._serial = first_serial
@@ -151,10 +162,29 @@ class MemoryQueue:
         limit = self.consumer.max_concurrency if self.consumer is not None else None
         return min(self._concurrency, limit or MAX_CONCURRENCY.high)
 
-    def waiting(self) -> Iterator[Entry]:
-        """The messages that are ready, in order, then the delayed ones by the time they are due."""
-        yield from (message for message in self._ready if message.place == READY)
-        yield from (message for _, _, message in sorted(self._delayed) if message.place == DELAYED)
+    def waiting(self, most: int | None = None, skip: int = 0) -> Iterator[Entry]:
+        """The messages that are ready, in order, then the delayed ones by the time they are due: all, or `most` of
+        them, behind the first `skip`."""
+        end = None if most is None else skip + most
+        there = (message for message in self._ready if message.place == READY)
+        is_whole = len(self._ready) == self._ready_count  # which is faster to skip
+        yield from islice(self._ready if is_whole else there, skip, end)
+        first = max(skip - self._ready_count, 0)
+        last = None if end is None else max(end - self._ready_count, 0)
+        if last is None or last > MANY:
+            self._delayed.sort()  # a sorted list is a heap, and is sorted faster the next time
+            delayed: Iterable[tuple[float, int, Entry]] = self._delayed
+        else:
+            delayed = _in_order(self._delayed)
+        if len(self._delayed) != self._delayed_count:
+            delayed = (each for each in delayed if each[2].place == DELAYED)
+        yield from (message for _, _, message in islice(delayed, first, last))
+
+    def counts(self) -> Counts:
+        """How many messages are in which state."""
+        return Counts(
+            self._ready_count, self._delayed_count, self._leased_count, self._retrying_count, self._dead_count
+        )
 
     def backlog(self) -> Backlog:
         """The backlog: all messages that are not settled."""
@@ -176,6 +206,8 @@ class MemoryQueue:
             else:
                 delayed += 1
                 self._delay(message)
+            if message.attempts or message.dead_letter is not None:
+                self._count(message, 1)
         self._ready.extend([message for message in messages if message.place == READY] if delayed else messages)
         self._arrivals.extend(messages)
         self.backlog_bytes += size
@@ -245,6 +277,7 @@ class MemoryQueue:
         for message in entries:
             message.attempts -= 1
             message.place = READY
+            self._count(message, 1)
         ready = self._ready
         # Of two deliveries under way the older one may come back first; its messages stay the first.
         in_order = not ready or entries[-1].ready_at <= ready[0].ready_at
@@ -313,8 +346,32 @@ class MemoryQueue:
         self._remove(purged)
         self._ready.clear()
         self._delayed.clear()
-        self._ready_count = self._delayed_count = 0
+        self._ready_count = self._delayed_count = self._retrying_count = self._dead_count = 0
         return purged
+
+    def delayed(self, ids: Collection[str] | None = None) -> list[Entry]:
+        """The delayed messages by the time they are due, or only those with `ids`."""
+        if ids is None:
+            return [message for _, _, message in sorted(self._delayed) if message.place == DELAYED]
+        found = [message for message in self._arrivals if message.place == DELAYED and message.id in ids]
+        return sorted(found, key=_ready_at)
+
+    def promote(self, messages: Sequence[Entry], now: float) -> None:
+        """Make `messages`, all of which are delayed here, ready now, in this order."""
+        for message in messages:
+            message.ready_at = now
+            message.place = READY
+            if message.dead_letter is not None:
+                self._dead_count += 1
+        self._ready.extend(messages)
+        self._ready_count += len(messages)
+        self._delayed_count -= len(messages)
+        # None may stay in the heap: it would be due again if it is delayed again.
+        for at, (due, serial, message) in enumerate(self._delayed):
+            if message.place != DELAYED:
+                self._delayed[at] = due, serial, _NOBODY
+        if not self._delayed_count:
+            self._delayed.clear()
 
     def unsettled(self) -> Sequence[Entry]:
         """All messages, including those in flight, in the order of arrival."""
@@ -328,10 +385,7 @@ class MemoryQueue:
     def withdraw(self, messages: Sequence[Entry]) -> None:
         """Remove `messages`, all of which are ready or delayed here, because they move elsewhere."""
         for message in messages:
-            if message.place == READY:
-                self._ready_count -= 1
-            else:
-                self._delayed_count -= 1
+            self._leave(message)
         self._remove(messages)
 
     def _take(self, count: int) -> list[Entry]:
@@ -346,6 +400,9 @@ class MemoryQueue:
                 entry = take()
                 if entry.place == READY:
                     entries.append(entry)
+        if self._retrying_count or self._dead_count:
+            for entry in entries:
+                self._count(entry, -1)
         for entry in entries:
             entry.place = LEASED
             entry.attempts += 1
@@ -404,6 +461,8 @@ class MemoryQueue:
                 self._ready.append(message)
                 self._delayed_count -= 1
                 self._ready_count += 1
+                if message.dead_letter is not None:
+                    self._dead_count += 1
         self._swept_at = now
         arrivals = self._arrivals
         oldest = arrivals[0] if arrivals and arrivals[0].place != GONE else self._oldest()
@@ -418,11 +477,8 @@ class MemoryQueue:
         for message in self._arrivals:
             if not self._is_expired(message, now):
                 break
-            if message.place == READY:
-                self._ready_count -= 1
-                expired.append(message)
-            elif message.place == DELAYED:
-                self._delayed_count -= 1
+            if message.place in (READY, DELAYED):
+                self._leave(message)
                 expired.append(message)
         self._remove(expired)
         self._expired += expired
@@ -457,11 +513,24 @@ class MemoryQueue:
             each.is_leased = False
             self._leased_count -= 1
             self._pulled_count -= 1
-        elif message.place == READY:
+        else:
+            self._leave(message)
+        message.place = LEASED
+
+    def _leave(self, message: Entry) -> None:
+        """Count that a message waits no more."""
+        self._count(message, -1)
+        if message.place == READY:
             self._ready_count -= 1
         else:
             self._delayed_count -= 1
-        message.place = LEASED
+
+    def _count(self, message: Entry, change: int) -> None:
+        """Count a message that has just begun to wait (1), or is about to end (-1), by what it has behind it."""
+        if message.attempts:
+            self._retrying_count += change
+        if message.dead_letter is not None and message.place == READY:
+            self._dead_count += change
 
     def _forget_leases(self, messages: Iterable[Entry]) -> None:
         """Forget the expired leases of messages that are leased again or gone."""
@@ -510,10 +579,21 @@ class MemoryQueue:
                 entry.place = READY
                 self._ready.append(entry)
                 self._ready_count += 1
+            self._count(entry, 1)
             again.append(entry)
         gone = [entry for same in by_id.values() for entry in same]
         self._remove(gone)
         return Settled(gone, again)
+
+
+def _in_order(heap: Sequence[tuple[float, int, Entry]]) -> Iterator[tuple[float, int, Entry]]:
+    """The items of a heap in their order, each found when it is asked for. The heap must not change meanwhile."""
+    next_ones = [(heap[0], 0)] if heap else []
+    while next_ones:
+        item, at = heappop(next_ones)
+        yield item
+        for below in range(2 * at + 1, min(2 * at + 3, len(heap))):
+            heappush(next_ones, (heap[below], below))
 
 
 def _enqueued_at(message: Entry) -> float:

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from emulator.queues.memory.entry import DELAYED, GONE, LEASED, READY, Entry
 from emulator.queues.memory.queue import Lease, Pulled
-from emulator.queues.message import QueueMessage, Settlement, Verdict
+from emulator.queues.message import Counts as StateCounts
+from emulator.queues.message import DeadLetter, QueueMessage, Settlement, Verdict
 from emulator.queues.settings import ConsumerSettings, QueueSettings
 from tests.queues.memory.conversation import Ended, Identified, PullQueue, T, ids, message, settle
 
@@ -37,6 +38,8 @@ CONSUMERS = st.builds(
 VISIBILITIES = st.sampled_from([0, 500, 5_000, 30_000, 30_000, 600_000])
 ANSWERS = st.sampled_from(["none", "ack", "ack", "retry", "retry later"])
 RETENTIONS = st.sampled_from([60, 100, 1_000, 345_600, 345_600, 345_600])
+
+LETTER = DeadLetter("mails", T, ())
 
 Place = Literal["ready", "delayed", "leased", "acked", "dead", "dropped", "expired", "purged"]
 WAITING: tuple[Place, ...] = ("ready", "delayed")
@@ -149,6 +152,7 @@ class QueueMachine(RuleBasedStateMachine):
         sent = [message(b"x" * size, at=self.now, delay=delay, sent=self.now - age) for delay in delays]
         self.sweep()
         for each, delay in zip(sent, delays, strict=True):
+            each.dead_letter = LETTER if age else None
             place: Place = "delayed" if delay else "ready"
             self.known[each.id] = Known(each, size, self.now - age, self.now, self.now + delay, place)
         self.queue.enqueue(sent, self.now)
@@ -420,6 +424,20 @@ class QueueMachine(RuleBasedStateMachine):
         assert set(ids(purged)) == {each.entry.id for each in self.held(*WAITING) if each.entry.id in chosen}
         self.end(purged, "purged")
 
+    @precondition(lambda self: self.held("delayed"))
+    @rule(wait=WAITS, data=st.data())
+    def promote(self, wait: float, data: st.DataObject) -> None:
+        self.now += wait
+        self.advance()
+        chosen = data.draw(st.one_of(st.none(), st.lists(st.sampled_from(list(self.known)), max_size=3)))
+        delayed = [each for each in self.held("delayed") if chosen is None or each.entry.id in chosen]
+        promoted = self.queue.delayed(chosen)
+        assert {each.id for each in promoted} == {each.entry.id for each in delayed}
+        assert [each.ready_at for each in promoted] == sorted(each.ready_at for each in delayed)
+        self.queue.promote(promoted, self.now)
+        for each in delayed:
+            each.place, each.ready_at = "ready", self.now
+
     @rule(wait=WAITS, paused=SELDOM, is_held=SELDOM)
     def stop_or_go(self, wait: float, paused: bool, is_held: bool) -> None:
         self.now += wait
@@ -489,6 +507,11 @@ class QueueMachine(RuleBasedStateMachine):
             len(leased),
         )
         assert len(queue) == len(ready) + len(delayed) + len(leased)
+        retrying = sum(each.attempts > 0 for each in (*ready, *delayed))
+        dead = sum(each.entry.dead_letter is not None for each in ready)
+        assert queue.counts() == StateCounts(len(ready), len(delayed), len(leased), retrying, dead)
+        for skip, most in ((0, 2), (1, 3), (len(ready), 1), (len(waiting) - 1, 2)):
+            assert ids(queue.waiting(most, max(skip, 0))) == waiting[max(skip, 0) :][:most]
 
     @invariant()
     def messages_are_what_the_model_says(self) -> None:
