@@ -217,6 +217,23 @@ def resume(name: str, url: str | None, token: str | None) -> None:
     _set_paused(name, url, token, paused=False)
 
 
+@queues.command(short_help="Make delayed messages and retries ready at once.")
+@_name
+@session_options
+def promote(name: str, url: str | None, token: str | None) -> None:
+    """Make the delayed messages that wait in QUEUE ready at once, instead of when their delay is over: those that were
+    sent with a delay, and retries. Their attempts stay as they are.
+
+    \b
+    Examples:
+      emulator queues promote my-app-events
+    """
+    with _client(url, token) as rest:
+        promoted = rest.promote(name)
+    ready = f"{counted(promoted, 'message')} of {name} {'is' if promoted == 1 else 'are'} ready"
+    click.echo(ready if promoted else f"No messages of {name} are delayed")
+
+
 @queues.command(short_help="Send dead letters back to the queues they came from.")
 @_name
 @click.option("--to", metavar="QUEUE", help="Move every waiting message to this queue instead, dead letter or not.")

@@ -146,6 +146,11 @@ class RestClient(_Client):
         """Create a queue. Raises EmulatorError when that is refused."""
         self._ask("POST", f"/accounts/{ACCOUNT_ID}/queues", {"queue_name": queue, "settings": settings})
 
+    def promote(self, queue: str) -> int:
+        """Make the delayed messages in a queue ready at once. Returns how many there were. Raises EmulatorError."""
+        path = f"/emulator/queues/{queue_id(queue)}/promote"
+        return int(self._about(queue, "POST", path, None)["promoted"])
+
     def redrive(self, queue: str, to: str | None) -> Any:
         """Send the dead letters in a queue back to where they came from, or everything in it `to` another queue.
         Returns what was `moved` and what stayed: `no_dead_letters` and `orphans`. Raises EmulatorError."""

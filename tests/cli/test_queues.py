@@ -238,7 +238,19 @@ def test_pull_leases_messages_and_acknowledges_them_when_asked(local: Local) -> 
 def test_queues_help_lists_commands_with_looking_first(local: Local) -> None:
     changing = ["create", "update", "delete"]
     commands = [line.split()[0] for line in run("queues", "--help").partition("Commands:\n")[2].splitlines()]
-    assert commands == ["list", "info", "send", "peek", "pull", "purge", "pause", "resume", "redrive", *changing]
+    assert commands == [
+        "list",
+        "info",
+        "send",
+        "peek",
+        "pull",
+        "purge",
+        "pause",
+        "resume",
+        "promote",
+        "redrive",
+        *changing,
+    ]
 
 
 def test_purge_pause_and_resume(local: Local) -> None:
@@ -249,6 +261,14 @@ def test_purge_pause_and_resume(local: Local) -> None:
     assert local.queues.state_of("jobs").settings.delivery_paused
     assert run("queues", "resume", "jobs") == "Delivery of jobs is on\n"
     assert not local.queues.state_of("jobs").settings.delivery_paused
+
+
+def test_promote_makes_delayed_messages_ready(local: Local) -> None:
+    run("queues", "send", "jobs-dlq", "1", "--delay", "600")
+    assert run("queues", "promote", "jobs-dlq") == "1 message of jobs-dlq is ready\n"
+    (message,) = local.waiting("jobs-dlq")
+    assert message.ready_at - message.timestamp < 500
+    assert run("queues", "promote", "jobs-dlq") == "No messages of jobs-dlq are delayed\n"
 
 
 def test_redrive_sends_dead_letters_back_and_says_what_stays(local: Local) -> None:
@@ -275,6 +295,7 @@ def test_redrive_sends_dead_letters_back_and_says_what_stays(local: Local) -> No
         ["purge", "nope"],
         ["pause", "nope"],
         ["resume", "nope"],
+        ["promote", "nope"],
         ["redrive", "nope"],
         ["redrive", "jobs-dlq", "--to", "nope"],
     ],

@@ -52,6 +52,7 @@ async def sign_up() -> None:
         await jobs.send("more")
         await jobs.send_batch(["even", "more"], delay_seconds=5)
         await jobs.pause()
+        assert await jobs.promote() == 2
         assert await jobs.purge() == 4
         await jobs.resume()
         await jobs.send("boom")

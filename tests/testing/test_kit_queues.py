@@ -85,6 +85,10 @@ def test_pausing_resuming_and_purging() -> None:
         jobs.resume()
         [delivery] = emulator.advance()
         assert [each.body for each in delivery.acked] == ["x"]
+        jobs.send("late", delay_seconds=600)
+        assert (jobs.promote(), jobs.promote()) == (1, 0)
+        [delivery] = emulator.advance(seconds=10)
+        assert [each.body for each in delivery.acked] == ["late"]
         jobs.send("y")
         jobs.send("z", delay_seconds=10)
         assert jobs.purge() == 2

@@ -126,6 +126,11 @@ class _BaseQueue:
         self._kit.check_open()
         return run_now(self._kit.queues.purge(self.name))
 
+    def _promote(self) -> int:
+        __tracebackhide__ = True
+        self._kit.check_open()
+        return run_now(self._kit.queues.promote(self.name))
+
 
 class Queue(_BaseQueue):
     """A queue as a test uses it."""
@@ -157,6 +162,11 @@ class Queue(_BaseQueue):
         __tracebackhide__ = True
         return self._purge()
 
+    def promote(self) -> int:
+        """Make the delayed messages, retries among them, ready at once. Returns how many there were."""
+        __tracebackhide__ = True
+        return self._promote()
+
 
 class AsyncQueue(_BaseQueue):
     """A queue as an async test uses it. Methods that change something are awaited."""
@@ -187,6 +197,11 @@ class AsyncQueue(_BaseQueue):
         """Delete the waiting messages. Returns how many there were."""
         __tracebackhide__ = True
         return await self._kit.on_thread(self._purge)
+
+    async def promote(self) -> int:
+        """Make the delayed messages, retries among them, ready at once. Returns how many there were."""
+        __tracebackhide__ = True
+        return await self._kit.on_thread(self._promote)
 
 
 ACCESSOR: Final = Accessor("queue", Queue, AsyncQueue)

@@ -52,6 +52,7 @@ REST: Final = Rest(
         Route("POST", f"{_MESSAGES}/ack", messages.acknowledge_messages, bodies.AcknowledgementBody),
         Route("POST", f"{_MESSAGES}/peek", messages.peek_messages, bodies.PeekBody),
         Route("POST", f"{_MESSAGES}/purge", messages.purge_messages, bodies.MessagePurgeBody),
+        Route("POST", f"{_OWN_QUEUE}/promote", messages.promote_messages),
         Route("POST", f"{_OWN_QUEUE}/redrive", messages.redrive_messages, bodies.RedriveBody),
         *(Route(method, _SUBSCRIPTIONS, _subscriptions) for method in ("GET", "POST", "PATCH", "DELETE")),
     ),

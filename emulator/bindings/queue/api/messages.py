@@ -94,6 +94,15 @@ async def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
     return {"errors": [], "warnings": dict.fromkeys(missing, "no waiting message has this ref")}
 
 
+async def promote_messages(call: Call, _body: None) -> dict[str, Any]:
+    """`POST /emulator/queues/{queue_id}/promote`, which Cloudflare does not have: make delayed messages ready."""
+    name = queue_of(call).name
+    promoted = await call.session.queues.promote(name)
+    if promoted:
+        call.report(f"{count(promoted, 'delayed message')} of {name} made ready")
+    return {"promoted": promoted}
+
+
 async def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
     """`POST /emulator/queues/{queue_id}/redrive`, which Cloudflare does not have: give dead letters another chance."""
     name = queue_of(call).name

@@ -240,6 +240,19 @@ def test_redriving_moves_dead_letters_back_and_tells(rest: Rest) -> None:
     assert rest.notices[-1] == "REST API: 2 messages of jobs-dlq redriven to jobs"
 
 
+def test_delayed_messages_are_made_ready(rest: Rest) -> None:
+    jobs = rest.path_of("jobs")
+    rest.ask("PATCH", jobs, {"settings": {"delivery_paused": True}})
+    for delay in (0, 600):
+        rest.ask("POST", f"{jobs}/messages", {"body": delay, "delay_seconds": delay})
+    own = f"http://localhost:8787{API_PREFIX}/emulator{jobs}/promote"
+    assert rest.ask("POST", own) == {"promoted": 1}
+    assert rest.notices[-1] == "REST API: 1 delayed message of jobs made ready"
+    assert rest.ask("POST", own) == {"promoted": 0}
+    assert rest.refused("POST", own.replace("/promote", "0/promote"))[:2] == (404, 10104)
+    assert rest.refused("POST", own, headers={"origin": "http://evil.example"})[0] == 403
+
+
 def test_a_redrive_that_cannot_be_is_refused(rest: Rest) -> None:
     own = f"http://localhost:8787{API_PREFIX}/emulator{rest.path_of('jobs-dlq')}/redrive"
     assert rest.refused("POST", own, {"to": "nope"})[:2] == (404, 10104)
