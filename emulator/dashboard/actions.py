@@ -3,8 +3,9 @@ these pages, and answers with the page that shows what became of it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from time import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -12,6 +13,8 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.responses import RedirectResponse, Response
 
 from emulator.base.words import count, listed
+from emulator.dashboard.contents import ids_of
+from emulator.dashboard.filters import Filter, FilterError, parse
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.queues.message import NewMessage
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from emulator.queues.message import Redrive
+    from emulator.queues.service import Queues
     from emulator.session.session import Session
     from emulator.wire.codec import ContentType
 
@@ -57,6 +61,39 @@ async def form_of(request: Request) -> ImmutableMultiDict[str, str]:
         raise NotPossible(400, "The form is not UTF-8.") from None
 
 
+def asked_filter(request: Request) -> tuple[str, Filter, str]:
+    """The filter in the address of a page: its text, and what is wrong with it if it cannot be read."""
+    text = request.query_params.get("filter", "").strip()[:500]
+    try:
+        return text, parse(text), ""
+    except FilterError as error:
+        return text, Filter(), str(error)
+
+
+def filter_of(text: str) -> Filter:
+    """The filter in a form that says which messages are meant. Raises NotPossible if it cannot be read, or is empty."""
+    try:
+        wanted = parse(text)
+    except FilterError as error:
+        raise NotPossible(400, f"{error}.") from None
+    if not wanted.terms:
+        raise NotPossible(400, "The filter is empty; it must say which messages are meant.")
+    return wanted
+
+
+async def act_on(queues: Queues, act: str, queue: str, ids: Collection[str]) -> int:
+    """Redrive, promote or delete waiting messages of a queue. Returns how many there were. Raises QueueError."""
+    if act == "redrive":
+        return sum((await queues.redrive(queue, None, ids)).moved.values())
+    if act == "promote":
+        return await queues.promote(queue, ids)
+    return len(await queues.purge_messages(queue, ids))
+
+
+DONE: Final = {"redrive": "redriven", "promote": "made ready", "delete": "deleted"}
+"""What can be done with messages that a filter means, and how that reads afterwards."""
+
+
 class Actions:
     """What can be done in a session."""
 
@@ -71,6 +108,7 @@ class Actions:
             ("/queues/{name}/resume", self._resume),
             ("/queues/{name}/purge", self._purge),
             ("/queues/{name}/redrive", self._redrive),
+            ("/queues/{name}/promote", self._promote),
             ("/queues/{name}/delete", self._delete),
             ("/workers/{name}/cron", self._cron),
         ]
@@ -100,20 +138,34 @@ class Actions:
         )
 
     async def _redrive(self, request: Request) -> Response:
-        form = await form_of(request)
+        name, form = request.path_params["name"], await form_of(request)
+        ids = await self._meant(name, form)
+        redriven = await self._session.queues.redrive(name, form.get("to") or None, ids)
+        return _back_to_list(request, form, _redriven(redriven))
+
+    async def _promote(self, request: Request) -> Response:
+        name, form = request.path_params["name"], await form_of(request)
+        promoted = await self._session.queues.promote(name, await self._meant(name, form))
+        return _back_to_list(request, form, f"{count(promoted, 'message')} made ready")
+
+    async def _delete(self, request: Request) -> Response:
+        name, form = request.path_params["name"], await form_of(request)
+        ids = await self._meant(name, form)
+        if ids is None:
+            raise NotPossible(400, "No message is chosen.")
+        return _back_to_list(
+            request, form, f"{count(await act_on(self._session.queues, 'delete', name, ids), 'message')} deleted"
+        )
+
+    async def _meant(self, name: str, form: ImmutableMultiDict[str, str]) -> set[str] | None:
+        """The ids of the messages that a form means: all that its filter does, or those that are chosen. None if it
+        means all messages of the queue."""
+        if "matching" in form:
+            return await ids_of(self._session, name, filter_of(form.get("filter", "")))
         ids = form.getlist("id")
         if "chosen" in form and not ids:
             raise NotPossible(400, "No message is chosen.")
-        to = form.get("to") or None
-        redriven = await self._session.queues.redrive(request.path_params["name"], to, set(ids) if ids else None)
-        return _back(request, _redriven(redriven), _own(form.get("back", "")))
-
-    async def _delete(self, request: Request) -> Response:
-        ids = (await form_of(request)).getlist("id")
-        if not ids:
-            raise NotPossible(400, "No message is chosen.")
-        deleted = await self._session.queues.purge_messages(request.path_params["name"], set(ids))
-        return _back(request, f"{count(len(deleted), 'message')} deleted")
+        return set(ids) if ids else None
 
     async def _cron(self, request: Request) -> Response:
         name, form = request.path_params["name"], await form_of(request)
@@ -160,8 +212,15 @@ def _own(address: str) -> str:
     return address if address.startswith(f"{DASHBOARD}/") and "?" not in address and "\\" not in address else ""
 
 
-def _back(request: Request, said: str, address: str = "") -> Response:
+def _back_to_list(request: Request, form: ImmutableMultiDict[str, str], said: str) -> Response:
+    """Leads to the page that a form names, or to the part of the list of messages in which it was."""
+    names = ("filter",) if "matching" in form else ("filter", "skip")
+    kept = {name: form[name] for name in names if form.get(name)}
+    return _back(request, said, _own(form.get("back", "")), kept)
+
+
+def _back(request: Request, said: str, address: str = "", kept: Mapping[str, str] = MappingProxyType({})) -> Response:
     """Leads to the page that shows what was done, with a sentence about it."""
     if not address:
         address = f"{DASHBOARD}/queues/{quote(request.path_params['name'], safe='')}"
-    return RedirectResponse(f"{address}?{urlencode({'said': said})}", 303)
+    return RedirectResponse(f"{address}?{urlencode({**kept, 'said': said})}", 303)

@@ -66,14 +66,19 @@ class EventList(msgspec.Struct, frozen=True):
 
 
 class QueueRow(msgspec.Struct, frozen=True):
-    """A queue. `backlog` counts all messages that are not settled, and `in_flight` those that handlers of this session
-    have. `oldest` is when the oldest was sent, in seconds since the epoch. `worker` is its consumer; empty if it has
-    none, or clients pull."""
+    """A queue. `backlog` counts all messages that are not settled: those that are `ready`, `delayed` or `in_flight`. Of
+    those that wait, `retrying` have been delivered before; of those that are ready, `dead` are dead letters; both are
+    None where that is not known. `oldest` is when the oldest was sent, in seconds since the epoch. `worker` is its
+    consumer; empty if it has none, or clients pull."""
 
     name: str
     backlog: int
     backlog_bytes: int
+    ready: int
+    delayed: int
     in_flight: int
+    retrying: int | None
+    dead: int | None
     oldest: float | None
     settings: QueueSettings
     worker: str = ""
@@ -195,12 +200,16 @@ class Api:
 
     async def _queue(self, state: QueueState) -> QueueRow:
         queues = self._session.queues
-        backlog = await queues.backlog(state.name)
+        backlog, counts = await queues.backlog(state.name), await queues.counts(state.name)
         return QueueRow(
             state.name,
             backlog.backlog_count,
             backlog.backlog_bytes,
-            queues.in_flight(state.name),
+            counts.ready,
+            counts.delayed,
+            counts.in_flight,
+            counts.retrying,
+            counts.dead,
             backlog.oldest_message_timestamp,
             state.settings,
             state.worker,

@@ -11,11 +11,13 @@ from starlette.routing import Route
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count
-from emulator.dashboard.actions import NotPossible, form_of
+from emulator.dashboard.actions import DONE, NotPossible, act_on, asked_filter, filter_of, form_of
 from emulator.dashboard.asking import as_curl, repeated
+from emulator.dashboard.contents import MOST_SEARCHED, ids_of, total, unsearched
 from emulator.dashboard.events import event_facts, event_row
 from emulator.dashboard.filters import Filter, FilterError, parse
 from emulator.dashboard.rehearsal import last_delivery, rehearse
+from emulator.dashboard.rendering import download
 from emulator.server.addresses import DASHBOARD
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from emulator.session.session import Session
 
 ROWS: Final = 100
-_MOST_SEARCHED: Final = 20_000
+_MOST_EVENTS: Final = 20_000
 _REPLAY_SECONDS: Final = 30.0
 
 
@@ -45,6 +47,7 @@ class History:
         """All addresses."""
         pages = {
             "/messages": self._messages,
+            "/messages.jsonl": self._download,
             "/messages/{id}": self._message,
             "/requests": self._requests,
             "/requests/{id}": self._request,
@@ -59,8 +62,9 @@ class History:
         ]
 
     async def _messages(self, request: Request) -> Response:
-        text, wanted, wrong = _filter(request)
+        text, wanted, wrong = asked_filter(request)
         rows = await self._stories.messages(wanted, ROWS)
+        counts = [await self._session.queues.counts(name) for name in list(self._session.queues.states)]
         return self._render(
             "messages.html",
             request,
@@ -69,6 +73,9 @@ class History:
             filter=text,
             wrong=wrong,
             most=ROWS,
+            counts=total(counts),
+            unsearched=sum(unsearched(each, wanted) for each in counts),
+            searched=MOST_SEARCHED,
             missing=self._stories.missing(),
         )
 
@@ -94,30 +101,27 @@ class History:
         return self._render("rehearsal.html", request, "messages", story=story, rehearsal=rehearsal)
 
     async def _act(self, request: Request) -> Response:
-        """Redrive or delete all waiting messages that a filter means."""
+        """Redrive, promote or delete all waiting messages that a filter means."""
         act, text = request.path_params["act"], (await form_of(request)).get("filter", "")
-        if act not in {"redrive", "delete"} or not text.strip():
-            raise NotPossible(400, "Messages are redriven or deleted by a filter, which must say something.")
-        try:
-            wanted = parse(text)
-        except FilterError as error:
-            raise NotPossible(400, f"{error}.") from None
-        chosen: dict[str, set[str]] = {}
-        for row in await self._stories.messages(wanted, _MOST_SEARCHED):
-            if row.state in {"ready", "delayed", "dead"}:
-                chosen.setdefault(row.queue, set()).add(row.id)
-        number = 0
-        for queue, ids in chosen.items():
-            if act == "delete":
-                number += len(await self._session.queues.purge_messages(queue, ids))
-            else:
-                number += sum((await self._session.queues.redrive(queue, None, ids)).moved.values())
-        done = "redriven" if act == "redrive" else "deleted"
-        said = urlencode({"filter": text, "said": f"{count(number, 'message')} {done}"})
+        if act not in DONE:
+            raise NotPossible(404, "There is no such page.")
+        wanted, queues = filter_of(text), self._session.queues
+        only, number = wanted.only("queue"), 0
+        for queue in list(queues.states):
+            if only is None or queue == only:
+                ids = await ids_of(self._session, queue, wanted)
+                number += await act_on(queues, act, queue, ids) if ids else 0
+        said = urlencode({"filter": text, "said": f"{count(number, 'message')} {DONE[act]}"})
         return RedirectResponse(f"{DASHBOARD}/messages?{said}", 303)
 
+    async def _download(self, request: Request) -> Response:
+        _, wanted, wrong = asked_filter(request)
+        if wrong:
+            raise NotPossible(400, f"{wrong}.")
+        return download("messages.jsonl", self._stories.found(wanted, None))
+
     async def _requests(self, request: Request) -> Response:
-        text, wanted, wrong = _filter(request)
+        text, wanted, wrong = asked_filter(request)
         given = request.query_params.get("before", "")
         before = int(given) if given.isascii() and given.isdigit() and len(given) < 16 else None
         found = self._stories.requests(wanted, ROWS, before)
@@ -185,11 +189,11 @@ class History:
         return f"{worker}.localhost:{port}"
 
     async def _logs(self, request: Request) -> Response:
-        text, wanted, wrong = _filter(request)
+        text, wanted, wrong = asked_filter(request)
         rows: list[EventRow] = []
         now = self._session.clock.now()
         for number, recorded in enumerate(self._stories.recorder.newest()):
-            if len(rows) == ROWS * 2 or number == _MOST_SEARCHED:
+            if len(rows) == ROWS * 2 or number == _MOST_EVENTS:
                 break
             row = event_row(recorded)
             if (row.level != "debug" or wanted.terms) and wanted.matches(event_facts(row, now)):
@@ -242,15 +246,6 @@ def _last_trouble(story: MessageStory) -> Trouble | None:
     """What went wrong in the last attempt in which something did."""
     attempts = [attempt for life in story.lives for attempt in life.attempts]
     return next((attempt.trouble for attempt in reversed(attempts) if attempt.trouble is not None), None)
-
-
-def _filter(request: Request) -> tuple[str, Filter, str]:
-    """The filter of a page: its text, and what is wrong with it if it cannot be read."""
-    text = request.query_params.get("filter", "").strip()[:500]
-    try:
-        return text, parse(text), ""
-    except FilterError as error:
-        return text, Filter(), str(error)
 
 
 def waterfall(story: RequestStory) -> list[tuple[ActPart, float, float]]:

@@ -172,6 +172,7 @@ class Pulse:
         settlement = event.settlement
         counts["acked"] += len(settlement.acked)
         counts[f"acked {event.queue}"] += len(settlement.acked)
+        counts["retried"] += len(settlement.retried)
         counts[f"retried {event.queue}"] += len(settlement.retried)
         counts[f"dead {event.queue}"] += len(settlement.dead)
         counts[f"delivered {event.queue}"] += len(event.messages)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 
 from emulator.base.words import shown_path
-from emulator.dashboard import texts
-from emulator.dashboard.actions import Actions, NotPossible, form_of
+from emulator.dashboard.actions import Actions, NotPossible, asked_filter, form_of
+from emulator.dashboard.contents import MOST_SEARCHED, last_bodies, search, unsearched
+from emulator.dashboard.filters import Filter
 from emulator.dashboard.lately import failed, happened
 from emulator.dashboard.picture import Edge, picture_of
-from emulator.dashboard.rendering import HEADERS
+from emulator.dashboard.rendering import download
+from emulator.dashboard.rows import WAITING, Found, state_of
 from emulator.server.addresses import DASHBOARD
 
 if TYPE_CHECKING:
@@ -26,31 +28,36 @@ if TYPE_CHECKING:
     from emulator.dashboard.rendering import Renderer
     from emulator.log.recorder import Recorder
     from emulator.queues.declarations import QueueState
-    from emulator.queues.message import QueueMessage
+    from emulator.queues.message import Counts
     from emulator.session.session import Session
 
 PAGE_ROWS: Final = 50
 _MOST_FAILED: Final = 6
 _MOST_HAPPENED: Final = 12
-_CHUNK: Final = 100
 
 
 class Shelf:
     """A queue on a page: its state and what is in it at the moment."""
 
-    def __init__(self, state: QueueState, backlog: int, in_flight: int, oldest: float | None, feeds: str) -> None:
+    def __init__(self, state: QueueState, counts: Counts, oldest: float | None, feeds: str) -> None:
         self.state = state
         self.name = state.name
-        self.backlog = backlog
-        self.in_flight = in_flight
+        self.counts = counts
         self.oldest = oldest
         self.feeds = feeds
         """The queue whose dead letters come here; empty if none's do."""
 
     @property
     def waiting(self) -> int:
-        """How many messages no handler has."""
-        return max(0, self.backlog - self.in_flight)
+        """How many messages nobody has."""
+        return self.counts.ready + self.counts.delayed
+
+    @property
+    def dead(self) -> int:
+        """How many dead letters are ready; where that is not known, all messages are where dead letters come."""
+        if self.counts.dead is None:
+            return self.counts.ready if self.feeds else 0
+        return self.counts.dead
 
 
 class _ForBrowsers(Route):
@@ -129,37 +136,62 @@ class Pages:
 
     async def _queue(self, request: Request) -> Response:
         name = request.path_params["name"]
-        queues = self._session.queues
-        queues.state_of(name)
+        self._session.queues.state_of(name)
         skip = min(_number(request, "skip"), 10**9)
-        messages = await queues.peek(name, PAGE_ROWS, skip)
+        text, wanted, wrong = asked_filter(request)
+        found = await self._rows(name, wanted, skip)
+        bodies = await last_bodies(self._session, self._recorder, name)
+        asked = request.query_params.get("from", "")
         shelves = {shelf.name: shelf for shelf in await self._shelves()}
-        last = (await queues.peek(name, 5)) if skip else messages[:5]
         return self._render(
             "queue.html",
             request,
             "queues",
             shelf=shelves[name],
             shelves=shelves,
-            messages=messages,
-            samples=[each for each in last if texts.body_of(each).is_editable],
+            found=found[:PAGE_ROWS],
+            has_more=len(found) > PAGE_ROWS,
+            filter=text,
+            wrong=wrong,
+            unsearched=unsearched(shelves[name].counts, wanted),
+            searched=MOST_SEARCHED,
+            bodies=bodies,
+            beginning=next((each for each in bodies if each.id == asked), bodies[0] if bodies else None),
             skip=skip,
             rows=PAGE_ROWS,
             failing={host.config.name for host in self._session.hosts if host.failure is not None},
         )
 
+    async def _rows(self, name: str, wanted: Filter, skip: int) -> list[Found]:
+        """The messages on a page, and one more if there are more: those that wait, or those that a filter means."""
+        if not wanted.terms:
+            waiting = await self._session.queues.waiting(name, PAGE_ROWS + 1, skip)
+            now = self._session.clock.now()
+            return [Found(name, state_of(each, now), each) for each in waiting]
+        rows: list[Found] = []
+        async with aclosing(search(self._session, name, wanted)) as every:
+            async for found in every:
+                rows.append(found)
+                if len(rows) > skip + PAGE_ROWS:
+                    break
+        return rows[skip:]
+
     async def _download(self, request: Request) -> Response:
+        """The messages of a queue: those that are chosen, or that a filter means, or all that wait."""
         name = request.path_params["name"]
         self._session.queues.state_of(name)
-        headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}.jsonl"'}
-        return StreamingResponse(self._lines(name), media_type="application/x-ndjson", headers=headers)
+        ids = set(request.query_params.getlist("id"))
+        _, wanted, wrong = asked_filter(request)
+        if wrong:
+            raise NotPossible(400, f"{wrong}.")
+        if "chosen" in request.query_params and not ids:
+            raise NotPossible(400, "No message is chosen.")
+        return download(f"{name}.jsonl", self._chosen_lines(name, Filter() if ids else wanted, ids))
 
-    async def _lines(self, name: str) -> AsyncIterator[bytes]:
-        """The waiting messages as JSON lines, as they were at the beginning."""
-        messages: Sequence[QueueMessage] = await self._session.queues.waiting(name)
-        for start in range(0, len(messages), _CHUNK):
-            yield b"".join(texts.as_json_line(each) for each in messages[start : start + _CHUNK])
-            await asyncio.sleep(0)
+    async def _chosen_lines(self, name: str, wanted: Filter, ids: Collection[str]) -> AsyncIterator[Found]:
+        async for found in search(self._session, name, wanted, None):
+            if found.message.id in ids if ids else wanted.terms or found.state in WAITING:
+                yield found
 
     async def _workers(self, request: Request) -> Response:
         return self._render("workers.html", request, "workers", hosts=self._session.hosts)
@@ -270,9 +302,8 @@ class Pages:
         }
         found = []
         for name, state in list(queues.states.items()):
-            backlog = await queues.backlog(name)
-            oldest = backlog.oldest_message_timestamp
-            found.append(Shelf(state, backlog.backlog_count, queues.in_flight(name), oldest, feeds.get(name, "")))
+            oldest = (await queues.backlog(name)).oldest_message_timestamp
+            found.append(Shelf(state, await queues.counts(name), oldest, feeds.get(name, "")))
         return found
 
 

@@ -31,9 +31,15 @@ class Reasons:
         self._clock = clock
 
     def why(
-        self, queue: str, state: MessageState, message: QueueMessage, lives: Sequence[Life]
+        self,
+        queue: str,
+        state: MessageState,
+        message: QueueMessage,
+        lives: Sequence[Life],
+        leased_until: float | None = None,
     ) -> tuple[str, str, float | None]:
-        """Why a message is as it is, what comes next, and when."""
+        """Why a message is as it is, what comes next, and when. `leased_until` is when the lease of a client on it
+        ends; None if no client has it."""
         attempts = lives[-1].attempts if lives else []
         latest = attempts[-1] if attempts else None
         if state == "dead":
@@ -41,12 +47,12 @@ class Reasons:
         if state in ("ready", "delayed"):
             return self._why_waiting(queue, state, message, latest), *self._waits(queue, message)
         if state == "in flight":
-            number = message.attempts
-            return (
-                f"A handler has it now, as attempt {number} of {most_attempts(self._session, queue) or '?'}.",
-                "",
-                None,
-            )
+            number, most = message.attempts, most_attempts(self._session, queue)
+            attempt = f"as attempt {number} of {most or '?'}"
+            if leased_until is None:
+                return f"A handler has it now, {attempt}.", "", None
+            until = f"A client has pulled it, {attempt}, and has until {self._clock(leased_until)} to acknowledge it."
+            return until, self._unacked(queue, number, most), leased_until
         when = "" if lives[-1].ended is None else f" at {self._clock(lives[-1].ended)}"
         if state == "acked":
             decided = (
@@ -64,6 +70,17 @@ class Reasons:
             "forwarded": f"It was forwarded{when} to {lives[-1].to or f'the session that consumes queue {queue}'}.",
         }
         return said.get(state, f"It is no longer in queue {queue}, and how it left is not recorded."), "", None
+
+    def _unacked(self, queue: str, number: int, most: int) -> str:
+        """What becomes of a message that a client does not acknowledge in time, after so many attempts of at most
+        `most` (0: not known)."""
+        consumer = self._session.queues.states[queue].consumer
+        if number < most or consumer is None:
+            then = f"it waits again, for attempt {number + 1} of {most or '?'}"
+        else:
+            target = consumer.dead_letter_queue
+            then = f"it goes to {target}" if target else "it is dropped"
+        return f"if it is not acknowledged by then, {then}"
 
     def _why_dead(self, queue: str, message: QueueMessage, lives: Sequence[Life]) -> str:
         letter = message.dead_letter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from time import time_ns
@@ -19,6 +19,7 @@ from emulator.dashboard import texts
 from emulator.dashboard.actions import NotPossible
 from emulator.dashboard.live import Pulse
 from emulator.dashboard.picture import chart
+from emulator.dashboard.rows import Found, json_line
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.server.addresses import DASHBOARD
 
@@ -44,6 +45,8 @@ HEADERS: Final = {
 _NOW: Final = (("", "Overview"), ("queues", "Queues"))
 _PAST: Final = (("messages", "Messages"), ("requests", "Requests"), ("logs", "Logs"))
 _PARTS: Final = (("workers", "Workers"), ("crons", "Crons"), ("data", "Data"))
+
+_CHUNK: Final = 100
 
 _HERE: Final = Path(__file__).parent
 _TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -141,6 +144,22 @@ class Renderer:
     async def _changes(self, _request: Request) -> Response:
         self.pulse.begin()
         return StreamingResponse(self.pulse.events(), media_type="text/event-stream", headers=HEADERS)
+
+
+def download(name: str, messages: AsyncIterator[Found]) -> Response:
+    """Messages as a file of JSON lines with this name, written as they are found."""
+    headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(_lines(messages), media_type="application/x-ndjson", headers=headers)
+
+
+async def _lines(messages: AsyncIterator[Found]) -> AsyncIterator[bytes]:
+    chunk: list[bytes] = []
+    async for found in messages:
+        chunk.append(json_line(found))
+        if len(chunk) == _CHUNK:
+            yield b"".join(chunk)
+            chunk.clear()
+    yield b"".join(chunk)
 
 
 async def _nothing(_request: Request) -> Response:

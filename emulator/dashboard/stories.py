@@ -3,7 +3,8 @@ in the queues now."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from datetime import tzinfo
 from typing import Final
 
@@ -12,10 +13,11 @@ import msgspec
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count, shown_path
 from emulator.dashboard.asking import told_asked
+from emulator.dashboard.contents import MOST_SEARCHED, search, there
 from emulator.dashboard.filters import Filter
 from emulator.dashboard.parts import lines_at, part_of, trouble_of
 from emulator.dashboard.reasons import ENDS, Reasons, decision, delay_from, most_attempts
-from emulator.dashboard.rows import MessageRow, message_facts, message_row, request_facts, state_of, text_of, value_of
+from emulator.dashboard.rows import Found, MessageFacts, MessageRow, message_row, request_facts, text_of, value_of
 from emulator.dashboard.story import (
     ActPart,
     AttemptStory,
@@ -29,14 +31,12 @@ from emulator.dashboard.story import (
 )
 from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinished
 from emulator.log.recorder import ORDINARY_A_SECOND, Recorded, Recorder
+from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesForwarded, MessagesSent
 from emulator.queues.message import Attempt, QueueMessage, Settlement
 from emulator.server.asked import Asked
 from emulator.server.events import RequestFinished
 from emulator.session.session import Session
-
-MOST_SEARCHED: Final = 20_000
-"""How many waiting messages of a queue are looked through for those that a filter means, or for one by its id."""
 
 _OUTSIDE: Final[Mapping[str, str]] = {
     "api": "from a client of the REST API",
@@ -70,24 +70,27 @@ class Stories:
     async def messages(self, wanted: Filter, limit: int = 100) -> list[MessageRow]:
         """The messages that a filter means: those in the queues, and then those that have left them, newest first."""
         rows: list[MessageRow] = []
+        async with aclosing(self.found(wanted)) as every:
+            async for found in every:
+                rows.append(message_row(found))
+                if len(rows) == limit:
+                    break
+        return rows
+
+    async def found(self, wanted: Filter, most: int | None = MOST_SEARCHED) -> AsyncGenerator[Found, None]:
+        """The same, one by one: of each queue, the first `most` messages that wait are looked through, or with None
+        all. Other work goes on meanwhile."""
         seen: set[str] = set()
-        now = self._session.clock.now()
         queue = wanted.only("queue")
         for name in list(self._session.queues.states):
-            if queue is not None and name != queue:
-                continue
-            for state, message in await self._there(name):
-                seen.add(message.id)
-                row = message_row(message, name, state)
-                if len(rows) < limit and wanted.matches(message_facts(row, message, now)):
-                    rows.append(row)
-        for name, state, message in self._left(seen):
-            if len(rows) >= limit:
-                break
-            row = message_row(message, name, state)
-            if wanted.matches(message_facts(row, message, now)):
-                rows.append(row)
-        return rows
+            if queue is None or name == queue:
+                with suppress(QueueError):  # it was deleted meanwhile
+                    async for found in search(self._session, name, wanted, most, seen):
+                        yield found
+        now = self._session.clock.now()
+        for found in self._left(seen):
+            if wanted.matches(MessageFacts(found, now)):
+                yield found
 
     def requests(self, wanted: Filter, limit: int = 100, before: int | None = None) -> list[tuple[int, RequestStory]]:
         """The requests that a filter means, newest first, each with the number of its event."""
@@ -143,7 +146,8 @@ class Stories:
             return identifier
         if not known:
             for name in self._session.queues.states:
-                known += [each.id for _, each in await self._there(name) if each.id.startswith(identifier)]
+                ids = [each.message.id for each in await there(self._session, name)]
+                known += [each for each in ids if each.startswith(identifier)]
         several = list(dict.fromkeys(known))
         if len(several) > 1:
             some = ", ".join(each[:12] for each in several[:5])
@@ -310,25 +314,18 @@ class Stories:
             )  # fmt: skip
         return None
 
-    async def _find(self, identifier: str, queues: Iterable[str]) -> tuple[str, MessageState, QueueMessage] | None:
-        """The queue that a message is in, if it is in one: the first of `queues`, or any."""
+    async def _find(self, identifier: str, queues: Iterable[str]) -> Found | None:
+        """A message that is in a queue, if it is in one: in the first of `queues`, or any."""
         states = self._session.queues.states
         for name in dict.fromkeys([*queues, *states]):
             if name not in states:
                 continue
-            for state, message in await self._there(name):
-                if message.id == identifier:
-                    return name, state, message
+            for found in await there(self._session, name):
+                if found.message.id == identifier:
+                    return found
         return None
 
-    async def _there(self, queue: str) -> list[tuple[MessageState, QueueMessage]]:
-        """The messages in a queue, those in flight first."""
-        queues, now = self._session.queues, self._session.clock.now()
-        running = [("in flight", each) for each in queues.delivering(queue)]
-        waiting = await queues.waiting(queue, MOST_SEARCHED)
-        return [*running, *((state_of(each, now), each) for each in waiting)]  # type: ignore[list-item]
-
-    def _left(self, seen: set[str]) -> Iterator[tuple[str, MessageState, QueueMessage]]:
+    def _left(self, seen: set[str]) -> Iterator[Found]:
         """The messages that have left their queues, newest first."""
         for recorded in self.recorder.newest():
             event = recorded.event
@@ -344,7 +341,7 @@ class Stories:
                 for message in messages:
                     if message.id not in seen:
                         seen.add(message.id)
-                        yield event.queue, _LEFT.get(became, "gone"), message
+                        yield Found(event.queue, _LEFT.get(became, "gone"), message)
 
     def _may_lack(self, lives: Sequence[Life]) -> bool:
         """Whether something may have happened to a message while not everything was recorded."""
@@ -356,22 +353,24 @@ class Stories:
         identifier: str,
         lives: list[Life],
         last: QueueMessage | None,
-        found: tuple[str, MessageState, QueueMessage] | None,
+        found: Found | None,
     ) -> MessageStory:
-        message = last if found is None else found[2]
+        message = last if found is None else found.message
         assert message is not None
         is_whole = bool(lives) and lives[0].began is not None and not self._may_lack(lives)
         if found is not None:
-            if not lives or lives[-1].end or lives[-1].queue != found[0]:
-                lives.extend(_forgotten(found[0], message))
+            if not lives or lives[-1].end or lives[-1].queue != found.queue:
+                lives.extend(_forgotten(found.queue, message))
                 is_whole = False
-            queue, state = found[0], found[1]
+            queue, state = found.queue, found.state
         else:
             queue = lives[-1].queue
             state = _LEFT.get(lives[-1].end, "gone")
         attempts = [attempt for life in lives for attempt in life.attempts]
         error = next((each.trouble.error for each in reversed(attempts) if each.trouble is not None), "")
-        because, following, at = self._reasons.why(queue, state, message, lives)
+        because, following, at = self._reasons.why(
+            queue, state, message, lives, None if found is None else found.leased_until
+        )
         value = value_of(message)
         return MessageStory(
             id=identifier,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -98,30 +98,3 @@ def moment(seconds: float, now: float) -> Markup:
     text = f"in {age(seconds - now)}" if seconds > now else f"{age(now - seconds)} ago"
     iso = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, iso, text)
-
-
-def as_json_line(message: QueueMessage) -> bytes:
-    """A message for a program. A body that is not JSON or text is in hexadecimal."""
-    body: Any = None
-    try:
-        if message.content_type in {"json", "text"}:
-            body = decode(message.body, message.content_type)
-    except ValueError:
-        pass
-    row = {
-        "id": message.id,
-        "content_type": message.content_type,
-        "body": message.body.hex() if body is None and message.body != b"null" else body,
-        "timestamp": message.timestamp,
-        "ready_at": message.ready_at,
-        "attempts": message.attempts,
-        "source": message.source,
-        "dead_letter": None
-        if message.dead_letter is None
-        else {
-            "queue": message.dead_letter.queue,
-            "died_at": message.dead_letter.died_at,
-            "error": message.dead_letter.last_error,
-        },
-    }
-    return json.dumps(row, default=str).encode() + b"\n"

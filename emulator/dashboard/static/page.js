@@ -96,6 +96,15 @@ function setUpForms() {
       box.checked = event.target.checked;
     }
   });
+  document.addEventListener("change", (event) => {
+    const name = event.target.dataset?.begin;
+    if (name === undefined) return;
+    const [chosen] = event.target.selectedOptions;
+    const field = document.getElementById(name);
+    field.value = chosen.dataset.text;
+    field.form.elements.content_type.value = chosen.dataset.kind;
+  });
+  for (const button of document.querySelectorAll("[data-plain]")) button.hidden = true;
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches("textarea")) event.target.form.requestSubmit();
   });
