@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from itertools import chain, islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ MOST_BODY_BYTES: Final = 64_000
 _MOST_EVENTS: Final = 2_000
 """How many events are looked through for them."""
 
-_SLICE_SECONDS: Final = 0.005
+_SLICE_SECONDS: Final = 0.002
 """How long is looked for messages before other work is done."""
 
 
@@ -97,25 +98,20 @@ async def last_bodies(session: Session, recorder: Recorder | None, queue: str) -
     sent again as they are: JSON or text that is not too long. Raises QueueError 10104."""
     waiting = await session.queues.waiting(queue, 2 * MOST_BODIES)
     found: dict[tuple[str, bytes], QueueMessage] = {}
-    for message in (*_sent(recorder, queue), *waiting):
+    for message in chain(_sent(recorder, queue), waiting):
         if message.content_type in {"json", "text"} and len(message.body) <= MOST_BODY_BYTES:
             found.setdefault((message.content_type, message.body), message)
-    return list(found.values())[:MOST_BODIES]
+        if len(found) == MOST_BODIES:
+            break
+    return list(found.values())
 
 
 def _sent(recorder: Recorder | None, queue: str) -> Iterator[QueueMessage]:
     """The last messages that were sent to a queue, as far as that is recorded, the last first."""
-    bodies: set[bytes] = set()
-    if recorder is None:
-        return
-    for number, recorded in enumerate(recorder.newest()):
-        if number == _MOST_EVENTS or len(bodies) == MOST_BODIES:
-            return
+    for recorded in islice(recorder.newest(), _MOST_EVENTS) if recorder is not None else ():
         event = recorded.event
         if isinstance(event, MessagesSent) and event.queue == queue:
-            for message in reversed(event.messages[-2 * MOST_BODIES :]):
-                bodies.add(message.body)
-                yield message
+            yield from reversed(event.messages[-2 * MOST_BODIES :])
 
 
 def _waiting(session: Session, queue: str, messages: Collection[QueueMessage]) -> Iterator[Found]:

@@ -56,7 +56,8 @@ def pages(shop: Shop) -> list[str]:
         *keys,
         *objects,
         *(f"/{page}?{field}={each}" for each in given for page, field in (("search", "q"), ("queues", "said"))),
-        *(f"/messages?filter={each}" for each in given),
+        *(f"/{page}?filter={each}" for page in ("messages", "queues/later") for each in given),
+        *(f"/queues/later?{field}={each}" for field in ("from", "skip") for each in given),
         *(f"/{part}/{each}" for each in given for part in ("queues", "workers", "messages", "requests")),
     ]
 
@@ -125,6 +126,10 @@ def test_pages_and_downloads_cannot_execute(shop: Shop) -> None:
     download = shop.client.get(f"{ROOT}/queues/later/messages.jsonl")
     assert download.headers["content-disposition"] == 'attachment; filename="later.jsonl"'
     assert download.headers["content-type"] == "application/x-ndjson"
+    assert json.loads(download.text)["body"] == EVIL[0]
+    download = shop.client.get(f"{ROOT}/messages.jsonl?filter=queue:later")
+    assert download.headers["content-disposition"] == 'attachment; filename="messages.jsonl"'
+    assert download.headers["x-content-type-options"] == "nosniff"
     assert json.loads(download.text)["body"] == EVIL[0]
     for path in ("/static/..%2fpages.py", "/static/page.html", "/static/..%2f..%2fsecret"):
         assert shop.client.get(ROOT + path).status_code == 404

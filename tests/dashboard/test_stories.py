@@ -15,7 +15,7 @@ from emulator.bindings.queue.addresses import queue_id
 from emulator.dashboard.filters import parse
 from emulator.dashboard.stories import Stories
 from emulator.dashboard.story import MessageStory
-from emulator.server.addresses import API_PREFIX
+from emulator.server.addresses import API_PREFIX, DASHBOARD_API
 from emulator.testing import Emulator
 from tests.support.node_tools import needs_node
 
@@ -352,3 +352,34 @@ def test_the_story_is_a_value() -> None:
     assert MessageStory(id="1", queue="q", state="acked", because="") == MessageStory(
         id="1", queue="q", state="acked", because=""
     )
+
+
+def test_what_a_client_has_pulled_says_until_when_and_what_comes_then() -> None:
+    tasks = {
+        "consumers": [{"queue": "tasks", "type": "http_pull", "max_retries": 1, "dead_letter_queue": "dead-tasks"}]
+    }
+    with Emulator(main=PYTHON, name="shop", queues=tasks) as emulator:
+        emulator.queue("tasks").send("one")
+        pull = f"{API_PREFIX}/accounts/local/queues/{queue_id('tasks')}/messages/pull"
+        body = {"batch_size": 1, "visibility_timeout_ms": 600_000}
+        (pulled,) = emulator.post(pull, json=body).json()["result"]["messages"]
+
+        story = emulator.why(pulled["id"])
+
+        assert (story.state, story.queue) == ("in flight", "tasks")
+        assert story.because.startswith("A client has pulled it, as attempt 1 of 2, and has until ")
+        assert story.next == "if it is not acknowledged by then, it waits again, for attempt 2 of 2"
+        assert story.next_at == pytest.approx(emulator.now.timestamp() + 600)
+        listed = emulator.get(f"{DASHBOARD_API}/messages").json()["messages"]
+        assert [(each["state"], each["leased_until"]) for each in listed] == [("in flight", story.next_at)]
+        (queue,) = [
+            each for each in emulator.get(f"{DASHBOARD_API}/queues").json()["queues"] if each["name"] == "tasks"
+        ]
+        assert (queue["ready"], queue["delayed"], queue["in_flight"], queue["retrying"]) == (0, 0, 1, 0)
+
+        emulator.advance(seconds=600)
+        assert emulator.why(pulled["id"]).state == "ready"
+        emulator.post(pull, json=body)
+        story = emulator.why(pulled["id"])
+        assert story.because.startswith("A client has pulled it, as attempt 2 of 2")
+        assert story.next == "if it is not acknowledged by then, it goes to dead-tasks"
