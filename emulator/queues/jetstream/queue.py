@@ -71,24 +71,26 @@ class StreamQueue:
         """Raise QueueError if the queue has no room for messages, as far as is known."""
         check_room(self.name, self._backlog.backlog_bytes, messages)
 
-    async def end_with(self, endings: Sequence[Ending]) -> list[int]:
-        """Publish what takes the place of messages that end. Returns the sequences of it."""
+    async def end_with(self, endings: Sequence[Ending]) -> None:
+        """Publish what takes the place of messages that end."""
         outgoing = [
             self.codec.write(each.message, self._tokens.make(), delay_seconds=each.delay_seconds, once=each.once)
             for each in endings
         ]
-        return [ack.seq for ack in await asyncio.gather(*(self._connection.publish(each) for each in outgoing))]
+        await asyncio.gather(*(self._connection.publish(each) for each in outgoing))
 
     async def promote(self, messages: Sequence[tuple[Kept, QueueMessage]]) -> list[QueueMessage]:
         """Put messages, as they are given here, in the place of delayed ones, and return those that were still delayed.
-        What has become ready or has left meanwhile stays as it is."""
+        What has become ready or has left meanwhile, or was promoted by another session, stays as it is."""
+        publish, delete, stream = self._connection.publish, self._connection.delete, self.names.stream
         promoted: list[QueueMessage] = []
         parts = iter(messages)
         while part := list(islice(parts, MAX_ATOMIC)):
-            stream, delete = self.names.stream, self._connection.delete
-            seqs = await self.end_with([Ending(kept.token, "promoted", message, 0) for kept, message in part])
+            outgoing = [self.codec.write(message, self._tokens.make(), delay_seconds=0) for _, message in part]
+            acks = await asyncio.gather(*map(publish, outgoing))
+            # Of several sessions one deletes the message; only what that one has put in its place may stay.
             done = await asyncio.gather(*(delete(stream, kept.seq) for kept, _ in part))
-            late = [seq for seq, was_delayed in zip(seqs, done, strict=True) if not was_delayed]
+            late = [ack.seq for ack, was_delayed in zip(acks, done, strict=True) if not was_delayed]
             await asyncio.gather(*(delete(stream, seq) for seq in late))
             promoted += [message for (_, message), was_delayed in zip(part, done, strict=True) if was_delayed]
         return promoted

@@ -350,3 +350,25 @@ async def test_each_session_knows_which_others_produce_and_consume(nats: NatsSer
         assert users.producers[0].endswith(f"(process {os.getpid()})")
         await other.close()
         await until(lambda: len(consumer.queues.users("orders").consumers) == 1)
+
+
+async def test_what_two_sessions_promote_at_once_is_promoted_once(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [None, None]) as (one, other):
+        bodies = [str(number) for number in range(50)]
+        await one.send(*bodies, delay=86_000)
+        promoted = await asyncio.gather(one.queues.promote("orders"), other.queues.promote("orders"))
+        assert sum(promoted) == 50
+        counts = await one.queues.counts("orders")
+        assert (counts.ready, counts.delayed, counts.in_flight) == (50, 0, 0)
+        assert sorted(await other.bodies()) == sorted(bodies)
+
+
+async def test_a_lease_is_known_to_all_sessions(nats: NatsServer) -> None:
+    async with sharing(nats.address(), [ConsumerSettings("http_pull"), None]) as (one, other):
+        await other.send("pulled", "waits")
+        (pulled,) = await one.queues.pull("orders", 1, 600_000)
+        await until(lambda: len(other.engine.shared.in_flight("orders")) == 1)
+        (known,) = await other.queues.leased("orders")
+        assert (known.lease_id, known.message.body) == (pulled.lease_id, b"pulled")
+        counts = await other.queues.counts("orders")
+        assert (counts.ready, counts.delayed, counts.in_flight) == (1, 0, 1)
