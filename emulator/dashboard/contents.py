@@ -126,10 +126,10 @@ async def _parts(session: Session, queue: str, state: str | None, most: int | No
         yield iter(await in_flight(session, queue))
     if state not in (None, *WAITING, "retrying"):
         return
-    skip = counts.ready if state == "delayed" else 0
-    end = None if most is None else skip + most
+    before = counts.ready if state == "delayed" else 0
+    end = None if most is None else before + most
     # Shared queues are read from a server: that gives way by itself, but begins from the first message each time.
-    step = most if queues.is_shared else MOST_SEARCHED
+    skip, step = (0, end) if queues.is_shared else (before, MOST_SEARCHED)
     while end is None or skip < end:
         waiting = await queues.waiting(queue, step, skip)
         yield _waiting(session, queue, waiting)
