@@ -17,6 +17,7 @@ from emulator.queues.events import (
     MessagesDeadLettered,
     MessagesDropped,
     MessagesForwarded,
+    MessagesPromoted,
     MessagesSent,
 )
 from emulator.server.events import RequestFinished
@@ -43,6 +44,7 @@ _NEWS: Final = (
     MessagesDeadLettered,
     MessagesDropped,
     MessagesForwarded,
+    MessagesPromoted,
     MessagesSent,
     RequestFinished,
     ScheduledFinished,

@@ -32,7 +32,7 @@ from emulator.dashboard.story import (
 from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinished
 from emulator.log.recorder import ORDINARY_A_SECOND, Recorded, Recorder
 from emulator.queues.errors import QueueError
-from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesForwarded, MessagesSent
+from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesForwarded, MessagesPromoted, MessagesSent
 from emulator.queues.message import Attempt, QueueMessage, Settlement
 from emulator.server.asked import Asked
 from emulator.server.events import RequestFinished
@@ -197,6 +197,11 @@ class Stories:
                 _life_in(lives, event.queue).attempts.append(attempt)
                 if attempt.result != "retried":
                     lives[-1].end, lives[-1].ended = attempt.result, recorded.at
+            elif isinstance(event, MessagesPromoted):
+                attempts = _life_in(lives, event.queue).attempts
+                if attempts:
+                    said = f"{attempts[-1].delay_from}, and made ready at {self.clock(recorded.at)}"
+                    attempts[-1] = msgspec.structs.replace(attempts[-1], delay_from=said)
             elif not lives or not lives[-1].end:  # else its batch has said it
                 life = _life_in(lives, event.queue)
                 life.end = event.reason if isinstance(event, MessagesDropped) else "forwarded"

@@ -24,6 +24,7 @@ from emulator.queues.events import (
     MessagesDeadLettered,
     MessagesDropped,
     MessagesForwarded,
+    MessagesPromoted,
     MessagesSent,
 )
 from emulator.queues.message import DeadLetter, QueueMessage, Settlement
@@ -132,6 +133,10 @@ def batch(event: BatchDelivered) -> Record:
 def forwarded(event: MessagesForwarded) -> Record:
     fields = {"queue": event.queue, "messages": _ids(event.messages), "duration_ms": _ms(event.duration)}
     return Record("forwarded", "info", fields)
+
+
+def promoted(event: MessagesPromoted) -> Record:
+    return Record("promoted", "info", {"queue": event.queue, "messages": _ids(event.messages)})
 
 
 def sent(event: MessagesSent) -> Record:

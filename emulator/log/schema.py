@@ -134,6 +134,13 @@ class ForwardedLine(Line, tag="forwarded"):
     duration_ms: float
 
 
+class PromotedLine(Line, tag="promoted"):
+    """Delayed messages were made ready at once."""
+
+    queue: str
+    messages: Sequence[str]
+
+
 class SentLine(Line, tag="sent"):
     """Messages entered a queue."""
 
@@ -255,6 +262,7 @@ AnyLine = (
     | RequestLine
     | BatchLine
     | ForwardedLine
+    | PromotedLine
     | SentLine
     | BindingLine
     | FetchLine

@@ -27,6 +27,7 @@ from emulator.queues.events import (
     MessagesDeadLettered,
     MessagesDropped,
     MessagesForwarded,
+    MessagesPromoted,
     MessagesSent,
 )
 from emulator.server.events import RequestFinished, ServerReady
@@ -60,6 +61,7 @@ TABLE: Final[Mapping[type[Any], Row]] = {
     RequestFinished: Row(record.request, TextLines.request, "info", frequent=True, hot=True),
     BatchDelivered: Row(record.batch, TextLines.batch, "info", frequent=True),
     MessagesForwarded: Row(record.forwarded, TextLines.forwarded, "info", frequent=True),
+    MessagesPromoted: Row(record.promoted, TextLines.promoted, "info"),
     MessagesSent: Row(record.sent, TextLines.sent, "debug", frequent=True),
     BindingUsed: Row(record.binding, TextLines.binding, "debug", frequent=True),
     FetchFinished: Row(record.fetch, TextLines.fetch, "debug", frequent=True),

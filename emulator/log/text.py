@@ -266,6 +266,11 @@ class TextLines:
         return f"QUEUE {fields['queue']} {size}/{size} forwarded {self._took(fields)}\n"
 
     @_of_clean_record
+    def promoted(self, record: Record) -> str:
+        fields = record.fields
+        return f"QUEUE {fields['queue']} {count(len(fields['messages']), 'delayed message')} made ready\n"
+
+    @_of_clean_record
     def sent(self, record: Record) -> str:
         fields = record.fields
         ids = fields["messages"]

@@ -52,6 +52,13 @@ class MessagesDropped(Happening):
     reason: Literal["retries", "expired", "purged"]
 
 
+class MessagesPromoted(Happening):
+    """Delayed messages of a queue were made ready. `messages` are as they are now."""
+
+    queue: str
+    messages: Sequence[QueueMessage]
+
+
 class MessagesForwarded(Happening):
     """Messages of a queue were sent to the session that consumes it. `duration` is in seconds, and `to` describes that
     session, and ends with its URL."""

@@ -24,7 +24,7 @@ from emulator.queues.consumption import Consumption, Deliver, Forwarding, Settle
 from emulator.queues.contract import QueueEngine, QueueUsers, Subscription
 from emulator.queues.declarations import Declared, QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
-from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesSent
+from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesPromoted, MessagesSent
 from emulator.queues.message import (
     Acknowledgement,
     Backlog,
@@ -383,7 +383,10 @@ class Queues:
     async def promote(self, name: str, ids: Collection[str] | None = None) -> int:
         """Make the delayed messages of a queue ready at once, or only those with `ids`, whether they were sent with a
         delay or retried with one. Their attempts stay. Returns how many there were."""
-        return len(await self._engine.promote(name, ids))
+        promoted = await self._engine.promote(name, ids)
+        if promoted:
+            self._bus.publish(MessagesPromoted(name, promoted))
+        return len(promoted)
 
     async def redrive(self, name: str, to: str | None = None, ids: Collection[str] | None = None) -> Redrive:
         """Move the dead letters in a queue back to the queues that they came from, or all its waiting messages to the

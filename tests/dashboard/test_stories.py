@@ -383,3 +383,17 @@ def test_what_a_client_has_pulled_says_until_when_and_what_comes_then() -> None:
         story = emulator.why(pulled["id"])
         assert story.because.startswith("A client has pulled it, as attempt 2 of 2")
         assert story.next == "if it is not acknowledged by then, it goes to dead-tasks"
+
+
+def test_a_retry_that_somebody_made_ready_says_when(python: Emulator) -> None:
+    identifier = sent(python, "fail")
+    python.advance(seconds=5)
+    at = python.now
+    assert python.queue("jobs").promote() == 1
+    assert python.why(identifier).state == "ready"
+    python.advance(seconds=1)
+    story = python.why(identifier)
+    first, second = story.lives[0].attempts
+    assert first.delay_from == f"retry_delay of the consumer, and made ready at {at:%H:%M:%S}"
+    assert (second.number, second.delay_from) == (2, "retry_delay of the consumer")
+    assert f"again after 60 s, from retry_delay of the consumer, and made ready at {at:%H:%M:%S}" in str(story)

@@ -26,7 +26,13 @@ from emulator.hosts.events import (
 from emulator.log.style import Style
 from emulator.log.table import RANK, TABLE
 from emulator.log.text import TextLines
-from emulator.queues.events import MessagesDeadLettered, MessagesDropped, MessagesForwarded, MessagesSent
+from emulator.queues.events import (
+    MessagesDeadLettered,
+    MessagesDropped,
+    MessagesForwarded,
+    MessagesPromoted,
+    MessagesSent,
+)
 from emulator.queues.message import Settlement
 from emulator.server.events import RequestFinished, ServerReady
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
@@ -37,6 +43,7 @@ EVENTS: list[Any] = [
     RequestFinished("w", "GET", "/", 200, 0.0),
     batch(Settlement([message(1)]), 1),
     MessagesForwarded("q", [message(1)], 0.1),
+    MessagesPromoted("q", [message(1)]),
     MessagesSent("q", [message(1)], "sign-up"),
     BindingUsed("w", "kv", "SESSIONS", "get", "a", 12, 0.001),
     MessagesDeadLettered("q", "dlq", [message(1)]),

@@ -21,6 +21,7 @@ from emulator.queues.events import (
     MessagesDeadLettered,
     MessagesDropped,
     MessagesForwarded,
+    MessagesPromoted,
     MessagesSent,
 )
 from emulator.queues.message import Attempt, Cause, DeadLetter, QueueMessage, Settlement, Verdict
@@ -65,6 +66,7 @@ def everything_from_outside(text: str) -> list[object]:
         RequestFinished("w", "GET", text, 200, 0.0),
         BatchDelivered(text, text, dead, Verdict(), settlement, 0.0, 0.0),
         MessagesForwarded(text, dead, 0.0),
+        MessagesPromoted(text, dead),
         MessagesSent(text, dead, text),
         BindingUsed("w", text, text, text, text, 12, 0.0, text),
         MessagesDeadLettered(text, text, dead),

@@ -96,11 +96,7 @@ async def purge_messages(call: Call, body: MessagePurgeBody) -> dict[str, Any]:
 
 async def promote_messages(call: Call, _body: None) -> dict[str, Any]:
     """`POST /emulator/queues/{queue_id}/promote`, which Cloudflare does not have: make delayed messages ready."""
-    name = queue_of(call).name
-    promoted = await call.session.queues.promote(name)
-    if promoted:
-        call.report(f"{count(promoted, 'delayed message')} of {name} made ready")
-    return {"promoted": promoted}
+    return {"promoted": await call.session.queues.promote(queue_of(call).name)}
 
 
 async def redrive_messages(call: Call, body: RedriveBody) -> dict[str, Any]:
