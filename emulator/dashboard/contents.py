@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emulator.session.session import Session
 
 MOST_SEARCHED: Final = 20_000
-"""How many waiting messages of a queue are looked through for a page, or for one by its id."""
+"""How many waiting messages of a queue are looked through for a page."""
 
 MOST_BODIES: Final = 5
 MOST_BODY_BYTES: Final = 64_000
@@ -31,11 +31,13 @@ _SLICE_SECONDS: Final = 0.002
 """How long is looked for messages before other work is done."""
 
 
-async def there(session: Session, queue: str) -> list[Found]:
-    """The messages in a queue, those in flight first, and then the first MOST_SEARCHED that wait. Raises QueueError
-    10104 if the queue does not exist."""
-    waiting = await session.queues.waiting(queue, MOST_SEARCHED)
-    return [*await in_flight(session, queue), *_waiting(session, queue, waiting)]
+async def find(session: Session, queue: str, identifier: str) -> Found | None:
+    """A message in a queue, by its id; None if it is not there. Of a shared queue, the first MOST_SEARCHED messages
+    that wait are looked through. Raises QueueError 10104."""
+    queues = session.queues
+    waiting = await (queues.waiting(queue, MOST_SEARCHED) if queues.is_shared else queues.find(queue, (identifier,)))
+    there = [*await in_flight(session, queue), *_waiting(session, queue, waiting)]
+    return next((found for found in there if found.message.id == identifier), None)
 
 
 async def in_flight(session: Session, queue: str) -> list[Found]:

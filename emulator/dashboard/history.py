@@ -64,7 +64,10 @@ class History:
     async def _messages(self, request: Request) -> Response:
         text, wanted, wrong = asked_filter(request)
         rows = await self._stories.messages(wanted, ROWS)
-        counts = [await self._session.queues.counts(name) for name in list(self._session.queues.states)]
+        queues = self._session.queues
+        names = list(queues.states)
+        counts = [await queues.counts(name) for name in names]
+        oldest = [(await queues.backlog(name)).oldest_message_timestamp for name in names]
         return self._render(
             "messages.html",
             request,
@@ -74,6 +77,7 @@ class History:
             wrong=wrong,
             most=ROWS,
             counts=total(counts),
+            oldest=min((each for each in oldest if each is not None), default=None),
             unsearched=sum(unsearched(each, wanted) for each in counts),
             searched=MOST_SEARCHED,
             missing=self._stories.missing(),

@@ -13,7 +13,7 @@ import msgspec
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count, shown_path
 from emulator.dashboard.asking import told_asked
-from emulator.dashboard.contents import MOST_SEARCHED, search, there
+from emulator.dashboard.contents import MOST_SEARCHED, find, in_flight, search
 from emulator.dashboard.filters import Filter
 from emulator.dashboard.parts import lines_at, part_of, trouble_of
 from emulator.dashboard.reasons import ENDS, Reasons, decision, delay_from, most_attempts
@@ -146,8 +146,9 @@ class Stories:
             return identifier
         if not known:
             for name in self._session.queues.states:
-                ids = [each.message.id for each in await there(self._session, name)]
-                known += [each for each in ids if each.startswith(identifier)]
+                leased = [each.message for each in await in_flight(self._session, name)]
+                waiting = await self._session.queues.waiting(name, MOST_SEARCHED)
+                known += [each.id for each in (*leased, *waiting) if each.id.startswith(identifier)]
         several = list(dict.fromkeys(known))
         if len(several) > 1:
             some = ", ".join(each[:12] for each in several[:5])
@@ -325,9 +326,9 @@ class Stories:
         for name in dict.fromkeys([*queues, *states]):
             if name not in states:
                 continue
-            for found in await there(self._session, name):
-                if found.message.id == identifier:
-                    return found
+            found = await find(self._session, name, identifier)
+            if found is not None:
+                return found
         return None
 
     def _left(self, seen: set[str]) -> Iterator[Found]:

@@ -203,6 +203,9 @@ class QueueEngine(Protocol):
         """`count` waiting messages (None means all) behind the first `skip`: the ready ones in the order of delivery,
         then the delayed ones by the time when they are due. They do not change."""
 
+    async def find(self, queue: str, ids: Collection[str]) -> Sequence[QueueMessage]:
+        """The waiting messages with these `ids`, in any order. They do not change."""
+
     async def backlog(self, queue: str) -> Backlog:
         """The backlog of a queue, including messages in flight, but not waiting messages that are older than the
         retention period."""

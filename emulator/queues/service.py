@@ -342,6 +342,10 @@ class Queues:
         """The waiting messages of a queue in the same order, all or at most so many, behind the first `skip`."""
         return await self._engine.peek(name, most, skip)
 
+    async def find(self, name: str, ids: Collection[str]) -> Sequence[QueueMessage]:
+        """The waiting messages of a queue with these `ids`, in any order."""
+        return await self._engine.find(name, ids)
+
     async def leased(self, name: str) -> Sequence[LeasedMessage]:
         """The messages of a queue that clients have pulled and not settled, and whose leases have not expired, the
         oldest lease first."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from emulator.dashboard import contents
-from emulator.dashboard.contents import ids_of, last_bodies, search, total, unsearched
+from emulator.dashboard.contents import find, ids_of, last_bodies, search, total, unsearched
 from emulator.dashboard.filters import parse
 from emulator.dashboard.rows import Found, json_line
 from emulator.log.recorder import Recorder
@@ -77,6 +77,20 @@ async def test_a_page_looks_through_some_messages_and_what_is_done_with_all_of_t
     chosen = await ids_of(session_of(driven), "orders", parse("-body=30"))
     assert len(chosen) == 35
     assert len(await ids_of(session_of(driven), "orders", parse("state:delayed"))) == 1
+
+
+async def test_a_message_is_found_by_its_id_wherever_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "MOST_SEARCHED", 10)
+    driven = Driven()
+    await let_pull(driven)
+    await driven.send(*[b"%d" % number for number in range(35)])
+    (pulled,) = await driven.queues.pull("orders", 1)
+    last = list(await driven.queues.waiting("orders"))[-1]
+    session = session_of(driven)
+    assert await find(session, "orders", last.id) == Found("orders", "ready", last)
+    leased = Found("orders", "in flight", pulled.message, pulled.expires_at)
+    assert await find(session, "orders", pulled.message.id) == leased
+    assert await find(session, "orders", "a" * 32) is None
 
 
 async def test_a_search_gives_way_to_other_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,9 @@ class SimpleEngine:
         self._expire(there, self._clock.now())
         return [item.message for item in there.waiting(self._clock.now())[skip:][:count]]
 
+    async def find(self, queue: str, ids: Collection[str]) -> Sequence[QueueMessage]:
+        return [each for each in await self.peek(queue) if each.id in ids]
+
     async def backlog(self, queue: str) -> Backlog:
         there = await self._queue(queue)
         self._expire(there, self._clock.now())

@@ -317,6 +317,7 @@ async def test_a_queue_that_is_not_there_is_an_error_everywhere(begun: Bench) ->
         lambda: engine.peek("nowhere"),
         lambda: engine.backlog("nowhere"),
         lambda: engine.counts("nowhere"),
+        lambda: engine.find("nowhere", ["x"]),
         lambda: engine.promote("nowhere"),
         lambda: engine.purge("nowhere"),
         lambda: engine.move("nowhere", lambda _message: None),
@@ -750,6 +751,17 @@ async def test_a_peek_shows_as_many_as_it_is_asked_for_and_leaves_them(begun: Be
     assert [each.body for each in await begun.engine.peek("orders", 2)] == [b"one", b"two"]
     assert await begun.waiting() == [b"one", b"two", b"later"]
     assert {each.attempts for each in await begun.engine.peek("orders")} == {0}
+
+
+async def test_waiting_messages_are_found_by_their_ids(begun: Bench) -> None:
+    (pulled,) = await begun.send(b"pulled")
+    await begun.engine.pull("orders", 1, 600.0)
+    (later,) = await begun.send(b"later", delay=60)
+    one, _ = await begun.send(b"one", b"two")
+    waiting = {each.id: each for each in await begun.engine.peek("orders")}
+    found = await begun.engine.find("orders", [later, pulled, one, "nonsense"])
+    assert {each.id: each for each in found} == {each: waiting[each] for each in (one, later)}
+    assert await begun.engine.find("orders", [pulled]) == []
 
 
 async def test_a_move_takes_what_waits_to_where_it_belongs(begun: Bench) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from emulator.queues.errors import QueueError
+from emulator.queues.events import MessagesPromoted
 from emulator.queues.memory.journal import Journal
 from emulator.queues.message import Counts
 from tests.queues.driving import Consumer, Driven, consume, let_pull, make_queue, throw
@@ -38,7 +39,11 @@ async def test_only_what_is_chosen_and_delayed_is_promoted() -> None:
     await driven.send(b"one", b"two", delay=60)
     await driven.send(b"ready")
     chosen = {each.id for each in await driven.queues.waiting("orders") if each.body != b"two"}
+    driven.bus.subscribe(MessagesPromoted, driven.events.append)
     assert await driven.queues.promote("orders", chosen) == 1
+    assert await driven.queues.promote("orders", chosen) == 0
+    (told,) = driven.published(MessagesPromoted)
+    assert (told.queue, [each.body for each in told.messages]) == ("orders", [b"one"])
     assert await driven.bodies() == [b"ready", b"one", b"two"]
 
 

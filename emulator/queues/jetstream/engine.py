@@ -265,6 +265,10 @@ class JetStreamEngine:
         waiting = await self._waiting(self._queue(queue), end)
         return [self._shown(queue, each) for each in waiting[skip:end]]
 
+    async def find(self, queue: str, ids: Collection[str]) -> Sequence[QueueMessage]:
+        waiting = await self._waiting(self._queue(queue))
+        return [self._shown(queue, each) for each in waiting if each.message.id in ids]
+
     async def backlog(self, queue: str) -> Backlog:
         return await self._queue(queue).backlog()
 

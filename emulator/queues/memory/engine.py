@@ -177,6 +177,11 @@ class MemoryEngine:
         driver.catch_up(self._clock.now())
         return look_at_all(driver.queue.waiting(count, skip))
 
+    async def find(self, queue: str, ids: Collection[str]) -> Sequence[QueueMessage]:
+        driver = self._driver(queue)
+        driver.catch_up(self._clock.now())
+        return look_at_all(driver.queue.find(ids))
+
     async def backlog(self, queue: str) -> Backlog:
         driver = self._driver(queue)
         driver.delete_expired(self._clock.now())

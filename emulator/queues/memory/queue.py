@@ -180,6 +180,10 @@ class MemoryQueue:
             delayed = (each for each in delayed if each[2].place == DELAYED)
         yield from (message for _, _, message in islice(delayed, first, last))
 
+    def find(self, ids: Collection[str]) -> list[Entry]:
+        """The waiting messages with these `ids`, in the order of arrival."""
+        return [message for message in self._arrivals if message.place in (READY, DELAYED) and message.id in ids]
+
     def counts(self) -> Counts:
         """How many messages are in which state."""
         return Counts(
@@ -353,8 +357,7 @@ class MemoryQueue:
         """The delayed messages by the time they are due, or only those with `ids`."""
         if ids is None:
             return [message for _, _, message in sorted(self._delayed) if message.place == DELAYED]
-        found = [message for message in self._arrivals if message.place == DELAYED and message.id in ids]
-        return sorted(found, key=_ready_at)
+        return sorted((message for message in self.find(ids) if message.place == DELAYED), key=_ready_at)
 
     def promote(self, messages: Sequence[Entry], now: float) -> None:
         """Make `messages`, all of which are delayed here, ready now, in this order."""
@@ -541,7 +544,7 @@ class MemoryQueue:
                     message.lease_id = ""
 
     def _purge_some(self, ids: Collection[str]) -> Sequence[Entry]:
-        purged = [message for message in self._arrivals if message.place in (READY, DELAYED) and message.id in ids]
+        purged = self.find(ids)
         self.withdraw(purged)
         return purged
 
