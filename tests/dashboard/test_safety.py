@@ -57,7 +57,6 @@ def pages(shop: Shop) -> list[str]:
         *objects,
         *(f"/{page}?{field}={each}" for each in given for page, field in (("search", "q"), ("queues", "said"))),
         *(f"/{page}?filter={each}" for page in ("messages", "queues/later") for each in given),
-        *(f"/queues/later?{field}={each}" for field in ("from", "skip") for each in given),
         *(f"/{part}/{each}" for each in given for part in ("queues", "workers", "messages", "requests")),
     ]
 
