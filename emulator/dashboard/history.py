@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -14,7 +15,8 @@ from emulator.base.words import count
 from emulator.dashboard.actions import NotPossible, form_of
 from emulator.dashboard.asking import as_curl, repeated
 from emulator.dashboard.events import event_facts, event_row
-from emulator.dashboard.filters import Filter, FilterError, parse
+from emulator.dashboard.fields import EVENTS, MESSAGES, REQUESTS, SUBJECTS
+from emulator.dashboard.filters import Filter, FilterError, Subject, Term, parse
 from emulator.dashboard.rehearsal import last_delivery, rehearse
 from emulator.server.addresses import DASHBOARD
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 ROWS: Final = 100
 _MOST_SEARCHED: Final = 20_000
+_MOST_FOUND: Final = 20
+"""How many messages, requests and lines of the log the search shows of each."""
 _REPLAY_SECONDS: Final = 30.0
 
 
@@ -59,12 +63,13 @@ class History:
         ]
 
     async def _messages(self, request: Request) -> Response:
-        text, wanted, wrong = _filter(request)
+        text, wanted, wrong = _filter(request, MESSAGES)
         rows = await self._stories.messages(wanted, ROWS)
         return self._render(
             "messages.html",
             request,
             "messages",
+            over=MESSAGES,
             rows=rows,
             filter=text,
             wrong=wrong,
@@ -99,7 +104,7 @@ class History:
         if act not in {"redrive", "delete"} or not text.strip():
             raise NotPossible(400, "Messages are redriven or deleted by a filter, which must say something.")
         try:
-            wanted = parse(text)
+            wanted = parse(text, MESSAGES)
         except FilterError as error:
             raise NotPossible(400, f"{error}.") from None
         chosen: dict[str, set[str]] = {}
@@ -117,7 +122,7 @@ class History:
         return RedirectResponse(f"{DASHBOARD}/messages?{said}", 303)
 
     async def _requests(self, request: Request) -> Response:
-        text, wanted, wrong = _filter(request)
+        text, wanted, wrong = _filter(request, REQUESTS)
         given = request.query_params.get("before", "")
         before = int(given) if given.isascii() and given.isdigit() and len(given) < 16 else None
         found = self._stories.requests(wanted, ROWS, before)
@@ -127,6 +132,7 @@ class History:
             "requests.html",
             request,
             "requests",
+            over=REQUESTS,
             rows=rows,
             filter=text,
             wrong=wrong,
@@ -185,26 +191,31 @@ class History:
         return f"{worker}.localhost:{port}"
 
     async def _logs(self, request: Request) -> Response:
-        text, wanted, wrong = _filter(request)
-        rows: list[EventRow] = []
-        now = self._session.clock.now()
-        for number, recorded in enumerate(self._stories.recorder.newest()):
-            if len(rows) == ROWS * 2 or number == _MOST_SEARCHED:
-                break
-            row = event_row(recorded)
-            if (row.level != "debug" or wanted.terms) and wanted.matches(event_facts(row, now)):
-                rows.append(row)
-        acts = {row.act for row in rows if row.event in {"request", "scheduled", "email"} and row.act}
+        text, wanted, wrong = _filter(request, EVENTS)
+        rows = self._lines(wanted, ROWS * 2)
         return self._render(
             "logs.html",
             request,
             "logs",
+            over=EVENTS,
             rows=rows,
             filter=text,
             wrong=wrong,
-            acts=acts,
+            acts=_acts(rows),
             missing=self._stories.missing(),
         )
+
+    def _lines(self, wanted: Filter, most: int) -> list[EventRow]:
+        """The newest lines of the log that a filter means; without one, those that the terminal shows."""
+        rows: list[EventRow] = []
+        now = self._session.clock.now()
+        for recorded in islice(self._stories.recorder.newest(), _MOST_SEARCHED):
+            row = event_row(recorded)
+            if (row.level != "debug" or wanted.terms) and wanted.matches(event_facts(row, now)):
+                rows.append(row)
+                if len(rows) == most:
+                    break
+        return rows
 
     async def _search(self, request: Request) -> Response:
         asked = request.query_params.get("q", "").strip()[:200]
@@ -215,27 +226,40 @@ class History:
                 except EmulatorError:
                     continue
                 return RedirectResponse(f"{DASHBOARD}/{kind}/{found.id}", 303)
-        names = [(kind, name) for kind, name in self._names() if asked.casefold() in name.casefold()]
-        wanted, wrong = Filter(), ""
-        try:
-            wanted = parse(asked)
-        except FilterError as error:
-            wrong = str(error)
-        messages: Sequence[Any] = []
-        requests: Sequence[Any] = []
-        if asked and not wrong:
-            messages = await self._stories.messages(wanted, 20)
-            requests = [story for _, story in self._stories.requests(wanted, 20)]
+        wanted, wrong = _searched(asked)
+        messages, requests, lines = (wanted.get(over) for over in SUBJECTS)
+        rows = [] if lines is None else self._lines(lines, _MOST_FOUND)
         return self._render(
-            "search.html", request, "", asked=asked, wrong=wrong, names=names, messages=messages, requests=requests
+            "search.html",
+            request,
+            "",
+            asked=asked,
+            wrong=wrong,
+            wanted=wanted,
+            most=_MOST_FOUND,
+            places=[each for each in self._places() if asked.casefold() in each[1].casefold()],
+            messages=[] if messages is None else await self._stories.messages(messages, _MOST_FOUND),
+            requests=[] if requests is None else [each for _, each in self._stories.requests(requests, _MOST_FOUND)],
+            rows=rows,
+            acts=_acts(rows),
         )
 
     async def _find_request(self, identifier: str) -> RequestStory:
         return self._stories.request(identifier)
 
-    def _names(self) -> list[tuple[str, str]]:
-        queues = [("queues", name) for name in self._session.queues.states]
-        return [*queues, *(("workers", config.name) for config in self._session.configs)]
+    def _places(self) -> Iterator[tuple[str, str, str]]:
+        """What has a name: what it is, the name, and where its page is."""
+        session = self._session
+        for name in session.queues.states:
+            yield "queue", name, f"queues/{quote(name, safe='')}"
+        for config in session.configs:
+            yield "worker", config.name, f"workers/{quote(config.name, safe='')}"
+            yield from (("cron", f"{cron} ({config.name})", "crons") for cron in config.crons)
+        for kind in session.open_kinds.kinds:
+            panel = kind.panel()
+            for name, title in () if panel is None else panel.stores(session.open_kinds[kind.name]):
+                assert panel is not None
+                yield panel.title, title, f"data/{kind.name}/{quote(name, safe='')}"
 
 
 def _last_trouble(story: MessageStory) -> Trouble | None:
@@ -244,13 +268,32 @@ def _last_trouble(story: MessageStory) -> Trouble | None:
     return next((attempt.trouble for attempt in reversed(attempts) if attempt.trouble is not None), None)
 
 
-def _filter(request: Request) -> tuple[str, Filter, str]:
+def _filter(request: Request, over: Subject) -> tuple[str, Filter, str]:
     """The filter of a page: its text, and what is wrong with it if it cannot be read."""
     text = request.query_params.get("filter", "").strip()[:500]
     try:
-        return text, parse(text), ""
+        return text, parse(text, over), ""
     except FilterError as error:
         return text, Filter(), str(error)
+
+
+def _searched(asked: str) -> tuple[dict[str, Filter], str]:
+    """What is looked for, as a filter over whatever has its fields; as a text if nothing does, and then why."""
+    wanted: dict[str, Filter] = {}
+    wrong = ""
+    for name, over in SUBJECTS.items() if asked else ():
+        try:
+            wanted[name] = parse(asked, over)
+        except FilterError as error:
+            wrong = wrong or str(error)
+    if asked and not wanted:
+        return dict.fromkeys(SUBJECTS, Filter((Term("", "", asked),))), wrong
+    return wanted, ""
+
+
+def _acts(rows: Sequence[EventRow]) -> set[str]:
+    """The ids of the requests, crons and e-mails among events."""
+    return {row.act for row in rows if row.event in {"request", "scheduled", "email"} and row.act}
 
 
 def waterfall(story: RequestStory) -> list[tuple[ActPart, float, float]]:

@@ -87,10 +87,10 @@ def message_row(message: QueueMessage, queue: str, state: MessageState) -> Messa
 
 
 def value_of(message: QueueMessage) -> Any:
-    """The value of a body; its bytes if it cannot be read."""
+    """The value of a body; its bytes if it cannot be read, or is nested too deep."""
     try:
         return decode(message.body, message.content_type)
-    except ValueError:
+    except (ValueError, RecursionError):
         return message.body
 
 

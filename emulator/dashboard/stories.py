@@ -74,7 +74,7 @@ class Stories:
         now = self._session.clock.now()
         queue = wanted.only("queue")
         for name in list(self._session.queues.states):
-            if queue is not None and name != queue:
+            if queue is not None and name.casefold() != queue.casefold():
                 continue
             for state, message in await self._there(name):
                 seen.add(message.id)
