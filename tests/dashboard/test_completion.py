@@ -39,7 +39,7 @@ def test_an_empty_filter_begins_with_any_field(emulator: Emulator) -> None:
         ("messages", "sta", "sta", ["state:"]),
         ("messages", "state:dead att", "att", ["attempts>"]),
         ("messages", "-que", "-que", ["-queue:"]),
-        ("messages", "state:d", "state:d", ["state:delayed ", "state:dead ", "state:dropped ", "state:acked "]),
+        ("messages", "state:d", "state:d", ["state:delayed ", "state:dead ", "state:dropped ", "state:ready "]),
         ("messages", "state:in", "state:in", ['state:"in flight" ']),
         ("messages", 'state:"in f', 'state:"in f', ['state:"in flight" ']),
         ("messages", "-queue:dead", "-queue:dead", ["-queue:dead-jobs "]),

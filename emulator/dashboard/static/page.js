@@ -51,7 +51,7 @@ function replace(old, fresh) {
 // it. The server says how what is before the cursor may go on.
 function setUpCompletion(field) {
   const list = document.createElement("ul");
-  Object.assign(list, { id: `${field.id}-options`, role: "listbox", ariaLabel: "How the filter may go on", className: "options", hidden: true });
+  Object.assign(list, { id: `${field.id}-options`, role: "listbox", ariaLabel: "How the filter may go on", className: "options", tabIndex: -1 });
   field.after(list);
   field.removeAttribute("list");
   field.role = "combobox";
@@ -132,6 +132,7 @@ function setUpCompletion(field) {
       close();
     }
   });
+  show(false);
   list.addEventListener("mousedown", (event) => {
     event.preventDefault(); // the field keeps the focus
     const option = event.target.closest("[role=option]");
