@@ -102,7 +102,7 @@ def test_what_is_wrong_is_told_with_where(shop: Shop) -> None:
     page = shop.open("/messages")
     page.locator("#filter").fill("state:dead attemps>2")
     page.locator("#filter").press("Enter")
-    said = "The filter cannot be read. At character 12: messages have no field attemps; the nearest is attempts."
+    said = "The filter cannot be read at character 12: messages have no field attemps; the nearest is attempts."
     expect(page.get_by_role("alert")).to_have_text(said)
     expect(page.locator("#filter")).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#filter")).to_have_accessible_description(said)
@@ -158,7 +158,9 @@ def test_the_search_takes_filters_and_says_when_something_is_none(shop: Shop) ->
     page = shop.open("/search?q=status>%3D200")
     expect(page.locator("h2")).to_have_text(["Requests", "Log"])
     page = shop.open("/search?q=attemps>2")
-    expect(page.locator("main")).to_contain_text("This is no filter, so it was looked for as a text.")
+    expect(page.locator("main")).to_contain_text(
+        "This was looked for as a text: the filter cannot be read at character 1"
+    )
     expect(page.locator("main")).to_contain_text("the nearest is attempts")
     for number in range(25):
         shop.post(f"message {number}")
