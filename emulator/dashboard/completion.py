@@ -28,6 +28,8 @@ _MOST_FACTS: Final = 200
 _MOST_LEVELS: Final = 3
 """How deep is looked into bodies for names."""
 _LONGEST_VALUE: Final = 80
+_LARGEST_BODY: Final = 16_000
+"""How many bytes a body may have that is looked into."""
 
 _NAME: Final = re.compile(r"[\w\-]+")
 _BEGUN: Final = re.compile(r"""(-?)(?:([A-Za-z_][\w.\-]*)(!=|<=|>=|[:=~<>]))?(.*)""", re.DOTALL)
@@ -139,9 +141,11 @@ def _facts(over: Subject, session: Session, stories: Stories) -> Iterator[Facts]
 
 
 def _messages(event: Any) -> Iterator[tuple[str, QueueMessage]]:
-    """Some of the messages of an event, with their queue: of one batch there may be very many."""
+    """Some of the messages of an event, with their queue: of one batch there may be very many, and large ones."""
+    groups: Sequence[Sequence[QueueMessage]] = ()
     if isinstance(event, MessagesSent):
-        yield from ((event.queue, each) for each in event.messages[-10:])
+        groups = (event.messages,)
     elif isinstance(event, BatchDelivered):
-        for _, messages in event.settlement.by_result():
-            yield from ((event.queue, each) for each in messages[-10:])
+        groups = [messages for _, messages in event.settlement.by_result()]
+    for messages in groups:
+        yield from ((event.queue, each) for each in messages[-10:] if len(each.body) <= _LARGEST_BODY)

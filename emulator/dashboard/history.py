@@ -232,7 +232,7 @@ class History:
         return self._render(
             "search.html",
             request,
-            "",
+            "search",
             asked=asked,
             wrong=wrong,
             wanted=wanted,
