@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.dashboard.events import EventRow, event_facts
 from emulator.dashboard.fields import EVENTS, MESSAGES, REQUESTS, SUBJECTS
 from emulator.dashboard.filters import Filter, FilterError, Subject, Term, parse, quantity
+from emulator.dashboard.rows import message_facts, message_row, request_facts
+from emulator.dashboard.story import RequestStory
+from emulator.queues.message import QueueMessage
 
 MESSAGE: Final[dict[str, Any]] = {
     "id": "3f2a91c0",
@@ -109,6 +113,25 @@ def test_what_can_mean_nothing_is_refused_with_where_and_what_is_near(text: str,
 )
 def test_ids_milliseconds_and_lists_are_compared_as_people_mean_it(text: str, facts: dict[str, Any]) -> None:
     assert parse(text, EVENTS if "id:" not in text else MESSAGES).matches(facts)
+
+
+def test_every_field_is_a_fact_and_every_fact_a_field() -> None:
+    message = QueueMessage("a" * 32, b"x", "text", 1.0, 1.0, 1.0)
+    facts = message_facts(message_row(message, "jobs", "ready"), message, 2.0)
+    assert {*facts} - {"text"} == {field.name for field in MESSAGES.fields}
+    story = RequestStory(
+        id="b", trace="b", kind="request", worker="shop", text="GET /", outcome="200", at=1.0, duration=0.1
+    )
+    assert {*request_facts(story, 2.0)} - {"text"} == {field.name for field in REQUESTS.fields}
+    row = EventRow(1, 1.0, "notice", "info", "hello", {"worker": "", "text": "hello"})
+    assert {*event_facts(row, 2.0)} < {field.name for field in EVENTS.fields}
+
+
+def test_a_body_that_is_nested_too_deep_is_listed_as_bytes() -> None:
+    message = QueueMessage("a" * 32, b"[" * 5_000 + b"]" * 5_000, "json", 1.0, 1.0, 1.0)
+    row = message_row(message, "jobs", "ready")
+    assert row.size == 10_000
+    assert not parse("body.0:1", MESSAGES).matches(message_facts(row, message, 2.0))
 
 
 def test_a_text_is_looked_for_in_a_body_as_json_writes_it() -> None:
