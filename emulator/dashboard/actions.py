@@ -14,7 +14,8 @@ from starlette.responses import RedirectResponse, Response
 
 from emulator.base.words import count, listed
 from emulator.dashboard.contents import ids_of
-from emulator.dashboard.filters import Filter, FilterError, parse
+from emulator.dashboard.fields import MESSAGES
+from emulator.dashboard.filters import Filter, FilterError, Subject, parse
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.triggers import ScheduledTrigger
 from emulator.queues.message import NewMessage
@@ -61,11 +62,11 @@ async def form_of(request: Request) -> ImmutableMultiDict[str, str]:
         raise NotPossible(400, "The form is not UTF-8.") from None
 
 
-def asked_filter(request: Request) -> tuple[str, Filter, str]:
+def asked_filter(request: Request, over: Subject) -> tuple[str, Filter, str]:
     """The filter in the address of a page: its text, and what is wrong with it if it cannot be read."""
     text = request.query_params.get("filter", "").strip()[:500]
     try:
-        return text, parse(text), ""
+        return text, parse(text, over), ""
     except FilterError as error:
         return text, Filter(), str(error)
 
@@ -73,7 +74,7 @@ def asked_filter(request: Request) -> tuple[str, Filter, str]:
 def filter_of(text: str) -> Filter:
     """The filter in a form that says which messages are meant. Raises NotPossible if it cannot be read, or is empty."""
     try:
-        wanted = parse(text)
+        wanted = parse(text, MESSAGES)
     except FilterError as error:
         raise NotPossible(400, f"{error}.") from None
     if not wanted.terms:

@@ -13,8 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from emulator.base.errors import EmulatorError
+from emulator.dashboard.completion import Completion, complete
 from emulator.dashboard.events import EventRow, event_facts, event_row
-from emulator.dashboard.filters import Filter, FilterError, parse
+from emulator.dashboard.fields import EVENTS, MESSAGES, REQUESTS, SUBJECTS
+from emulator.dashboard.filters import Filter, FilterError, Subject, parse
 from emulator.dashboard.rehearsal import Rehearsal, rehearse
 from emulator.dashboard.rows import MessageRow
 from emulator.dashboard.stories import Stories
@@ -42,17 +44,20 @@ class WhyError(msgspec.Struct, frozen=True):
 
 
 class MessageList(msgspec.Struct, frozen=True):
-    """The messages that a filter means."""
+    """The messages that a filter means. `missing` says what of the past is not recorded, as the end of a sentence; it
+    is empty if all of it is."""
 
     messages: Sequence[MessageRow]
+    missing: str = ""
 
 
 class RequestList(msgspec.Struct, frozen=True):
     """The requests that a filter means, newest first. `before` is what to ask with for those before them; None if there
-    are none."""
+    are none. `missing` is as in MessageList."""
 
     requests: Sequence[RequestStory]
     before: int | None = None
+    missing: str = ""
 
 
 class EventList(msgspec.Struct, frozen=True):
@@ -109,6 +114,10 @@ class WorkerList(msgspec.Struct, frozen=True):
     workers: Sequence[WorkerRow]
 
 
+class BadQueryError(ValueError):
+    """A question that makes no sense; its text says why."""
+
+
 class Question(NamedTuple):
     """What can be asked: the path, with `{name}` for what varies, what answers, the type of the answer, and what the
     query can say, each with a sentence."""
@@ -143,7 +152,8 @@ class Api:
     async def messages(self, request: Request) -> MessageList:
         """The messages in the queues and those that have left them, as far as that is recorded: at most 20,000 of each
         queue are looked through."""
-        return MessageList(await self.stories.messages(_filter(request), _limit(request)))
+        found = await self.stories.messages(_filter(request, MESSAGES), _limit(request))
+        return MessageList(found, self.stories.missing())
 
     async def message(self, request: Request) -> MessageStory:
         """A message, by its id or the first digits of it, and why it is as it is."""
@@ -158,9 +168,9 @@ class Api:
     async def requests(self, request: Request) -> RequestList:
         """The requests that were answered, and the crons and e-mails that were handled."""
         limit = _limit(request)
-        found = self.stories.requests(_filter(request), limit, _number(request, "before"))
+        found = self.stories.requests(_filter(request, REQUESTS), limit, _number(request, "before"))
         before = found[-1][0] if len(found) == limit else None
-        return RequestList([story for _, story in found], before)
+        return RequestList([story for _, story in found], before, self.stories.missing())
 
     async def request(self, request: Request) -> RequestStory:
         """A request, by its id, with what happened in it."""
@@ -168,7 +178,7 @@ class Api:
 
     async def events(self, request: Request) -> EventList:
         """What happened, as the log tells it."""
-        wanted, limit, now = _filter(request), _limit(request), self._session.clock.now()
+        wanted, limit, now = _filter(request, EVENTS), _limit(request), self._session.clock.now()
         after = _number(request, "after")
         recorder = self._recorder
         events = recorder.newest(_number(request, "before")) if after is None else recorder.after(after)
@@ -180,6 +190,13 @@ class Api:
                 if len(rows) == limit:
                     break
         return EventList(rows, recorder.last, recorder.gaps)
+
+    async def complete(self, request: Request) -> Completion:
+        """How a filter that is being written may go on: fields, and values that have occurred lately."""
+        over = SUBJECTS.get(request.query_params.get("over", ""))
+        if over is None:
+            raise BadQueryError(f"over must be one of {', '.join(SUBJECTS)}")
+        return complete(request.query_params.get("filter", ""), over, self._session, self.stories)
 
     async def queues(self, _request: Request) -> QueueList:
         """The queues."""
@@ -219,7 +236,7 @@ class Api:
     async def _answer(self, address: Question, request: Request) -> Response:
         try:
             return _json(await address.answer(self, request))
-        except FilterError as error:
+        except (BadQueryError, FilterError) as error:
             return _json(WhyError(str(error)), 400)
         except EmulatorError as error:
             return _json(WhyError(str(error)), 404)
@@ -232,6 +249,12 @@ _FILTER: Final = {
     "filter": "Which are meant, such as `state:dead attempts>2`; all of them if it is not given.",
     "limit": f"The most to answer with, 1 to {MOST_ROWS:,}; {FEW_ROWS} if it is not given.",
 }
+_BEGUN: Final = {
+    "over": f"What the filter is over: {', '.join(SUBJECTS)}.",
+    "filter": "How it begins: what is before the cursor.",
+}
+_TEXTS: Final = {"filter", "over"}
+"""What in a query is a text; the rest are whole numbers."""
 _BEFORE: Final = {"before": "Only those whose events have lower numbers."}
 
 ADDRESSES: Final[Sequence[Question]] = (
@@ -241,6 +264,7 @@ ADDRESSES: Final[Sequence[Question]] = (
     Question("/requests", Api.requests, RequestList, {**_FILTER, **_BEFORE}),
     Question("/requests/{id}", Api.request, RequestStory),
     Question("/events", Api.events, EventList, {**_FILTER, **_BEFORE, "after": "Only those with higher numbers."}),
+    Question("/complete", Api.complete, Completion, _BEGUN),
     Question("/queues", Api.queues, QueueList),
     Question("/workers", Api.workers, WorkerList),
 )
@@ -259,13 +283,13 @@ def openapi() -> dict[str, Any]:
     paths = {}
     for each in ADDRESSES:
         about = " ".join(cleandoc(each.answer.__doc__ or "").split())
-        refusals = {"400": "The filter cannot be read.", "404": "Nothing is known of it."}
+        refusals = {"400": "The filter, or a number, cannot be read.", "404": "Nothing is known of it."}
         parameters: list[dict[str, Any]] = [
             {
                 "name": name,
                 "in": "query",
                 "description": text,
-                "schema": {"type": "string" if name == "filter" else "integer"},
+                "schema": {"type": "string" if name in _TEXTS else "integer"},
             }
             for name, text in each.query.items()
         ]
@@ -286,8 +310,8 @@ def openapi() -> dict[str, Any]:
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": components}}
 
 
-def _filter(request: Request) -> Filter:
-    return parse(request.query_params.get("filter", ""))
+def _filter(request: Request, over: Subject) -> Filter:
+    return parse(request.query_params.get("filter", ""), over)
 
 
 def _limit(request: Request) -> int:
@@ -300,7 +324,7 @@ def _number(request: Request, name: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 16):
-        raise FilterError(f"{name} is {text[:32]!r}; it must be a whole number")
+        raise BadQueryError(f"{name} is {text[:32]!r}; it must be a whole number")
     return int(text)
 
 

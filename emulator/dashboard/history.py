@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -15,7 +16,8 @@ from emulator.dashboard.actions import DONE, NotPossible, act_on, asked_filter, 
 from emulator.dashboard.asking import as_curl, repeated
 from emulator.dashboard.contents import MOST_SEARCHED, ids_of, total, unsearched
 from emulator.dashboard.events import event_facts, event_row
-from emulator.dashboard.filters import Filter, FilterError, parse
+from emulator.dashboard.fields import EVENTS, MESSAGES, REQUESTS, SUBJECTS
+from emulator.dashboard.filters import Filter, FilterError, Term, parse
 from emulator.dashboard.rehearsal import last_delivery, rehearse
 from emulator.dashboard.rendering import download
 from emulator.server.addresses import DASHBOARD
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 ROWS: Final = 100
 _MOST_EVENTS: Final = 20_000
+_MOST_FOUND: Final = 20
+"""How many messages, requests and lines of the log the search shows of each."""
 _REPLAY_SECONDS: Final = 30.0
 
 
@@ -62,7 +66,7 @@ class History:
         ]
 
     async def _messages(self, request: Request) -> Response:
-        text, wanted, wrong = asked_filter(request)
+        text, wanted, wrong = asked_filter(request, MESSAGES)
         rows = await self._stories.messages(wanted, ROWS)
         queues = self._session.queues
         names = list(queues.states)
@@ -72,6 +76,7 @@ class History:
             "messages.html",
             request,
             "messages",
+            over=MESSAGES,
             rows=rows,
             filter=text,
             wrong=wrong,
@@ -112,20 +117,20 @@ class History:
         wanted, queues = filter_of(text), self._session.queues
         only, number = wanted.only("queue"), 0
         for queue in list(queues.states):
-            if only is None or queue == only:
+            if only is None or queue.casefold() == only.casefold():
                 ids = await ids_of(self._session, queue, wanted)
                 number += await act_on(queues, act, queue, ids) if ids else 0
         said = urlencode({"filter": text, "said": f"{count(number, 'message')} {DONE[act]}"})
         return RedirectResponse(f"{DASHBOARD}/messages?{said}", 303)
 
     async def _download(self, request: Request) -> Response:
-        _, wanted, wrong = asked_filter(request)
+        _, wanted, wrong = asked_filter(request, MESSAGES)
         if wrong:
             raise NotPossible(400, f"{wrong}.")
         return download("messages.jsonl", self._stories.found(wanted, None))
 
     async def _requests(self, request: Request) -> Response:
-        text, wanted, wrong = asked_filter(request)
+        text, wanted, wrong = asked_filter(request, REQUESTS)
         given = request.query_params.get("before", "")
         before = int(given) if given.isascii() and given.isdigit() and len(given) < 16 else None
         found = self._stories.requests(wanted, ROWS, before)
@@ -135,6 +140,7 @@ class History:
             "requests.html",
             request,
             "requests",
+            over=REQUESTS,
             rows=rows,
             filter=text,
             wrong=wrong,
@@ -193,26 +199,31 @@ class History:
         return f"{worker}.localhost:{port}"
 
     async def _logs(self, request: Request) -> Response:
-        text, wanted, wrong = asked_filter(request)
-        rows: list[EventRow] = []
-        now = self._session.clock.now()
-        for number, recorded in enumerate(self._stories.recorder.newest()):
-            if len(rows) == ROWS * 2 or number == _MOST_EVENTS:
-                break
-            row = event_row(recorded)
-            if (row.level != "debug" or wanted.terms) and wanted.matches(event_facts(row, now)):
-                rows.append(row)
-        acts = {row.act for row in rows if row.event in {"request", "scheduled", "email"} and row.act}
+        text, wanted, wrong = asked_filter(request, EVENTS)
+        rows = self._lines(wanted, ROWS * 2)
         return self._render(
             "logs.html",
             request,
             "logs",
+            over=EVENTS,
             rows=rows,
             filter=text,
             wrong=wrong,
-            acts=acts,
+            acts=_acts(rows),
             missing=self._stories.missing(),
         )
+
+    def _lines(self, wanted: Filter, most: int) -> list[EventRow]:
+        """The newest lines of the log that a filter means; without one, those that the terminal shows."""
+        rows: list[EventRow] = []
+        now = self._session.clock.now()
+        for recorded in islice(self._stories.recorder.newest(), _MOST_EVENTS):
+            row = event_row(recorded)
+            if (row.level != "debug" or wanted.terms) and wanted.matches(event_facts(row, now)):
+                rows.append(row)
+                if len(rows) == most:
+                    break
+        return rows
 
     async def _search(self, request: Request) -> Response:
         asked = request.query_params.get("q", "").strip()[:200]
@@ -223,33 +234,65 @@ class History:
                 except EmulatorError:
                     continue
                 return RedirectResponse(f"{DASHBOARD}/{kind}/{found.id}", 303)
-        names = [(kind, name) for kind, name in self._names() if asked.casefold() in name.casefold()]
-        wanted, wrong = Filter(), ""
-        try:
-            wanted = parse(asked)
-        except FilterError as error:
-            wrong = str(error)
-        messages: Sequence[Any] = []
-        requests: Sequence[Any] = []
-        if asked and not wrong:
-            messages = await self._stories.messages(wanted, 20)
-            requests = [story for _, story in self._stories.requests(wanted, 20)]
+        wanted, wrong = _searched(asked)
+        messages, requests, lines = (wanted.get(over) for over in SUBJECTS)
+        rows = [] if lines is None else self._lines(lines, _MOST_FOUND)
         return self._render(
-            "search.html", request, "", asked=asked, wrong=wrong, names=names, messages=messages, requests=requests
+            "search.html",
+            request,
+            "search",
+            asked=asked,
+            wrong=wrong,
+            wanted=wanted,
+            most=_MOST_FOUND,
+            places=[each for each in self._places() if asked.casefold() in each[1].casefold()],
+            messages=[] if messages is None else await self._stories.messages(messages, _MOST_FOUND),
+            requests=[] if requests is None else [each for _, each in self._stories.requests(requests, _MOST_FOUND)],
+            rows=rows,
+            acts=_acts(rows),
         )
 
     async def _find_request(self, identifier: str) -> RequestStory:
         return self._stories.request(identifier)
 
-    def _names(self) -> list[tuple[str, str]]:
-        queues = [("queues", name) for name in self._session.queues.states]
-        return [*queues, *(("workers", config.name) for config in self._session.configs)]
+    def _places(self) -> Iterator[tuple[str, str, str]]:
+        """What has a name: what it is, the name, and where its page is."""
+        session = self._session
+        for name in session.queues.states:
+            yield "queue", name, f"queues/{quote(name, safe='')}"
+        for config in session.configs:
+            yield "worker", config.name, f"workers/{quote(config.name, safe='')}"
+            yield from (("cron", f"{cron} ({config.name})", "crons") for cron in config.crons)
+        for kind in session.open_kinds.kinds:
+            panel = kind.panel()
+            for name, title in () if panel is None else panel.stores(session.open_kinds[kind.name]):
+                assert panel is not None
+                yield panel.title, title, f"data/{kind.name}/{quote(name, safe='')}"
 
 
 def _last_trouble(story: MessageStory) -> Trouble | None:
     """What went wrong in the last attempt in which something did."""
     attempts = [attempt for life in story.lives for attempt in life.attempts]
     return next((attempt.trouble for attempt in reversed(attempts) if attempt.trouble is not None), None)
+
+
+def _searched(asked: str) -> tuple[dict[str, Filter], str]:
+    """What is looked for, as a filter over whatever has its fields; as a text if nothing does, and then why."""
+    wanted: dict[str, Filter] = {}
+    wrong = ""
+    for name, over in SUBJECTS.items() if asked else ():
+        try:
+            wanted[name] = parse(asked, over)
+        except FilterError as error:
+            wrong = wrong or str(error)
+    if asked and not wanted:
+        return dict.fromkeys(SUBJECTS, Filter((Term("", "", asked),))), wrong
+    return wanted, ""
+
+
+def _acts(rows: Sequence[EventRow]) -> set[str]:
+    """The ids of the requests, crons and e-mails among events."""
+    return {row.act for row in rows if row.event in {"request", "scheduled", "email"} and row.act}
 
 
 def waterfall(story: RequestStory) -> list[tuple[ActPart, float, float]]:

@@ -12,6 +12,7 @@ from starlette.routing import Match, Route
 from emulator.base.words import shown_path
 from emulator.dashboard.actions import Actions, NotPossible, asked_filter, form_of
 from emulator.dashboard.contents import MOST_SEARCHED, last_bodies, search, unsearched
+from emulator.dashboard.fields import MESSAGES
 from emulator.dashboard.filters import Filter
 from emulator.dashboard.lately import failed, happened
 from emulator.dashboard.picture import Edge, picture_of
@@ -138,7 +139,7 @@ class Pages:
         name = request.path_params["name"]
         self._session.queues.state_of(name)
         skip = min(_number(request, "skip"), 10**9)
-        text, wanted, wrong = asked_filter(request)
+        text, wanted, wrong = asked_filter(request, MESSAGES)
         found = await self._rows(name, wanted, skip)
         bodies = await last_bodies(self._session, self._recorder, name)
         asked = request.query_params.get("from", "")
@@ -153,6 +154,7 @@ class Pages:
             has_more=len(found) > PAGE_ROWS,
             filter=text,
             wrong=wrong,
+            over=MESSAGES,
             unsearched=unsearched(shelves[name].counts, wanted),
             searched=MOST_SEARCHED,
             bodies=bodies,
@@ -181,7 +183,7 @@ class Pages:
         name = request.path_params["name"]
         self._session.queues.state_of(name)
         ids = set(request.query_params.getlist("id"))
-        _, wanted, wrong = asked_filter(request)
+        _, wanted, wrong = asked_filter(request, MESSAGES)
         if wrong:
             raise NotPossible(400, f"{wrong}.")
         if "chosen" in request.query_params and not ids:

@@ -176,10 +176,10 @@ def json_line(found: Found) -> bytes:
 
 
 def value_of(message: QueueMessage) -> Any:
-    """The value of a body; its bytes if it cannot be read."""
+    """The value of a body; its bytes if it cannot be read, or is nested too deep."""
     try:
         return decode(message.body, message.content_type)
-    except ValueError:
+    except (ValueError, RecursionError):
         return message.body
 
 

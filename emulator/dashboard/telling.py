@@ -30,7 +30,7 @@ def _told(story: MessageStory, style: Style) -> Iterator[str]:
     for life in story.lives:
         newest = max(newest, life.ended or 0.0, *(attempt.at for attempt in life.attempts))
     at = partial(time_of_day, now=newest, zone=zone)
-    yield f"{style.bold(clean(story.id))}  {clean(story.queue)}  {_colored(story.state, style)}"
+    yield f"{style.bold(clean(story.id))}  {clean(story.queue)}  {colored(story.state, style)}"
     yield f"  {_shown(story.because)}"
     if story.next:
         yield f"  Next: {_shown(story.next)}"
@@ -65,7 +65,7 @@ def _attempt(attempt: AttemptStory, at: partial[str], style: Style, *, shows_sou
     whose = f", worker {clean(attempt.worker)}" if attempt.worker else ""
     beside = f", with {count(len(attempt.batch) - 1, 'other')}" if len(attempt.batch) > 1 else ""
     took = "" if attempt.duration is None else f" ({duration(attempt.duration)})"
-    result = _colored(attempt.result, style)
+    result = colored(attempt.result, style)
     yield f"  {at(attempt.at):<8}  attempt {attempt.number}{of}{whose}{beside}: {result}, {attempt.decision}{took}"
     for part in attempt.parts[:_MOST_LINES]:
         if part.kind != "error":
@@ -87,7 +87,8 @@ def _trouble(trouble: Trouble, style: Style, *, shows_source: bool) -> Iterator[
         yield f"            {mark} {style.dim(f'{line.number:>4}')}  {clean_lines(line.text)}".rstrip()
 
 
-def _colored(state: str, style: Style) -> str:
+def colored(state: str, style: Style) -> str:
+    """The state of a message, or what became of one, in its colour."""
     if state == "acked":
         return style.green(state)
     return style.red(state) if state in ("dead", "dropped", "expired") else style.yellow(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -60,7 +61,9 @@ from emulator_runtime.hosting import to_attribute_dict
 if TYPE_CHECKING:
     from emulator.bindings.email.incoming import IncomingEmail
     from emulator.bindings.kind import OpenKind
-    from emulator.dashboard.story import MessageStory
+    from emulator.dashboard.rows import MessageRow
+    from emulator.dashboard.stories import Stories
+    from emulator.dashboard.story import MessageStory, RequestStory
     from emulator_runtime.hosting import Request, Response
 
 T = TypeVar("T")
@@ -478,10 +481,31 @@ class Core:
     def why(self, identifier: str) -> MessageStory:
         """What happened to a message, and why."""
         __tracebackhide__ = True
-        from emulator.dashboard.stories import Stories  # few tests ask
+        self.check_open()
+        return run_now(self._stories().message(identifier))
+
+    def messages_by(self, text: str) -> list[MessageRow]:
+        """The messages that a filter means."""
+        __tracebackhide__ = True
+        from emulator.dashboard.fields import MESSAGES
+        from emulator.dashboard.filters import parse
 
         self.check_open()
-        return run_now(Stories(self.session, self.recorder, UTC).message(identifier))
+        return run_now(self._stories().messages(parse(text, MESSAGES), sys.maxsize))
+
+    def requests_by(self, text: str) -> list[RequestStory]:
+        """The requests that a filter means."""
+        __tracebackhide__ = True
+        from emulator.dashboard.fields import REQUESTS
+        from emulator.dashboard.filters import parse
+
+        self.check_open()
+        return [story for _, story in self._stories().requests(parse(text, REQUESTS), sys.maxsize)]
+
+    def _stories(self) -> Stories:
+        from emulator.dashboard.stories import Stories  # few tests ask
+
+        return Stories(self.session, self.recorder, UTC)
 
     def _why_failed(self) -> list[str]:
         """The stories of the last messages that failed and were not acked after that, for the report of a test."""
@@ -491,9 +515,7 @@ class Core:
                 failed.setdefault(each.id)
         if not failed or self._session is None:
             return []
-        from emulator.dashboard.stories import Stories
-
-        stories = Stories(self._session, self.recorder, UTC)
+        stories = self._stories()
         told = []
         for identifier in failed:
             story = run_now(stories.message(identifier))

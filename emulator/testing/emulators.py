@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from emulator.bindings.kit import Accessor
     from emulator.bindings.registry import AccessorTypes, AsyncAccessorTypes
     from emulator.config.model import JSON
-    from emulator.dashboard.story import MessageStory
+    from emulator.dashboard.rows import MessageRow
+    from emulator.dashboard.story import MessageStory, RequestStory
     from emulator.testing.websocket import AsyncClientWebSocket, ClientWebSocket
 
     Mime: TypeAlias = bytes | str | PythonMessage
@@ -163,6 +164,19 @@ class _Base:
         `print` shows it. Raises EmulatorError if there is no such message."""
         __tracebackhide__ = True
         return self._core.why(message if isinstance(message, str) else message.id)
+
+    def messages(self, filter: str = "") -> list[MessageRow]:  # noqa: A002 - what it is called everywhere
+        """The messages that a filter means, such as `state:dead attempts>2`: those in the queues, of each at most
+        20,000, and then those that have left them, newest first. Raises ValueError, which says where, for a filter that
+        cannot be read."""
+        __tracebackhide__ = True
+        return self._core.messages_by(filter)
+
+    def requests(self, filter: str = "") -> list[RequestStory]:  # noqa: A002 - what it is called everywhere
+        """The requests that were answered, and the crons and e-mails that were handled, which a filter means, such as
+        `status>=500`, newest first. Raises ValueError, which says where, for a filter that cannot be read."""
+        __tracebackhide__ = True
+        return self._core.requests_by(filter)
 
     if not TYPE_CHECKING:  # type checkers find these in Accessors and AsyncAccessors
 

@@ -32,7 +32,7 @@ def test_messages_are_listed_by_a_filter_and_told(emulator: Emulator) -> None:
     assert [(each["queue"], each["state"], each["attempts"]) for each in listed["messages"]] == [
         ("dead-jobs", "dead", 4)
     ]
-    assert ask(emulator, "/messages", filter="state:acked") == {"messages": []}
+    assert ask(emulator, "/messages", filter="state:acked") == {"messages": [], "missing": ""}
     told = ask(emulator, f"/messages/{listed['messages'][0]['id'][:8]}")
     assert (told["id"], told["state"]) == (listed["messages"][0]["id"], "dead")
     assert told["because"].startswith("It died in queue jobs")

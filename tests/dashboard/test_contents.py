@@ -10,6 +10,7 @@ import pytest
 
 from emulator.dashboard import contents
 from emulator.dashboard.contents import find, ids_of, last_bodies, search, total, unsearched
+from emulator.dashboard.fields import MESSAGES
 from emulator.dashboard.filters import parse
 from emulator.dashboard.rows import Found, json_line
 from emulator.log.recorder import Recorder
@@ -27,7 +28,9 @@ def session_of(driven: Driven) -> Session:
 
 
 async def found(driven: Driven, text: str, most: int | None = 100, queue: str = "orders") -> list[tuple[str, bytes]]:
-    return [(each.state, each.message.body) async for each in search(session_of(driven), queue, parse(text), most)]
+    return [
+        (each.state, each.message.body) async for each in search(session_of(driven), queue, parse(text, MESSAGES), most)
+    ]
 
 
 async def test_a_filter_finds_messages_by_their_state() -> None:
@@ -70,13 +73,13 @@ async def test_a_page_looks_through_some_messages_and_what_is_done_with_all_of_t
     counts = await driven.queues.counts("orders")
     assert [body for _, body in await found(driven, "", 10)] == [b"%d" % number for number in range(10)]
     assert await found(driven, "body=30", 10) == []
-    assert (unsearched(counts, parse("body=30")), unsearched(counts, parse(""))) == (26, 0)
+    assert (unsearched(counts, parse("body=30", MESSAGES)), unsearched(counts, parse("", MESSAGES))) == (26, 0)
     assert await found(driven, "state:delayed", 10) == [("delayed", b"later")]
-    assert unsearched(counts, parse("state:delayed")) == 0
+    assert unsearched(counts, parse("state:delayed", MESSAGES)) == 0
     assert [body for _, body in await found(driven, "", None)] == [*(b"%d" % number for number in range(35)), b"later"]
-    chosen = await ids_of(session_of(driven), "orders", parse("-body=30"))
+    chosen = await ids_of(session_of(driven), "orders", parse("-body=30", MESSAGES))
     assert len(chosen) == 35
-    assert len(await ids_of(session_of(driven), "orders", parse("state:delayed"))) == 1
+    assert len(await ids_of(session_of(driven), "orders", parse("state:delayed", MESSAGES))) == 1
 
 
 async def test_a_message_is_found_by_its_id_wherever_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +182,7 @@ async def test_a_line_of_a_dead_letter_says_why_it_died() -> None:
     await consume(driven, Consumer(driven, throw), retries=1, dlq="dlq")
     await driven.send(b"one")
     await driven.settle()
-    (dead,) = [each async for each in search(session_of(driven), "dlq", parse(""))]
+    (dead,) = [each async for each in search(session_of(driven), "dlq", parse("", MESSAGES))]
     line = json.loads(json_line(dead))
     assert (line["state"], line["attempts"], line["dead_letter"]["queue"]) == ("dead", 2, "orders")
     assert [(each["number"], each["error"]) for each in line["failures"]] == [

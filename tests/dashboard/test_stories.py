@@ -12,7 +12,6 @@ import pytest
 
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.addresses import queue_id
-from emulator.dashboard.filters import parse
 from emulator.dashboard.stories import Stories
 from emulator.dashboard.story import MessageStory
 from emulator.server.addresses import API_PREFIX, DASHBOARD_API
@@ -239,7 +238,7 @@ def test_a_worker_that_does_not_load_is_why_a_message_waits(python: Emulator) ->
 def test_a_request_is_told_with_what_it_asked_for(emulator: Emulator) -> None:
     emulator.post("/send?a=b", json={"do": "work"}, headers={"x-note": "hello", "cookie": "id=secret"})
     core = emulator._core
-    [(_, found)] = Stories(core.session, core.recorder).requests(parse("path~/send"))
+    [found] = emulator.requests("path~/send")
     assert (list(found.headers), found.body) == ([], None)
     story = Stories(core.session, core.recorder).request(found.id)
     assert ("x-note", "hello") in story.headers

@@ -47,6 +47,111 @@ function replace(old, fresh) {
   }
 }
 
+// A combobox after the pattern of WAI-ARIA: the field keeps the focus, and the arrow keys mark an option of a list below
+// it. The server says how what is before the cursor may go on.
+function setUpCompletion(field) {
+  const list = document.createElement("ul");
+  Object.assign(list, { id: `${field.id}-options`, role: "listbox", ariaLabel: "How the filter may go on", className: "options", tabIndex: -1 });
+  field.after(list);
+  field.removeAttribute("list");
+  field.role = "combobox";
+  field.ariaAutoComplete = "list";
+  field.setAttribute("aria-controls", list.id);
+  let marked = -1;
+  let begun = "";
+  let timer = 0;
+  let asked = 0;
+  const show = (isShown) => {
+    list.hidden = !isShown;
+    field.ariaExpanded = isShown;
+    mark(-1);
+  };
+  const mark = (index) => {
+    marked = index;
+    [...list.children].forEach((option, place) => { option.ariaSelected = place === index; });
+    if (index < 0) field.removeAttribute("aria-activedescendant");
+    else {
+      field.setAttribute("aria-activedescendant", list.children[index].id);
+      list.children[index].scrollIntoView({ block: "nearest" });
+    }
+  };
+  const close = () => {
+    asked += 1;
+    clearTimeout(timer);
+    show(false);
+  };
+  const ask = async () => {
+    const number = asked += 1;
+    const text = field.value.slice(0, field.selectionStart);
+    try {
+      const query = new URLSearchParams({ over: field.dataset.complete, filter: text });
+      const answer = await fetch(`${root}/api/complete?${query}`);
+      if (!answer.ok || number !== asked) return;
+      const found = await answer.json();
+      if (number !== asked) return;
+      begun = found.begun;
+      list.replaceChildren(...found.candidates.map((candidate, index) => {
+        const option = document.createElement("li");
+        const about = document.createElement("span");
+        Object.assign(option, { id: `${list.id}-${index}`, role: "option", textContent: candidate.text.trimEnd() });
+        option.dataset.text = candidate.text;
+        about.textContent = candidate.about;
+        if (candidate.about) option.append(" ", about);
+        return option;
+      }));
+      show(found.candidates.length > 0);
+    } catch {
+      close();
+    }
+  };
+  const pick = (option) => {
+    const end = field.selectionStart;
+    field.setRangeText(option.dataset.text, end - begun.length, end, "end");
+    close();
+    ask();
+  };
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, PAUSE / 5);
+  });
+  field.addEventListener("click", ask);
+  field.addEventListener("blur", close);
+  field.addEventListener("keydown", (event) => {
+    const number = list.children.length;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (list.hidden) ask();
+      else mark(event.key === "ArrowDown" ? (marked + 1) % number : (Math.max(marked, 0) + number - 1) % number);
+    } else if (event.key === "Escape" && !list.hidden) {
+      event.preventDefault();
+      close();
+    } else if ((event.key === "Enter" || event.key === "Tab") && !list.hidden && marked >= 0) {
+      event.preventDefault();
+      pick(list.children[marked]);
+    } else if (event.key === "ArrowLeft" || event.key === "ArrowRight" || event.key === "Home" || event.key === "End") {
+      close();
+    }
+  });
+  show(false);
+  list.addEventListener("mousedown", (event) => {
+    event.preventDefault(); // the field keeps the focus
+    const option = event.target.closest("[role=option]");
+    if (option !== null) pick(option);
+  });
+}
+
+// What was found is walked through with the arrow keys, from the field of the search on.
+function walk(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const field = document.getElementById("q");
+  if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+  const stops = [field, ...document.querySelectorAll("[data-walk] a")];
+  const place = document.activeElement === document.body ? 0 : stops.indexOf(document.activeElement);
+  if (place < 0 || stops.length === 1) return;
+  event.preventDefault();
+  stops[Math.min(Math.max(place + step, 0), stops.length - 1)].focus();
+}
+
 let isFetching = false;
 
 async function refresh() {
@@ -135,4 +240,6 @@ function setUpForms() {
 
 setUpTheme();
 setUpForms();
+document.querySelectorAll("[data-complete]").forEach(setUpCompletion);
+if (document.querySelector("[data-walk]") !== null) document.addEventListener("keydown", walk);
 listen();
