@@ -22,6 +22,13 @@ class Secrets:
         self._shown: dict[str, str] = {}
         self._longest = 0
 
+    @property
+    def longest(self) -> int:
+        """How many characters the longest secret has; 0 if there is none."""
+        if self._names and self._pattern is None:
+            self._compile()
+        return self._longest
+
     def add(self, name: str, value: str) -> None:
         """A worker is given the secret `value` as `name`."""
         if value and value not in self._names:

@@ -46,6 +46,9 @@ _NOISE: Final = (ModuleType, FunctionType, BuiltinFunctionType, MethodType, type
 
 _NOISE_NAMES: Final = frozenset({"emulator.bindings.env.Env", "emulator_runtime.invocation.Context"})
 
+_NESTED: Final = (dict, list, tuple, set, frozenset, deque, BaseException)
+"""Types whose values have others in them."""
+
 _PLAIN: Final = (type(None), type(...), bool, range)
 """Types whose values are as their `__repr__` says, and which have no subclasses."""
 
@@ -124,7 +127,7 @@ class Variables:
             return repr(value)
         for types, write in self._writers:
             if issubclass(kind, types):
-                return "..." if depth > _MAX_DEPTH else write(value, room, depth)
+                return "..." if depth > _MAX_DEPTH and issubclass(kind, _NESTED) else write(value, room, depth)
         if _is_plain(kind):
             return self._secrets.hide(repr(value))
         return "..." if depth > _MAX_DEPTH else self._attributes(value, room, depth)
@@ -140,7 +143,7 @@ class Variables:
     def _bytes(self, value: Any, room: int, _depth: int) -> str:
         room //= 2  # much of it is written as \x00
         size = memoryview(value).nbytes
-        text = bytes(memoryview(value).cast("B")[: room + 1_000]).decode("latin-1")
+        text = bytes(memoryview(value).cast("B")[: room + self._secrets.longest + 1]).decode("latin-1")
         shown = repr(self._secrets.hide(text, room).encode("latin-1", "replace"))
         return _cut(shown if type(value) is bytes else f"{_name_of(type(value))}({shown})", size - room)
 

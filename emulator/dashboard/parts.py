@@ -6,6 +6,7 @@ import linecache
 import os
 from collections.abc import Sequence
 
+from emulator.base.failure import Frame
 from emulator.base.words import count
 from emulator.bindings.events import BindingUsed
 from emulator.dashboard.story import ActPart, LocalScope, SourceLine, Trouble
@@ -22,17 +23,27 @@ def trouble_of(cause: Cause) -> Trouble:
     if cause.frames:
         frame = (own or cause.frames)[-1]
         lines = [SourceLine(number, text, number == frame.line) for number, text in frame.context()]
-    scopes = [
+    return Trouble(
+        error=cause.error,
+        traceback=cause.traceback,
+        location=cause.location,
+        source=lines,
+        scopes=scopes_of(cause.frames),
+    )
+
+
+def scopes_of(frames: Sequence[Frame]) -> list[LocalScope]:
+    """The local variables of the worker's frames, innermost first."""
+    return [
         LocalScope(
             function=frame.function,
             location=f"{frame.file}:{frame.line}",
             variables=frame.variables,
             more=frame.more_variables,
         )
-        for frame in reversed(own)
-        if frame.variables
+        for frame in reversed(frames)
+        if frame.is_user and frame.variables
     ]
-    return Trouble(error=cause.error, traceback=cause.traceback, location=cause.location, source=lines, scopes=scopes)
 
 
 def lines_at(location: str, at: float) -> list[SourceLine]:

@@ -314,17 +314,16 @@ def _size(event: Any) -> int:
         return size + _size_of_causes(event.settlement.verdict) if isinstance(event, BatchDelivered) else size
     if isinstance(event, (WorkerOutput, Notice)):
         return _EVENT_BYTES + len(event.text)
-    return (
-        _FAILURE_BYTES + _size_of_variables(event.failure.frames) if isinstance(event, HandlerFailed) else _EVENT_BYTES
-    )
+    if isinstance(event, HandlerFailed):
+        return _FAILURE_BYTES + _size_of_variables(event.failure.frames)
+    return _EVENT_BYTES
 
 
 def _size_of_causes(verdict: Verdict) -> int:
     if not verdict.causes and verdict.retry_all_cause is None:
         return 0
-    every = [*verdict.causes.values(), *([verdict.retry_all_cause] if verdict.retry_all_cause is not None else [])]
-    different = {id(cause): cause for cause in every}.values()
-    return sum(_FAILURE_BYTES + _size_of_variables(cause.frames) for cause in different)
+    different = {id(cause): cause for cause in (*verdict.causes.values(), verdict.retry_all_cause)}.values()
+    return sum(_FAILURE_BYTES + _size_of_variables(cause.frames) for cause in different if cause is not None)
 
 
 def _size_of_variables(frames: Iterable[Frame]) -> int:
