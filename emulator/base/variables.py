@@ -24,7 +24,7 @@ from types import (
 from typing import Any, Final
 
 from emulator.base.secrets import Secrets
-from emulator_runtime.hosting import well_formed
+from emulator_runtime.hosting import AttributeDict, well_formed
 
 MAX_VARIABLES: Final = 20
 """How many variables of a frame are shown."""
@@ -232,9 +232,9 @@ def _cut(text: str, more: int) -> str:
 
 
 def _named(value: Any, plain: type | None, text: str) -> str:
-    """The text of a collection, with its type unless that is `plain`."""
+    """The text of a collection, with its type unless that is `plain`, or what the emulator makes of JSON objects."""
     kind = type(value)
-    return text if kind is plain and text else f"{_name_of(kind)}({text})"
+    return text if text and (kind is plain or kind is AttributeDict) else f"{_name_of(kind)}({text})"
 
 
 def _is_noise(kind: type) -> bool:

@@ -174,8 +174,8 @@ def _as_written(event: Any) -> Any:
     if isinstance(event, MessagesSent):
         event = msgspec.structs.replace(event, messages=list(event.messages))
     if isinstance(event, BatchDelivered):
-        verdict = _with_few_lines(event.settlement.verdict)
-        return msgspec.structs.replace(event, settlement=msgspec.structs.replace(event.settlement, verdict=verdict))
+        settled = msgspec.structs.replace(event.settlement, verdict=_with_few_lines(event.settlement.verdict))
+        return msgspec.structs.replace(event, verdict=_with_few_lines(event.verdict), settlement=settled)
     failure = getattr(event, "failure", None)
     if failure is None:
         return event
