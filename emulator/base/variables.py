@@ -24,7 +24,8 @@ from types import (
 from typing import Any, Final
 
 from emulator.base.secrets import Secrets
-from emulator_runtime.hosting import AttributeDict, well_formed
+from emulator.base.words import clean, cut
+from emulator_runtime.hosting import AttributeDict
 
 MAX_VARIABLES: Final = 20
 """How many variables of a frame are shown."""
@@ -109,7 +110,7 @@ class Variables:
                 continue
             text = self.text(value)
             if name != "self" or not text.startswith("<"):
-                shown[well_formed(name[:_MAX_NAME])] = text
+                shown[cut(clean(name), _MAX_NAME)] = text
         return shown, more
 
     def text(self, value: object) -> str:
@@ -118,7 +119,7 @@ class Variables:
             text = self._text(value, _ROOM, 0)
         except Exception as error:  # such as a dict that another thread changes; no reason to lose the rest
             text = f"<{_name_of(type(value))}: {_name_of(type(error))}>"
-        return well_formed(text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 3]}...")
+        return cut(clean(text), MAX_CHARACTERS)
 
     def _text(self, value: Any, room: int, depth: int) -> str:
         """`value` in about `room` characters."""

@@ -235,6 +235,7 @@ def test_a_number_that_is_a_secret_is_hidden() -> None:
 
 def test_characters_that_steer_a_terminal_or_turn_text_are_escaped(variables: Variables) -> None:
     assert variables.text("\x1b[2J\u202e\ud800") == r"'\x1b[2J\u202e\ud800'"
+    assert variables.text(type("\x1b[2J\u202e", (), {})()) == r"<\x1b[2J\u202e>"
 
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=300)
