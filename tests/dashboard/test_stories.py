@@ -419,6 +419,17 @@ def test_what_a_python_handler_had_in_its_variables_is_told_without_secrets(*, r
     assert "batch = " not in told
 
 
+def test_variables_are_those_of_the_moment_at_which_a_message_was_to_be_retried() -> None:
+    with with_locals() as emulator:
+        emulator.queue("jobs").send_batch([{"count": 1, "retry": True}, {"count": 2, "retry": True}])
+        identifiers = [message.id for message in emulator.queue("jobs").messages]
+        emulator.run_until_idle()
+        troubles = [emulator.why(each).lives[0].attempts[-1].trouble for each in identifiers]
+    for identifier, trouble in zip(identifiers, troubles, strict=True):
+        assert trouble is not None
+        assert trouble.scopes[1].variables["message"] == f"<Message {identifier} attempts=3>"
+
+
 def test_a_request_that_failed_tells_its_variables() -> None:
     with with_locals() as emulator:
         emulator.post("/charge", json={"count": 3})

@@ -377,7 +377,7 @@ class PythonHost:
         handler = version.handlers.get("queue")
         if handler is None:
             return Verdict("exception", error=str(self._missing(version, "queue")))
-        decisions = Decisions(decode, version.scope.on_warning)
+        decisions = Decisions(decode, version.scope.on_warning, self._cause)
         delivery = trigger.delivery
         metrics = delivery.metrics
         batch = MessageBatch(
@@ -392,7 +392,7 @@ class PythonHost:
         failed = await self._run(version, handler, trigger, batch, wait=version.waits_for_wait_until)
         verdict = self._decided(decisions)
         decisions.acks, decisions.retries = set(), {}  # later decisions of the handler are ignored
-        decisions.causes, decisions.retry_all_cause = {}, None
+        decisions.causes, decisions.retry_all_cause, decisions.described = {}, None, None
         if failed is None:
             return verdict
         failure = failed.failure
@@ -525,36 +525,28 @@ class PythonHost:
 
     def _decided(self, decisions: Decisions) -> Verdict:
         """The decisions of a handler so far."""
-        verdict = Verdict(
+        return Verdict(
             "ok",
             decisions.ack_all,
             decisions.retry_all,
             decisions.retry_all_delay,
             decisions.acks,
             decisions.retries,
+            causes=decisions.causes,
+            retry_all_cause=decisions.retry_all_cause,
         )
-        if not decisions.causes and decisions.retry_all_cause is None:
-            return verdict
-        described: dict[int, Cause] = {}
 
-        def cause_of(error: BaseException) -> Cause:
-            cause = described.get(id(error))
-            if cause is None:
-                failure = failure_of(error, self.config, self._variables)
-                cause = described[id(error)] = Cause.of(failure)
-            return cause
-
-        of_all = decisions.retry_all_cause
-        return msgspec.structs.replace(
-            verdict,
-            causes={message_id: cause_of(error) for message_id, error in decisions.causes.items()},
-            retry_all_cause=None if of_all is None else cause_of(of_all),
-        )
+    def _cause(self, error: BaseException) -> Cause:
+        """Why a handler asks for a retry while it handles an exception."""
+        return Cause.of(failure_of(error, self.config, self._variables))
 
     def _decided_so_far(self, decisions: Decisions) -> Verdict:
         """A copy of the decisions of a handler that still runs, which later calls do not change."""
         return msgspec.structs.replace(
-            self._decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
+            self._decided(decisions),
+            explicit_acks=set(decisions.acks),
+            retry_messages=dict(decisions.retries),
+            causes=dict(decisions.causes),
         )
 
     def _not_loaded(self) -> NotLoaded:
