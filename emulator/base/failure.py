@@ -18,7 +18,7 @@ from types import FrameType, TracebackType
 from typing import Final
 
 from emulator.base.errors import WorkerLoadError
-from emulator.base.variables import Variables
+from emulator.base.secrets import Secrets
 from emulator_runtime import hosting
 from emulator_runtime.hosting import well_formed
 
@@ -142,10 +142,10 @@ class Failure:
 
     @classmethod
     def from_exception(
-        cls, error: BaseException, root: Path | None = None, variables: Variables | None = None
+        cls, error: BaseException, root: Path | None = None, locals_without: Secrets | None = None
     ) -> Failure:
-        """Describe `error`. Code below `root`, a worker's directory, counts as the user's. `variables` shows the local
-        variables of its innermost frames; None leaves them out."""
+        """Describe `error`. Code below `root`, a worker's directory, counts as the user's. With `locals_without`,
+        its innermost frames have their local variables, in which these secrets are hidden."""
         if isinstance(error, WorkerLoadError):
             return cls("", str(error), (), str(error))
         prefix = f"{root}/" if root else None
@@ -155,11 +155,8 @@ class Failure:
         ran = {id(summary): frame for summary, frame in zip(described.stack, _ran(error.__traceback__), strict=False)}
         _trim(described)
         frames = [_frame(summary, prefix) for summary in described.stack]
-        if variables is not None:
-            own = [place for place, frame in enumerate(frames) if frame.is_user]
-            for place in own[-MAX_FRAMES_WITH_VARIABLES:]:
-                shown, more = variables.of(ran[id(described.stack[place])])
-                frames[place] = replace(frames[place], variables=shown, more_variables=more)
+        if locals_without is not None:
+            _add_variables(frames, [ran[id(summary)] for summary in described.stack], locals_without)
         message = _message(error)
         if isinstance(error, SyntaxError):
             message = error.msg
@@ -205,6 +202,17 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         link = link.__cause__ or link.__context__
+
+
+def _add_variables(frames: list[Frame], ran: Sequence[FrameType], secrets: Secrets) -> None:
+    """Give the worker's innermost frames the local variables of those that `ran`, without `secrets`."""
+    from emulator.base.variables import Variables  # start-up does not need it
+
+    variables = Variables(secrets)
+    own = [place for place, frame in enumerate(frames) if frame.is_user]
+    for place in own[-MAX_FRAMES_WITH_VARIABLES:]:
+        shown, more = variables.of(ran[place])
+        frames[place] = replace(frames[place], variables=shown, more_variables=more)
 
 
 def _ran(traceback: TracebackType | None) -> Iterator[FrameType]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 _SHORT: Final = 4
 """Shorter secrets are only hidden where they stand alone: `1` is a part of nearly every text."""
@@ -64,6 +62,9 @@ class Secrets:
 
 def _ways(value: str) -> Iterator[str]:
     """How a value may be written: as it is, as bytes in UTF-8, in Python, in JSON and in URLs."""
+    import json  # start-up does not need them
+    from urllib.parse import quote, quote_plus
+
     encoded = value.encode(errors="surrogatepass")
     yield value
     yield encoded.decode("latin-1")

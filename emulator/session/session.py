@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock, WallClock
 from emulator.base.errors import EmulatorError
-from emulator.base.variables import Variables
 from emulator.base.words import count, shown_path
 from emulator.bindings.env import Env
 from emulator.bindings.kind import Resources
@@ -106,7 +105,7 @@ class Session:
             make_env=self._make_env,
             outbound=outbound,
             timer=timer,
-            variables=Variables(resources.secrets) if has_locals else None,
+            locals_without=resources.secrets if has_locals else None,
             has_inspector=has_inspector,
         )
         self.hosts: list[WorkerHost] = [self._factory.make(config) for config in self.configs]

@@ -18,7 +18,6 @@ from emulator.base.failure import (
     plain_name,
 )
 from emulator.base.secrets import Secrets
-from emulator.base.variables import Variables
 from emulator_runtime.errors import BodyUsedError
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def test_frames_of_the_worker_have_their_local_variables_and_those_of_libraries_
     module = loading.load(root / "entry.py")
     with pytest.raises(ValueError, match="Expecting") as caught:
         module.outer("{")
-    failure = Failure.from_exception(caught.value, root, Variables(Secrets()))
+    failure = Failure.from_exception(caught.value, root, Secrets())
     shown = [(frame.function, frame.variables) for frame in failure.frames if frame.variables]
     assert shown == [("outer", {"text": "'{'", "count": "1"}), ("inner", {"text": "'{'", "found": "[]"})]
     assert len(failure.frames) > 2
@@ -153,7 +152,7 @@ def test_of_a_deep_recursion_the_innermost_frames_have_variables(write: WriteFil
     module = loading.load(root / "entry.py")
     with pytest.raises(ZeroDivisionError) as caught:
         module.down(50)
-    failure = Failure.from_exception(caught.value, root, Variables(Secrets()))
+    failure = Failure.from_exception(caught.value, root, Secrets())
     numbers = [frame.variables["number"] for frame in failure.frames if frame.variables]
     assert numbers == [str(number) for number in range(MAX_FRAMES_WITH_VARIABLES - 1, -1, -1)]
 

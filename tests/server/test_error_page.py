@@ -11,7 +11,6 @@ import pytest
 
 from emulator.base.failure import Failure
 from emulator.base.secrets import Secrets
-from emulator.base.variables import Variables
 from emulator.server.error_page import content_policy, render_error_page
 
 
@@ -72,7 +71,7 @@ def test_the_page_shows_the_local_variables_of_each_frame_of_the_worker(tmp_path
     exec(compile(file.read_text(), str(file), "exec"), scope)
     with pytest.raises(KeyError) as caught:
         scope["fetch"]("<script>")
-    page = render_error_page(Failure.from_exception(caught.value, tmp_path, Variables(Secrets())), "heading", "GET /")
+    page = render_error_page(Failure.from_exception(caught.value, tmp_path, Secrets()), "heading", "GET /")
     assert page.count("<summary>Local variables</summary>") == 1
     assert re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", page) == [
         ("items", "&#39;&lt;script&gt;&#39;"),

@@ -19,7 +19,7 @@ import msgspec
 
 from emulator.base.bus import Bus
 from emulator.base.failure import Failure
-from emulator.base.variables import Variables
+from emulator.base.secrets import Secrets
 from emulator.config.model import WorkerConfig
 from emulator.hosts.host import CpuLimitExceeded, HandlerError, HandlerMissing, NotLoaded, Tunnel
 from emulator.hosts.outbound import Outbound
@@ -137,8 +137,8 @@ class PythonHost:
 
     `make_env` creates the worker's `env` for each version of its code, and `for_js` says what is behind names of the
     module `js`; `outbound` carries out the `fetch()` of worker
-    code. Failures and warnings are published on `bus`; `timer` measures durations in seconds. `variables` shows the
-    local variables of code that fails; None leaves them out. Only used on the event loop's thread.
+    code. Failures and warnings are published on `bus`; `timer` measures durations in seconds. With `locals_without`,
+    failures have local variables, in which these secrets are hidden. Only used on the event loop's thread.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class PythonHost:
         outbound: Outbound,
         bus: Bus,
         timer: Callable[[], float] = perf_counter,
-        variables: Variables | None = None,
+        locals_without: Secrets | None = None,
         for_js: Callable[[WorkerConfig], Mapping[str, Any]] = lambda _config: {},
     ) -> None:
         self.config = config
@@ -158,7 +158,7 @@ class PythonHost:
         self._for_js = for_js
         self._outbound = outbound
         self._bus = bus
-        self._variables = variables
+        self._locals_without = locals_without
         self._reports = Reports(config.name, bus, timer)
         self._packages: WorkerPackages | None = None
         self._differences: frozenset[str] = frozenset()
@@ -521,7 +521,7 @@ class PythonHost:
 
     def _failed(self, error: BaseException, trigger: str) -> HandlerError:
         """Report that worker code raised an exception. Returns the error to raise."""
-        return self._reports.failed(failure_of(error, self.config, self._variables), trigger, error)
+        return self._reports.failed(failure_of(error, self.config, self._locals_without), trigger, error)
 
     def _decided(self, decisions: Decisions) -> Verdict:
         """The decisions of a handler so far."""
@@ -538,7 +538,7 @@ class PythonHost:
 
     def _cause(self, error: BaseException) -> Cause:
         """Why a handler asks for a retry while it handles an exception."""
-        return Cause.of(failure_of(error, self.config, self._variables))
+        return Cause.of(failure_of(error, self.config, self._locals_without))
 
     def _decided_so_far(self, decisions: Decisions) -> Verdict:
         """A copy of the decisions of a handler that still runs, which later calls do not change."""
