@@ -11,13 +11,14 @@ import linecache
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final
 
 from emulator.base.errors import WorkerLoadError
+from emulator.base.secrets import Secrets
 from emulator_runtime import hosting
 from emulator_runtime.hosting import well_formed
 
@@ -26,6 +27,9 @@ MAX_ERROR_BYTES: Final = 4_000
 
 MAX_TRACEBACK_BYTES: Final = 16_000
 """How long a traceback (`Failure.text`) may be, in UTF-8."""
+
+MAX_FRAMES_WITH_VARIABLES: Final = 10
+"""Of how many of the worker's frames, the innermost ones, the local variables are kept."""
 
 _MAX_TYPE_BYTES: Final = 200
 _MAX_CODE_BYTES: Final = 1_000
@@ -86,6 +90,10 @@ class Frame:
     """All lines of the file as it was when the exception was raised; not a copy."""
     column: int = 0
     end_column: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The local variables when the exception was raised, name -> short text, in the order of the code."""
+    more_variables: int = field(default=0, repr=False, compare=False)
+    """How many there were besides them."""
 
     def __post_init__(self) -> None:
         _set(self, "file", well_formed(self.file))
@@ -133,16 +141,22 @@ class Failure:
         _set(self, "text", limited(self.text, MAX_TRACEBACK_BYTES))
 
     @classmethod
-    def from_exception(cls, error: BaseException, root: Path | None = None) -> Failure:
-        """Describe `error`. Code below `root`, a worker's directory, counts as the user's."""
+    def from_exception(
+        cls, error: BaseException, root: Path | None = None, locals_without: Secrets | None = None
+    ) -> Failure:
+        """Describe `error`. Code below `root`, a worker's directory, counts as the user's. With `locals_without`,
+        its innermost frames have their local variables, in which these secrets are hidden."""
         if isinstance(error, WorkerLoadError):
             return cls("", str(error), (), str(error))
         prefix = f"{root}/" if root else None
         for link in _chain(error):
             _show_sources(link.__traceback__)
         described = traceback.TracebackException.from_exception(error)
+        ran = {id(summary): frame for summary, frame in zip(described.stack, _ran(error.__traceback__), strict=False)}
         _trim(described)
         frames = [_frame(summary, prefix) for summary in described.stack]
+        if locals_without is not None:
+            _add_variables(frames, [ran[id(summary)] for summary in described.stack], locals_without)
         message = _message(error)
         if isinstance(error, SyntaxError):
             message = error.msg
@@ -188,6 +202,23 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         link = link.__cause__ or link.__context__
+
+
+def _add_variables(frames: list[Frame], ran: Sequence[FrameType], secrets: Secrets) -> None:
+    """Give the worker's innermost frames the local variables of those that `ran`, without `secrets`."""
+    from emulator.base.variables import Variables  # start-up does not need it
+
+    variables = Variables(secrets)
+    own = [place for place, frame in enumerate(frames) if frame.is_user]
+    for place in own[-MAX_FRAMES_WITH_VARIABLES:]:
+        shown, more = variables.of(ran[place])
+        frames[place] = replace(frames[place], variables=shown, more_variables=more)
+
+
+def _ran(traceback: TracebackType | None) -> Iterator[FrameType]:
+    while traceback is not None:
+        yield traceback.tb_frame
+        traceback = traceback.tb_next
 
 
 def is_own(file: str) -> bool:

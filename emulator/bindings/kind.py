@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeAlias,
 from emulator.base.bus import Bus, Notice
 from emulator.base.clock import Clock
 from emulator.base.errors import Problem
+from emulator.base.secrets import Secrets
 from emulator.bindings.use import Tallies
 from emulator.config.model import WorkerConfig
 from emulator.config.section import Draft, Key, Section
@@ -47,6 +48,8 @@ class Resources:
         self.clock = clock
         self.state = state
         """Where kinds keep what outlives a worker's code, and perhaps the session."""
+        self.secrets = Secrets()
+        """What workers are given and nobody else is shown. A kind adds a secret before it gives it to a worker."""
         self.tallies = Tallies()
         """How many operations on bindings each request has caused."""
 

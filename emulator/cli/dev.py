@@ -142,6 +142,7 @@ def _dashboard(recorder: Recorder | None, session: Session) -> Beside:
     help="Reload the worker's pages in the browser when its code is reloaded, or its assets change.",
 )
 @click.option("--no-record", is_flag=True, help="Do not keep what happens, for the dashboard and `emulator why`.")
+@click.option("--no-locals", is_flag=True, help="Do not show the local variables of Python code that fails.")
 @click.option("--no-reload", is_flag=True, help="Do not reload when a file changes.")
 @log_options
 def dev(  # noqa: PLR0917 - click passes its options by name
@@ -167,6 +168,7 @@ def dev(  # noqa: PLR0917 - click passes its options by name
     local: bool,
     live_reload: bool,
     no_record: bool,
+    no_locals: bool,
     no_reload: bool,
     log_level: Level | Literal["none"],
     log_format: Literal["text", "json"],
@@ -256,7 +258,14 @@ def dev(  # noqa: PLR0917 - click passes its options by name
         has_inspector = options.inspector_port_of(configs) is not None
         bridge = None if local else bridge_of(configs, bus, os.environ)
         session = Session(
-            configs, bus, journal=journal, engine=engine, bridge=bridge, state=state, has_inspector=has_inspector
+            configs,
+            bus,
+            journal=journal,
+            engine=engine,
+            bridge=bridge,
+            state=state,
+            has_locals=not no_locals,
+            has_inspector=has_inspector,
         )
         terminal.introduce(session.configs, session.hosts)
         if key_line:

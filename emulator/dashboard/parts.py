@@ -6,23 +6,44 @@ import linecache
 import os
 from collections.abc import Sequence
 
-from emulator.base.failure import Failure
+from emulator.base.failure import Frame
 from emulator.base.words import count
 from emulator.bindings.events import BindingUsed
-from emulator.dashboard.story import ActPart, SourceLine, Trouble
+from emulator.dashboard.story import ActPart, LocalScope, SourceLine, Trouble
 from emulator.hosts.events import FetchFinished, HandlerFailed, WorkerOutput
 from emulator.log.recorder import Recorded
 from emulator.queues.events import MessagesSent
+from emulator.queues.message import Cause
 
 
-def trouble_of(failure: Failure) -> Trouble:
-    """What went wrong, with the lines around the worker's own line."""
-    own = [frame for frame in failure.frames if frame.is_user] or failure.frames
+def trouble_of(cause: Cause) -> Trouble:
+    """What went wrong, with the lines around the worker's own line, and the local variables of its frames."""
+    own = [frame for frame in cause.frames if frame.is_user]
     lines: Sequence[SourceLine] = ()
-    if own:
-        frame = own[-1]
+    if cause.frames:
+        frame = (own or cause.frames)[-1]
         lines = [SourceLine(number, text, number == frame.line) for number, text in frame.context()]
-    return Trouble(error=failure.summary, traceback=failure.text, location=failure.location, source=lines)
+    return Trouble(
+        error=cause.error,
+        traceback=cause.traceback,
+        location=cause.location,
+        source=lines,
+        scopes=scopes_of(cause.frames),
+    )
+
+
+def scopes_of(frames: Sequence[Frame]) -> list[LocalScope]:
+    """The local variables of the worker's frames, innermost first."""
+    return [
+        LocalScope(
+            function=frame.function,
+            location=f"{frame.file}:{frame.line}",
+            variables=frame.variables,
+            more=frame.more_variables,
+        )
+        for frame in reversed(frames)
+        if frame.is_user and frame.variables
+    ]
 
 
 def lines_at(location: str, at: float) -> list[SourceLine]:

@@ -75,7 +75,7 @@ async def rehearse(session: Session, recorder: Recorder, identifier: str) -> Reh
     with TemporaryDirectory(prefix="emulator-rehearsal-") as directory:
         bus = Bus()
         state = session.state.copy(Path(directory))
-        apart = Session(session.configs, bus, state=state)
+        apart = Session(session.configs, bus, state=state, has_locals=False)
         told = Recorder(bus, apart.clock.now)
         detach = attach(bus, asyncio.get_running_loop())
         try:

@@ -33,7 +33,7 @@ from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinishe
 from emulator.log.recorder import ORDINARY_A_SECOND, Recorded, Recorder
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesForwarded, MessagesPromoted, MessagesSent
-from emulator.queues.message import Attempt, QueueMessage, Settlement
+from emulator.queues.message import Attempt, Cause, QueueMessage, Settlement
 from emulator.server.asked import Asked
 from emulator.server.events import RequestFinished
 from emulator.session.session import Session
@@ -278,8 +278,7 @@ class Stories:
             return None
         cause = settlement.verdict.cause_of(message.id)
         if failed.outcome == "retry" and cause is not None:
-            lines = lines_at(cause.location, failed.at)
-            return Trouble(error=cause.error, traceback=cause.traceback, location=cause.location, source=lines)
+            return trouble_of(cause)
         known = self._trouble(act) if act else None
         return known or Trouble(error=failed.error, traceback=failed.traceback)
 
@@ -287,7 +286,7 @@ class Stories:
         """What a handler raised in an act."""
         for recorded in self.recorder.about(act):
             if isinstance(recorded.event, HandlerFailed):
-                return trouble_of(recorded.event.failure)
+                return trouble_of(Cause.of(recorded.event.failure))
         return None
 
     def _parts(self, act: str) -> list[ActPart]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Literal
 
@@ -36,14 +36,27 @@ class ActPart(msgspec.Struct, frozen=True, kw_only=True):
     messages: Sequence[str] = ()
 
 
+class LocalScope(msgspec.Struct, frozen=True, kw_only=True):
+    """The local variables of a frame of the worker's own code when an exception was raised: name -> short text, in
+    the order of the code, and how many `more` there were. `function` is at `location`, `file:line`. Secrets are
+    hidden."""
+
+    function: str
+    location: str
+    variables: Mapping[str, str]
+    more: int = 0
+
+
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong: `error` in one line, the whole `traceback`, and where in the worker's code, as `file:line`, with
-    the lines around it. Empty where that is not known."""
+    the lines around it and the local variables of the worker's frames, innermost first. Empty where that is not
+    known."""
 
     error: str
     traceback: str = ""
     location: str = ""
     source: Sequence[SourceLine] = ()
+    scopes: Sequence[LocalScope] = ()
 
 
 class AttemptStory(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC
 from functools import partial
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from emulator.base.words import clean, clean_lines, count, cut, duration, shown_path
-from emulator.dashboard.story import AttemptStory, Life, MessageStory, Trouble, time_of_day
+from emulator.dashboard.story import AttemptStory, Life, LocalScope, MessageStory, Trouble, time_of_day
 from emulator.log.style import Style
 
 _PLAIN = Style(enabled=False)
 _MOST_LINES = 20
 """How many parts of a delivery are shown."""
 
+_MOST_VARIABLES = 8
+"""How many local variables of the frame that raised are shown."""
+
 _WIDTH = 240
+_VARIABLE_WIDTH = 100
 
 
 def tell(story: MessageStory, style: Style = _PLAIN) -> str:
@@ -85,6 +89,17 @@ def _trouble(trouble: Trouble, style: Style, *, shows_source: bool) -> Iterator[
     for line in trouble.source if shows_source else ():
         mark = style.red(">") if line.is_it else " "
         yield f"            {mark} {style.dim(f'{line.number:>4}')}  {clean_lines(line.text)}".rstrip()
+    if shows_source and trouble.scopes:
+        yield from _variables(trouble.scopes[0], style)
+
+
+def _variables(scope: LocalScope, style: Style) -> Iterator[str]:
+    """The variables of the frame that raised."""
+    for name, text in islice(scope.variables.items(), _MOST_VARIABLES):
+        yield f"              {style.dim(f'{clean(name)} =')} {cut(clean(text), _VARIABLE_WIDTH)}"
+    more = max(len(scope.variables) - _MOST_VARIABLES, 0) + scope.more
+    if more:
+        yield style.dim(f"              and {count(more, 'more variable')}")
 
 
 def colored(state: str, style: Style) -> str:

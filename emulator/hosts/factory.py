@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from emulator.base.bus import Bus
+from emulator.base.secrets import Secrets
 from emulator.config.model import JAVASCRIPT_SUFFIXES, WorkerConfig
 from emulator.hosts.activity import Activity
 from emulator.hosts.host import WorkerHost
@@ -31,6 +32,7 @@ class HostFactory:
 
     `make_env` creates the `env` of a Python worker, and `open_kinds` the wirings of a JavaScript worker. `outbound`
     carries out the `fetch()` of both; None means the network. `timer` measures durations in seconds. With
+    `locals_without`, failures of Python code have local variables, in which these secrets are hidden. With
     `has_inspector`, debuggers can look into JavaScript workers.
     """
 
@@ -43,6 +45,7 @@ class HostFactory:
         make_env: Callable[[WorkerConfig], Any],
         outbound: Outbound | None,
         timer: Callable[[], float],
+        locals_without: Secrets | None = None,
         has_inspector: bool = False,
     ) -> None:
         self.inspector: Inspector | None = None
@@ -55,6 +58,7 @@ class HostFactory:
         self._make_env = make_env
         self._outbound = outbound
         self._timer = timer
+        self._locals_without = locals_without
         self._has_inspector = has_inspector
         self._network = HttpOutbound()
         self._python_workers: set[str] = set()
@@ -76,6 +80,7 @@ class HostFactory:
                 outbound=partial(observed, self._outbound or self._network, self._bus, config.name),
                 bus=self._bus,
                 timer=self._timer,
+                locals_without=self._locals_without,
             )
         # Imported only for JavaScript, because start-up time is a feature.
         from emulator.hosts.workerd.binding_server import BindingServer

@@ -8,7 +8,7 @@ that has grown as much.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +16,11 @@ from typing import Any, Final
 
 import msgspec
 
+from emulator.base.failure import Frame
 from emulator.log.recorder import Recorder
 from emulator.log.table import TABLE
-from emulator.queues.events import MessagesSent
+from emulator.queues.events import BatchDelivered, MessagesSent
+from emulator.queues.message import Cause, Verdict
 
 DIRECTORY: Final = "events"
 """Where the files are, in the directory of what a session keeps."""
@@ -171,14 +173,34 @@ def _as_written(event: Any) -> Any:
         event = msgspec.structs.replace(event, act=event.act.for_others())
     if isinstance(event, MessagesSent):
         event = msgspec.structs.replace(event, messages=list(event.messages))
+    if isinstance(event, BatchDelivered):
+        settled = msgspec.structs.replace(event.settlement, verdict=_with_few_lines(event.settlement.verdict))
+        return msgspec.structs.replace(event, verdict=_with_few_lines(event.verdict), settlement=settled)
     failure = getattr(event, "failure", None)
     if failure is None:
         return event
-    frames = tuple(replace(frame, source=tuple(_few(frame))) for frame in failure.frames)
-    return msgspec.structs.replace(event, failure=replace(failure, frames=frames))
+    return msgspec.structs.replace(event, failure=replace(failure, frames=_short(failure.frames)))
 
 
-def _few(frame: Any) -> list[str]:
+def _with_few_lines(verdict: Verdict) -> Verdict:
+    def short(cause: Cause) -> Cause:
+        return msgspec.structs.replace(cause, frames=_short(cause.frames))
+
+    of_all = verdict.retry_all_cause
+    if not verdict.causes and of_all is None:
+        return verdict
+    return msgspec.structs.replace(
+        verdict,
+        causes={identifier: short(cause) for identifier, cause in verdict.causes.items()},
+        retry_all_cause=None if of_all is None else short(of_all),
+    )
+
+
+def _short(frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    return tuple(replace(frame, source=tuple(_few(frame))) for frame in frames)
+
+
+def _few(frame: Frame) -> list[str]:
     """The lines of a file around that of a frame; empty lines in place of those before, so that numbers stay."""
     context = frame.context()
     return [*([""] * (context[0][0] - 1)), *(text for _, text in context)] if context else []

@@ -10,17 +10,18 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from emulator.base.acts import Acts
 from emulator.base.bus import Bus, Notice
+from emulator.base.failure import Frame
 from emulator.bindings.events import BindingUsed
 from emulator.hosts.events import FetchFinished, HandlerFailed, WorkerOutput
 from emulator.log.table import TABLE
 from emulator.queues.events import BatchDelivered, MessagesDeadLettered, MessagesForwarded, MessagesSent
-from emulator.queues.message import QueueMessage, SentMessages
+from emulator.queues.message import QueueMessage, SentMessages, Verdict
 from emulator.server.events import RequestFinished
 
 MOST_EVENTS: Final = 10_000
@@ -43,6 +44,12 @@ _MOST_GAPS: Final = 100
 
 _EVENT_BYTES: Final = 500
 """How many bytes an event takes without what it contains, about."""
+
+_FAILURE_BYTES: Final = 20_000
+"""How many bytes a failure takes without local variables, about."""
+
+_VARIABLE_BYTES: Final = 200
+"""How many bytes a local variable takes beside its name and its text, about."""
 
 _ORDINARY: Final[Mapping[type[Any], Callable[[Any], bool] | None]] = {
     RequestFinished: lambda event: event.status >= 500,
@@ -303,7 +310,21 @@ def _size(event: Any) -> int:
     if isinstance(messages, SentMessages):
         return _EVENT_BYTES * (1 + len(messages)) + messages.size
     if messages:
-        return _EVENT_BYTES + sum(_EVENT_BYTES + len(message.body) for message in messages)
+        size = _EVENT_BYTES + sum(_EVENT_BYTES + len(message.body) for message in messages)
+        return size + _size_of_causes(event.settlement.verdict) if isinstance(event, BatchDelivered) else size
     if isinstance(event, (WorkerOutput, Notice)):
         return _EVENT_BYTES + len(event.text)
-    return 20_000 if isinstance(event, HandlerFailed) else _EVENT_BYTES
+    if isinstance(event, HandlerFailed):
+        return _FAILURE_BYTES + _size_of_variables(event.failure.frames)
+    return _EVENT_BYTES
+
+
+def _size_of_causes(verdict: Verdict) -> int:
+    if not verdict.causes and verdict.retry_all_cause is None:
+        return 0
+    different = {id(cause): cause for cause in (*verdict.causes.values(), verdict.retry_all_cause)}.values()
+    return sum(_FAILURE_BYTES + _size_of_variables(cause.frames) for cause in different if cause is not None)
+
+
+def _size_of_variables(frames: Iterable[Frame]) -> int:
+    return sum(_VARIABLE_BYTES + len(name) + len(text) for frame in frames for name, text in frame.variables.items())

@@ -7,10 +7,11 @@ worker host sets functions that tell of the handler while it runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Final, Literal, overload
+from typing import Final, Literal, Self, overload
 
 import msgspec
 
+from emulator.base.failure import Failure, Frame
 from emulator.wire.codec import ContentType
 
 Outcome = Literal["ok", "exception", "exceeded_cpu", "exceeded_wall_time", "lease_expired"]
@@ -174,12 +175,18 @@ def backlog_of(messages: Sequence[QueueMessage]) -> Backlog:
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """Why a handler asked for a retry: the error in one line, the whole of it, and where in the worker's code it is
-    from (`file:line`). Empty where it is not known."""
+    """Why a handler asked for a retry: the error in one line, the whole of it, where in the worker's code it is from
+    (`file:line`), and its frames. Empty where it is not known."""
 
     error: str
     traceback: str = ""
     location: str = ""
+    frames: tuple[Frame, ...] = ()
+
+    @classmethod
+    def of(cls, failure: Failure) -> Self:
+        """What a handler was busy with when it asked for the retry."""
+        return cls(failure.summary, failure.text, failure.location, failure.frames)
 
 
 _NO_CAUSES: Final[Mapping[str, Cause]] = {}

@@ -57,8 +57,8 @@ class Session:
     delivers a batch to a worker. With a `journal` the session continues with the queues and messages that an earlier
     one left in it; its opener closes it, after the session has stopped. `engine` keeps the queues; the default is a
     memory engine that uses the journal, if there is one; `bridge` connects some with real queues. `state` is where
-    bindings keep their data, which its opener closes, too; the default is in memory. With `has_inspector`, debuggers
-    can look into JavaScript workers.
+    bindings keep their data, which its opener closes, too; the default is in memory. With `has_locals`, the
+    failures of Python code come with local variables. With `has_inspector`, debuggers can look into JavaScript workers.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Session:
         engine: QueueEngine | None = None,
         bridge: Bridge | None = None,
         state: State | None = None,
+        has_locals: bool = True,
         has_inspector: bool = False,
     ) -> None:
         check_conflicts(configs, KINDS)
@@ -88,7 +89,8 @@ class Session:
         """The newest `env` of each worker, by name."""
         self.state = state or State()
         """What bindings keep."""
-        self.open_kinds = OpenKinds(KINDS, Resources(self.queues, bus, clock, self.state), bindings)
+        resources = Resources(self.queues, bus, clock, self.state)
+        self.open_kinds = OpenKinds(KINDS, resources, bindings)
         """The open binding kinds."""
         self.crons: Crons | None = None
         """What waits for crons, if any are declared and `run_crons` was called."""
@@ -103,6 +105,7 @@ class Session:
             make_env=self._make_env,
             outbound=outbound,
             timer=timer,
+            locals_without=resources.secrets if has_locals else None,
             has_inspector=has_inspector,
         )
         self.hosts: list[WorkerHost] = [self._factory.make(config) for config in self.configs]

@@ -95,6 +95,7 @@ class Opening:
     real_time: bool = False
     chaos: Chaos | None = None
     crons: bool = True
+    locals: bool = True
     state: Path | None = None
 
 
@@ -159,6 +160,7 @@ class Core:
                 bindings=settings.bindings,
                 around_delivery=lambda deliver: partial(self._deliver, deliver),
                 state=_begun(settings.state),
+                has_locals=settings.locals,
             )
             if settings.chaos is not None:
                 self.set_chaos(settings.chaos)

@@ -59,6 +59,7 @@ class _Base:
         real_time: bool = False,
         chaos: Chaos | None = None,
         crons: bool = True,
+        locals: bool = True,  # noqa: A002 - as in `emulator dev --no-locals`
         state: str | Path | None = None,
     ) -> None:
         """Run the workers of `config` (a path, several, or None for `wrangler.jsonc` in the working directory), with
@@ -68,6 +69,7 @@ class _Base:
         are as in `wrangler.jsonc`. `vars`, `secrets` and `bindings` come over what is configured; a binding may be any
         object. With `raise_errors` an exception of worker code is raised in the test, else it is a 500. `real_time`
         runs on the clock on the wall. Without `crons`, time passes over them and they do not run.
+        Without `locals`, no report shows the local variables of worker code that failed.
         `state` is a file that `emulator state export` has written: what bindings keep in the beginning.
         """
         variables, hidden = dict(vars or {}), dict(secrets or {})
@@ -89,7 +91,7 @@ class _Base:
                 cleanup=self._cleanup,
             )
         self._settings = Opening(
-            read, bindings or {}, raise_errors, real_time, chaos, crons, None if state is None else Path(state)
+            read, bindings or {}, raise_errors, real_time, chaos, crons, locals, None if state is None else Path(state)
         )
         self._opened: Core | None = None
 

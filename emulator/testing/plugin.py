@@ -27,12 +27,25 @@ CONFIGURATIONS = ("wrangler.jsonc", "wrangler.json", "wrangler.toml")
 
 MARK = (
     "emulator(config=None, *, env=None, vars=None, secrets=None, bindings=None, raise_errors=True, real_time=False, "
-    "chaos=None, crons=True, state=None): how the fixtures emulator and async_emulator run the workers. config is a "
-    "path from the root directory, or several; chaos is a seed, True for a random one, or an emulator.testing.Chaos. "
+    "chaos=None, crons=True, locals=True, state=None): how the fixtures emulator and async_emulator run the workers. "
+    "config is a path from the root directory, or several; chaos is a seed, True for a random one, or an "
+    "emulator.testing.Chaos. "
     "The mark of a test adds to those of its class and module"
 )
 
-_OPTIONS = ("config", "env", "vars", "secrets", "bindings", "raise_errors", "real_time", "chaos", "crons", "state")
+_OPTIONS = (
+    "config",
+    "env",
+    "vars",
+    "secrets",
+    "bindings",
+    "raise_errors",
+    "real_time",
+    "chaos",
+    "crons",
+    "locals",
+    "state",
+)
 _MAPPINGS = ("vars", "secrets", "bindings")
 
 _shown = pytest.StashKey[str]()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from emulator.base.words import count, shown_path
+from emulator.dashboard.parts import scopes_of
 from emulator.testing.timeline import Timeline
 
 _LONGEST_NAME: Final = 120
@@ -26,6 +29,9 @@ def write_trace(directory: Path, test: str, failure: str, timelines: Sequence[Ti
         lstrip_blocks=True,
     )
     page = environment.get_template("trace.html").render(
+        count=count,
+        scopes_of=scopes_of,
+        shown_path=partial(shown_path, base=root),
         test=test,
         failure=failure,
         emulators=[

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.base.errors import WorkerLoadError
-from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES, Failure, Frame, limited, plain_name
+from emulator.base.failure import (
+    MAX_ERROR_BYTES,
+    MAX_FRAMES_WITH_VARIABLES,
+    MAX_TRACEBACK_BYTES,
+    Failure,
+    Frame,
+    limited,
+    plain_name,
+)
+from emulator.base.secrets import Secrets
 from emulator_runtime.errors import BodyUsedError
 
 if TYPE_CHECKING:
@@ -121,6 +130,31 @@ def test_code_in_python_modules_is_not_the_users(write: WriteFiles, loading: Loa
         (False, "raise KeyError(1)"),
     ]
     assert failure.location.endswith("entry.py:2")
+
+
+def test_frames_of_the_worker_have_their_local_variables_and_those_of_libraries_none(
+    write: WriteFiles, loading: Loading
+) -> None:
+    code = "import json\n\ndef outer(text):\n    count = len(text)\n    return inner(text)\n\n"
+    root = write({"entry.py": code + "def inner(text):\n    found = []\n    return json.loads(text)\n"})
+    module = loading.load(root / "entry.py")
+    with pytest.raises(ValueError, match="Expecting") as caught:
+        module.outer("{")
+    failure = Failure.from_exception(caught.value, root, Secrets())
+    shown = [(frame.function, frame.variables) for frame in failure.frames if frame.variables]
+    assert shown == [("outer", {"text": "'{'", "count": "1"}), ("inner", {"text": "'{'", "found": "[]"})]
+    assert len(failure.frames) > 2
+    assert not any(frame.variables for frame in Failure.from_exception(caught.value, root).frames)
+
+
+def test_of_a_deep_recursion_the_innermost_frames_have_variables(write: WriteFiles, loading: Loading) -> None:
+    root = write({"entry.py": "def down(number):\n    return down(number - 1) if number else 1 / 0\n"})
+    module = loading.load(root / "entry.py")
+    with pytest.raises(ZeroDivisionError) as caught:
+        module.down(50)
+    failure = Failure.from_exception(caught.value, root, Secrets())
+    numbers = [frame.variables["number"] for frame in failure.frames if frame.variables]
+    assert numbers == [str(number) for number in range(MAX_FRAMES_WITH_VARIABLES - 1, -1, -1)]
 
 
 def test_an_error_of_the_configuration_is_its_text() -> None:

@@ -26,12 +26,14 @@ WORKER = """
             body = await request.text()
             if body:
                 await self.env.JOBS.send(body, contentType="text")
-            if request.url.endswith("/fails"):
+            thing = type(body.replace("\\0", ""), (), {"__repr__": None})()
+            if "/fails" in request.url:
                 raise ValueError(f"cannot: {body}")
             return Response("ok")
 
         async def queue(self, batch, env, ctx):
             for message in batch.messages:
+                given = {message.body: [message.body, self.env.API_KEY]}
                 print("got", message.body)
                 if "fail" in str(message.body):
                     raise ConnectionError(str(message.body))

@@ -93,6 +93,31 @@ def test_a_message_that_died_says_why_and_is_redriven(shop: Shop) -> None:
     assert shop.complaints == []
 
 
+def test_local_variables_are_folded_away_until_somebody_wants_them(shop: Shop) -> None:
+    shop.fail("fail: out of stock")
+    page = shop.open(f"/messages/{shop.dead()[0]['id']}")
+    variables = page.locator(".why .locals")
+    expect(variables).to_have_count(1)
+    expect(variables).to_be_hidden()
+    page.locator(".why summary", has_text="Local variables").click()
+    expect(variables.locator("dt:has-text('given') + dd")).to_have_text(
+        "{'fail: out of stock': ['fail: out of stock', '(secret API_KEY)']}"
+    )
+    page.evaluate("document.getElementById('why').dataset.old = 'yes'")
+    shop.post("something else")
+    expect(page.locator("#why[data-old]")).to_have_count(0)
+    expect(variables).to_be_visible()
+    assert shop.complaints == []
+
+
+def test_a_request_that_failed_shows_its_local_variables(shop: Shop) -> None:
+    assert shop.post("a body", "/fails") == 500
+    page = shop.open("/requests")
+    page.locator("tbody a", has_text="/fails").click()
+    page.locator("summary", has_text="Local variables").click()
+    expect(page.locator(".locals dt:has-text('body') + dd")).to_have_text("'a body'")
+
+
 def test_the_copied_test_reproduces_it(shop: Shop, tmp_path: Path) -> None:
     shop.fail("fail: again")
     page = shop.open(f"/messages/{shop.dead()[0]['id']}")

@@ -79,15 +79,32 @@ def test_nothing_that_was_sent_runs(shop: Shop) -> None:
         f"{ROOT}/data/d1/books-1", data={"text": f'create table book ("<img src=x onerror=window.ran=9>"); {inserts}'}
     )
     shop.page.on("dialog", lambda dialog: pytest.fail(f"a dialog: {dialog.message}"))
+    with_variables = 0
     for path in pages(shop):
         page = shop.open(path)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         assert page.evaluate("window.ran") is None, path
         assert page.locator("main script, main img, main iframe, [onerror], [onload], [onclick]").count() == 0, path
         assert page.locator("a[href^='javascript:'], form[action^='javascript:']").count() == 0, path
         shown = page.evaluate("document.body.innerText")
         assert not set("\x1b\u202e\u2066\u200f\x07") & set(shown), path
+        assert "do-not-show-this" not in page.content(), path
+        with_variables += page.locator(".locals dd", has_text="window.ran").count()
+    assert with_variables >= len(EVIL)
     complaints = [each for each in shop.complaints if "404" not in each and "400" not in each]
     assert complaints == []
+
+
+def test_nothing_of_a_local_variable_runs_on_the_error_page(shop: Shop) -> None:
+    page = shop.page
+    for evil in EVIL:
+        answer = shop.client.post("/fails", content=evil.encode(), headers={"accept": "text/html"})
+        page.set_content(answer.text)
+        page.locator("summary", has_text="Local variables").click()
+        assert page.evaluate("window.ran") is None
+        assert page.locator("img, svg, iframe, [onerror], [onload]").count() == 0
+        assert page.locator(".locals dt").all_text_contents() == ["request", "body", "thing"]
+        assert not set("\x1b\u202e\u2066\u200f\x07") & set(page.locator(".locals").inner_text())
 
 
 def test_a_live_part_is_as_harmless_as_a_whole_page(shop: Shop) -> None:

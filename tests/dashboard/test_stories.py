@@ -13,7 +13,7 @@ import pytest
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.addresses import queue_id
 from emulator.dashboard.stories import Stories
-from emulator.dashboard.story import MessageStory
+from emulator.dashboard.story import MessageStory, Trouble
 from emulator.server.addresses import API_PREFIX, DASHBOARD_API
 from emulator.testing import Emulator
 from tests.support.node_tools import needs_node
@@ -345,6 +345,122 @@ def _failure() -> Any:
     from emulator.base.failure import Failure
 
     return Failure("SyntaxError", "no", (), "SyntaxError: no")
+
+
+LOCALS: Final = """\
+from workers import Response, WorkerEntrypoint
+
+
+def charge(order, key, pin):
+    header = f"Bearer {key}"
+    total = order["count"] * 2
+    raise ConnectionError("no answer")
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        charge(await request.json(), self.env.API_KEY, 0)
+
+    async def queue(self, batch, env, ctx):
+        for message in batch.messages:
+            if not message.body.get("retry"):
+                charge(message.body, self.env.API_KEY, await self.env.PIN.get())
+            try:
+                charge(message.body, self.env.API_KEY, "")
+            except ConnectionError:
+                message.retry()
+"""
+
+
+def with_locals(**options: Any) -> Emulator:
+    stored = {"binding": "PIN", "store_id": "s", "secret_name": "pin"}
+    return Emulator(
+        main=LOCALS,
+        name="shop",
+        queues=QUEUES,
+        secrets={"API_KEY": "sk-live-12345"},
+        settings={"secrets_store_secrets": [stored]},
+        raise_errors=False,
+        **options,
+    )
+
+
+def last_trouble(emulator: Emulator, body: Any) -> Trouble:
+    """What went wrong in the last attempt of a message that the test sends."""
+    emulator.queue("jobs").send(body)
+    identifier = emulator.queue("jobs").messages[-1].id
+    emulator.run_until_idle()
+    trouble = emulator.why(identifier).lives[0].attempts[-1].trouble
+    assert trouble is not None
+    return trouble
+
+
+@pytest.mark.parametrize("retry", [False, True], ids=["raised", "retried"])
+def test_what_a_python_handler_had_in_its_variables_is_told_without_secrets(*, retry: bool) -> None:
+    with with_locals() as emulator:
+        emulator.secret("PIN").put("p4815162342")
+        trouble = last_trouble(emulator, {"count": 3, "retry": retry})
+        told = str(emulator.why(emulator.queue("dead-jobs").messages[0]))
+
+    inner, outer = trouble.scopes
+    assert (inner.function, outer.function) == ("charge", "queue")
+    assert inner.location == trouble.location
+    assert inner.variables == {
+        "order": f"{{'count': 3, 'retry': {retry}}}",
+        "key": "'(secret API_KEY)'",
+        "pin": "''" if retry else "'(secret PIN)'",
+        "header": "'Bearer (secret API_KEY)'",
+        "total": "6",
+    }
+    assert outer.variables["batch"] == "<MessageBatch of 1 from jobs>"
+    assert [line.text for line in trouble.source if line.is_it] == ['    raise ConnectionError("no answer")']
+    assert told.count("header = 'Bearer (secret API_KEY)'") == 1
+    assert "batch = " not in told
+
+
+def test_variables_are_those_of_the_moment_at_which_a_message_was_to_be_retried() -> None:
+    with with_locals() as emulator:
+        emulator.queue("jobs").send_batch([{"count": 1, "retry": True}, {"count": 2, "retry": True}])
+        identifiers = [message.id for message in emulator.queue("jobs").messages]
+        emulator.run_until_idle()
+        troubles = [emulator.why(each).lives[0].attempts[-1].trouble for each in identifiers]
+    for identifier, trouble in zip(identifiers, troubles, strict=True):
+        assert trouble is not None
+        assert trouble.scopes[1].variables["message"] == f"<Message {identifier} attempts=3>"
+
+
+def test_a_request_that_failed_tells_its_variables() -> None:
+    with with_locals() as emulator:
+        emulator.post("/charge", json={"count": 3})
+        [request] = emulator.get(f"{DASHBOARD_API}/requests").json()["requests"]
+        told = emulator.get(f"{DASHBOARD_API}/requests/{request['id']}").text
+    scopes = json.loads(told)["trouble"]["scopes"]
+    assert [(each["function"], each["variables"]["order"]) for each in scopes[:1]] == [("charge", "{'count': 3}")]
+    assert "sk-live" not in told
+
+
+def test_without_locals_nobody_is_told_of_variables() -> None:
+    with with_locals(locals=False) as emulator:
+        for retry in (False, True):
+            trouble = last_trouble(emulator, {"count": 3, "retry": retry})
+            assert trouble.source
+            assert trouble.scopes == []
+
+
+def test_the_text_shows_the_first_variables_of_the_frame_that_raised() -> None:
+    code = "\n".join(f"            v{number} = {str(number) * 200!r}" for number in range(10))
+    main = LOCALS.replace("        for message in batch.messages:\n", f"        if True:\n{code}\n            1 / 0\n")
+    with Emulator(main=main, queues=QUEUES) as emulator:
+        emulator.queue("jobs").send({})
+        identifier = emulator.queue("jobs").messages[-1].id
+        emulator.run_until_idle()
+        lines = str(emulator.why(identifier)).splitlines()
+    place = next(number for number, line in enumerate(lines) if "batch = <MessageBatch" in line)
+    assert [line.split(" = ")[0].strip() for line in lines[place : place + 8]] == [
+        "batch", "env", "ctx", "v0", "v1", "v2", "v3", "v4",
+    ]  # fmt: skip
+    assert all(len(line) < 130 for line in lines[place : place + 8])
+    assert lines[place + 8].strip() == "and 5 more variables"
 
 
 def test_the_story_is_a_value() -> None:

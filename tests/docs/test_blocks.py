@@ -27,6 +27,7 @@ SHOWN = {
     ("docs/terminal.md", "sign-up  src/entry.py  fetch, queue"): "the tutorial has it, without a cron",
     ("docs/why.md", "$ emulator why b5ceb99f"): "cut short; tests/dashboard/test_stories.py has all of it",
     ("docs/why.md", "$ emulator messages"): "tests/cli/test_listing.py prints such a table",
+    ("docs/why.md", ">    6      raise ConnectionError"): "a part of that; tests/dashboard/test_stories.py has it",
     ("docs/testing.md", "Chaos, seed 4."): "the order of what chaos does differs with each test",
     ("docs/testing.md", "------------------------------ Emulator"): "tests/testing/test_docs_testing.py makes it",
 }

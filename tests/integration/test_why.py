@@ -47,6 +47,7 @@ def test_why_a_message_died_is_told_also_after_a_restart(
     assert "from a client of the REST API" in told.stdout
     assert "ConnectionError: the mail server is down (src/entry.py:" in told.stdout
     assert "printed   GOT" in told.stdout
+    assert "message = <Message " in told.stdout
 
     if end is signal.SIGKILL:
         wait_until_kept(app, identifier)
@@ -55,7 +56,20 @@ def test_why_a_message_died_is_told_also_after_a_restart(
     again = json.loads(emulator(app, "why", identifier, "--json").stdout)
     assert again["is_whole"]
     assert [life["end"] for life in again["lives"]] == ["dead", ""]
-    assert again["lives"][0]["attempts"][0]["trouble"]["source"] != []
+    trouble = again["lives"][0]["attempts"][0]["trouble"]
+    assert trouble["source"] != []
+    assert trouble["scopes"][0]["variables"]["message"].startswith("<Message ")
+
+
+def test_a_session_without_locals_keeps_none(dev: Callable[..., Running], tmp_path: Path) -> None:
+    app = write(tmp_path / "app", broken=True)
+    running = dev(app, "--no-locals")
+    assert emulator(app, "queues", "send", "jobs", '{"id": 7}').returncode == 0
+    running.wait_for("jobs moved 1 message .* to jobs-dlq")
+    told = json.loads(emulator(app, "why", identifier_of(app), "--json").stdout)
+    trouble = told["lives"][0]["attempts"][0]["trouble"]
+    assert trouble["source"] != []
+    assert trouble["scopes"] == []
 
 
 def test_what_is_not_known_is_one_sentence(dev: Callable[..., Running], tmp_path: Path) -> None:

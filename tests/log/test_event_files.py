@@ -9,7 +9,8 @@ from emulator.base.failure import Failure, Frame
 from emulator.hosts.events import HandlerFailed
 from emulator.log.event_files import EventFiles
 from emulator.log.recorder import Recorder
-from emulator.queues.events import MessagesSent
+from emulator.queues.events import BatchDelivered, MessagesSent
+from emulator.queues.message import Cause, Settlement, Verdict
 from tests.log.test_recorder import Timers, message, notices
 
 
@@ -52,6 +53,27 @@ def test_events_survive_a_restart(tmp_path: Path) -> None:
     assert failed.event.failure.frames[0].context() == failure.frames[0].context()
     assert [each.number for each in again.about(act.id)] == [1, 2]
     assert len(again.about("1" * 32)) == 1
+
+
+def test_local_variables_and_the_lines_of_a_cause_survive_a_restart(tmp_path: Path) -> None:
+    first = Kept(tmp_path)
+    source = [f"line {number}\n" for number in range(1, 2_001)]
+    frame = Frame("a.py", 20, "queue", "line 20", True, source, variables={"order": "{'id': 1}"}, more_variables=2)
+    failure = Failure("ValueError", "no", (frame,), "ValueError: no")
+    sent = message("1" * 32)
+    verdict = Verdict(retry_messages={sent.id: None}, causes={sent.id: Cause.of(failure)})
+    settlement = Settlement([], retried=[(sent, 0)], verdict=verdict)
+    first.bus.publish(HandlerFailed("shop", "QUEUE q", failure))
+    first.bus.publish(BatchDelivered("q", "shop", [sent], verdict, settlement, 1.0, 0.1))
+    first.files.close()
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 5_000
+
+    failed, delivered = (each.event for each in Kept(tmp_path).recorder.after(0))
+
+    cause = delivered.settlement.verdict.cause_of(sent.id)
+    for again in (failed.failure.frames[0], cause.frames[0]):
+        assert (again.variables, again.more_variables) == ({"order": "{'id': 1}"}, 2)
+        assert again.context() == frame.context()
 
 
 def test_a_session_that_is_killed_loses_the_last_second_at_most(tmp_path: Path) -> None:

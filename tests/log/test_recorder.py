@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from emulator.base.acts import Acts
 from emulator.base.bus import Bus, Notice
-from emulator.hosts.events import WorkerOutput
+from emulator.base.failure import Failure, Frame
+from emulator.hosts.events import HandlerFailed, WorkerOutput
 from emulator.log.recorder import Recorder
-from emulator.queues.events import MessagesSent
-from emulator.queues.message import QueueMessage
+from emulator.queues.events import BatchDelivered, MessagesSent
+from emulator.queues.message import Cause, QueueMessage, Settlement, Verdict
 from emulator.server.events import RequestFinished
 
 
@@ -53,6 +55,25 @@ def test_the_oldest_events_go_when_their_messages_are_too_large() -> None:
     assert recorder.last - recorder.first < 10
     assert recorder.about(f"{0:032x}") == []
     assert len(recorder.about(f"{511:032x}")) == 1
+
+
+def test_local_variables_count_for_how_much_is_kept() -> None:
+    texts = {f"name{number}": "x" * 180 for number in range(20)}
+    frames = tuple(Frame("a.py", 1, "queue", "", is_user=True, variables=texts) for _ in range(10))
+    failure = Failure("ValueError", "no", frames, "ValueError: no")
+    sent = message("1" * 32)
+    verdict = Verdict(retry_all=True, retry_all_cause=Cause.of(failure))
+    settlement = Settlement([], retried=[(sent, 0)], verdict=verdict)
+    for event, most in (
+        (HandlerFailed("shop", "GET /", failure), 12),
+        (HandlerFailed("shop", "GET /", replace(failure, frames=())), 50),
+        (BatchDelivered("q", "shop", [sent], verdict, settlement, 1.0, 0.1), 12),
+    ):
+        bus = Bus()
+        recorder = Recorder(bus, lambda: 1.0, most_bytes=1_000_000)
+        for _ in range(512):
+            bus.publish(event)
+        assert most / 2 < recorder.last - recorder.first <= most
 
 
 def test_what_is_about_a_message_or_an_act_is_found_while_events_come_and_go() -> None:

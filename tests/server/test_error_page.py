@@ -5,10 +5,12 @@ from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emulator.base.failure import Failure
+from emulator.base.secrets import Secrets
 from emulator.server.error_page import content_policy, render_error_page
 
 
@@ -60,6 +62,22 @@ def test_the_page_marks_the_place_of_a_syntax_error(tmp_path: Path) -> None:
         failure = Failure.from_exception(error, tmp_path)
     page = render_error_page(failure, "heading", "GET /")
     assert '<span class="number">1</span><code>x = <mark>(</mark>1,</code></div>' in page
+
+
+def test_the_page_shows_the_local_variables_of_each_frame_of_the_worker(tmp_path: Path) -> None:
+    file = tmp_path / "entry.py"
+    file.write_text('def fetch(items):\n    key = "k"\n    raise KeyError(items)\n')
+    scope: dict[str, Any] = {}
+    exec(compile(file.read_text(), str(file), "exec"), scope)
+    with pytest.raises(KeyError) as caught:
+        scope["fetch"]("<script>")
+    page = render_error_page(Failure.from_exception(caught.value, tmp_path, Secrets()), "heading", "GET /")
+    assert page.count("<summary>Local variables</summary>") == 1
+    assert re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", page) == [
+        ("items", "&#39;&lt;script&gt;&#39;"),
+        ("key", "&#39;k&#39;"),
+    ]
+    assert "Local variables" not in render_error_page(_failure(tmp_path), "heading", "GET /")
 
 
 def test_the_page_links_to_the_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

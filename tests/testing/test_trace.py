@@ -66,6 +66,36 @@ def test_each_failed_test_that_had_an_emulator_is_a_file(shop: Path, pytester: p
     assert str(files[0]) in result.stdout.str()
 
 
+def test_the_file_shows_local_variables_where_they_are_wanted(shop: Path, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        entry="""
+        from workers import WorkerEntrypoint
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                items = ["<b>", self.env.API_KEY]
+                raise ValueError("no")
+        """,
+        test_locals="""
+        import pytest
+
+        from emulator.testing import Emulator
+
+        @pytest.mark.parametrize("wanted", [False, True])
+        def test_fails(wanted):
+            secrets = {"API_KEY": "sk-live-1"}
+            with Emulator(main="entry.py", secrets=secrets, raise_errors=False, locals=wanted) as emulator:
+                emulator.get("/")
+                assert 1 == 2
+        """,
+    )
+    pytester.runpytest_inprocess("--emulator-trace", "traces", "test_locals.py").assert_outcomes(failed=2)
+    [hidden] = (shop / "traces").glob("*False*")
+    [shown] = (shop / "traces").glob("*True*")
+    assert "<dt>items</dt><dd>[&#39;&lt;b&gt;&#39;, &#39;(secret API_KEY)&#39;]</dd>" in shown.read_text()
+    assert "Local variables" not in hidden.read_text()
+
+
 def test_nothing_in_the_file_comes_alive(shop: Path, pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess("--emulator-trace", "traces", "-k", "dies")
     for file in (shop / "traces").iterdir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from emulator.base.secrets import Secrets
 from emulator.bindings.kind import BindingKind, OpenKind, Resources
 from emulator.bindings.vars.kind import VARS
 from emulator.config import checks
@@ -61,7 +62,7 @@ class SecretKind(BindingKind[str]):
 
     def open(self, resources: Resources) -> OpenKind[str]:
         """Nothing but the strings."""
-        return _OpenSecrets()
+        return _OpenSecrets(resources.secrets)
 
     def describe(self, worker: WorkerConfig, settings: str) -> str:
         """Says only that it is a secret."""
@@ -77,13 +78,19 @@ class SecretKind(BindingKind[str]):
 
 
 class _OpenSecrets(OpenKind[str]):
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+
     def for_python(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Mapping[str, object]:
+        for name, secret in bindings.items():
+            self._secrets.add(name, secret)
         return bindings
 
     def for_workerd(self, worker: WorkerConfig, bindings: Mapping[str, str]) -> Iterator[Wiring]:
         from emulator.bindings.wiring import Wiring
 
         for name, secret in bindings.items():
+            self._secrets.add(name, secret)
             yield Wiring(name, {"text": secret})
 
 

@@ -155,6 +155,7 @@ class OpenSecretsStore(OpenKind[StoredSecret]):
                 self._warn(use.worker, use.name, settings)
                 raise SecretError(f'Secret "{settings.secret}" not found')
             operation.size = len(value.encode())
+            self._resources.secrets.add(use.name, value)
             return value
 
     async def _answer(self, settings: StoredSecret, use: Use, _request: WireRequest) -> WireResponse:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 from emulator.base.failure import Failure
+from emulator.base.secrets import Secrets
 from emulator.config.model import WorkerConfig
 from emulator.hosts.python.prompts import DebuggerQuit
 
@@ -28,13 +29,13 @@ def is_the_workers(error: BaseException) -> bool:
     return not isinstance(error, (KeyboardInterrupt, GeneratorExit))
 
 
-def failure_of(error: BaseException, config: WorkerConfig) -> Failure:
-    """The failure of an invocation that ended with this exception."""
+def failure_of(error: BaseException, config: WorkerConfig, locals_without: Secrets | None = None) -> Failure:
+    """The failure of an invocation that ended with this exception; see `Failure.from_exception`."""
     if isinstance(error, DescribedError):
         return error.failure
     if isinstance(error, DebuggerQuit):
         return Failure("", str(error), (), str(error))
-    failure = Failure.from_exception(error, config.directory)
+    failure = Failure.from_exception(error, config.directory, locals_without)
     if isinstance(error, AttributeError) and error.obj is None and _is_of_env_or_ctx(error.name, config):
         return _with_hint(failure, "env and ctx are None in the methods of a class: use self.env and self.ctx")
     if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:

@@ -19,6 +19,7 @@ import msgspec
 
 from emulator.base.bus import Bus
 from emulator.base.failure import Failure
+from emulator.base.secrets import Secrets
 from emulator.config.model import WorkerConfig
 from emulator.hosts.host import CpuLimitExceeded, HandlerError, HandlerMissing, NotLoaded, Tunnel
 from emulator.hosts.outbound import Outbound
@@ -136,8 +137,8 @@ class PythonHost:
 
     `make_env` creates the worker's `env` for each version of its code, and `for_js` says what is behind names of the
     module `js`; `outbound` carries out the `fetch()` of worker
-    code. Failures and warnings are published on `bus`; `timer` measures durations in seconds. Only used on the event
-    loop's thread.
+    code. Failures and warnings are published on `bus`; `timer` measures durations in seconds. With `locals_without`,
+    failures have local variables, in which these secrets are hidden. Only used on the event loop's thread.
     """
 
     def __init__(
@@ -148,6 +149,7 @@ class PythonHost:
         outbound: Outbound,
         bus: Bus,
         timer: Callable[[], float] = perf_counter,
+        locals_without: Secrets | None = None,
         for_js: Callable[[WorkerConfig], Mapping[str, Any]] = lambda _config: {},
     ) -> None:
         self.config = config
@@ -156,6 +158,7 @@ class PythonHost:
         self._for_js = for_js
         self._outbound = outbound
         self._bus = bus
+        self._locals_without = locals_without
         self._reports = Reports(config.name, bus, timer)
         self._packages: WorkerPackages | None = None
         self._differences: frozenset[str] = frozenset()
@@ -374,7 +377,7 @@ class PythonHost:
         handler = version.handlers.get("queue")
         if handler is None:
             return Verdict("exception", error=str(self._missing(version, "queue")))
-        decisions = Decisions(decode, version.scope.on_warning)
+        decisions = Decisions(decode, version.scope.on_warning, self._cause)
         delivery = trigger.delivery
         metrics = delivery.metrics
         batch = MessageBatch(
@@ -389,7 +392,7 @@ class PythonHost:
         failed = await self._run(version, handler, trigger, batch, wait=version.waits_for_wait_until)
         verdict = self._decided(decisions)
         decisions.acks, decisions.retries = set(), {}  # later decisions of the handler are ignored
-        decisions.causes, decisions.retry_all_cause = {}, None
+        decisions.causes, decisions.retry_all_cause, decisions.described = {}, None, None
         if failed is None:
             return verdict
         failure = failed.failure
@@ -518,40 +521,32 @@ class PythonHost:
 
     def _failed(self, error: BaseException, trigger: str) -> HandlerError:
         """Report that worker code raised an exception. Returns the error to raise."""
-        return self._reports.failed(failure_of(error, self.config), trigger, error)
+        return self._reports.failed(failure_of(error, self.config, self._locals_without), trigger, error)
 
     def _decided(self, decisions: Decisions) -> Verdict:
         """The decisions of a handler so far."""
-        verdict = Verdict(
+        return Verdict(
             "ok",
             decisions.ack_all,
             decisions.retry_all,
             decisions.retry_all_delay,
             decisions.acks,
             decisions.retries,
+            causes=decisions.causes,
+            retry_all_cause=decisions.retry_all_cause,
         )
-        if not decisions.causes and decisions.retry_all_cause is None:
-            return verdict
-        described: dict[int, Cause] = {}
 
-        def cause_of(error: BaseException) -> Cause:
-            cause = described.get(id(error))
-            if cause is None:
-                failure = failure_of(error, self.config)
-                cause = described[id(error)] = Cause(failure.summary, failure.text, failure.location)
-            return cause
-
-        of_all = decisions.retry_all_cause
-        return msgspec.structs.replace(
-            verdict,
-            causes={message_id: cause_of(error) for message_id, error in decisions.causes.items()},
-            retry_all_cause=None if of_all is None else cause_of(of_all),
-        )
+    def _cause(self, error: BaseException) -> Cause:
+        """Why a handler asks for a retry while it handles an exception."""
+        return Cause.of(failure_of(error, self.config, self._locals_without))
 
     def _decided_so_far(self, decisions: Decisions) -> Verdict:
         """A copy of the decisions of a handler that still runs, which later calls do not change."""
         return msgspec.structs.replace(
-            self._decided(decisions), explicit_acks=set(decisions.acks), retry_messages=dict(decisions.retries)
+            self._decided(decisions),
+            explicit_acks=set(decisions.acks),
+            retry_messages=dict(decisions.retries),
+            causes=dict(decisions.causes),
         )
 
     def _not_loaded(self) -> NotLoaded:

@@ -568,8 +568,7 @@ class WorkerdHost:
             return verdict
 
         def cause_of(described: Mapping[str, Any]) -> Cause:
-            failure = thrown(described, version.source, self._root)
-            return Cause(failure.summary, failure.text, failure.location)
+            return Cause.of(thrown(described, version.source, self._root))
 
         of_all = ended.retry_all_cause
         return msgspec.structs.replace(

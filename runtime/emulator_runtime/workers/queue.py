@@ -36,8 +36,9 @@ class Decisions:
     None means the consumer's delay), and the batch-wide call (`is_whole`: there is one). `decode(body, content_type)`
     returns the value of a body.
 
-    `causes` maps ids of retried messages to the exception that was being handled at the call, and `retry_all_cause` is
-    that of `retryAll()`; both give the reason if it is known.
+    `causes` maps ids of retried messages to what `describe` says of the exception that was being handled at the call,
+    and `retry_all_cause` is that of `retryAll()`; both give the reason if it is known. It is described at the call,
+    because the handler goes on, and its variables change.
     """
 
     __slots__ = (
@@ -45,6 +46,8 @@ class Decisions:
         "acks",
         "causes",
         "decode",
+        "describe",
+        "described",
         "is_whole",
         "on_warning",
         "retries",
@@ -53,17 +56,34 @@ class Decisions:
         "retry_all_delay",
     )
 
-    def __init__(self, decode: Callable[[bytes, str], Any], on_warning: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        decode: Callable[[bytes, str], Any],
+        on_warning: Callable[[str], None],
+        describe: Callable[[BaseException], Any],
+    ) -> None:
         self.decode = decode
+        self.describe = describe
+        self.described: tuple[BaseException, Any] | None = None
+        """The exception that was described last, and how."""
         self.acks: set[str] = set()
         self.retries: dict[str, int | None] = {}
-        self.causes: dict[str, BaseException] = {}
+        self.causes: dict[str, Any] = {}
         self.ack_all = False
         self.retry_all = False
         self.is_whole = False
         self.retry_all_delay: int | None = None
-        self.retry_all_cause: BaseException | None = None
+        self.retry_all_cause: Any = None
         self.on_warning = on_warning
+
+    def cause(self) -> Any:
+        """The description of the exception that is being handled; None if there is none."""
+        error = sys.exception()
+        if error is None:
+            return None
+        if self.described is None or self.described[0] is not error:
+            self.described = error, self.describe(error)
+        return self.described[1]
 
     def delay(self, options: Any, keywords: dict[str, Any], call: str) -> int | None:
         """The delay in seconds from `{"delaySeconds": n}` or the keyword, or None."""
@@ -137,7 +157,7 @@ class Message:
             decisions.on_warning(f"retry() on message {id} has no effect: ack() was called on it before")
             return
         decisions.retries[id] = delay
-        cause = sys.exception()
+        cause = decisions.cause()
         if cause is not None:
             decisions.causes[id] = cause
 
@@ -202,7 +222,7 @@ class MessageBatch:
         decisions.retry_all = decisions.is_whole = True
         if delay is not None:
             decisions.retry_all_delay = delay
-        cause = sys.exception()
+        cause = decisions.cause()
         if cause is not None:
             decisions.retry_all_cause = cause
 
