@@ -8,10 +8,15 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from emulator.base.words import count
+
 MAX_SHOWN_BYTES: Final = 65_536
 """How much of a value is shown."""
 
 PAGE_ROWS: Final = 100
+
+MAX_RESULT_ROWS: Final = 1_000
+"""How many rows of the result of a query are shown."""
 
 
 class Cell(NamedTuple):
@@ -72,3 +77,20 @@ def content(name: str, value: bytes, size: int | None = None) -> Excerpt:
 def cells(*texts: object) -> list[Cell]:
     """A row without links."""
     return [Cell(str(text)) for text in texts]
+
+
+def result_sheet(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], more: Mapping[str, str] | None = None, said: str = ""
+) -> Sheet:
+    """What a query has found: at most MAX_RESULT_ROWS of its `rows`, and `said` about them, or how many there are."""
+    shown = [[Cell("NULL" if value is None else str(value)) for value in row] for row in rows[:MAX_RESULT_ROWS]]
+    text = said or count(len(rows), "row")
+    if len(rows) > len(shown):
+        text += f"; the first {len(shown):,} are shown"
+    return Sheet(columns, shown, more or {}, text=text)
+
+
+def skipped(query: Mapping[str, str]) -> int:
+    """How many rows come before the page that a query asks for, from its `skip`; 0 if that is not a number."""
+    text = query.get("skip", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

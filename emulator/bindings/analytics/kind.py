@@ -15,6 +15,7 @@ from emulator.config.section import Key, Section
 if TYPE_CHECKING:
     from emulator.bindings.analytics.store import AnalyticsStore
     from emulator.bindings.kit import Accessor
+    from emulator.bindings.panel import Panel
     from emulator.bindings.rest import Rest
     from emulator.bindings.use import Use
     from emulator.bindings.wiring import Wiring
@@ -82,6 +83,12 @@ class AnalyticsKind(BindingKind[Dataset]):
         from emulator.bindings.analytics.testing import ACCESSOR
 
         return ACCESSOR
+
+    def panel(self) -> Panel:
+        """The points, and a console for SQL."""
+        from emulator.bindings.analytics.panel import PANEL
+
+        return PANEL
 
 
 class OpenAnalytics(OpenKind[Dataset]):

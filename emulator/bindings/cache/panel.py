@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet, cells
+from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet, cells, skipped
 
 if TYPE_CHECKING:
     from emulator.bindings.cache.kind import OpenCaches
@@ -21,7 +21,7 @@ def _stores(kinds: OpenCaches) -> list[tuple[str, str]]:
 
 async def _look(kinds: OpenCaches, store: str, query: Mapping[str, str]) -> Sheet:
     keys = kinds.store.keys("" if store == DEFAULT else store)
-    skip = int(query["skip"]) if query.get("skip", "").isdecimal() and len(query["skip"]) < 10 else 0
+    skip = skipped(query)
     rows: list[list[Cell]] = [cells(key) for key in keys[skip : skip + PAGE_ROWS]]
     return Sheet(("Key",), rows, {"skip": str(skip + PAGE_ROWS)} if len(keys) > skip + PAGE_ROWS else {})
 

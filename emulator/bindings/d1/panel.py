@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from emulator.base.words import count
 from emulator.bindings.d1.database import Query, Result
-from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet
+from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet, result_sheet, skipped
 
 if TYPE_CHECKING:
     from emulator.bindings.d1.kind import OpenD1
-
-_MAX_ROWS: Final = 1_000
 
 
 def _name(text: str) -> str:
@@ -21,13 +19,8 @@ def _name(text: str) -> str:
 
 
 def _sheet(result: Result, more: Mapping[str, str] | None = None) -> Sheet:
-    rows = [[Cell("NULL" if value is None else str(value)) for value in row] for row in result.rows[:_MAX_ROWS]]
-    left_out = len(result.rows) - len(rows)
     changes = result.meta.get("changes", 0)
-    text = f"{count(changes, 'row')} changed" if changes else count(len(result.rows), "row")
-    if left_out:
-        text += f"; the first {len(rows):,} are shown"
-    return Sheet(result.columns, rows, more or {}, text=text)
+    return result_sheet(result.columns, result.rows, more, f"{count(changes, 'row')} changed" if changes else "")
 
 
 async def _look(kinds: OpenD1, store: str, query: Mapping[str, str]) -> Sheet:
@@ -35,7 +28,7 @@ async def _look(kinds: OpenD1, store: str, query: Mapping[str, str]) -> Sheet:
     table = query.get("table")
     tables = database.tables()
     if table is not None and table in tables:
-        skip = int(query["skip"]) if query.get("skip", "").isdecimal() and len(query["skip"]) < 10 else 0
+        skip = skipped(query)
         sql = f"SELECT * FROM {_name(table)} LIMIT {PAGE_ROWS} OFFSET {skip}"
         [result] = await database.run([Query(sql, [])])
         is_full = len(result.rows) == PAGE_ROWS

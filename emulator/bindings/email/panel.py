@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet, content
+from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet, content, skipped
 from emulator.bindings.rest import iso
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def _look(kinds: OpenEmail, _store: str, query: Mapping[str, str]) -> Sheet:
     sent = kinds.outbox.all()[::-1]
-    skip = int(query["skip"]) if query.get("skip", "").isdecimal() and len(query["skip"]) < 10 else 0
+    skip = skipped(query)
     rows = [
         (
             Cell(each.subject or "(no subject)", {**query, "id": str(each.id)}),
