@@ -1,103 +1,87 @@
-"""A real browser, Chromium, driven over its DevTools protocol. Where there is none, its tests are skipped."""
+"""A real browser, Chromium, driven by Playwright: one for all tests of a process, and a context for each test. Where
+there is none, its tests are skipped, and say so."""
 
 from __future__ import annotations
 
-import json
-import os
+import asyncio
 import shutil
-import signal
-import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 import pytest
-from websockets.sync.client import ClientConnection, connect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright
 
 DEADLINE_SECONDS: Final = 20.0
 CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+PRODUCTION: Final = "shop.example"
+"""A name that leads to this machine, in the browser, and is not one of this machine's own."""
 
-_UNTIL: Final = """new Promise((resolve, reject) => {
-  const test = () => (%s) && resolve(true);
-  if (test()) return;
-  const all = { subtree: true, childList: true, attributes: true, characterData: true };
-  new MutationObserver(test).observe(document, all);
-  setTimeout(() => reject(document.body.innerText), %d);
-})"""
+_TEMPORARY: Final = tempfile.gettempdir()
 
-
-class Page:
-    """A page in a tab of its own. `complaints` are the errors that it has raised and the browser has noted so far."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.complaints: list[str] = []
-        self._connection = connection
-        self._sent = 0
-        self._session = ""
-        self._target = self._ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self._ask("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
-            self._ask(f"{domain}.enable")
-
-    def open(self, url: str) -> None:
-        """Go to an address, and wait until its document is there."""
-        self._ask("Page.navigate", url=url)
-        while self._receive().get("method") != "Page.loadEventFired":
-            pass
-
-    def evaluate(self, code: str) -> Any:
-        """The value of an expression in the page, which is awaited. Fails with what it raises."""
-        answer = self._ask("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
-        if "exceptionDetails" in answer:
-            pytest.fail(f"{code}\n{json.dumps(answer['exceptionDetails'], indent=2)}")
-        return answer["result"].get("value")
-
-    def wait_until(self, condition: str) -> None:
-        """Wait until an expression is true: it is looked at whenever the page changes."""
-        self.evaluate(_UNTIL % (condition, DEADLINE_SECONDS * 1000))
-
-    def close(self) -> None:
-        """Close the tab."""
-        self._session = ""
-        self._ask("Target.closeTarget", targetId=self._target)
-
-    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._sent += 1
-        session = {"sessionId": self._session} if self._session else {}
-        self._connection.send(json.dumps({"id": self._sent, "method": method, "params": parameters, **session}))
-        while (answer := self._receive()).get("id") != self._sent:
-            pass
-        assert "error" not in answer, answer
-        result: dict[str, Any] = answer["result"]
-        return result
-
-    def _receive(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._connection.recv(DEADLINE_SECONDS))
-        if message.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-            self.complaints.append(json.dumps(message["params"]))
-        return message
+_ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    f"--host-resolver-rules=MAP {PRODUCTION} 127.0.0.1",
+)
 
 
-@contextmanager
-def browser(directory: Path, *options: str) -> Iterator[ClientConnection]:
-    """A Chromium without a window, whose profile is in `directory`: what a Page is made with."""
-    command = [
-        str(CHROMIUM),
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
-        *("--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={directory}", *options),
-        "about:blank",
-    ]
-    started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    assert started.stderr is not None
-    try:
-        address = next(line.split()[-1] for line in started.stderr if "DevTools listening on" in line)
-        with connect(address, max_size=None, proxy=None) as connection:
-            yield connection
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(started.pid, signal.SIGKILL)
-        started.wait(DEADLINE_SECONDS)
-        started.stderr.close()
+class Chromium:
+    """The browser, and the event loop that drives it. The loop is on the thread of the tests, where async tests have
+    loops of their own, so it is the running one only within `in_use`."""
+
+    def __init__(self, driver: Playwright) -> None:
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._browser = driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        finally:
+            asyncio._set_running_loop(None)
+
+    @contextmanager
+    def in_use(self) -> Iterator[Browser]:
+        """While the browser is used."""
+        asyncio._set_running_loop(self._loop)
+        try:
+            yield self._browser
+        finally:
+            asyncio._set_running_loop(None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here")
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=DEADLINE_SECONDS * 1000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", _TEMPORARY)  # that of a test is gone with it, and its path too long for sockets
+        driver = sync_playwright().start()
+        made = Chromium(driver)
+    yield made
+    with made.in_use() as browser:
+        browser.close()
+        driver.stop()
+
+
+@pytest.fixture
+def page(chromium: Chromium) -> Iterator[Page]:
+    """A page in a context of its own."""
+    with chromium.in_use() as browser:
+        context = browser.new_context()
+        context.set_default_timeout(DEADLINE_SECONDS * 1000)
+        yield context.new_page()
+        context.close()
+
+
+def complaints_of(page: Page) -> list[str]:
+    """What goes wrong on a page from now on, as it comes: errors of scripts, and what the console calls an error."""
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
