@@ -75,6 +75,8 @@ class Pulse:
         self._subscriptions: list[Callable[[], None]] = []
         self.reloads: deque[tuple[float, WorkerReloaded]] = deque(maxlen=50)
         """The last reloads, with the times of them."""
+        self.number = 0
+        """How often something has happened: a page that was made at this number is up to date while it stays so."""
 
     def begin(self) -> None:
         """Listen from now on; what is recorded of the time before counts, too."""
@@ -100,7 +102,13 @@ class Pulse:
         self._is_closed = True
         for unsubscribe in self._subscriptions:
             unsubscribe()
-        self._wake()
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell all pages that something has happened."""
+        self.number += 1
+        for page in self._pages:
+            page.set()
 
     def count(self, name: str, seconds: int = 60) -> int:
         """How often something was counted in the last whole slices, `seconds` long in all."""
@@ -113,11 +121,11 @@ class Pulse:
         return [counts.get(number, 0) for number in range(last - SLICES + 1, last + 1)]
 
     async def events(self) -> AsyncIterator[str]:
-        """Server-sent events: `change` when something has happened."""
+        """Server-sent events: `hello` with the number of the moment, then `change` when something has happened."""
         page = asyncio.Event()
         self._pages.add(page)
         try:
-            yield "retry: 1000\nevent: hello\ndata:\n\n"
+            yield f"retry: 1000\nevent: hello\ndata: {self.number}\n\n"
             while not self._is_closed:
                 try:
                     await asyncio.wait_for(page.wait(), KEEP_ALIVE_SECONDS)
@@ -146,12 +154,8 @@ class Pulse:
             self._slices.append(Slice(number, Counter()))
         return self._slices[-1].counts
 
-    def _wake(self) -> None:
-        for page in self._pages:
-            page.set()
-
     def _news(self, _event: object) -> None:
-        self._wake()
+        self.tell()
 
     def _request(self, event: RequestFinished) -> None:
         counts = self._counts()
@@ -159,7 +163,7 @@ class Pulse:
         counts[f"requests {event.worker}"] += 1
         if event.status >= 500:
             counts["errors"] += 1
-        self._wake()
+        self.tell()
 
     def _sent(self, event: MessagesSent) -> None:
         counts = self._counts()
@@ -167,7 +171,7 @@ class Pulse:
             counts["sent"] += len(event.messages)
         counts[f"sent {event.queue}"] += len(event.messages)
         counts[f"sent {event.queue} {event.source}"] += len(event.messages)
-        self._wake()
+        self.tell()
 
     def _delivered(self, event: BatchDelivered) -> None:
         counts = self._counts()
@@ -179,8 +183,8 @@ class Pulse:
         counts[f"dead {event.queue}"] += len(settlement.dead)
         counts[f"delivered {event.queue}"] += len(event.messages)
         counts["errors"] += len(settlement.dead) + len(settlement.dropped)
-        self._wake()
+        self.tell()
 
     def _reloaded(self, event: WorkerReloaded) -> None:
         self.reloads.append((self._time(), event))
-        self._wake()
+        self.tell()

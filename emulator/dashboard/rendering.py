@@ -122,6 +122,9 @@ class Renderer:
                 status, text = 404 if error.code == QueueErrorCode.QUEUE_NOT_FOUND else 400, str(error)
             except EmulatorError as error:
                 status, text = 404, str(error)
+            finally:
+                if request.method == "POST":
+                    self.pulse.tell()
             return self.render("refused.html", request, "", status=status, text=texts.sentence(text))
 
         return answer

@@ -1,7 +1,9 @@
 // Brings an open page up to date. The server makes the whole page; here those parts of it that are marked with data-live
 // are taken from a new copy. Works without: every link and form is one.
 const root = "/cdn-cgi/emulator";
+const SETTLE = 100; // milliseconds, as all times here
 const PAUSE = 500;
+const TIMES = 30; // a page that took long to make is fetched again after so many times as long
 const LONGEST = 5000;
 
 function setUpTheme() {
@@ -152,11 +154,8 @@ function walk(event) {
   stops[Math.min(Math.max(place + step, 0), stops.length - 1)].focus();
 }
 
-let isFetching = false;
-
 async function refresh() {
-  if (isFetching || document.hidden || document.querySelector("[data-live]") === null) return;
-  isFetching = true;
+  if (document.hidden || document.querySelector("[data-live]") === null) return;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok) return;
@@ -167,26 +166,43 @@ async function refresh() {
     }
   } catch {
     // The session has gone; the line below the navigation says so.
-  } finally {
-    isFetching = false;
   }
+}
+
+const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+let isFollowing = false;
+let isStale = false;
+
+async function follow() {
+  isStale = true;
+  if (isFollowing) return;
+  isFollowing = true;
+  while (isStale) {
+    await pause(SETTLE);
+    isStale = false;
+    const began = performance.now();
+    await refresh();
+    await pause(Math.min(Math.max(PAUSE - SETTLE, TIMES * (performance.now() - began)), LONGEST));
+  }
+  isFollowing = false;
 }
 
 function listen() {
   const state = document.getElementById("connection");
   const show = (text, is) => { state.textContent = text; state.dataset.is = is; };
   const events = new EventSource(`${root}/changes`);
-  let timer = 0;
-  events.addEventListener("hello", () => { show("live", "live"); refresh(); });
-  events.addEventListener("change", () => {
-    clearTimeout(timer);
-    timer = setTimeout(refresh, PAUSE / 5);
+  let made = document.body.dataset.number;
+  events.addEventListener("hello", (event) => {
+    show("live", "live");
+    if (event.data !== made) follow();
+    made = null;
   });
+  events.addEventListener("change", follow);
   events.addEventListener("error", () => show("away", "away"));
   addEventListener("pagehide", () => events.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
-  document.addEventListener("visibilitychange", refresh);
-  setInterval(refresh, LONGEST);
+  document.addEventListener("visibilitychange", follow);
+  setInterval(follow, LONGEST);
 }
 
 function setUpForms() {
