@@ -1,4 +1,5 @@
-"""The rows about the control plane, the journal and queues in a NATS server: the emulator measured against a number.
+"""The rows about the control plane, the journal, queues in a NATS server and open pages: the emulator measured against a
+number.
 
 Each measure gives values by the name of the row.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.measures import Effort, flood_rate, send_rate
+from bench.pages import watched
 from bench.sides import BenchError, Server, emulator_side, running
 
 _API: Final = "/cdn-cgi/emulator/client/v4/accounts/bench/queues"
@@ -112,4 +114,5 @@ OWN_MEASURES: Final[Mapping[str, OwnMeasure]] = {
     "persistence": persistence,
     "journal": journal,
     "nats": nats,
+    "pages": watched,
 }

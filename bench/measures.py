@@ -26,8 +26,8 @@ _TIMEOUT_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long the measures of one run take: seconds of load, how often the short things are repeated, and how many
-    messages pass through the journal."""
+    """How long the measures of one run take: seconds of load, how often the short things are repeated, how many
+    messages pass through the journal, and how often the dashboard is looked at."""
 
     load_seconds: int
     warm_up_seconds: int
@@ -37,13 +37,30 @@ class Effort:
     starts: int
     pairs: int
     passing: int
+    pages: int
 
 
 FULL: Final = Effort(
-    load_seconds=5, warm_up_seconds=2, floods=20, roundtrips=300, saves=10, starts=3, pairs=40, passing=10_000_000
+    load_seconds=5,
+    warm_up_seconds=2,
+    floods=20,
+    roundtrips=300,
+    saves=10,
+    starts=3,
+    pairs=40,
+    passing=10_000_000,
+    pages=3,
 )
 QUICK: Final = Effort(
-    load_seconds=2, warm_up_seconds=1, floods=6, roundtrips=100, saves=3, starts=1, pairs=10, passing=1_000_000
+    load_seconds=2,
+    warm_up_seconds=1,
+    floods=6,
+    roundtrips=100,
+    saves=3,
+    starts=1,
+    pairs=10,
+    passing=1_000_000,
+    pages=1,
 )
 
 

@@ -124,13 +124,13 @@ class Pages:
         """How much went along an edge in the last minute."""
         (_, start), (_, end) = edge.start, edge.end
         names = {
-            "call": f"requests {end}",
-            "send": f"sent {end} {start}",
-            "deliver": f"delivered {start}",
-            "dead": f"dead {start}",
+            "call": ("requests", end),
+            "send": ("sent", end, start),
+            "deliver": ("delivered", start),
+            "dead": ("dead", start),
         }
         is_counted = edge.kind != "call" or edge.start[0] == "requests"
-        return self._pulse.count(names[edge.kind]) if is_counted and edge.kind in names else 0
+        return self._pulse.count(*names[edge.kind]) if is_counted and edge.kind in names else 0
 
     async def _queues(self, request: Request) -> Response:
         return self._render("queues.html", request, "queues", shelves=await self._shelves())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from time import time_ns
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
@@ -114,8 +114,11 @@ class Renderer:
 
         async def answer(request: Request) -> Response:
             self.pulse.begin()
+            started = perf_counter()
             try:
-                return await page(request)
+                made = await page(request)
+                made.headers["server-timing"] = f"page;dur={(perf_counter() - started) * 1e3:.1f}"
+                return made
             except NotPossible as error:
                 status, text = error.status, str(error)
             except QueueError as error:

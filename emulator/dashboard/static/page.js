@@ -3,7 +3,7 @@
 const root = "/cdn-cgi/emulator";
 const SETTLE = 100; // milliseconds, as all times here
 const PAUSE = 500;
-const TIMES = 30; // a page that took long to make is fetched again after so many times as long
+const TIMES = 30; // what took long to make is asked for again after so many times as long
 const LONGEST = 5000;
 
 function setUpTheme() {
@@ -154,18 +154,20 @@ function walk(event) {
   stops[Math.min(Math.max(place + step, 0), stops.length - 1)].focus();
 }
 
+// Returns how long the server took to make the new copy.
 async function refresh() {
-  if (document.hidden || document.querySelector("[data-live]") === null) return;
+  if (document.hidden || document.querySelector("[data-live]") === null) return 0;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (!answer.ok) return;
+    if (!answer.ok) return 0;
     const copy = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of copy.querySelectorAll("[data-live]")) {
       const old = document.getElementById(part.id);
       if (old !== null && !isInUse(old)) replace(old, document.adoptNode(part));
     }
+    return Number(/dur=([\d.]+)/.exec(answer.headers.get("server-timing"))?.[1] ?? 0);
   } catch {
-    // The session has gone; the line below the navigation says so.
+    return 0; // The session has gone; the line below the navigation says so.
   }
 }
 
@@ -180,9 +182,8 @@ async function follow() {
   while (isStale) {
     await pause(SETTLE);
     isStale = false;
-    const began = performance.now();
-    await refresh();
-    await pause(Math.min(Math.max(PAUSE - SETTLE, TIMES * (performance.now() - began)), LONGEST));
+    const took = await refresh();
+    await pause(Math.min(Math.max(PAUSE - SETTLE, TIMES * took), LONGEST));
   }
   isFollowing = false;
 }
