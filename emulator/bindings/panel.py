@@ -4,6 +4,7 @@ draws them all alike."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -77,6 +78,11 @@ def content(name: str, value: bytes, size: int | None = None) -> Excerpt:
 def cells(*texts: object) -> list[Cell]:
     """A row without links."""
     return [Cell(str(text)) for text in texts]
+
+
+def moment(at: float) -> str:
+    """A time in seconds since the epoch, to the second, in UTC: `2026-11-01 08:00:00 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def result_sheet(

@@ -128,12 +128,13 @@ class Renderer:
             finally:
                 if request.method == "POST":
                     self.pulse.tell()
-            return self.render("refused.html", request, "", status=status, text=texts.sentence(text))
+            return self.render("refused.html", request, "refused", status=status, text=texts.sentence(text))
 
         return answer
 
     def render(self, template: str, request: Request, section: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """The page that a template makes of `values`. `section` is the part of the navigation that it belongs to."""
+        """The page that a template makes of `values`. `section` is the part of the navigation that it belongs to, if it
+        belongs to any."""
         now = self._session.clock.now()
         theme = request.cookies.get("emulator-theme", "")
         html = self._environment.get_template(template).render(

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from emulator.base.words import count
-from emulator.bindings.panel import PAGE_ROWS, Panel, Sheet, cells, result_sheet, skipped
-from emulator.bindings.rest import iso
+from emulator.bindings.panel import PAGE_ROWS, Panel, Sheet, cells, moment, result_sheet, skipped
 
 if TYPE_CHECKING:
     from emulator.bindings.analytics.kind import OpenAnalytics
@@ -20,8 +19,9 @@ def _stores(kinds: OpenAnalytics) -> list[tuple[str, str]]:
 async def _look(kinds: OpenAnalytics, store: str, query: Mapping[str, str]) -> Sheet:
     points = kinds.store.points(store)[::-1]
     skip = skipped(query)
-    shown = points[skip : skip + PAGE_ROWS]
-    rows = [cells(iso(each.at), each.index, ", ".join(each.blobs), ", ".join(map(str, each.doubles))) for each in shown]
+    rows = [
+        cells(moment(each.at), each.index, ", ".join(each.blobs), ", ".join(map(str, each.doubles))) for each in shown
+    ]
     more = {"skip": str(skip + PAGE_ROWS)} if len(points) > skip + PAGE_ROWS else {}
     return Sheet(("Written", "Index", "Blobs", "Doubles"), rows, more, text=count(len(points), "point"))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet, content
-from emulator.bindings.rest import iso
+from emulator.bindings.panel import PAGE_ROWS, Cell, Panel, Sheet, content, moment
 
 if TYPE_CHECKING:
     from emulator.bindings.kv.kind import OpenKv
@@ -20,7 +19,7 @@ async def _look(kinds: OpenKv, store: str, query: Mapping[str, str]) -> Sheet:
     rows = [
         (
             Cell(each.name, {**query, "key": each.name}),
-            Cell("" if each.expiration is None else iso(each.expiration)),
+            Cell("" if each.expiration is None else moment(each.expiration)),
             Cell(each.metadata or ""),
         )
         for each in listing.keys

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from emulator.bindings.panel import MAX_SHOWN_BYTES, PAGE_ROWS, Cell, Excerpt, Panel, Sheet, content
+from emulator.bindings.panel import MAX_SHOWN_BYTES, PAGE_ROWS, Cell, Excerpt, Panel, Sheet, content, moment
 from emulator.bindings.r2.objects import R2Range
-from emulator.bindings.rest import iso
 
 if TYPE_CHECKING:
     from emulator.bindings.r2.kind import OpenR2
@@ -23,7 +22,7 @@ async def _look(kinds: OpenR2, store: str, query: Mapping[str, str]) -> Sheet:
             Cell(each.key, {**query, "key": each.key}),
             Cell(f"{each.size:,}"),
             Cell(str(each.metadata.http.get("contentType", ""))),
-            Cell(iso(each.uploaded / 1000)),
+            Cell(moment(each.uploaded / 1000)),
         )
         for each in listing.objects
     ]
