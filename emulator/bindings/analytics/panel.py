@@ -20,7 +20,8 @@ async def _look(kinds: OpenAnalytics, store: str, query: Mapping[str, str]) -> S
     points = kinds.store.points(store)[::-1]
     skip = skipped(query)
     rows = [
-        cells(moment(each.at), each.index, ", ".join(each.blobs), ", ".join(map(str, each.doubles))) for each in shown
+        cells(moment(each.at), each.index, ", ".join(each.blobs), ", ".join(map(str, each.doubles)))
+        for each in points[skip : skip + PAGE_ROWS]
     ]
     more = {"skip": str(skip + PAGE_ROWS)} if len(points) > skip + PAGE_ROWS else {}
     return Sheet(("Written", "Index", "Blobs", "Doubles"), rows, more, text=count(len(points), "point"))
