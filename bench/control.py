@@ -1,5 +1,5 @@
-"""The rows about the control plane, the journal, queues in a NATS server and open pages: the emulator measured against a
-number.
+"""The rows about the control plane, the journal, queues in a NATS server and open pages: the emulator measured against
+a number.
 
 Each measure gives values by the name of the row.
 """

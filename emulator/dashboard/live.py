@@ -50,8 +50,8 @@ _NEWS: Final = (
 
 
 Counts = defaultdict[tuple[str, ...], int]
-"""Numbers of what was counted, each with what it is of, the widest first: `("sent", "my-app-events", "sign-up")` is what
-worker sign-up has sent to a queue."""
+"""Numbers of what was counted, each with what it is of, the widest first: `("sent", "my-app-events", "sign-up")` is
+what worker sign-up has sent to a queue, and what is "moved" came as a dead letter."""
 
 
 class Slice(NamedTuple):

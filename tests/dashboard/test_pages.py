@@ -98,7 +98,7 @@ def test_each_page_is_reached_from_the_navigation(shown: Shop) -> None:
     for name in reversed(names):
         page.get_by_role("navigation", name="Pages", exact=True).get_by_role("link", name=name).click()
         expect(page.locator("h1")).to_have_text(name)
-        expect(page.locator("nav [aria-current]")).to_have_text(name)
+        expect(page.locator("nav [aria-current=page]")).to_have_text(name)
 
 
 def test_the_overview_draws_what_leads_where(shown: Shop) -> None:
