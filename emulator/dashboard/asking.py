@@ -52,11 +52,25 @@ def _options(story: RequestStory, url: str) -> Iterator[str]:
             variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
             yield f'-H "{re.sub(r"[^A-Za-z0-9-]", "", name)}: ${variable}"'
         elif lower not in _OWN or (lower == "host" and value != urlsplit(url).netloc):
-            yield f"-H {shlex.quote(f'{name}: {value}')}"
+            yield f"-H {_quoted(f'{name}: {value}')}"
     if story.body and not story.body_note:
-        yield f"--data-raw {shlex.quote(story.body)}"
+        yield f"--data-raw {_quoted(story.body)}"
     elif story.body_note:
         yield "--data-binary @body"
+
+
+def _quoted(text: str) -> str:
+    """A text for a shell. Characters that steer a terminal, or turn the direction of text, are written as escapes,
+    as bash, zsh and ksh read them."""
+    if all(char.isprintable() or char in "\n\t" for char in text):
+        return shlex.quote(text)
+    return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def _escaped(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    return char if char.isprintable() or char in "\n\t" else "".join(f"\\x{byte:02x}" for byte in char.encode())
 
 
 def _body(asked: Asked) -> tuple[str | None, str]:

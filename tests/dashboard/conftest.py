@@ -30,19 +30,18 @@ WORKER = """
 
     class Default(WorkerEntrypoint):
         async def fetch(self, request):
-            path = request.url.partition("?")[0]
-            if path.endswith("/fill"):
+            if request.url.endswith("/fill"):
                 return await self.fill()
-            if path.endswith("/flood"):
+            if request.url.endswith("/flood"):
                 return await self.flood(int(await request.text()))
-            if path.endswith("/release"):
+            if request.url.endswith("/release"):
                 released.set()
                 return Response("released")
             body = await request.text()
             if body:
                 await self.env.JOBS.send(body, contentType="text")
             thing = type(body.replace("\\0", ""), (), {"__repr__": None})()
-            if path.endswith("/fails"):
+            if "/fails" in request.url:
                 raise ValueError(f"cannot: {body}")
             return Response("ok")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,14 @@ def test_the_command_for_curl_asks_for_the_same(tmp_path: Path) -> None:
         *("-H", "x-note: it's `here` $HOME", "-H", "authorization: Bearer mine", "--data-raw", 'it\'s\n"$HOME" `id`'),
     ]
     assert shlex.split(command)[0] == "curl"
+
+
+def test_the_command_for_curl_has_escapes_for_what_steers_a_terminal() -> None:
+    body = "it's \\ a\x1b[2Jb\u202ec\r\nd"
+    command = as_curl(told(b"", body.encode()), "http://localhost")
+    assert all(char.isprintable() or char == "\n" for char in command)
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash here to read it")
+    script = f'curl() {{ printf "%s" "${{@: -1}}"; }}; {command}'
+    run = subprocess.run(["bash", "-c", script], capture_output=True, check=True)
+    assert run.stdout.decode() == body

@@ -86,7 +86,7 @@ FOUND = """() => {
     )].map((each) => each.outerHTML),
     text: document.body.innerText,
     source: document.documentElement.outerHTML,
-    variables: [...document.querySelectorAll(".locals dd")].filter((each) => each.innerText.includes("window.ran")).length,
+    variables: [...document.querySelectorAll(".locals dd")].filter((each) => each.innerText.includes("ran=")).length,
   };
 }"""
 
