@@ -26,7 +26,7 @@ from tests.support.browser import CHROMIUM
 
 SETTLE_SECONDS: Final = 0.1
 PAUSE_SECONDS: Final = 0.5
-TIMES: Final = 30
+TIMES: Final = 50
 LONGEST_SECONDS: Final = 5.0
 _TIMEOUT_SECONDS: Final = 30.0
 

@@ -3,7 +3,7 @@
 const root = "/cdn-cgi/emulator";
 const SETTLE = 100; // milliseconds, as all times here
 const PAUSE = 500;
-const TIMES = 30; // what took long to make is asked for again after so many times as long
+const TIMES = 50; // what took long to make is asked for again after so many times as long
 const LONGEST = 5000;
 
 function setUpTheme() {
