@@ -274,7 +274,7 @@ class Queues:
 
     @property
     def tells_of_sends(self) -> bool:
-        """Whether anybody wants to know what sends: somebody who follows what causes what, and not one who only counts."""
+        """Whether anybody wants to know which code sends: who follows what causes what does, and who counts does not."""
         return self._bus.acts is not None and self._bus.wants(MessagesSent)
 
     async def _send_and_tell(self, sending: Coroutine[Any, Any, Backlog], event: MessagesSent) -> Backlog:

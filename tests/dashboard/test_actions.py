@@ -217,6 +217,7 @@ def test_a_page_that_is_loaded_again_in_the_middle_of_an_action_does_not_stop_it
     page.locator("#body").fill('"once"')
     page.get_by_role("button", name="Send").click()
     expect(page.locator(".said")).to_have_text("1 message sent to later")
+    expect(page).to_have_url(f"{shop.url}{ROOT}/queues/later")  # what was said is said once
     page.reload()
     expect(page.locator(".said")).to_have_count(0)
     expect(page.locator("td.body")).to_have_count(1)
