@@ -274,7 +274,7 @@ class Queues:
 
     @property
     def tells_of_sends(self) -> bool:
-        """Whether anybody wants to know which code sends: who follows what causes what does, and who counts does not."""
+        """Whether anybody wants to know which code sends: who follows causes does, and who only counts does not."""
         return self._bus.acts is not None and self._bus.wants(MessagesSent)
 
     async def _send_and_tell(self, sending: Coroutine[Any, Any, Backlog], event: MessagesSent) -> Backlog:
