@@ -49,7 +49,7 @@ _NEWS: Final = (
 )
 
 
-Counts = defaultdict[tuple[str, ...], int]
+Numbers = defaultdict[tuple[str, ...], int]
 """Numbers of what was counted, each with what it is of, the widest first: `("sent", "my-app-events", "sign-up")` is
 what worker sign-up has sent to a queue, and what is "moved" came as a dead letter."""
 
@@ -58,21 +58,21 @@ class Slice(NamedTuple):
     """What happened in SLICE_SECONDS from `number * SLICE_SECONDS` on, in seconds since the epoch."""
 
     number: int
-    counts: Counts
+    counts: Numbers
 
 
-def _add_request(counts: Counts, event: RequestFinished) -> None:
+def _add_request(counts: Numbers, event: RequestFinished) -> None:
     counts["requests", event.worker] += 1
     if event.status >= 500:
         counts["errors", event.worker] += 1
 
 
-def _add_sent(counts: Counts, event: MessagesSent) -> None:
+def _add_sent(counts: Numbers, event: MessagesSent) -> None:
     name = "moved" if event.source == "dead letter" else "sent"
     counts[name, event.queue, event.source] += len(event.messages)
 
 
-def _add_delivered(counts: Counts, event: BatchDelivered) -> None:
+def _add_delivered(counts: Numbers, event: BatchDelivered) -> None:
     settlement, queue = event.settlement, event.queue
     counts["delivered", queue] += len(event.messages)
     counts["acked", queue] += len(settlement.acked)
@@ -81,7 +81,7 @@ def _add_delivered(counts: Counts, event: BatchDelivered) -> None:
     counts["errors", queue] += len(settlement.dead) + len(settlement.dropped)
 
 
-_COUNTED: Final[Mapping[type[Any], Callable[[Counts, Any], None]]] = {
+_COUNTED: Final[Mapping[type[Any], Callable[[Numbers, Any], None]]] = {
     RequestFinished: _add_request,
     MessagesSent: _add_sent,
     BatchDelivered: _add_delivered,
@@ -96,7 +96,7 @@ class Pulse:
         self._session = session
         self._recorder = recorder
         self._slices: deque[Slice] = deque(maxlen=SLICES)
-        self._counts: Counts | None = None
+        self._counts: Numbers | None = None
         """Those of the slice that has begun; None where none has."""
         self._news = asyncio.Event()
         """Cleared by pages that wait for something to happen."""
@@ -167,14 +167,14 @@ class Pulse:
     def _number(self, at: float) -> int:
         return int(at // SLICE_SECONDS)
 
-    def _at(self, at: float) -> Counts:
+    def _at(self, at: float) -> Numbers:
         """The counts of the slice at a time, which is not before that of the last."""
         number = self._number(at)
         if not self._slices or self._slices[-1].number < number:
             self._slices.append(Slice(number, defaultdict(int)))
         return self._slices[-1].counts
 
-    def _begin_slice(self) -> Counts:
+    def _begin_slice(self) -> Numbers:
         """The counts of the slice that it is now, until it is over."""
         now = self._session.clock.now()
         self._counts = self._at(now)
@@ -184,7 +184,7 @@ class Pulse:
     def _end_slice(self) -> None:
         self._counts = None
 
-    def _counting(self, add: Callable[[Counts, Any], None]) -> Callable[[Any], None]:
+    def _counting(self, add: Callable[[Numbers, Any], None]) -> Callable[[Any], None]:
         def happened(event: Any) -> None:
             add(self._counts or self._begin_slice(), event)
             self.tell()
