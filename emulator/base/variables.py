@@ -58,11 +58,10 @@ _PLAIN_NAMES: Final = frozenset(
         *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
         *("decimal.Decimal", "fractions.Fraction", "pathlib.PosixPath", "pathlib.PurePosixPath", "uuid.UUID"),
         *("emulator_runtime.url.URL", "emulator_runtime.url.URLSearchParams"),
-        *("emulator_runtime.incoming.IncomingRequest", "emulator_runtime.workers.headers.Headers"),
+        *("emulator_runtime.incoming.IncomingRequest", "emulator_runtime.workers.scheduled.ScheduledController"),
         *(f"emulator_runtime.workers.queue.{name}" for name in ("Message", "MessageBatch")),
         *(f"emulator_runtime.workers.request.{name}" for name in ("JsRequest", "Request")),
         *(f"emulator_runtime.workers.response.{name}" for name in ("FetchResponse", "JsResponse", "Response")),
-        "emulator_runtime.workers.scheduled.ScheduledController",
     }
 )
 """Types whose own `__repr__` takes no time and calls nothing of others."""

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from emulator.base.secrets import Secrets
 from emulator.base.variables import MAX_CHARACTERS, MAX_VARIABLES, Variables
 from emulator.bindings.env import Env
+from emulator_runtime.hosting import Headers, Request, Response, ScheduledController
 
 KEY = "sk-live-12345"
 
@@ -137,6 +138,10 @@ class Empty:
         (UUID(int=7), "UUID('00000000-0000-0000-0000-000000000007')"),
         (Path("/a"), "PosixPath('/a')"),
         (10**1_000, "<int of 3,322 bits>"),
+        (Request("http://shop.example/a?b"), "Request(method='GET', url='http://shop.example/a?b')"),
+        (Response("no", status=404), "Response(status=404, content_type='text/plain;charset=UTF-8')"),
+        (ScheduledController("* * * * *", 5), "<ScheduledController cron='* * * * *' scheduledTime=5>"),
+        (Headers({"cookie": "session=1"}), "<Headers>"),
     ],
 )
 def test_a_value_is_shown_as_python_writes_it(variables: Variables, value: object, text: str) -> None:
