@@ -151,9 +151,9 @@ class Filter(NamedTuple):
         return all(term.holds(facts) for term in self.terms)
 
     def only(self, field: str) -> str | None:
-        """The value that a field must have, if the filter says it outright."""
+        """The value that a field must have, without capitals, if the filter says it outright."""
         said = (term for term in self.terms if term.field == field and term.comparison in ":=" and not term.is_negated)
-        return next((term.value for term in said), None)
+        return next((term.value.casefold() for term in said), None)
 
 
 def parse(text: str, over: Subject) -> Filter:

@@ -117,7 +117,7 @@ class History:
         wanted, queues = filter_of(text), self._session.queues
         only, number = wanted.only("queue"), 0
         for queue in list(queues.states):
-            if only is None or queue.casefold() == only.casefold():
+            if only is None or queue.casefold() == only:
                 ids = await ids_of(self._session, queue, wanted)
                 number += await act_on(queues, act, queue, ids) if ids else 0
         said = urlencode({"filter": text, "said": f"{count(number, 'message')} {DONE[act]}"})

@@ -153,7 +153,7 @@ def json_line(found: Found) -> bytes:
     if is_read:
         try:
             body = decode(message.body, message.content_type)
-        except ValueError:
+        except (ValueError, RecursionError):
             is_read = False
     row = {
         "id": message.id,

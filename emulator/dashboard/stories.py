@@ -83,7 +83,7 @@ class Stories:
         seen: set[str] = set()
         queue = wanted.only("queue")
         for name in list(self._session.queues.states):
-            if queue is None or name.casefold() == queue.casefold():
+            if queue is None or name.casefold() == queue:
                 with suppress(QueueError):  # it was deleted meanwhile
                     async for found in search(self._session, name, wanted, most, seen):
                         yield found

@@ -42,7 +42,8 @@ async def test_a_filter_finds_messages_by_their_state() -> None:
     assert await found(driven, "") == [("in flight", b"pulled"), ("ready", b"ready"), ("delayed", b"later")]
     assert await found(driven, 'state:"in flight"') == [("in flight", b"pulled")]
     assert await found(driven, "state:ready") == [("ready", b"ready")]
-    assert await found(driven, "state:delayed") == [("delayed", b"later")]
+    assert await found(driven, "state:delayed") == await found(driven, "state:DELAYED") == [("delayed", b"later")]
+    assert await found(driven, 'state:"In Flight"') == [("in flight", b"pulled")]
     assert await found(driven, "-state:delayed e") == [("in flight", b"pulled"), ("ready", b"ready")]
     assert await found(driven, "state:acked") == []
 

@@ -69,6 +69,15 @@ def test_escape_and_another_field_close_the_list_and_a_click_chooses(shop: Shop)
     expect(page.get_by_role("listbox")).to_be_hidden()
 
 
+def test_the_page_of_a_queue_completes_and_refuses_the_same(shop: Shop) -> None:
+    page = shop.open("/queues/later")
+    page.locator("#filter").press_sequentially("state:ret")
+    expect(page.locator("[role=option]")).to_have_text(["state:retrying"])
+    page.locator("#filter").fill("kind:request")
+    page.locator("#filter").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("messages have no field kind")
+
+
 def test_in_the_middle_of_a_filter_the_rest_stays(shop: Shop) -> None:
     page = shop.open("/requests?filter=stat+method:GET")
     field = page.locator("#filter")

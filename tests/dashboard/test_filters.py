@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from emulator.dashboard.events import EventRow, event_facts
 from emulator.dashboard.fields import EVENTS, MESSAGES, REQUESTS, SUBJECTS
 from emulator.dashboard.filters import Filter, FilterError, Subject, Term, parse, quantity
-from emulator.dashboard.rows import Found, MessageFacts, message_row, request_facts
+from emulator.dashboard.rows import Found, MessageFacts, json_line, message_row, request_facts
 from emulator.dashboard.story import RequestStory
 from emulator.queues.message import QueueMessage
 
@@ -131,6 +131,7 @@ def test_a_body_that_is_nested_too_deep_is_listed_as_bytes() -> None:
     message = QueueMessage("a" * 32, b"[" * 5_000 + b"]" * 5_000, "json", 1.0, 1.0, 1.0)
     found = Found("jobs", "ready", message)
     assert message_row(found).size == 10_000
+    assert b'"body": "5b5b5b' in json_line(found)
     assert not parse("body.0:1", MESSAGES).matches(MessageFacts(found, 2.0))
 
 
@@ -187,5 +188,5 @@ def test_quotes_may_stand_in_a_value() -> None:
 
 
 def test_a_filter_says_which_queue_alone_is_meant() -> None:
-    assert parse("state:dead queue:orders", MESSAGES).only("queue") == "orders"
+    assert parse("state:dead queue:Orders", MESSAGES).only("queue") == "orders"
     assert parse("-queue:orders", MESSAGES).only("queue") is None

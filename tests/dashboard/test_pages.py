@@ -257,5 +257,8 @@ def test_without_a_record_the_pages_about_the_past_are_not_there(
     url = dev(tmp_path, "--no-share", "--no-record").url
     page.goto(f"{url}{ROOT}/")
     expect(page.locator("nav a")).to_have_text(["Overview", "Queues", "Workers", "Crons", "Data"])
+    page.goto(f"{url}{ROOT}/queues/jobs")
+    expect(page.locator(".state")).to_have_text("live")
+    expect(page.locator("#filter")).to_have_attribute("list", "fields")  # nothing is known that could complete it
     page.goto(f"{url}{ROOT}/messages/abc")
     expect(page.locator("main")).to_contain_text("There is no such page")
