@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from emulator.dashboard.story import RequestStory
-from emulator.server.asked import Asked
+from emulator.server.asked import KeptRequest
 
 DOTS: Final = "••••••"
 """What is shown in place of a secret."""
@@ -21,7 +21,7 @@ _OWN: Final = frozenset(
 """Headers that whoever sends a request makes anew."""
 
 
-def told_asked(asked: Asked | None) -> dict[str, Any]:
+def told_asked(asked: KeptRequest | None) -> dict[str, Any]:
     """What a story tells of a request, by the names of its fields."""
     if asked is None:
         return {}
@@ -30,7 +30,7 @@ def told_asked(asked: Asked | None) -> dict[str, Any]:
     return {"headers": headers, "body": body, "body_note": note}
 
 
-def repeated(asked: Asked | None) -> list[tuple[str, str]]:
+def repeated(asked: KeptRequest | None) -> list[tuple[str, str]]:
     """The headers to send again, as they were."""
     pairs = [] if asked is None else asked.pairs()
     return [(name, value) for name, value in pairs if name.lower() not in _OWN]
@@ -73,7 +73,7 @@ def _escaped(char: str) -> str:
     return char if char.isprintable() or char in "\n\t" else "".join(f"\\x{byte:02x}" for byte in char.encode())
 
 
-def _body(asked: Asked) -> tuple[str | None, str]:
+def _body(asked: KeptRequest) -> tuple[str | None, str]:
     """The body as text, and what is to be said of it."""
     try:
         text = asked.body.decode()

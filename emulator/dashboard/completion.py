@@ -13,7 +13,7 @@ import msgspec
 from emulator.dashboard.events import event_facts, event_row
 from emulator.dashboard.fields import EVENTS, MESSAGES
 from emulator.dashboard.filters import Facts, Field, Filter, Subject, Term, look_up
-from emulator.dashboard.rows import Found, MessageFacts, request_facts, state_of
+from emulator.dashboard.rows import FoundMessage, MessageFacts, request_facts, state_of
 from emulator.queues.events import BatchDelivered, MessagesSent
 from emulator.queues.message import QueueMessage
 
@@ -135,7 +135,7 @@ def _facts(over: Subject, session: Session, stories: Stories) -> Iterator[Facts]
         return (event_facts(event_row(each), now) for each in newest)
     if over is MESSAGES:
         messages = chain.from_iterable(_messages(each.event) for each in newest)
-        return (MessageFacts(Found(queue, state_of(each, now), each), now) for queue, each in messages)
+        return (MessageFacts(FoundMessage(queue, state_of(each, now), each), now) for queue, each in messages)
     return (request_facts(story, now) for _, story in stories.requests(Filter(), _MOST_FACTS))
 
 

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from emulator.dashboard.filters import Filter
-from emulator.dashboard.rows import WAITING, Found, MessageFacts, state_of
+from emulator.dashboard.rows import WAITING, FoundMessage, MessageFacts, state_of
 from emulator.queues.events import MessagesSent
 from emulator.queues.message import Counts, QueueMessage
 
@@ -31,7 +31,7 @@ _SLICE_SECONDS: Final = 0.002
 """How long is looked for messages before other work is done."""
 
 
-async def find(session: Session, queue: str, identifier: str) -> Found | None:
+async def find(session: Session, queue: str, identifier: str) -> FoundMessage | None:
     """A message in a queue, by its id; None if it is not there. Of a shared queue, the first MOST_SEARCHED messages
     that wait are looked through. Raises QueueError 10104."""
     queues = session.queues
@@ -40,19 +40,19 @@ async def find(session: Session, queue: str, identifier: str) -> Found | None:
     return next((found for found in there if found.message.id == identifier), None)
 
 
-async def in_flight(session: Session, queue: str) -> list[Found]:
+async def in_flight(session: Session, queue: str) -> list[FoundMessage]:
     """The messages of a queue that handlers of this session, or clients, have now."""
     queues = session.queues
     leased = await queues.leased(queue)
     return [
-        *(Found(queue, "in flight", each) for each in queues.delivering(queue)),
-        *(Found(queue, "in flight", each.message, each.expires_at) for each in leased),
+        *(FoundMessage(queue, "in flight", each) for each in queues.delivering(queue)),
+        *(FoundMessage(queue, "in flight", each.message, each.expires_at) for each in leased),
     ]
 
 
 async def search(
     session: Session, queue: str, wanted: Filter, most: int | None = MOST_SEARCHED, seen: set[str] | None = None
-) -> AsyncGenerator[Found, None]:
+) -> AsyncGenerator[FoundMessage, None]:
     """The messages in a queue that a filter means, in the same order: of those that wait, the first `most` are looked
     through, or with None all, as far as their states can be meant. Adds the ids of all that are looked through to
     `seen`. Other work goes on meanwhile, so what comes and goes then may be missing. Raises QueueError 10104."""
@@ -116,12 +116,14 @@ def _sent(recorder: Recorder | None, queue: str) -> Iterator[QueueMessage]:
             yield from reversed(event.messages[-2 * MOST_BODIES :])
 
 
-def _waiting(session: Session, queue: str, messages: Collection[QueueMessage]) -> Iterator[Found]:
+def _waiting(session: Session, queue: str, messages: Collection[QueueMessage]) -> Iterator[FoundMessage]:
     now = session.clock.now()
-    return (Found(queue, state_of(each, now), each) for each in messages)
+    return (FoundMessage(queue, state_of(each, now), each) for each in messages)
 
 
-async def _parts(session: Session, queue: str, state: str | None, most: int | None) -> AsyncIterator[Iterator[Found]]:
+async def _parts(
+    session: Session, queue: str, state: str | None, most: int | None
+) -> AsyncIterator[Iterator[FoundMessage]]:
     queues = session.queues
     counts = await queues.counts(queue)
     if state is None or state == "in flight":

@@ -17,7 +17,7 @@ from emulator.dashboard.filters import Filter
 from emulator.dashboard.lately import failed, happened
 from emulator.dashboard.picture import Edge, picture_of
 from emulator.dashboard.rendering import download
-from emulator.dashboard.rows import WAITING, Found, state_of
+from emulator.dashboard.rows import WAITING, FoundMessage, state_of
 from emulator.server.addresses import DASHBOARD
 
 if TYPE_CHECKING:
@@ -164,13 +164,13 @@ class Pages:
             failing={host.config.name for host in self._session.hosts if host.failure is not None},
         )
 
-    async def _rows(self, name: str, wanted: Filter, skip: int) -> list[Found]:
+    async def _rows(self, name: str, wanted: Filter, skip: int) -> list[FoundMessage]:
         """The messages on a page, and one more if there are more: those that wait, or those that a filter means."""
         if not wanted.terms:
             waiting = await self._session.queues.waiting(name, PAGE_ROWS + 1, skip)
             now = self._session.clock.now()
-            return [Found(name, state_of(each, now), each) for each in waiting]
-        rows: list[Found] = []
+            return [FoundMessage(name, state_of(each, now), each) for each in waiting]
+        rows: list[FoundMessage] = []
         async with aclosing(search(self._session, name, wanted)) as every:
             async for found in every:
                 rows.append(found)
@@ -190,7 +190,7 @@ class Pages:
             raise NotPossible(400, "No message is chosen.")
         return download(f"{name}.jsonl", self._chosen_lines(name, Filter() if ids else wanted, ids))
 
-    async def _chosen_lines(self, name: str, wanted: Filter, ids: Collection[str]) -> AsyncIterator[Found]:
+    async def _chosen_lines(self, name: str, wanted: Filter, ids: Collection[str]) -> AsyncIterator[FoundMessage]:
         async for found in search(self._session, name, wanted, None):
             if found.message.id in ids if ids else wanted.terms or found.state in WAITING:
                 yield found

@@ -19,7 +19,7 @@ from emulator.dashboard import texts
 from emulator.dashboard.actions import NotPossible
 from emulator.dashboard.live import Pulse
 from emulator.dashboard.picture import chart
-from emulator.dashboard.rows import Found, json_line
+from emulator.dashboard.rows import FoundMessage, json_line
 from emulator.queues.errors import QueueError, QueueErrorCode
 from emulator.server.addresses import DASHBOARD
 
@@ -153,13 +153,13 @@ class Renderer:
         return StreamingResponse(self.pulse.events(), media_type="text/event-stream", headers=HEADERS)
 
 
-def download(name: str, messages: AsyncIterator[Found]) -> Response:
+def download(name: str, messages: AsyncIterator[FoundMessage]) -> Response:
     """Messages as a file of JSON lines with this name, written as they are found."""
     headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(_lines(messages), media_type="application/x-ndjson", headers=headers)
 
 
-async def _lines(messages: AsyncIterator[Found]) -> AsyncIterator[bytes]:
+async def _lines(messages: AsyncIterator[FoundMessage]) -> AsyncIterator[bytes]:
     chunk: list[bytes] = []
     async for found in messages:
         chunk.append(json_line(found))

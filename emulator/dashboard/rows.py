@@ -14,7 +14,7 @@ from emulator.queues.message import Attempt, QueueMessage
 from emulator.wire.codec import decode
 
 
-class Found(NamedTuple):
+class FoundMessage(NamedTuple):
     """A message in a queue, or one that has left it, in its state. `leased_until` is when the lease of a client on it
     ends, in seconds since the epoch; None if no client has it."""
 
@@ -71,7 +71,7 @@ class MessageFacts(Mapping[str, Any]):
     """What a filter can ask of a message: `id`, `queue`, `state`, `attempts`, `error`, `body`, `type`, `size` in bytes,
     `source`, `worker`, `older` (its age in seconds). Each is found when it is asked for."""
 
-    def __init__(self, found: Found, now: float) -> None:
+    def __init__(self, found: FoundMessage, now: float) -> None:
         self._found = found
         self._now = now
 
@@ -88,7 +88,7 @@ class MessageFacts(Mapping[str, Any]):
         return len(_FACTS)
 
 
-_FACTS: Final[Mapping[str, Callable[[Found, float], Any]]] = {
+_FACTS: Final[Mapping[str, Callable[[FoundMessage, float], Any]]] = {
     "id": lambda found, _now: found.message.id,
     "queue": lambda found, _now: found.queue,
     "state": lambda found, _now: found.states,
@@ -127,7 +127,7 @@ def state_of(message: QueueMessage, now: float) -> MessageState:
     return "ready" if message.dead_letter is None else "dead"
 
 
-def message_row(found: Found) -> MessageRow:
+def message_row(found: FoundMessage) -> MessageRow:
     message = found.message
     return MessageRow(
         id=message.id,
@@ -144,7 +144,7 @@ def message_row(found: Found) -> MessageRow:
     )
 
 
-def json_line(found: Found) -> bytes:
+def json_line(found: FoundMessage) -> bytes:
     """A message for a program, as a line of JSON. A body that is not JSON or text is in hexadecimal. Times are in
     seconds since the epoch."""
     message, letter = found.message, found.message.dead_letter

@@ -17,7 +17,15 @@ from emulator.dashboard.contents import MOST_SEARCHED, find, in_flight, search
 from emulator.dashboard.filters import Filter
 from emulator.dashboard.parts import lines_at, part_of, trouble_of
 from emulator.dashboard.reasons import ENDS, Reasons, decision, delay_from, most_attempts
-from emulator.dashboard.rows import Found, MessageFacts, MessageRow, message_row, request_facts, text_of, value_of
+from emulator.dashboard.rows import (
+    FoundMessage,
+    MessageFacts,
+    MessageRow,
+    message_row,
+    request_facts,
+    text_of,
+    value_of,
+)
 from emulator.dashboard.story import (
     ActPart,
     AttemptStory,
@@ -34,7 +42,7 @@ from emulator.log.recorder import ORDINARY_A_SECOND, Recorded, Recorder
 from emulator.queues.errors import QueueError
 from emulator.queues.events import BatchDelivered, MessagesDropped, MessagesForwarded, MessagesPromoted, MessagesSent
 from emulator.queues.message import Attempt, Cause, QueueMessage, Settlement
-from emulator.server.asked import Asked
+from emulator.server.asked import KeptRequest
 from emulator.server.events import RequestFinished
 from emulator.session.session import Session
 
@@ -77,7 +85,7 @@ class Stories:
                     break
         return rows
 
-    async def found(self, wanted: Filter, most: int | None = MOST_SEARCHED) -> AsyncGenerator[Found, None]:
+    async def found(self, wanted: Filter, most: int | None = MOST_SEARCHED) -> AsyncGenerator[FoundMessage, None]:
         """The same, one by one: of each queue, the first `most` messages that wait are looked through, or with None
         all. Other work goes on meanwhile."""
         seen: set[str] = set()
@@ -120,7 +128,7 @@ class Stories:
             return msgspec.structs.replace(story, parts=parts, trouble=trouble, because=because, **told)
         raise EmulatorError(f"nothing is known of a request {identifier}: {self._memory()}")
 
-    def asked(self, identifier: str) -> Asked | None:
+    def asked(self, identifier: str) -> KeptRequest | None:
         """What a request asked for, if that is kept."""
         for recorded in self.recorder.about(identifier):
             event = recorded.event
@@ -319,7 +327,7 @@ class Stories:
             )  # fmt: skip
         return None
 
-    async def _find(self, identifier: str, queues: Iterable[str]) -> Found | None:
+    async def _find(self, identifier: str, queues: Iterable[str]) -> FoundMessage | None:
         """A message that is in a queue, if it is in one: in the first of `queues`, or any."""
         states = self._session.queues.states
         for name in dict.fromkeys([*queues, *states]):
@@ -330,7 +338,7 @@ class Stories:
                 return found
         return None
 
-    def _left(self, seen: set[str]) -> Iterator[Found]:
+    def _left(self, seen: set[str]) -> Iterator[FoundMessage]:
         """The messages that have left their queues, newest first."""
         for recorded in self.recorder.newest():
             event = recorded.event
@@ -346,7 +354,7 @@ class Stories:
                 for message in messages:
                     if message.id not in seen:
                         seen.add(message.id)
-                        yield Found(event.queue, _LEFT.get(became, "gone"), message)
+                        yield FoundMessage(event.queue, _LEFT.get(became, "gone"), message)
 
     def _may_lack(self, lives: Sequence[Life]) -> bool:
         """Whether something may have happened to a message while not everything was recorded."""
@@ -358,7 +366,7 @@ class Stories:
         identifier: str,
         lives: list[Life],
         last: QueueMessage | None,
-        found: Found | None,
+        found: FoundMessage | None,
     ) -> MessageStory:
         message = last if found is None else found.message
         assert message is not None

@@ -17,7 +17,7 @@ MAX_BODY_BYTES: Final = 64_000
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
 
 
-class Asked(msgspec.Struct, frozen=True, gc=False):
+class KeptRequest(msgspec.Struct, frozen=True, gc=False):
     """`headers` are lines such as `accept: */*`. `body` is what was read of the body, at most MAX_BODY_BYTES, and
     `is_whole` says whether that is all of it."""
 
@@ -52,9 +52,9 @@ class Overheard:
             self._is_over = not message.get("more_body", False)
         return message
 
-    def asked(self, scope: Scope) -> Asked:
+    def asked(self, scope: Scope) -> KeptRequest:
         """What is known of the request now."""
-        return Asked(_lines(scope), bytes(self._body), self._is_over and not self._is_cut)
+        return KeptRequest(_lines(scope), bytes(self._body), self._is_over and not self._is_cut)
 
 
 def overheard(scope: Scope, receive: Receive) -> Overheard | None:
@@ -67,9 +67,9 @@ def overheard(scope: Scope, receive: Receive) -> Overheard | None:
     return Overheard(receive) if has_body else None
 
 
-def asked(scope: Scope) -> Asked:
+def asked(scope: Scope) -> KeptRequest:
     """What is known of a request without a body."""
-    return Asked(_lines(scope))
+    return KeptRequest(_lines(scope))
 
 
 def _lines(scope: Scope) -> bytes:

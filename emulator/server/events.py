@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator.base.bus import Happening
-from emulator.server.asked import Asked
+from emulator.server.asked import KeptRequest
 
 
 class ServerReady(Happening):
@@ -30,4 +30,4 @@ class RequestFinished(Happening, gc=False):
     duration: float
     bindings: dict[str, int] | None = None
     binding_seconds: float = 0.0
-    asked: Asked | None = None
+    asked: KeptRequest | None = None

@@ -11,7 +11,7 @@ import pytest
 
 from emulator.dashboard.asking import DOTS, as_curl, repeated, told_asked
 from emulator.dashboard.story import RequestStory
-from emulator.server.asked import Asked
+from emulator.server.asked import KeptRequest
 
 STORY = RequestStory(
     id="1",
@@ -28,7 +28,7 @@ STORY = RequestStory(
 
 
 def told(headers: bytes, body: bytes = b"", *, is_whole: bool = True) -> RequestStory:
-    return msgspec.structs.replace(STORY, **told_asked(Asked(headers, body, is_whole)))
+    return msgspec.structs.replace(STORY, **told_asked(KeptRequest(headers, body, is_whole)))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def told(headers: bytes, body: bytes = b"", *, is_whole: bool = True) -> Request
     ],
 )
 def test_what_lets_somebody_in_is_not_shown_and_yet_sent_again(name: str) -> None:
-    asked = Asked(f"{name}: abc\naccept: text/html\nhost: x\ncontent-length: 3".encode())
+    asked = KeptRequest(f"{name}: abc\naccept: text/html\nhost: x\ncontent-length: 3".encode())
     story = told(asked.headers)
     assert list(story.headers)[:2] == [(name, DOTS), ("accept", "text/html")]
     assert "abc" not in as_curl(story, "http://x")
@@ -60,19 +60,19 @@ def test_other_headers_are_shown(name: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "body", "note"),
     [
-        (Asked(b"", b"hello"), "hello", ""),
-        (Asked(b"", b""), "", ""),
+        (KeptRequest(b"", b"hello"), "hello", ""),
+        (KeptRequest(b"", b""), "", ""),
         (
-            Asked(b"", b"hello", is_whole=False),
+            KeptRequest(b"", b"hello", is_whole=False),
             "hello",
             "the first 5 bytes; the rest was not read, or is too much to keep",
         ),
-        (Asked(b"", b"", is_whole=False), None, "the worker did not read the body"),
-        (Asked(b"", b"\xff\x00a"), "ff 00 61", "3 bytes that are no text, in hexadecimal"),
-        (Asked(b"", b"a\x00"), "61 00", "2 bytes that are no text, in hexadecimal"),
+        (KeptRequest(b"", b"", is_whole=False), None, "the worker did not read the body"),
+        (KeptRequest(b"", b"\xff\x00a"), "ff 00 61", "3 bytes that are no text, in hexadecimal"),
+        (KeptRequest(b"", b"a\x00"), "61 00", "2 bytes that are no text, in hexadecimal"),
     ],
 )
-def test_a_body_is_told_with_what_there_is_to_say_of_it(asked: Asked, body: str | None, note: str) -> None:
+def test_a_body_is_told_with_what_there_is_to_say_of_it(asked: KeptRequest, body: str | None, note: str) -> None:
     assert told_asked(asked) == {"headers": [], "body": body, "body_note": note}
 
 

@@ -12,7 +12,7 @@ from emulator.dashboard import contents
 from emulator.dashboard.contents import find, ids_of, last_bodies, search, total, unsearched
 from emulator.dashboard.fields import MESSAGES
 from emulator.dashboard.filters import parse
-from emulator.dashboard.rows import Found, json_line
+from emulator.dashboard.rows import FoundMessage, json_line
 from emulator.log.recorder import Recorder
 from emulator.queues.message import Counts, NewMessage, QueueMessage
 from tests.queues.driving import Consumer, Driven, consume, let_pull, make_queue, throw
@@ -91,8 +91,8 @@ async def test_a_message_is_found_by_its_id_wherever_it_waits(monkeypatch: pytes
     (pulled,) = await driven.queues.pull("orders", 1)
     last = list(await driven.queues.waiting("orders"))[-1]
     session = session_of(driven)
-    assert await find(session, "orders", last.id) == Found("orders", "ready", last)
-    leased = Found("orders", "in flight", pulled.message, pulled.expires_at)
+    assert await find(session, "orders", last.id) == FoundMessage("orders", "ready", last)
+    leased = FoundMessage("orders", "in flight", pulled.message, pulled.expires_at)
     assert await find(session, "orders", pulled.message.id) == leased
     assert await find(session, "orders", "a" * 32) is None
 
@@ -159,7 +159,9 @@ def test_a_total_is_known_where_every_part_is() -> None:
 def test_a_line_has_the_value_of_a_body_or_its_bytes_in_hexadecimal(
     content_type: ContentType, body: bytes, shown: object
 ) -> None:
-    line = json_line(Found("orders", "ready", QueueMessage("a" * 32, body, content_type, 1.5, 1.5, 2.5, source="shop")))
+    line = json_line(
+        FoundMessage("orders", "ready", QueueMessage("a" * 32, body, content_type, 1.5, 1.5, 2.5, source="shop"))
+    )
     assert line.isascii()
     assert line.count(b"\n") == 1
     assert json.loads(line) == {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from emulator.dashboard.events import EventRow, event_facts
 from emulator.dashboard.fields import EVENTS, MESSAGES, REQUESTS, SUBJECTS
 from emulator.dashboard.filters import Filter, FilterError, Subject, Term, parse, quantity
-from emulator.dashboard.rows import Found, MessageFacts, json_line, message_row, request_facts
+from emulator.dashboard.rows import FoundMessage, MessageFacts, json_line, message_row, request_facts
 from emulator.dashboard.story import RequestStory
 from emulator.queues.message import QueueMessage
 
@@ -117,7 +117,7 @@ def test_ids_milliseconds_and_lists_are_compared_as_people_mean_it(text: str, fa
 
 def test_every_field_is_a_fact_and_every_fact_a_field() -> None:
     message = QueueMessage("a" * 32, b"x", "text", 1.0, 1.0, 1.0)
-    facts = MessageFacts(Found("jobs", "ready", message), 2.0)
+    facts = MessageFacts(FoundMessage("jobs", "ready", message), 2.0)
     assert {*facts} - {"text"} == {field.name for field in MESSAGES.fields}
     story = RequestStory(
         id="b", trace="b", kind="request", worker="shop", text="GET /", outcome="200", at=1.0, duration=0.1
@@ -129,7 +129,7 @@ def test_every_field_is_a_fact_and_every_fact_a_field() -> None:
 
 def test_a_body_that_is_nested_too_deep_is_listed_as_bytes() -> None:
     message = QueueMessage("a" * 32, b"[" * 5_000 + b"]" * 5_000, "json", 1.0, 1.0, 1.0)
-    found = Found("jobs", "ready", message)
+    found = FoundMessage("jobs", "ready", message)
     assert message_row(found).size == 10_000
     assert b'"body": "5b5b5b' in json_line(found)
     assert not parse("body.0:1", MESSAGES).matches(MessageFacts(found, 2.0))
