@@ -20,7 +20,7 @@ from emulator.dashboard.filters import Filter, FilterError, Subject, parse
 from emulator.dashboard.rehearsal import Rehearsal, rehearse
 from emulator.dashboard.rows import MessageRow
 from emulator.dashboard.stories import Stories
-from emulator.dashboard.story import MessageStory, RequestStory
+from emulator.dashboard.story import MessageStory, Provenance, RequestStory
 from emulator.log.summary import sorted_handlers
 from emulator.queues.declarations import QueueState
 from emulator.queues.settings import ConsumerSettings, QueueSettings
@@ -159,6 +159,13 @@ class Api:
         """A message, by its id or the first digits of it, and why it is as it is."""
         return await self.stories.message(request.path_params["id"])
 
+    async def origin(self, request: Request) -> Provenance:
+        """Where a message came from when it entered a queue, as far as this session knows. Sessions ask each other that
+        of messages that they have forwarded."""
+        until = _number(request, "until_ms")
+        identifier, queue = request.path_params["id"], request.query_params.get("queue", "")
+        return self.stories.origin(identifier, queue, None if until is None else until / 1000)
+
     async def rehearse(self, request: Request) -> Rehearsal:
         """Run the batch that a message was delivered in once more, on the code as it is now. What the handler sends and
         writes is told and not carried out; a `fetch()` goes out."""
@@ -253,13 +260,18 @@ _BEGUN: Final = {
     "over": f"What the filter is over: {', '.join(SUBJECTS)}.",
     "filter": "How it begins: what is before the cursor.",
 }
-_TEXTS: Final = {"filter", "over"}
+_TEXTS: Final = {"filter", "over", "queue"}
 """What in a query is a text; the rest are whole numbers."""
+_ORIGIN: Final = {
+    "queue": "The queue.",
+    "until_ms": "The last time that it entered the queue until then, in milliseconds since the epoch.",
+}
 _BEFORE: Final = {"before": "Only those whose events have lower numbers."}
 
 ADDRESSES: Final[Sequence[Question]] = (
     Question("/messages", Api.messages, MessageList, _FILTER),
     Question("/messages/{id}", Api.message, MessageStory),
+    Question("/messages/{id}/origin", Api.origin, Provenance, _ORIGIN),
     Question("/messages/{id}/rehearsal", Api.rehearse, Rehearsal, method="POST"),
     Question("/requests", Api.requests, RequestList, {**_FILTER, **_BEFORE}),
     Question("/requests/{id}", Api.request, RequestStory),

@@ -17,6 +17,7 @@ from emulator.base.errors import EmulatorError
 from emulator.base.words import count, duration, period, shown_path
 from emulator.dashboard import texts
 from emulator.dashboard.actions import NotPossible
+from emulator.dashboard.elsewhere import linked
 from emulator.dashboard.live import Pulse
 from emulator.dashboard.picture import chart
 from emulator.dashboard.rows import FoundMessage, json_line
@@ -144,6 +145,7 @@ class Renderer:
             title=" + ".join(config.name for config in self._session.configs[:3]),
             now=now,
             moment=partial(texts.moment, now=now),
+            linked=partial(linked, host=request.url.hostname or ""),
             **values,
         )
         return HTMLResponse(html.encode("utf-8", "backslashreplace"), status, HEADERS)

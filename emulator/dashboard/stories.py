@@ -14,6 +14,7 @@ from emulator.base.errors import EmulatorError
 from emulator.base.words import count, shown_path
 from emulator.dashboard.asking import told_asked
 from emulator.dashboard.contents import MOST_SEARCHED, find, in_flight, search
+from emulator.dashboard.elsewhere import asked_for_more, forwarded_from
 from emulator.dashboard.filters import Filter
 from emulator.dashboard.parts import lines_at, part_of, trouble_of
 from emulator.dashboard.reasons import ENDS, Reasons, decision, delay_from, most_attempts
@@ -49,7 +50,6 @@ from emulator.session.session import Session
 _OUTSIDE: Final[Mapping[str, str]] = {
     "api": "from a client of the REST API",
     "test": "from the test",
-    "forwarded": "from another session",
     "dead letter": "because it died",
     "redrive": "because it was redriven",
 }
@@ -70,10 +70,22 @@ class Stories:
         is known of such a message, or the digits are those of several."""
         whole = await self._whole(identifier)
         lives, last = self._lives(whole)
+        for life in lives:
+            if life.origin is not None and life.origin.session and life.began is not None:
+                life.origin = await asked_for_more(life.origin, whole, life.queue, life.began)
         found = await self._find(whole, [lives[-1].queue] if lives and not lives[-1].end else ())
         if found is None and last is None:
             raise EmulatorError(self._unknown(identifier))
         return self._told(whole, lives, last, found)
+
+    def origin(self, identifier: str, queue: str, until: float | None) -> Provenance:
+        """Where a message came from when it entered a queue, the last time until then (in seconds since the epoch), as
+        far as this session knows without asking others. Raises EmulatorError if it does not."""
+        lives, _ = self._lives(identifier)
+        for life in reversed(lives):
+            if life.queue == queue and life.origin is not None and (until is None or (life.began or 0.0) <= until):
+                return life.origin
+        raise EmulatorError(f"nothing is known of a message {identifier} in queue {queue}: {self._memory()}")
 
     async def messages(self, wanted: Filter, limit: int = 100) -> list[MessageRow]:
         """The messages that a filter means: those in the queues, and then those that have left them, newest first."""
@@ -198,9 +210,8 @@ class Stories:
             if isinstance(event, MessagesSent):
                 if event.source == "redrive" and lives and not lives[-1].end:
                     lives[-1].end, lives[-1].ended = "redriven", recorded.at
-                life = Life(queue=event.queue, began=recorded.at, origin=self._origin(event, recorded.at))
-                life.elsewhere = event.location if event.source == "forwarded" else ""
-                lives.append(life)
+                origin = self._origin(event, last, recorded.at)
+                lives.append(Life(queue=event.queue, began=recorded.at, origin=origin))
             elif isinstance(event, BatchDelivered):
                 attempt, last = self._attempt(event, last)
                 _life_in(lives, event.queue).attempts.append(attempt)
@@ -215,14 +226,14 @@ class Stories:
                 life = _life_in(lives, event.queue)
                 life.end = event.reason if isinstance(event, MessagesDropped) else "forwarded"
                 if isinstance(event, MessagesForwarded):
-                    life.to, life.elsewhere = event.to, event.to.rpartition(" ")[2]
+                    life.to, life.session = event.to, event.to.rpartition(" ")[2]
                 life.ended = recorded.at
         return lives, last
 
-    def _origin(self, event: MessagesSent, at: float) -> Provenance:
+    def _origin(self, event: MessagesSent, message: QueueMessage, at: float) -> Provenance:
+        if event.source == "forwarded":
+            return forwarded_from(event.location, message)
         origin, location = self._cause(event), event.location
-        if location and event.source == "forwarded":
-            return msgspec.structs.replace(origin, text=f"from the session at {location}")
         if not location:
             return origin
         return msgspec.structs.replace(origin, location=location, source=lines_at(location, at))

@@ -86,7 +86,8 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """What has put a message into a queue. `kind` is `request`, `delivery`, `scheduled`, `email`, `worker` (nothing
     more is known), `dead letter`, `redrive`, `api`, `test` or `forwarded`; `text` says it in words that complete "it
     came": `from worker shop, in POST /signup`. `id` is that of the request or the delivery, and `location` the line of
-    code that sent it, as `file:line`, with `source` around it; empty if they are not known."""
+    code that sent it, as `file:line`, with `source` around it; empty if they are not known. If another session has
+    forwarded it, `session` is the URL of that, and the rest is as that one knows it."""
 
     kind: str
     text: str
@@ -94,12 +95,13 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     location: str = ""
     source: Sequence[SourceLine] = ()
+    session: str = ""
 
 
 class Life(msgspec.Struct, kw_only=True):
     """A message's time in one queue, from `began` to `ended`, in seconds since the epoch; None where that is not
     known. `end` is the state in which it left; empty while it is there. `to` describes the session that it was
-    forwarded to, if it was; `elsewhere` is the URL of the session in which it was before, or is now."""
+    forwarded to, if it was, and `session` is the URL of that."""
 
     queue: str
     began: float | None = None
@@ -108,7 +110,7 @@ class Life(msgspec.Struct, kw_only=True):
     ended: float | None = None
     end: str = ""
     to: str = ""
-    elsewhere: str = ""
+    session: str = ""
 
 
 class MessageStory(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,6 +54,8 @@ def _life(life: Life, at: partial[str], style: Style) -> Iterator[str]:
         whence += f" ({style.cyan(_shown(life.origin.location))})"
     if life.origin is not None and life.origin.id and life.origin.kind != "worker":
         whence += style.dim(f" ({life.origin.id})")
+    if life.origin is not None and life.origin.session:
+        whence += style.dim(f" (at {_shown(life.origin.session)})")
     yield f"  {began:<8}  entered {clean(life.queue)}{whence}"
     for attempt, following in zip_longest(life.attempts, life.attempts[1:]):
         trouble, later = attempt.trouble, None if following is None else following.trouble

@@ -38,6 +38,18 @@ def test_messages_are_listed_by_a_filter_and_told(emulator: Emulator) -> None:
     assert told["because"].startswith("It died in queue jobs")
 
 
+def test_it_is_told_where_a_message_came_from_when_it_entered_a_queue(emulator: Emulator) -> None:
+    [letter] = emulator.queue("dead-jobs").messages
+    address = f"/messages/{letter.id}/origin"
+    assert ask(emulator, address, queue="dead-jobs")["text"] == "because it died"
+    origin = ask(emulator, address, queue="jobs")
+    assert (origin["kind"], origin["text"]) == ("request", "from worker worker, in POST /signup?a=1")
+    sent_at = int(letter.timestamp.timestamp() * 1000)
+    assert ask(emulator, address, queue="jobs", until_ms=sent_at + 1) == origin
+    assert "nothing is known" in ask(emulator, address, 404, queue="jobs", until_ms=sent_at - 1)["error"]
+    assert "nothing is known" in ask(emulator, address, 404)["error"]
+
+
 def test_requests_are_listed_and_told_with_what_they_sent(emulator: Emulator) -> None:
     listed = ask(emulator, "/requests", filter="method:POST path~signup status<300")["requests"]
     assert [(each["text"], each["outcome"]) for each in listed] == [("POST /signup?a=1", "200")]

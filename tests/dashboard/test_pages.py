@@ -7,11 +7,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import ROOT, Shop, write_shop
-from tests.integration.conftest import Running
+from tests.integration.conftest import Running, write_worker
 from tests.support.node_tools import NODE_MODULES
 
 NOW = (
@@ -157,6 +158,39 @@ def test_a_request_that_is_copied_as_curl_is_the_same_again(shown: Shop) -> None
     page = shown.open("/requests?filter=path~/first")
     expect(page.locator("tbody a")).to_have_count(2)
     assert len(set(page.locator("tbody a").all_inner_texts())) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_message_that_was_forwarded_leads_from_session_to_session(
+    dev: Callable[..., Running], page: Page, tmp_path: Path, host: str
+) -> None:
+    entry = """
+        from workers import Response, WorkerEntrypoint
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request):
+                await self.env.MAILS.send("hello")
+                return Response("sent")
+
+            async def queue(self, batch, env, ctx):
+                print("got", batch.messages[0].body)
+    """
+    consumers = [{"queue": "mails", "max_batch_timeout": 0}]
+    write_worker(tmp_path / "mail", entry, name="mail", queues={"consumers": consumers})
+    producers = [{"binding": "MAILS", "queue": "mails"}]
+    write_worker(tmp_path / "shop", entry, name="shop", queues={"producers": producers})
+    mail, shop = dev(tmp_path / "mail", "--share", "both"), dev(tmp_path / "shop", "--share", "both")
+    httpx.get(f"{shop.url}/signup")
+    mail.wait_for("QUEUE mails 1/1 acked")
+    [message] = httpx.get(f"{mail.url}{ROOT}/api/messages").json()["messages"]
+
+    page.goto(f"{mail.url.replace('127.0.0.1', host)}{ROOT}/messages/{message['id']}")
+    page.get_by_text(f"What happened to it in the session at {shop.url}").click()
+    expect(page.locator("#why")).to_contain_text(f"to worker mail of the session at {mail.url}")
+    page.get_by_text(f"What happened to it in the session at {mail.url}").click()
+    page.get_by_role("link", name="From another session: worker shop, in GET /signup").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("GET /signup")
+    assert page.url.startswith(f"{shop.url.replace('127.0.0.1', host)}{ROOT}/requests/")
 
 
 def test_the_log_is_filtered_and_linked(shown: Shop) -> None:

@@ -123,14 +123,67 @@ def test_each_session_leads_to_what_happened_in_the_other(
     here, there = (client.get(f"{each.url}{API}/messages/{message['id']}").json() for each in (web, jobs))
     assert here["state"] == "forwarded"
     assert re.search(rf"forwarded at \S+ to worker jobs of the session at {jobs.url}\.", here["because"])
-    assert here["lives"][0]["elsewhere"] == jobs.url
+    assert here["lives"][0]["session"] == jobs.url
     assert here["lives"][0]["origin"]["text"] == "from worker web, in GET /1"
     assert there["state"] == "acked"
-    assert there["lives"][0]["elsewhere"] == web.url
-    assert there["lives"][0]["origin"]["text"] == f"from the session at {web.url}"
+    origin = there["lives"][0]["origin"]
+    assert (origin["kind"], origin["session"]) == ("request", web.url)
+    assert origin["text"] == "from another session: worker web, in GET /1"
+    assert re.search(r"web/src/entry.py:\d+$", origin["location"])
+    assert client.get(f"{web.url}{API}/requests/{origin['id']}").json()["text"] == "GET /1"
+    command = [sys.executable, "-m", "emulator", "why", message["id"], "--url", jobs.url]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "entered jobs, from another session: worker web, in GET /1 (" in told
+    assert f"(at {web.url})" in told
     for one, other in ((web, jobs), (jobs, web)):
         page = client.get(f"{one.url}/cdn-cgi/emulator/messages/{message['id']}", headers={"accept": "text/html"}).text
         assert f'href="{other.url}/cdn-cgi/emulator/messages/{message["id"]}"' in page
+
+
+def test_a_message_tells_what_it_knows_itself_of_a_session_that_has_ended(
+    producer: Path, consumer: Path, dev: Dev, client: httpx.Client
+) -> None:
+    jobs, web = dev(consumer), dev(producer)
+    client.get(f"{web.url}/1")
+    jobs.wait_for(re.escape("QUEUE jobs 1/1 acked"))
+    web.end()
+    [message] = client.get(f"{jobs.url}{API}/messages").json()["messages"]
+    [life] = client.get(f"{jobs.url}{API}/messages/{message['id']}").json()["lives"]
+    assert (life["origin"]["kind"], life["origin"]["text"]) == ("forwarded", "from another session: worker web")
+
+
+def test_a_letter_that_travels_back_and_forth_is_told_by_each_session(
+    tmp_path: Path, dev: Dev, client: httpx.Client
+) -> None:
+    failing = write_consumer(tmp_path / "failing", fail=True, max_retries=0, dead_letter_queue="dlq")
+    both = tmp_path / "both"
+    queues = {
+        "producers": [{"binding": "JOBS", "queue": "jobs"}],
+        "consumers": [{"queue": "dlq", "type": "http_pull"}],
+    }
+    write_worker(both, PRODUCER, name="both", queues=queues)
+    jobs, web = dev(failing), dev(both)
+    client.get(f"{web.url}/1")
+    jobs.wait_for("QUEUE dlq 1/1 forwarded")
+    [message] = client.get(f"{web.url}{API}/messages").json()["messages"]
+    here, there = (client.get(f"{each.url}{API}/messages/{message['id']}").json() for each in (web, jobs))
+    assert [(life["queue"], life["origin"]["text"]) for life in here["lives"]] == [
+        ("jobs", "from worker both, in GET /1"),
+        ("dlq", "from another session, because it died"),
+    ]
+    assert [(life["queue"], life["origin"]["text"]) for life in there["lives"]] == [
+        ("jobs", "from another session: worker both, in GET /1"),
+        ("dlq", "because it died"),
+    ]
+    queue = queue_id(web, client, "dlq")
+    body: dict[str, Any] = {}
+    client.post(f"{web.url}/cdn-cgi/emulator/client/v4/emulator/queues/{queue}/redrive", json=body)
+    jobs.wait_for("QUEUE dlq 1/1 forwarded")
+    there = client.get(f"{jobs.url}{API}/messages/{message['id']}").json()
+    assert [life["origin"]["text"] for life in there["lives"] if life["queue"] == "jobs"] == [
+        "from another session: worker both, in GET /1",
+        "from another session, because it was redriven",
+    ]
 
 
 def test_messages_wait_while_the_consumer_is_gone(
@@ -233,7 +286,7 @@ def test_only_an_address_of_a_session_is_believed(consumer: Path, dev: Dev, clie
     assert client.post(f"{jobs.url}{FORWARD_PATH}jobs", content=body, headers=headers).status_code == 204
     jobs.wait_for(re.escape("QUEUE jobs 1/1 acked"))
     [life] = client.get(f"{jobs.url}{API}/messages/{message.id}").json()["lives"]
-    assert (life["elsewhere"], life["origin"]["text"]) == ("", "from another session")
+    assert (life["origin"]["session"], life["origin"]["text"]) == ("", "from another session")
 
 
 def test_a_message_is_taken_over_as_it_is(consumer: Path, dev: Dev, client: httpx.Client) -> None:

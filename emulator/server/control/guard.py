@@ -3,9 +3,11 @@ be able to use it, not even by an image or a link.
 
 A request has to be meant for this server (its `Host`), so that a foreign name that resolves to this machine is refused.
 A page of another origin gives itself away by its `Origin`, or where it has none by `Sec-Fetch-Site`, which browsers set
-and pages cannot. There are no CORS headers, so browsers do not send such a page's requests if they have credentials or
-a JSON body. If other machines can reach the server, a token is required: in an `Authorization` header or, for browsers,
-in a cookie, which they get for having opened the dashboard with `?token=`.
+and pages cannot. Only links to the page of a message or a request are followed from another port of this machine, where
+another session may be: these pages change nothing, and nobody can look into them. There are no CORS headers, so
+browsers do not send such a page's requests if they have credentials or a JSON body. If other machines can reach the
+server, a token is required: in an `Authorization` header or, for browsers, in a cookie, which they get for having
+opened the dashboard with `?token=`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ from emulator.server.hostname import may_mean, split_host
 _OWN_SITES: Final = ("same-origin", "none")
 """The values of `Sec-Fetch-Site` for pages of the emulator, and for addresses that a person has typed."""
 
+_LINKED: Final = (f"{DASHBOARD}/messages/", f"{DASHBOARD}/requests/")
+_LINK: Final = {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+"""What a browser says of a link that was followed."""
+
 COOKIE: Final = "emulator-token"
 """Where a browser has the token."""
 
@@ -43,7 +49,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         try:
-            self._check_origin(headers, scope["scheme"])
+            self._check_origin(headers, scope)
             if self._token and scope["method"] == "GET" and scope["path"] == f"{DASHBOARD}/":
                 given = QueryParams(scope["query_string"]).get("token", "")
                 if self._is_token(given):
@@ -55,7 +61,7 @@ class Guard:
             return
         await self._app(scope, receive, send)
 
-    def _check_origin(self, headers: Headers, scheme: str) -> None:
+    def _check_origin(self, headers: Headers, scope: Scope) -> None:
         host = headers.get("host", "")
         if not may_mean(split_host(host), self._bound_host):
             raise _forbidden(
@@ -63,9 +69,9 @@ class Guard:
                 f"this request is for {split_host(host) or 'no host at all'!r}"
             )
         origin = headers.get("origin")
-        if origin is not None and origin.lower() != f"{scheme}://{host}".lower():
+        if origin is not None and origin.lower() != f"{scope['scheme']}://{host}".lower():
             raise _forbidden(f"requests from pages of {origin} are refused")
-        if headers.get("sec-fetch-site", "none").lower() not in _OWN_SITES:
+        if headers.get("sec-fetch-site", "none").lower() not in _OWN_SITES and not _is_link(headers, scope):
             raise _forbidden(
                 "requests from pages of other sites are refused, and so are links on them: type the address yourself"
             )
@@ -82,6 +88,16 @@ class Guard:
 
     def _is_token(self, given: str) -> bool:
         return compare_digest(given.encode("utf-8", "surrogateescape"), self._token.encode())
+
+
+def _is_link(headers: Headers, scope: Scope) -> bool:
+    """Whether a person has followed a link, from another port of this machine, to the page of a message or a
+    request."""
+    return (
+        scope["method"] == "GET"
+        and scope["path"].startswith(_LINKED)
+        and all(headers.get(name, "").lower() == value for name, value in _LINK.items())
+    )
 
 
 def _welcome(token: str, *, is_secure: bool) -> Response:

@@ -66,6 +66,34 @@ def test_a_page_of_another_origin_is_refused(open_one: Rest, method: str, path: 
     assert "tasks" not in open_one.session.queues.states
 
 
+FOLLOWED = {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+@pytest.mark.parametrize("path", ["messages/abc", "requests/abc"])
+def test_a_link_from_another_session_leads_to_the_page_of_a_message_or_a_request(open_one: Rest, path: str) -> None:
+    assert ask(open_one, "GET", f"/cdn-cgi/emulator/{path}", FOLLOWED).status_code == 404  # this one has no pages
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("POST", "/cdn-cgi/emulator/messages/abc", FOLLOWED),
+        ("GET", "/cdn-cgi/emulator/api/messages/abc", FOLLOWED),
+        ("GET", SCHEDULED, FOLLOWED),
+        ("GET", "/cdn-cgi/emulator/messages/abc", {**FOLLOWED, "sec-fetch-site": "cross-site"}),
+        ("GET", "/cdn-cgi/emulator/messages/abc", {**FOLLOWED, "sec-fetch-dest": "iframe"}),
+        ("GET", "/cdn-cgi/emulator/messages/abc", {**FOLLOWED, "sec-fetch-mode": "no-cors"}),
+        ("GET", "/cdn-cgi/emulator/messages/abc", {**FOLLOWED, "origin": "http://localhost:3000"}),
+    ],
+)
+def test_nothing_else_comes_from_another_port(open_one: Rest, method: str, path: str, headers: dict[str, str]) -> None:
+    assert ask(open_one, method, path, headers).status_code == 403
+
+
+def test_a_link_does_not_stand_in_for_the_token(guarded: Rest) -> None:
+    assert ask(guarded, "GET", "/cdn-cgi/emulator/messages/abc", FOLLOWED).status_code == 401
+
+
 @pytest.mark.parametrize(
     "headers",
     [
