@@ -241,7 +241,7 @@ class History:
             "search.html",
             request,
             "search",
-            asked=asked,
+            search_text=asked,
             wrong=wrong,
             wanted=wanted,
             most=_MOST_FOUND,

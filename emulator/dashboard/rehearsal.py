@@ -18,7 +18,7 @@ import msgspec
 
 from emulator.base.bus import Bus
 from emulator.base.errors import EmulatorError
-from emulator.base.words import count
+from emulator.base.words import count, shown_path
 from emulator.dashboard.events import EventRow, event_row
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.python.output import attach
@@ -138,5 +138,5 @@ def _error(message: QueueMessage, result: str, verdict: Verdict) -> str:
         return ""
     cause = verdict.cause_of(message.id)
     if cause is not None:
-        return f"{cause.error} ({cause.location})" if cause.location else cause.error
+        return f"{cause.error} ({shown_path(cause.location)})" if cause.location else cause.error
     return verdict.error or (message.failures[-1].error if message.failures else "")

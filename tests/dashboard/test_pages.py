@@ -193,6 +193,11 @@ def test_a_message_that_was_forwarded_leads_from_session_to_session(
     assert page.url.startswith(f"{shop.url.replace('127.0.0.1', host)}{ROOT}/requests/")
 
 
+@pytest.mark.parametrize("path", ["/data/kv/sessions?key=a", "/data/d1/books-1?table=book", "/queues/jobs", "/"])
+def test_the_field_of_the_search_is_empty_until_something_is_searched(shown: Shop, path: str) -> None:
+    expect(shown.open(path).locator("#q")).to_have_value("")
+
+
 def test_the_log_is_filtered_and_linked(shown: Shop) -> None:
     page = shown.open("/logs?filter=event:output one")
     expect(page.locator(".log .text")).to_have_text("[shop QUEUE jobs] got one")
