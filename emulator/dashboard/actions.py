@@ -71,6 +71,14 @@ def asked_filter(request: Request, over: Subject) -> tuple[str, Filter, str]:
         return text, Filter(), str(error)
 
 
+def only_filter(request: Request, over: Subject) -> Filter:
+    """The filter in the address of something that is no page. Raises NotPossible if it cannot be read."""
+    _, wanted, wrong = asked_filter(request, over)
+    if wrong:
+        raise NotPossible(400, f"{wrong}.")
+    return wanted
+
+
 def filter_of(text: str) -> Filter:
     """The filter in a form that says which messages are meant. Raises NotPossible if it cannot be read, or is empty."""
     try:

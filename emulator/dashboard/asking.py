@@ -78,7 +78,7 @@ def _body(asked: KeptRequest) -> tuple[str | None, str]:
     try:
         text = asked.body.decode()
     except UnicodeDecodeError:
-        return asked.body[:4_096].hex(" ", 1), f"{len(asked.body):,} bytes that are no text, in hexadecimal"
+        text = "\0"
     if "\0" in text:
         return asked.body[:4_096].hex(" ", 1), f"{len(asked.body):,} bytes that are no text, in hexadecimal"
     if not asked.is_whole and not text:

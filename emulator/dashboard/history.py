@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from emulator.base.errors import EmulatorError
 from emulator.base.words import count
-from emulator.dashboard.actions import DONE, NotPossible, act_on, asked_filter, filter_of, form_of
+from emulator.dashboard.actions import DONE, NotPossible, act_on, asked_filter, filter_of, form_of, only_filter
 from emulator.dashboard.asking import as_curl, repeated
 from emulator.dashboard.contents import MOST_SEARCHED, ids_of, total, unsearched
 from emulator.dashboard.events import event_facts, event_row
@@ -124,10 +124,7 @@ class History:
         return RedirectResponse(f"{DASHBOARD}/messages?{said}", 303)
 
     async def _download(self, request: Request) -> Response:
-        _, wanted, wrong = asked_filter(request, MESSAGES)
-        if wrong:
-            raise NotPossible(400, f"{wrong}.")
-        return download("messages.jsonl", self._stories.found(wanted, None))
+        return download("messages.jsonl", self._stories.found(only_filter(request, MESSAGES), None))
 
     async def _requests(self, request: Request) -> Response:
         text, wanted, wrong = asked_filter(request, REQUESTS)

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 
 from emulator.base.words import shown_path
-from emulator.dashboard.actions import Actions, NotPossible, asked_filter, form_of
+from emulator.dashboard.actions import Actions, NotPossible, asked_filter, form_of, only_filter
 from emulator.dashboard.contents import MOST_SEARCHED, last_bodies, search, unsearched
 from emulator.dashboard.fields import MESSAGES
 from emulator.dashboard.filters import Filter
@@ -183,9 +183,7 @@ class Pages:
         name = request.path_params["name"]
         self._session.queues.state_of(name)
         ids = set(request.query_params.getlist("id"))
-        _, wanted, wrong = asked_filter(request, MESSAGES)
-        if wrong:
-            raise NotPossible(400, f"{wrong}.")
+        wanted = only_filter(request, MESSAGES)
         if "chosen" in request.query_params and not ids:
             raise NotPossible(400, "No message is chosen.")
         return download(f"{name}.jsonl", self._chosen_lines(name, Filter() if ids else wanted, ids))

@@ -18,16 +18,12 @@ from emulator.queues.message import Cause
 
 def trouble_of(cause: Cause) -> Trouble:
     """What went wrong, with the lines around the worker's own line, and the local variables of its frames."""
-    own = [frame for frame in cause.frames if frame.is_user]
-    lines: Sequence[SourceLine] = ()
-    if cause.frames:
-        frame = (own or cause.frames)[-1]
-        lines = [SourceLine(number, text, number == frame.line) for number, text in frame.context()]
+    own = [frame for frame in cause.frames if frame.is_user] or cause.frames
     return Trouble(
         error=cause.error,
         traceback=cause.traceback,
         location=cause.location,
-        source=lines,
+        source=_around(own[-1]) if own else (),
         scopes=scopes_of(cause.frames),
     )
 
@@ -51,10 +47,11 @@ def lines_at(location: str, at: float) -> list[SourceLine]:
     file, _, line = location.rpartition(":")
     if not line.isdigit() or _changed_at(file) > at:
         return []
-    number = int(line)
-    lines = linecache.getlines(file)
-    around = range(max(number - 3, 1), min(number + 3, len(lines)) + 1)
-    return [SourceLine(each, lines[each - 1].rstrip("\n"), each == number) for each in around]
+    return _around(Frame(file, int(line), "", "", True, linecache.getlines(file)))
+
+
+def _around(frame: Frame) -> list[SourceLine]:
+    return [SourceLine(number, text, number == frame.line) for number, text in frame.context()]
 
 
 def _changed_at(file: str) -> float:

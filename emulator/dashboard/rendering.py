@@ -59,8 +59,8 @@ class Renderer:
     def __init__(self, session: Session, recorder: Recorder | None) -> None:
         self._session = session
         self.pulse = Pulse(session, recorder)
-        has_history = recorder is not None
         """What happens while pages are open."""
+        has_history = recorder is not None
         self._environment = Environment(
             loader=FileSystemLoader(_HERE / "templates"),
             autoescape=True,

@@ -126,27 +126,22 @@ class Stories:
 
     def request(self, identifier: str) -> RequestStory:
         """A request, by its id. Raises EmulatorError if it is not known."""
-        for recorded in self.recorder.about(identifier):
-            story = self._request(recorded) if recorded.event.act.id == identifier else None
-            if story is None:
-                continue
-            trouble = self._trouble(identifier)
-            because = ""
-            if trouble is not None:
-                at = f" ({shown_path(trouble.location)})" if trouble.location else ""
-                because = f"The handler raised {trouble.error}{at}."
-            parts = self._parts(identifier)
-            told = told_asked(getattr(recorded.event, "asked", None))
-            return msgspec.structs.replace(story, parts=parts, trouble=trouble, because=because, **told)
-        raise EmulatorError(f"nothing is known of a request {identifier}: {self._memory()}")
+        story = next((found for each in self._ended(identifier) if (found := self._request(each)) is not None), None)
+        if story is None:
+            raise EmulatorError(f"nothing is known of a request {identifier}: {self._memory()}")
+        trouble = self._trouble(identifier)
+        because = ""
+        if trouble is not None:
+            at = f" ({shown_path(trouble.location)})" if trouble.location else ""
+            because = f"The handler raised {trouble.error}{at}."
+        told = told_asked(self.asked(identifier))
+        parts = self._parts(identifier)
+        return msgspec.structs.replace(story, parts=parts, trouble=trouble, because=because, **told)
 
     def asked(self, identifier: str) -> KeptRequest | None:
         """What a request asked for, if that is kept."""
-        for recorded in self.recorder.about(identifier):
-            event = recorded.event
-            if isinstance(event, RequestFinished) and event.act is not None and event.act.id == identifier:
-                return event.asked
-        return None
+        events = (recorded.event for recorded in self._ended(identifier))
+        return next((event.asked for event in events if isinstance(event, RequestFinished)), None)
 
     def request_since(self, number: int, worker: str, method: str, path: str) -> str:
         """The id of a request that was answered after the event with this number; empty if there is none."""
@@ -182,8 +177,9 @@ class Stories:
         since = self.recorder.since
         if since is None:
             return "nothing has been recorded yet"
-        parts = [f"what is recorded goes back to {self.clock(since)} (the last {self.recorder.most:,} events at most)"]
-        return ", and ".join([*parts, *([self.missing()] if self.missing() else [])])
+        told = f"what is recorded goes back to {self.clock(since)} (the last {self.recorder.most:,} events at most)"
+        missing = self.missing()
+        return f"{told}, and {missing}" if missing else told
 
     def missing(self) -> str:
         """What of it is not recorded, as the end of a sentence; empty if all of it is."""
@@ -243,10 +239,8 @@ class Stories:
         if source in _OUTSIDE:
             return Provenance(kind=source, text=_OUTSIDE[source])
         cause = event.act.cause if event.act is not None else ""
-        for recorded in self.recorder.about(cause) if cause else ():
+        for recorded in self._ended(cause) if cause else ():
             ended = recorded.event
-            if ended.act is None or ended.act.id != cause:
-                continue
             if isinstance(ended, BatchDelivered):
                 text = f"from worker {source}, in a delivery of {ended.queue}"
                 return Provenance(kind="delivery", text=text, worker=source, id=cause)
@@ -287,10 +281,6 @@ class Stories:
         )
         return story, after
 
-    def _most_attempts(self, queue: str) -> int:
-        state = self._session.queues.states.get(queue)
-        return 0 if state is None or state.consumer is None else state.consumer.max_retries + 1
-
     def _trouble_of(self, settlement: Settlement, message: QueueMessage, act: str) -> Trouble | None:
         failed = message.failures[-1] if message.failures else None
         if failed is None or not failed.error:
@@ -307,6 +297,10 @@ class Stories:
             if isinstance(recorded.event, HandlerFailed):
                 return trouble_of(Cause.of(recorded.event.failure))
         return None
+
+    def _ended(self, act: str) -> Iterator[Recorded]:
+        """The events of an act itself, among them the one that ended with it."""
+        return (each for each in self.recorder.about(act) if each.event.act is not None and each.event.act.id == act)
 
     def _parts(self, act: str) -> list[ActPart]:
         """What happened within an act, in the order in which it began."""
