@@ -48,25 +48,26 @@ def happened(recorder: Recorder, most: int) -> list[EventRow]:
 def failed(recorder: Recorder, most: int) -> list[Failed]:
     """The newest messages, requests and crons that failed and have not gone well since, newest first."""
     found: list[Failed] = []
+    places: dict[str, int] = {}
+    """Where in `found` the requests are, by the ids of their acts."""
     seen: set[str] = set()
     for _, at, event in islice(recorder.newest(), _MOST_SEARCHED):
-        if len(found) >= most:
+        if len(found) > most:  # one more, as the error of a request was told of before it
             break
+        act = "" if event.act is None else event.act.id
         if isinstance(event, HandlerFailed):
-            # Its request is told of after it, so that this comes when that was looked at.
-            identifier = "" if event.act is None else event.act.id
-            found = [each._replace(error=event.failure.summary) if _is(each, identifier) else each for each in found]
+            if act and act in places:
+                found[places[act]] = found[places[act]]._replace(error=event.failure.summary)
         elif isinstance(event, BatchDelivered):
             found += _of_batch(at, event, seen)
         elif isinstance(event, MessagesSent) and event.source == "redrive":
             seen.update(message.id for message in event.messages)
         else:
-            found += _of_request(at, event)
+            request = _of_request(at, event)
+            if request is not None:
+                places[act] = len(found)
+                found.append(request)
     return found[:most]
-
-
-def _is(failed: Failed, identifier: str) -> bool:
-    return bool(identifier) and failed.address.endswith(f"/requests/{identifier}")
 
 
 def _of_batch(at: float, event: BatchDelivered, seen: set[str]) -> Iterator[Failed]:
@@ -83,7 +84,7 @@ def _error(message: QueueMessage) -> str:
     return failures[-1].error if failures else ""
 
 
-def _of_request(at: float, event: Any) -> Iterator[Failed]:
+def _of_request(at: float, event: Any) -> Failed | None:
     if isinstance(event, RequestFinished) and event.status >= 500:
         what, result = f"{event.method} {event.path}", str(event.status)
     elif isinstance(event, ScheduledFinished) and event.outcome != "ok":
@@ -91,6 +92,6 @@ def _of_request(at: float, event: Any) -> Iterator[Failed]:
     elif isinstance(event, EmailFinished) and event.outcome != "ok":
         what, result = f"E-mail from {event.sender}", event.outcome
     else:
-        return
+        return None
     address = "" if event.act is None else f"{DASHBOARD}/requests/{quote(event.act.id, safe='')}"
-    yield Failed(at, what, event.worker, "", result, address)
+    return Failed(at, what, event.worker, "", result, address)

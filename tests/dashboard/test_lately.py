@@ -60,6 +60,16 @@ def test_a_request_that_failed_leads_to_its_page_and_has_the_error_of_its_handle
     ]
 
 
+def test_the_last_request_that_is_shown_has_its_error_too() -> None:
+    bus, recorder = recorded()
+    assert bus.acts is not None
+    for number in range(3):
+        act = bus.acts.begin()
+        bus.publish(HandlerFailed("shop", "GET /", Failure("ValueError", str(number), (), ""), act=act))
+        bus.publish(RequestFinished("shop", "GET", f"/{number}", 500, 0.1, act=act))
+    assert [each.error for each in failed(recorder, 2)] == ["ValueError: 2", "ValueError: 1"]
+
+
 def test_what_happened_is_what_the_log_shows() -> None:
     bus, recorder = recorded()
     bus.publish(Notice("info", "hello"))
