@@ -229,10 +229,12 @@ def test_keys_lead_to_the_search(shown: Shop) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_contain_text("fail")
     expect(page.locator("tbody tr").first).to_contain_text("fail")
+    expect(page.locator(".state")).to_have_text("live")  # its script runs, and takes the keys
     page.keyboard.press("Control+k")
     page.keyboard.type(shown.dead()[0]["id"][:10])
     page.keyboard.press("Enter")
     expect(page.locator(".why")).to_contain_text("It died")
+    expect(page.locator(".state")).to_have_text("live")
     page.keyboard.press("/")
     page.keyboard.type("dlq")
     page.keyboard.press("Enter")
