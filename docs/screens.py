@@ -116,7 +116,7 @@ def take(app: App, directory: Path) -> None:
         "analytics": "/data/analytics/visits",
         "outbox": "/data/email/outbox?id=1",
     }
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    chromium = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for theme in ("light", "dark"):

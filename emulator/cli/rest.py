@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,8 @@ class _Client:
         self, session: Running, prefix: str, timeout_seconds: float | None, client: httpx.Client | None = None
     ) -> None:
         """`client` is used in place of one that speaks with the session's address."""
+        # httpx has a command line of its own, which imports rich and pygments where they are: half of its time.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
         import httpx  # takes a while, which `--help` should not
 
         self._url = session.url

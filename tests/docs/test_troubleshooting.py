@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -15,7 +16,7 @@ SENTENCES = re.findall(r"^\| `([^`]+)` \|", PAGE.partition("what an error means"
 _PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b")
 
 
-def said() -> Iterator[str]:
+def _texts() -> Iterator[str]:
     """Every text in the code; what is put into one when it runs is `{}`."""
     for path in (*(ROOT / "emulator").rglob("*.py"), *(ROOT / "runtime").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -27,7 +28,10 @@ def said() -> Iterator[str]:
         yield re.sub(r"\$\{[^}]*\}", "{}", path.read_text(encoding="utf-8"))
 
 
-TEXTS = "\0".join(said())
+@cache
+def said() -> str:
+    """Every text in the code, with a NUL between two of them."""
+    return "\0".join(_texts())
 
 
 def is_said(sentence: str) -> bool:
@@ -37,7 +41,7 @@ def is_said(sentence: str) -> bool:
     pattern = re.escape(parts[0])
     for word, part in zip(words, parts[1:], strict=True):
         pattern += rf"(?:\{{\}}|{word}){re.escape(part)}"
-    return re.search(pattern, TEXTS) is not None
+    return re.search(pattern, said()) is not None
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.node_tools import NODE_MODULES, WRANGLER, newest_node, tool  # noqa: F401 - a fixture
+from tests.support.node_tools import WRANGLER, newest_node, tool  # noqa: F401 - a fixture
 from tests.support.runtime_directory import runtime  # noqa: F401 - a fixture
 
 DEADLINE_SECONDS = 20.0
@@ -167,7 +167,6 @@ def wrangler(session: Running, tmp_path: Path, newest_node: str) -> Callable[...
         "WRANGLER_SEND_METRICS": "false",
         "WRANGLER_LOG_PATH": str(tmp_path / "logs"),
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "NODE_COMPILE_CACHE": str(NODE_MODULES / ".compile-cache"),
         "NO_COLOR": "1",
         "CI": "1",
     }

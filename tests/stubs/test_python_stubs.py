@@ -19,8 +19,13 @@ from emulator.cli.templates import template_names
 from emulator.config import WorkerConfig
 from emulator.stubs.files import outdated, refresh, types_of, write
 from emulator.stubs.python import env_stub, stub_of, stubs
+from tests.docs.blocks import ROOT
 from tests.support.configs import load_config
+from tests.support.node import find as find_node
 from tests.support.node_tools import NODE_MODULES, needs_node, tool
+
+_CACHE = ROOT / ".mypy_cache/tests"
+"""What mypy keeps of the packages that every project imports, from test to test."""
 
 WORKER = """\
 from workers import MessageBatch, Request, Response, WorkerEntrypoint, fetch
@@ -62,7 +67,17 @@ def config_of(project: Path) -> WorkerConfig:
 
 def mypy(project: Path, file: str) -> list[str]:
     """The lines of errors."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--hide-error-context", file]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-error-summary",
+        "--hide-error-context",
+        "--cache-dir",
+        str(_CACHE),
+        file,
+    ]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout.splitlines()
@@ -70,7 +85,13 @@ def mypy(project: Path, file: str) -> list[str]:
 
 def pyright(project: Path, file: str) -> list[str]:
     """The lines of errors and warnings."""
-    command = ["node", str(tool(NODE_MODULES / "pyright/index.js")), "--pythonpath", sys.executable, file]
+    command = [
+        find_node() or "node",
+        str(tool(NODE_MODULES / "pyright/index.js")),
+        "--pythonpath",
+        sys.executable,
+        file,
+    ]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     return [line for line in done.stdout.splitlines() if re.search(r" - (error|warning)", line)]
@@ -91,18 +112,18 @@ def test_mypy_takes_a_typed_worker_and_finds_its_typos(project: Path) -> None:
         assert right in text
         text = text.replace(right, wrong)
     (project / "src/entry.py").write_text(text)
-    lines = {int(line.split(":")[1]) for line in mypy(project, "src/entry.py") if ": error:" in line}
-    assert lines == {6, 7, 8, 11}
-    assert any('"Env" has no attribute "EVNTS"' in line for line in mypy(project, "src/entry.py"))
+    errors = mypy(project, "src/entry.py")
+    assert {int(line.split(":")[1]) for line in errors if ": error:" in line} == {6, 7, 8, 11}
+    assert any('"Env" has no attribute "EVNTS"' in line for line in errors)
 
 
 @needs_node
 def test_pyright_takes_a_typed_worker_and_finds_its_typos(project: Path) -> None:
     (strict(project) / "src/entry.py").write_text(WORKER)
-    assert pyright(project, "src/entry.py") == []
-    for right, wrong in WRONG.items():
-        (project / "src/entry.py").write_text(WORKER.replace(right, wrong, 1))
-        assert pyright(project, "src/entry.py"), wrong
+    for number, (right, wrong) in enumerate(WRONG.items()):
+        (project / f"src/wrong{number}.py").write_text(WORKER.replace(right, wrong, 1))
+    named = {Path(line.split(":")[0]).stem for line in pyright(project, "src")}
+    assert named == {f"wrong{number}" for number in range(len(WRONG))}
 
 
 def test_every_module_that_workers_import_has_a_stub(project: Path) -> None:

@@ -7,6 +7,7 @@ newer node than npm does, and is skipped where there is none: see `node.py`.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,9 @@ MINIFLARE = NODE_MODULES / "miniflare/dist/src/index.js"
 WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
 WORKERD = next(NODE_MODULES.glob("@cloudflare/workerd-*/bin/workerd"), NODE_MODULES / "@cloudflare/workerd")
 ESBUILD = next(NODE_MODULES.glob("@esbuild/*/bin/esbuild"), NODE_MODULES / "@esbuild")
+
+os.environ["NODE_COMPILE_CACHE"] = str(NODE_MODULES / ".compile-cache")
+"""Wrangler is started often, and is large: a newer Node.js keeps what it has compiled of it."""
 
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or shutil.which("npm") is None, reason="there is no node with npm here"
