@@ -35,11 +35,17 @@ class Notice(Happening):
 
 class Bus:
     """Delivers each event to the subscribers of its type, in the order of subscription. `acts` begins what events tell
-    of; None while nobody needs to know what caused what, as that takes time."""
+    of; None while nobody needs to know what caused what, as that takes time. `follower` is the same for as long as
+    somebody will need that again, too."""
 
     def __init__(self) -> None:
         self.acts: Acts | None = None
+        self.follower: Acts | None = None
         self._subscribers: dict[type[Any], list[Callable[[Any], None]]] = {}
+
+    def follow(self, acts: Acts) -> None:
+        """Begin what events tell of by `acts` from now on."""
+        self.acts = self.follower = acts
 
     def subscribe(self, event_type: type[E], callback: Callable[[E], None]) -> Callable[[], None]:
         """Call `callback` with every event of exactly this type. Returns a function that ends the subscription."""

@@ -19,6 +19,7 @@ from emulator.queues.events import (
     MessagesForwarded,
     MessagesPromoted,
     MessagesSent,
+    SendCounted,
 )
 from emulator.server.events import RequestFinished
 from emulator.session.events import ConfigurationChanged, WorkerReloaded
@@ -67,9 +68,9 @@ def _add_request(counts: Numbers, event: RequestFinished) -> None:
         counts["errors", event.worker] += 1
 
 
-def _add_sent(counts: Numbers, event: MessagesSent) -> None:
+def _add_sent(counts: Numbers, event: SendCounted) -> None:
     name = "moved" if event.source == "dead letter" else "sent"
-    counts[name, event.queue, event.source] += len(event.messages)
+    counts[name, event.queue, event.source] += event.count
 
 
 def _add_delivered(counts: Numbers, event: BatchDelivered) -> None:
@@ -83,7 +84,7 @@ def _add_delivered(counts: Numbers, event: BatchDelivered) -> None:
 
 _COUNTED: Final[Mapping[type[Any], Callable[[Numbers, Any], None]]] = {
     RequestFinished: _add_request,
-    MessagesSent: _add_sent,
+    SendCounted: _add_sent,
     BatchDelivered: _add_delivered,
 }
 
@@ -112,7 +113,9 @@ class Pulse:
         if self._subscriptions:
             return
         for _, at, event in () if self._recorder is None else self._recorder.after(0):
-            if type(event) in _COUNTED:
+            if isinstance(event, MessagesSent):
+                _add_sent(self._at(at), SendCounted(event.queue, event.source, len(event.messages)))
+            elif type(event) in _COUNTED:
                 _COUNTED[type(event)](self._at(at), event)
             elif isinstance(event, WorkerReloaded):
                 self.reloads.append((at, event))

@@ -51,16 +51,40 @@ _FAILURE_BYTES: Final = 20_000
 _VARIABLE_BYTES: Final = 200
 """How many bytes a local variable takes beside its name and its text, about."""
 
-_ORDINARY: Final[Mapping[type[Any], Callable[[Any], bool] | None]] = {
-    RequestFinished: lambda event: event.status >= 500,
-    BatchDelivered: lambda event: len(event.settlement.acked) < len(event.messages),
-    WorkerOutput: lambda event: event.level in ("warning", "error"),
+
+_Add = Callable[[Any], None]
+
+
+def _add_failed_request(add: _Add, event: RequestFinished) -> None:
+    if event.status >= 500:
+        add(event)
+
+
+def _add_failed_batch(add: _Add, event: BatchDelivered) -> None:
+    if len(event.settlement.acked) < len(event.messages):
+        add(event)
+
+
+def _add_warning(add: _Add, event: WorkerOutput) -> None:
+    if event.level in ("warning", "error"):
+        add(event)
+
+
+def _add_failed_fetch(add: _Add, event: FetchFinished) -> None:
+    if event.error:
+        add(event)
+
+
+_ORDINARY: Final[Mapping[type[Any], Callable[[_Add, Any], None] | None]] = {
+    RequestFinished: _add_failed_request,
+    BatchDelivered: _add_failed_batch,
+    WorkerOutput: _add_warning,
     MessagesSent: None,
     MessagesForwarded: None,
     BindingUsed: None,
-    FetchFinished: lambda event: bool(event.error),
+    FetchFinished: _add_failed_fetch,
 }
-"""Events of which there may be too many to keep them all, and which of them are kept nevertheless."""
+"""Events of which there may be too many to keep them all, and what keeps those that are not ordinary nevertheless."""
 
 
 class Recorded(NamedTuple):
@@ -112,7 +136,9 @@ class Recorder:
         self._left = ORDINARY_AT_ONCE
         """How many more ordinary events, and messages in them, are kept before the clock is looked at."""
         self._counted_at = now()
-        self._acts = Acts(now, follows=False, is_exported=False) if bus.acts is None else None
+        self._acts = Acts(now, follows=False, is_exported=False) if bus.follower is None else None
+        if self._acts is not None:
+            bus.follow(self._acts)
         self._ordinary: list[Callable[[], None]] = []
         """Ends the subscriptions to ordinary events."""
         for event_type in TABLE:
@@ -186,7 +212,7 @@ class Recorder:
         for unsubscribe in self._ordinary:
             unsubscribe()
         if self._bus.acts is None:
-            self._bus.acts = self._acts
+            self._bus.acts = self._bus.follower
         if self._call_at is not None:
             self._ordinary = [
                 self._bus.subscribe(event_type, self._add_batch if _has_messages(event_type) else self._add_one)
@@ -201,9 +227,9 @@ class Recorder:
         if self._bus.acts is self._acts:
             self._bus.acts = None
         self._ordinary = [
-            self._bus.subscribe(event_type, partial(self._add_if, is_kept))
-            for event_type, is_kept in _ORDINARY.items()
-            if is_kept is not None
+            self._bus.subscribe(event_type, partial(add_if, self._add))
+            for event_type, add_if in _ORDINARY.items()
+            if add_if is not None
         ]
         now = self._now()
         self._call_at(now + _PAUSE_SECONDS, partial(self._resume, now))
@@ -249,10 +275,6 @@ class Recorder:
         self._left -= 1 + len(event.messages)
         if self._left < 0:
             self._check()
-
-    def _add_if(self, is_kept: Callable[[Any], bool], event: Any) -> None:
-        if is_kept(event):
-            self._add(event)
 
     def _trim(self) -> None:
         """Let go of the oldest events, if there are too many."""

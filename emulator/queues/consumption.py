@@ -19,6 +19,7 @@ from emulator.queues.events import (
     MessagesDropped,
     MessagesForwarded,
     MessagesSent,
+    SendCounted,
 )
 from emulator.queues.message import Batch, LeasedMessage, QueueMessage, Settlement, Verdict, WorkerDelivery
 from emulator.queues.settings import ConsumerSettings
@@ -91,6 +92,8 @@ class Settler:
         self, queue: str, messages: Sequence[QueueMessage], source: str, act: Act | None = None, *, location: str = ""
     ) -> None:
         """Publish that messages entered a queue."""
+        if self.bus.wants(SendCounted):
+            self.bus.publish(SendCounted(queue, source, len(messages)))
         if self.bus.wants(MessagesSent):
             self.bus.publish(MessagesSent(queue, messages, source, location, act=act))
 

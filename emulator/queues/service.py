@@ -24,7 +24,7 @@ from emulator.queues.consumption import Consumption, Deliver, Forwarding, Settle
 from emulator.queues.contract import QueueEngine, QueueUsers, Subscription
 from emulator.queues.declarations import Declared, QueueState
 from emulator.queues.errors import QueueError, QueueErrorCode, unknown_queue
-from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesPromoted, MessagesSent
+from emulator.queues.events import ConsumerChanged, MessagesDropped, MessagesPromoted, MessagesSent, SendCounted
 from emulator.queues.message import (
     Acknowledgement,
     Backlog,
@@ -267,19 +267,23 @@ class Queues:
             sending = self._bridge.send(name, messages, batch_delay_seconds)
         else:
             sending = self._engine.send(name, messages, ids, at=now, delay_seconds=delay, source=source)
-        if not self._bus.wants(MessagesSent):
-            return sending
-        sent = SentMessages(messages, ids, at=now, delay=delay, source=source)
-        return self._send_and_tell(sending, MessagesSent(name, sent, source, location, act=act))
+        events: list[object] = []
+        if self._bus.wants(SendCounted):
+            events.append(SendCounted(name, source, len(messages)))
+        if self._bus.wants(MessagesSent):
+            sent = SentMessages(messages, ids, at=now, delay=delay, source=source)
+            events.append(MessagesSent(name, sent, source, location, act=act))
+        return self._send_and_tell(sending, events) if events else sending
 
     @property
     def tells_of_sends(self) -> bool:
         """Whether anybody wants to know which code sends: who follows causes does, and who only counts does not."""
         return self._bus.acts is not None and self._bus.wants(MessagesSent)
 
-    async def _send_and_tell(self, sending: Coroutine[Any, Any, Backlog], event: MessagesSent) -> Backlog:
+    async def _send_and_tell(self, sending: Coroutine[Any, Any, Backlog], events: Sequence[object]) -> Backlog:
         backlog = await sending
-        self._bus.publish(event)
+        for event in events:
+            self._bus.publish(event)
         return backlog
 
     async def pull(

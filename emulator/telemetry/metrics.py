@@ -15,7 +15,7 @@ from opentelemetry.sdk.resources import Resource
 
 from emulator.bindings.events import BindingUsed
 from emulator.hosts.events import ScheduledFinished
-from emulator.queues.events import BatchDelivered, MessagesSent
+from emulator.queues.events import BatchDelivered, SendCounted
 from emulator.server.events import RequestFinished
 from emulator.session.depths import DURATION_BUCKETS, Depth, depths
 from emulator.session.session import Session
@@ -58,7 +58,7 @@ class SessionMeter:
         self._request = histogram("emulator_request_seconds", "How long answers to requests took")
         self._scheduled = histogram("emulator_scheduled_seconds", "How long scheduled handlers took")
         self._binding = histogram("emulator_binding_seconds", "How long operations on bindings took")
-        session.bus.subscribe(MessagesSent, self._on_sent)
+        session.bus.subscribe(SendCounted, self._on_sent)
         session.bus.subscribe(BatchDelivered, self._on_delivered)
         session.bus.subscribe(RequestFinished, self._on_request)
         session.bus.subscribe(ScheduledFinished, self._on_scheduled)
@@ -84,8 +84,8 @@ class SessionMeter:
             found.cancel()
             return {}
 
-    def _on_sent(self, event: MessagesSent) -> None:
-        self._sent.add(len(event.messages), {"queue": event.queue, "source": event.source})
+    def _on_sent(self, event: SendCounted) -> None:
+        self._sent.add(event.count, {"queue": event.queue, "source": event.source})
 
     def _on_delivered(self, event: BatchDelivered) -> None:
         for result, messages in event.settlement.by_result():

@@ -54,7 +54,7 @@ class Telemetry:
         self._restore_logger = _quieten()
         now, bus = session.clock.now, session.bus
         if "traces" in settings.endpoints or "logs" in settings.endpoints:
-            bus.acts = Acts(now, _sampler(), follows=settings.follows)
+            bus.follow(Acts(now, _sampler(), follows=settings.follows))
         if "traces" in settings.endpoints:
             spans = BatchSpanProcessor(self._told(OTLPSpanExporter(), "traces"))
             self._ends.append(spans.shutdown)

@@ -96,7 +96,8 @@ def test_what_is_about_a_message_or_an_act_is_found_while_events_come_and_go() -
 
 def test_somebody_who_has_acts_keeps_them() -> None:
     bus = Bus()
-    acts = bus.acts = Acts(lambda: 1.0)
+    acts = Acts(lambda: 1.0)
+    bus.follow(acts)
     Recorder(bus, lambda: 1.0)
     assert bus.acts is acts
 

@@ -49,7 +49,7 @@ class Traced:
         write_worker(directory, WORKER, queues=queues, kv_namespaces=stores)
         self.clock = VirtualClock()
         self.session = Session([load_config(directory / "wrangler.jsonc")], Bus(), clock=self.clock)
-        self.session.bus.acts = Acts(self.clock.now, sample)
+        self.session.bus.follow(Acts(self.clock.now, sample))
         self._exporter = InMemorySpanExporter()
         processor = SimpleSpanProcessor(self._exporter)
         Spans(self.session.bus, self.clock.now, processor, ServiceResources())

@@ -41,7 +41,7 @@ from emulator.hosts.workerd.client import ConnectionLostError, UploadBrokenError
 from emulator.hosts.workerd.diagnostics import BuildError
 from emulator.hosts.workerd.disconnects import Disconnects
 from emulator.hosts.workerd.failures import HUNG_TEXT, logged, readable, simple_failure, thrown
-from emulator.hosts.workerd.lanes import MARK, Lanes
+from emulator.hosts.workerd.lanes import LANES, MARK, Lanes
 from emulator.hosts.workerd.outbound_service import OutboundService
 from emulator.hosts.workerd.protocol import (
     FAILURE_HEADER,
@@ -523,12 +523,11 @@ class WorkerdHost:
 
     def _make_lanes(self) -> Lanes | None:
         """What tells the invocations of a process apart. Debuggers show what a worker logs as it is, without marks."""
-        acts, known = self._bus.acts, self._binding_server.lanes
+        acts, known = self._bus.follower, self._binding_server.lanes
         if acts is None:
             return None
-        if not acts.is_exported:  # lanes take memory, and time at the start
-            return Lanes(token_hex(4), known, self.config.name, is_watched=self._target is not None, count=0)
-        return Lanes(token_hex(4), known, self.config.name, is_watched=self._target is not None)
+        count = LANES if acts.is_exported else 0  # they take memory, and time at the start
+        return Lanes(token_hex(4), known, self.config.name, is_watched=self._target is not None, count=count)
 
     def _uncaught(self, version: Version) -> Failure | None:
         """The error that workerd has logged a moment ago, if any."""

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from emulator.base.installing import install_command
-from emulator.queues.events import BatchDelivered, MessagesSent
+from emulator.queues.events import BatchDelivered, SendCounted
 from emulator.session.depths import DURATION_BUCKETS, depths
 from emulator.session.session import Session
 
@@ -71,7 +71,7 @@ class SessionMetrics:
             registry=registry,
             buckets=DURATION_BUCKETS,
         )
-        session.bus.subscribe(MessagesSent, self._on_sent)
+        session.bus.subscribe(SendCounted, self._on_sent)
         session.bus.subscribe(BatchDelivered, self._on_delivered)
 
     async def look(self) -> None:
@@ -84,8 +84,8 @@ class SessionMetrics:
             self._age.labels(name).set(depth.oldest_seconds)
             self._in_flight.labels(name).set(depth.in_flight)
 
-    def _on_sent(self, event: MessagesSent) -> None:
-        self._sent.labels(event.queue, event.source).inc(len(event.messages))
+    def _on_sent(self, event: SendCounted) -> None:
+        self._sent.labels(event.queue, event.source).inc(event.count)
 
     def _on_delivered(self, event: BatchDelivered) -> None:
         for result, messages in event.settlement.by_result():

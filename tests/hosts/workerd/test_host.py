@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from emulator.base.acts import Acts, acting
 from emulator.base.coroutines import run_now
 from emulator.base.failure import MAX_ERROR_BYTES, MAX_TRACEBACK_BYTES
 from emulator.bindings.queue.config import Producer
@@ -1173,6 +1174,26 @@ def test_messages_wait_while_the_code_does_not_load(workers: Workers) -> None:
         await workers.session.reload(0)
         assert host.failure is None
         await workers.until_line("got 1")
+
+    workers.run(test)
+
+
+def test_what_runs_after_a_reload_is_linked_though_causes_were_not_followed_just_then(workers: Workers) -> None:
+    source = 'export default { fetch() { console.log("hello"); return new Response("ok"); } };'
+    workers.add(source)
+    acts = Acts(lambda: 1.0, is_exported=False)
+    workers.bus.follow(acts)
+
+    async def test(host: WorkerdHost) -> None:
+        workers.bus.acts = None  # as while there is too much to record
+        workers.write(source.replace("hello", "again"))
+        await workers.session.reload(0)
+        workers.bus.acts = acts
+        act = acts.begin()
+        token = acting.set(act)
+        assert await text(host) == "ok"
+        acting.reset(token)
+        assert (await workers.until_line("again")).act == act
 
     workers.run(test)
 
