@@ -1,5 +1,5 @@
-"""The rows about the control plane, the journal, queues in a NATS server and open pages: the emulator measured against
-a number.
+"""The rows about the control plane, the journal, queues in a NATS server, the recorder and open pages: the emulator
+measured against a number.
 
 Each measure gives values by the name of the row.
 """
@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench.measures import Effort, flood_rate, send_rate
+from bench.measures import Effort, flood_rate, ok_rate, send_rate
 from bench.pages import watched
 from bench.sides import BenchError, Server, emulator_side, running
 
@@ -54,6 +54,23 @@ def persistence(effort: Effort) -> dict[str, float]:
             rates[name] = (send_rate(server, effort), flood_rate(server, effort))
     (send, flood), (kept_send, kept_flood) = rates[plain.name], rates["persistent"]
     return {"persistent-send": kept_send / send, "persistent-flood": kept_flood / flood}
+
+
+def recorder(effort: Effort) -> dict[str, float]:
+    """What recording leaves of the rates of `ok` and `send`. The two sides take turns, each time on a new emulator."""
+    plain = emulator_side()
+    unrecorded = replace(plain, name="unrecorded", command=lambda *given: [*plain.command(*given), "--no-record"])
+    sides = {"on": plain, "off": unrecorded}
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
+    for turn in range(effort.recordings):
+        for name in sorted(sides, reverse=turn % 2 == 1):
+            with tempfile.TemporaryDirectory(prefix="bench-") as scratch, running(sides[name], Path(scratch)) as server:
+                rates[name].append((ok_rate(server, effort), send_rate(server, effort)))
+    ok, send = (
+        statistics.median(each[place] for each in rates["on"]) / statistics.median(each[place] for each in rates["off"])
+        for place in (0, 1)
+    )
+    return {"recorded-ok": ok, "recorded-send": send}
 
 
 def rest(effort: Effort) -> dict[str, float]:
@@ -115,4 +132,5 @@ OWN_MEASURES: Final[Mapping[str, OwnMeasure]] = {
     "journal": journal,
     "nats": nats,
     "pages": watched,
+    "recorder": recorder,
 }

@@ -27,7 +27,7 @@ _TIMEOUT_SECONDS: Final = 30.0
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How long the measures of one run take: seconds of load, how often the short things are repeated, how many
-    messages pass through the journal, and how often the dashboard is looked at."""
+    messages pass through the journal, and how often the dashboard is looked at and the recorder is measured."""
 
     load_seconds: int
     warm_up_seconds: int
@@ -38,6 +38,7 @@ class Effort:
     pairs: int
     passing: int
     pages: int
+    recordings: int
 
 
 FULL: Final = Effort(
@@ -50,6 +51,7 @@ FULL: Final = Effort(
     pairs=40,
     passing=10_000_000,
     pages=3,
+    recordings=8,
 )
 QUICK: Final = Effort(
     load_seconds=2,
@@ -61,6 +63,7 @@ QUICK: Final = Effort(
     pairs=10,
     passing=1_000_000,
     pages=1,
+    recordings=1,
 )
 
 

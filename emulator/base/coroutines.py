@@ -9,9 +9,11 @@ T = TypeVar("T")
 
 
 def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end without an event loop. Raises what it raises, and RuntimeError if it suspends."""
+    """Run a coroutine to its end without an event loop. Raises what it raises, and RuntimeError if it waits for
+    something; that it lets others run, by `asyncio.sleep(0)`, is no reason to wait."""
     try:
-        coroutine.send(None)
+        while coroutine.send(None) is None:
+            pass
     except StopIteration as done:
         result: T = done.value
         return result

@@ -186,7 +186,7 @@ def delay_from(settlement: Settlement, identifier: str, delay: int) -> str:
         return "retry(delaySeconds)"
     if verdict.retry_all and verdict.retry_all_delay is not None:
         return "retryAll(delaySeconds)"
-    return "retry_delay of the consumer" if delay else "retry_delay of the consumer, which is not set"
+    return "retry_delay of the consumer" if delay else "retry_delay of the consumer (not set)"
 
 
 def failure_of(attempt: AttemptStory) -> str:

@@ -73,6 +73,7 @@ class Renderer:
             duration=duration,
             coded=texts.coded,
             exact=texts.exact,
+            folded=texts.folded,
             part=partial(quote, safe=""),
             period=period,
             sentence=texts.sentence,

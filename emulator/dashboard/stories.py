@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import tzinfo
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -30,6 +31,7 @@ from emulator.dashboard.rows import (
 from emulator.dashboard.story import (
     ActPart,
     AttemptStory,
+    Companion,
     Life,
     MessageState,
     MessageStory,
@@ -38,6 +40,7 @@ from emulator.dashboard.story import (
     Trouble,
     time_of_day,
 )
+from emulator.dashboard.texts import preview
 from emulator.hosts.events import EmailFinished, HandlerFailed, ScheduledFinished
 from emulator.log.recorder import ORDINARY_A_SECOND, Recorded, Recorder
 from emulator.queues.errors import QueueError
@@ -46,6 +49,9 @@ from emulator.queues.message import Attempt, Cause, QueueMessage, Settlement
 from emulator.server.asked import KeptRequest
 from emulator.server.events import RequestFinished
 from emulator.session.session import Session
+
+_MOST_COMPANIONS: Final = 20
+"""Of how many of the other messages of a batch the bodies are told."""
 
 _OUTSIDE: Final[Mapping[str, str]] = {
     "api": "from a client of the REST API",
@@ -277,6 +283,7 @@ class Stories:
             trouble=trouble,
             delivery=act,
             batch=[each.id for each in event.messages],
+            beside=list(islice(_companions(event.messages, message.id), _MOST_COMPANIONS)),
             parts=self._parts(act) if act else (),
         )
         return story, after
@@ -438,3 +445,10 @@ def _carried(attempt: Attempt, of: int) -> AttemptStory:
     return AttemptStory(
         number=attempt.number, of=of, at=attempt.at, result=result, decision=ENDS[attempt.outcome], trouble=trouble
     )
+
+
+def _companions(messages: Iterable[QueueMessage], identifier: str) -> Iterator[Companion]:
+    """The messages of a batch but one."""
+    for each in messages:
+        if each.id != identifier:
+            yield Companion(id=each.id, text=preview(each))

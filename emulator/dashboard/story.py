@@ -59,12 +59,20 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     scopes: Sequence[LocalScope] = ()
 
 
+class Companion(msgspec.Struct, frozen=True, kw_only=True):
+    """Another message of a batch, and its body in short."""
+
+    id: str
+    text: str
+
+
 class AttemptStory(msgspec.Struct, frozen=True, kw_only=True):
     """A delivery of a message, the `number`th of at most `of` (0: not known).
 
     `at` is when it began, in seconds since the epoch; `duration` and `delay` are in seconds, None where not known or
     not retried. `result` is what became of the message, `decision` what decided that, and `delay_from` the setting that
-    chose the delay. `delivery` is the id of the delivery, and `batch` are the ids of all messages in it.
+    chose the delay. `delivery` is the id of the delivery, and `batch` are the ids of all messages in it; of the first
+    others, `beside` has the bodies.
     """
 
     number: int
@@ -79,6 +87,7 @@ class AttemptStory(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Trouble | None = None
     delivery: str = ""
     batch: Sequence[str] = ()
+    beside: Sequence[Companion] = ()
     parts: Sequence[ActPart] = ()
 
 

@@ -15,6 +15,8 @@ from emulator.wire.codec import decode
 _MAX_PREVIEW: Final = 160
 _MAX_BODY: Final = 128_000
 _MAX_PRETTY_BYTES: Final = 64_000
+_MAX_UNFOLDED: Final = 1_500
+_FOLDED_LINES: Final = 8
 
 
 class ShownBody(NamedTuple):
@@ -90,6 +92,14 @@ def preview(message: QueueMessage) -> str:
         text = message.body[: 4 * _MAX_PREVIEW].decode("utf-8", "replace")
         return cut(" ".join(text.split()), _MAX_PREVIEW)
     return cut(body_of(message).text, _MAX_PREVIEW)
+
+
+def folded(text: str) -> tuple[str, str]:
+    """A text in two parts: what is shown of it at first, and the rest, which is empty unless it is long."""
+    if len(text) <= _MAX_UNFOLDED and text.count("\n") < 2 * _FOLDED_LINES:
+        return text, ""
+    head = "\n".join(text[:_MAX_UNFOLDED].split("\n", _FOLDED_LINES)[:_FOLDED_LINES])
+    return head, text[len(head) :].removeprefix("\n")
 
 
 def moment(seconds: float, now: float) -> Markup:

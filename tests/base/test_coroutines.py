@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from types import coroutine
 
 import pytest
 
@@ -26,15 +28,28 @@ def test_what_it_raises_is_raised() -> None:
         run_now(raise_one())
 
 
-def test_a_coroutine_that_suspends_is_an_error_and_is_closed() -> None:
+def test_a_coroutine_that_waits_is_an_error_and_is_closed() -> None:
     ended: list[bool] = []
 
-    async def suspend() -> None:
+    @coroutine
+    def future() -> Generator[object, None, None]:
+        yield object()
+
+    async def wait() -> None:
         try:
-            await asyncio.sleep(0)
+            await future()
         finally:
             ended.append(True)
 
     with pytest.raises(RuntimeError, match="suspended"):
-        run_now(suspend())
+        run_now(wait())
     assert ended == [True]
+
+
+def test_a_coroutine_that_lets_others_run_goes_on() -> None:
+    async def give_way() -> str:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return "done"
+
+    assert run_now(give_way()) == "done"

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from emulator.base.errors import EmulatorError
+from emulator.dashboard import contents
 from emulator.testing import AsyncEmulator, Emulator
 from tests.testing.kit_workers import ACKS, FAILS, SENDS, worker
 
@@ -22,6 +23,13 @@ def test_messages_and_requests_are_found_by_a_filter() -> None:
         assert len(emulator.messages()) == len(emulator.messages("queue:DEAD-JOBS")) == 2
         assert [each.text for each in emulator.requests()] == ["POST /other", "POST /signup"]
         assert [each.path for each in emulator.requests("-path~other status:200")] == ["/signup"]
+
+
+def test_a_search_that_lets_others_work_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "_SLICE_SECONDS", -1.0)  # as on a machine that is very slow
+    with Emulator(**worker(SENDS)) as emulator:
+        emulator.queue("jobs").send_batch([{"number": number} for number in range(5)])
+        assert len(emulator.messages("queue:jobs")) == 5
 
 
 def test_more_are_found_than_a_page_shows() -> None:
