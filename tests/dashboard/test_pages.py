@@ -80,6 +80,21 @@ def test_every_page_fits_and_has_no_serious_barrier(shown: Shop, paths: tuple[st
     assert [each for each in shown.complaints if "404" not in each] == []
 
 
+def test_long_paths_and_bodies_fit_on_narrow_screens(shown: Shop) -> None:
+    long = "/fails/" + "long-segment/" * 40
+    shown.post("fail " + "somebody@example.com," * 40, long)
+    page = shown.open("/messages?filter=state:dead error~somebody")
+    page.locator("#rows th a").first.wait_for()
+    [dead] = shown.client.get(f"{ROOT}/api/messages", params={"filter": "state:dead error~somebody"}).json()["messages"]
+    [asked] = shown.client.get(f"{ROOT}/api/requests", params={"filter": "path~long-segment"}).json()["requests"]
+    page.set_viewport_size({"width": 380, "height": 800})
+    for path in (f"/messages/{dead['id']}", f"/requests/{asked['id']}", "/queues/jobs-dlq", "/messages", "/logs"):
+        shown.open(path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    shown.open(f"/requests/{asked['id']}")
+    assert page.locator("h1").get_attribute("title") == f"POST {long}"
+
+
 def test_what_an_action_shows_fits_and_has_no_serious_barrier(shown: Shop) -> None:
     page = shown.open(f"/messages/{shown.dead()[0]['id']}")
     page.get_by_role("button", name="Rehearse").click()
