@@ -298,3 +298,14 @@ def test_a_batch_that_still_fails_is_said_to_in_a_rehearsal_and_nothing_happens(
     page.get_by_role("button", name="Rehearse again").click()
     expect(page.locator("tbody")).to_contain_text("ConnectionError: fail")
     assert shop.waiting("jobs-dlq") == 1
+
+
+def test_a_console_runs_what_it_is_given_once_though_its_page_is_loaded_again(shop: Shop) -> None:
+    shop.client.get("/fill")
+    page = shop.open("/data/d1/books-1")
+    page.locator("#text").fill("insert into book values ('Persuasion')")
+    page.get_by_role("button", name="Run").click()
+    page.locator("form[data-once]").wait_for()
+    page.reload()
+    shop.open("/data/d1/books-1?table=book")
+    expect(page.get_by_role("cell", name="Persuasion")).to_have_count(1)

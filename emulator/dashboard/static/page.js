@@ -248,6 +248,8 @@ function setUpForms() {
       button.textContent = "Copied";
     });
   }
+  // What a console ran is not run again when its page is loaded again.
+  if (document.querySelector("form[data-once]") !== null) history.replaceState(null, "", location.href);
   if (new URLSearchParams(location.search).has("said")) {
     const address = new URL(location.href);
     address.searchParams.delete("said");
