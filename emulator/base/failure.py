@@ -174,6 +174,10 @@ class Failure:
         text = plain_name(_OWN_ERROR.sub("", text))
         return cls(_type_name(error), plain_name(message), tuple(frames), text)
 
+    def without(self, secrets: Secrets) -> Failure:
+        """The same with these secrets hidden in what it says. Lines of code are as they are in the file."""
+        return replace(self, message=secrets.hide(self.message), text=secrets.hide(self.text))
+
     @property
     def summary(self) -> str:
         """`TypeError: message`, as in the last line of a traceback."""

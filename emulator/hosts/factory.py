@@ -31,8 +31,8 @@ class HostFactory:
     """Creates the hosts of a session.
 
     `make_env` creates the `env` of a Python worker, and `open_kinds` the wirings of a JavaScript worker. `outbound`
-    carries out the `fetch()` of both; None means the network. `timer` measures durations in seconds. With
-    `locals_without`, failures of Python code have local variables, in which these secrets are hidden. With
+    carries out the `fetch()` of both; None means the network. `timer` measures durations in seconds. In
+    failures these secrets are hidden, and with `has_locals` those of Python code have local variables. With
     `has_inspector`, debuggers can look into JavaScript workers.
     """
 
@@ -45,7 +45,8 @@ class HostFactory:
         make_env: Callable[[WorkerConfig], Any],
         outbound: Outbound | None,
         timer: Callable[[], float],
-        locals_without: Secrets | None = None,
+        secrets: Secrets,
+        has_locals: bool = False,
         has_inspector: bool = False,
     ) -> None:
         self.inspector: Inspector | None = None
@@ -58,7 +59,8 @@ class HostFactory:
         self._make_env = make_env
         self._outbound = outbound
         self._timer = timer
-        self._locals_without = locals_without
+        self._secrets = secrets
+        self._has_locals = has_locals
         self._has_inspector = has_inspector
         self._network = HttpOutbound()
         self._python_workers: set[str] = set()
@@ -80,7 +82,8 @@ class HostFactory:
                 outbound=partial(observed, self._outbound or self._network, self._bus, config.name),
                 bus=self._bus,
                 timer=self._timer,
-                locals_without=self._locals_without,
+                secrets=self._secrets,
+                has_locals=self._has_locals,
             )
         # Imported only for JavaScript, because start-up time is a feature.
         from emulator.hosts.workerd.binding_server import BindingServer
@@ -102,6 +105,7 @@ class HostFactory:
             bus=self._bus,
             outbound=self._outbound,
             timer=self._timer,
+            secrets=self._secrets,
             target=None if self.inspector is None else self.inspector.target(config.name),
         )
         self.activity.add(host)

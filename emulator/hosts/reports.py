@@ -7,28 +7,41 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
-from emulator.base.acts import acting
+from emulator.base.acts import Act, acting
 from emulator.base.bus import Bus, Level, Notice
 from emulator.base.failure import Failure
+from emulator.base.secrets import Secrets
 from emulator.hosts.events import HandlerFailed
 from emulator.hosts.host import HandlerError, HandlerMissing
 from emulator.hosts.triggers import Trigger, with_article
+from emulator.queues.message import Cause
 
 
 class Reports:
-    """Publishes on `bus` what happens to `worker`. `timer` measures durations in seconds."""
+    """Publishes on `bus` what happens to `worker`, without these secrets. `timer` measures durations in seconds."""
 
-    def __init__(self, worker: str, bus: Bus, timer: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, worker: str, bus: Bus, secrets: Secrets, timer: Callable[[], float] = perf_counter) -> None:
         self.worker = worker
         self.bus = bus
+        self._secrets = secrets
         self._timer = timer
 
     def failed(self, failure: Failure, trigger: str, cause: BaseException) -> HandlerError:
         """Report that worker code failed in an invocation whose log text is `trigger`. Returns the error to raise."""
-        self.bus.publish(HandlerFailed(self.worker, trigger, failure, act=acting.get()))
-        error = HandlerError(failure)
+        told = self.publish_failure(failure, trigger, acting.get())
+        error = HandlerError(told)
         error.__cause__ = cause
         return error
+
+    def publish_failure(self, failure: Failure, trigger: str, act: Act | None) -> Failure:
+        """Report that worker code failed in `act`. Returns the failure as it was told."""
+        told = failure.without(self._secrets)
+        self.bus.publish(HandlerFailed(self.worker, trigger, told, act=act))
+        return told
+
+    def cause(self, failure: Failure) -> Cause:
+        """Why a handler asks for a retry, as it is told."""
+        return Cause.of(failure.without(self._secrets))
 
     @contextmanager
     def finishing(self, trigger: Trigger[Any]) -> Iterator[None]:

@@ -105,7 +105,8 @@ class Session:
             make_env=self._make_env,
             outbound=outbound,
             timer=timer,
-            locals_without=resources.secrets if has_locals else None,
+            secrets=resources.secrets,
+            has_locals=has_locals,
             has_inspector=has_inspector,
         )
         self.hosts: list[WorkerHost] = [self._factory.make(config) for config in self.configs]

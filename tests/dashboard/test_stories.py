@@ -418,6 +418,65 @@ def test_what_a_python_handler_had_in_its_variables_is_told_without_secrets(*, r
     assert "batch = " not in told
 
 
+SAYS_PYTHON = """
+from workers import WorkerEntrypoint
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        raise ValueError(f"bad key {self.env.API_KEY}")
+
+    async def queue(self, batch, env, ctx):
+        for message in batch.messages:
+            try:
+                raise ValueError(f"bad key {self.env.API_KEY}")
+            except ValueError:
+                if not message.body["retry"]:
+                    raise
+                message.retry()
+"""
+SAYS_JAVASCRIPT = """
+export default {
+  async fetch(request, env) {
+    throw new Error(`bad key ${env.API_KEY}`);
+  },
+  async queue(batch, env) {
+    for (const message of batch.messages) {
+      try {
+        throw new Error(`bad key ${env.API_KEY}`);
+      } catch (error) {
+        if (!message.body.retry) throw error;
+        console.error(error);
+        message.retry();
+      }
+    }
+  },
+};
+"""
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"entry.py": SAYS_PYTHON}, pytest.param({"index.js": SAYS_JAVASCRIPT}, marks=needs_node)],
+    ids=["python", "javascript"],
+)
+def test_what_an_error_says_is_told_without_secrets(files: dict[str, str], javascript: None, tmp_path: Path) -> None:
+    [(main, text)] = files.items()
+    (tmp_path / main).write_text(text)
+    key = "sk-live-12345"
+    with Emulator(main=tmp_path / main, queues=QUEUES, secrets={"API_KEY": key}, raise_errors=False) as emulator:
+        answer = emulator.get("/").text
+        raised = last_trouble(emulator, {"retry": False})
+        for path in ("messages", "requests", "events"):
+            assert key not in emulator.get(f"{DASHBOARD_API}/{path}").text
+        assert "bad key (secret API_KEY)" in answer
+        assert key not in answer
+        assert key not in str(emulator.timeline)
+        for trouble in (raised, last_trouble(emulator, {"retry": True})):
+            assert "bad key (secret API_KEY)" in trouble.error
+            assert key not in trouble.traceback
+
+
 def test_variables_are_those_of_the_moment_at_which_a_message_was_to_be_retried() -> None:
     with with_locals() as emulator:
         emulator.queue("jobs").send_batch([{"count": 1, "retry": True}, {"count": 2, "retry": True}])

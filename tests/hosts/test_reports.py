@@ -9,6 +9,7 @@ import pytest
 
 from emulator.base.bus import Bus, Notice
 from emulator.base.failure import Failure
+from emulator.base.secrets import Secrets
 from emulator.hosts.events import HandlerFailed, ScheduledFinished
 from emulator.hosts.host import HandlerError, HandlerMissing, NotLoaded
 from emulator.hosts.reports import Reports
@@ -27,7 +28,7 @@ class Book:
         for kind in (HandlerFailed, ScheduledFinished, Notice):
             bus.subscribe(kind, self.events.append)
         self._now = 0.0
-        self.reports = Reports("app", bus, self._look)
+        self.reports = Reports("app", bus, Secrets(), self._look)
 
     def _look(self) -> float:
         self._now += 1

@@ -137,8 +137,8 @@ class PythonHost:
 
     `make_env` creates the worker's `env` for each version of its code, and `for_js` says what is behind names of the
     module `js`; `outbound` carries out the `fetch()` of worker
-    code. Failures and warnings are published on `bus`; `timer` measures durations in seconds. With `locals_without`,
-    failures have local variables, in which these secrets are hidden. Only used on the event loop's thread.
+    code. Failures, without `secrets`, and warnings are published on `bus`; `timer` measures durations in seconds. With
+    `has_locals`, failures have local variables. Only used on the event loop's thread.
     """
 
     def __init__(
@@ -149,7 +149,8 @@ class PythonHost:
         outbound: Outbound,
         bus: Bus,
         timer: Callable[[], float] = perf_counter,
-        locals_without: Secrets | None = None,
+        secrets: Secrets | None = None,
+        has_locals: bool = False,
         for_js: Callable[[WorkerConfig], Mapping[str, Any]] = lambda _config: {},
     ) -> None:
         self.config = config
@@ -158,8 +159,9 @@ class PythonHost:
         self._for_js = for_js
         self._outbound = outbound
         self._bus = bus
-        self._locals_without = locals_without
-        self._reports = Reports(config.name, bus, timer)
+        secrets = secrets or Secrets()
+        self._locals_without = secrets if has_locals else None
+        self._reports = Reports(config.name, bus, secrets, timer)
         self._packages: WorkerPackages | None = None
         self._differences: frozenset[str] = frozenset()
         self._version: _Version | None = None
@@ -538,7 +540,7 @@ class PythonHost:
 
     def _cause(self, error: BaseException) -> Cause:
         """Why a handler asks for a retry while it handles an exception."""
-        return Cause.of(failure_of(error, self.config, self._locals_without))
+        return self._reports.cause(failure_of(error, self.config, self._locals_without))
 
     def _decided_so_far(self, decisions: Decisions) -> Verdict:
         """A copy of the decisions of a handler that still runs, which later calls do not change."""

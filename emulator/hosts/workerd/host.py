@@ -20,10 +20,11 @@ import msgspec
 from emulator.base.bus import Bus, Level
 from emulator.base.errors import EmulatorError
 from emulator.base.failure import Failure
+from emulator.base.secrets import Secrets
 from emulator.base.words import without_credentials
 from emulator.bindings.wiring import targets
 from emulator.config.model import WorkerConfig
-from emulator.hosts.events import FetchFinished, HandlerFailed, RuntimeExited, WorkerOutput
+from emulator.hosts.events import FetchFinished, RuntimeExited, WorkerOutput
 from emulator.hosts.host import (
     CpuLimitExceeded,
     HandlerError,
@@ -95,7 +96,8 @@ class WorkerdHost:
     `queues` hold its deliveries while it is not loaded. `open_kinds` create its bindings, and `binding_server` answers
     them. `sockets` contains the sockets of all JavaScript workers in the session. `outbound` carries out its `fetch()`
     instead of the network. `target` is what debuggers reach of it, if they do. Failures, warnings and what worker code
-    prints are published on `bus`; `timer` measures durations in seconds. Only used on the event loop's thread.
+    prints are published on `bus`, failures without `secrets`; `timer` measures durations in seconds. Only used on the
+    event loop's thread.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class WorkerdHost:
         bus: Bus,
         outbound: Outbound | None = None,
         timer: Callable[[], float] = perf_counter,
+        secrets: Secrets | None = None,
         target: Target | None = None,
     ) -> None:
         self.config = config
@@ -119,7 +122,7 @@ class WorkerdHost:
         self._is_served = False
         self._sockets = sockets
         self._bus = bus
-        self._reports = Reports(config.name, bus, timer)
+        self._reports = Reports(config.name, bus, secrets or Secrets(), timer)
         self._version: Version | None = None
         self._retiring: dict[Version, asyncio.Task[None]] = {}
         self._restarting: asyncio.Task[None] | None = None
@@ -447,7 +450,7 @@ class WorkerdHost:
                 verdict = Verdict("exceeded_cpu")
         else:
             if failure is not None:
-                self._failed(failure, trigger)
+                failure = self._failed(failure, trigger).failure
         if failure is None:
             return verdict
         return verdict.failed(verdict.outcome, failure.summary, failure.text)
@@ -514,7 +517,7 @@ class WorkerdHost:
         act, acts = version.act(told.get("lane") or 0), self._bus.acts
         if "fetched" not in told:
             failure = thrown(told, version.source, self._root)
-            self._bus.publish(HandlerFailed(self.config.name, told["trigger"], failure, act=act))
+            self._reports.publish_failure(failure, told["trigger"], act)
         elif self._bus.wants(FetchFinished):
             seconds = told["ms"] / 1000
             act = None if acts is None else acts.begin(act, seconds_ago=seconds)
@@ -567,7 +570,7 @@ class WorkerdHost:
             return verdict
 
         def cause_of(described: Mapping[str, Any]) -> Cause:
-            return Cause.of(thrown(described, version.source, self._root))
+            return self._reports.cause(thrown(described, version.source, self._root))
 
         of_all = ended.retry_all_cause
         return msgspec.structs.replace(
