@@ -306,6 +306,7 @@ def test_a_console_runs_what_it_is_given_once_though_its_page_is_loaded_again(sh
     page.locator("#text").fill("insert into book values ('Persuasion')")
     page.get_by_role("button", name="Run").click()
     page.locator("form[data-once]").wait_for()
+    page.locator(".state[data-is=live]").wait_for()  # its script has run
     page.reload()
     shop.open("/data/d1/books-1?table=book")
     expect(page.get_by_role("cell", name="Persuasion")).to_have_count(1)
