@@ -51,7 +51,7 @@ FULL: Final = Effort(
     pairs=40,
     passing=10_000_000,
     pages=3,
-    recordings=8,
+    recordings=4,
 )
 QUICK: Final = Effort(
     load_seconds=2,
