@@ -18,6 +18,7 @@ from emulator.dashboard.contents import MOST_SEARCHED, ids_of, total, unsearched
 from emulator.dashboard.events import event_facts, event_row
 from emulator.dashboard.fields import EVENTS, MESSAGES, REQUESTS, SUBJECTS
 from emulator.dashboard.filters import Filter, FilterError, Term, parse
+from emulator.dashboard.parts import together
 from emulator.dashboard.rehearsal import last_delivery, rehearse
 from emulator.dashboard.rendering import download
 from emulator.server.addresses import DASHBOARD
@@ -301,7 +302,7 @@ def waterfall(story: RequestStory) -> list[tuple[ActPart, float, float]]:
             round(min(max(part.at - story.at, 0.0) / whole * 100, 99.0), 2),
             round(max(part.duration / whole * 100, 0.6), 2),
         )
-        for part in story.parts
+        for part in together(story.parts)
     ]
 
 

@@ -6,6 +6,8 @@ import linecache
 import os
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from emulator.base.failure import Frame
 from emulator.base.words import count
 from emulator.bindings.events import BindingUsed
@@ -40,6 +42,18 @@ def scopes_of(frames: Sequence[Frame]) -> list[LocalScope]:
         for frame in reversed(frames)
         if frame.is_user and frame.variables
     ]
+
+
+def together(parts: Sequence[ActPart]) -> list[ActPart]:
+    """The parts of an act for a page: lines of output that follow each other are one part, of all their text."""
+    joined: list[ActPart] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if last is not None and part.kind == last.kind == "line" and part.level == last.level:
+            joined[-1] = replace(last, text=f"{last.text}\n{part.text}", duration=part.at - last.at)
+        else:
+            joined.append(part)
+    return joined
 
 
 def lines_at(location: str, at: float) -> list[SourceLine]:

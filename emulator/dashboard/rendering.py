@@ -19,6 +19,7 @@ from emulator.dashboard import texts
 from emulator.dashboard.actions import NotPossible
 from emulator.dashboard.elsewhere import linked
 from emulator.dashboard.live import Pulse
+from emulator.dashboard.parts import together
 from emulator.dashboard.picture import chart
 from emulator.dashboard.rows import FoundMessage, json_line
 from emulator.queues.errors import QueueError, QueueErrorCode
@@ -78,6 +79,7 @@ class Renderer:
             period=period,
             sentence=texts.sentence,
             short=texts.short,
+            together=together,
             shown_path=shown_path,
             took=texts.took,
         )

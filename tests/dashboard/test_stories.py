@@ -12,8 +12,9 @@ import pytest
 
 from emulator.base.errors import EmulatorError
 from emulator.bindings.queue.addresses import queue_id
+from emulator.dashboard.parts import together
 from emulator.dashboard.stories import Stories
-from emulator.dashboard.story import MessageStory, Trouble
+from emulator.dashboard.story import ActPart, MessageStory, Trouble
 from emulator.server.addresses import API_PREFIX, DASHBOARD_API
 from emulator.testing import Emulator
 from tests.support.node_tools import needs_node
@@ -571,3 +572,19 @@ def test_a_retry_that_somebody_made_ready_says_when(python: Emulator) -> None:
     assert first.delay_from == f"retry_delay of the consumer, and made ready at {at:%H:%M:%S}"
     assert (second.number, second.delay_from) == (2, "retry_delay of the consumer")
     assert f"again after 60 s, from retry_delay of the consumer, and made ready at {at:%H:%M:%S}" in str(story)
+
+
+def test_lines_that_follow_each_other_are_one_part_on_a_page() -> None:
+    def line(at: float, text: str, level: str = "info") -> ActPart:
+        return ActPart(kind="line", at=at, text=text, level=level)
+
+    sent = ActPart(kind="sent", at=3.0, text="1 message to jobs")
+    parts = [line(1.0, "a"), line(1.5, "b"), line(2.0, "bad", "error"), sent, line(4.0, "c")]
+    joined = together(parts)
+    assert [(each.kind, each.text, each.level, each.duration) for each in joined] == [
+        ("line", "a\nb", "info", 0.5),
+        ("line", "bad", "error", 0.0),
+        ("sent", "1 message to jobs", "info", 0.0),
+        ("line", "c", "info", 0.0),
+    ]
+    assert together([]) == []
