@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 from collections.abc import Sequence
+from itertools import groupby
 
 from msgspec.structs import replace
 
@@ -47,12 +48,12 @@ def scopes_of(frames: Sequence[Frame]) -> list[LocalScope]:
 def together(parts: Sequence[ActPart]) -> list[ActPart]:
     """The parts of an act for a page: lines of output that follow each other are one part, of all their text."""
     joined: list[ActPart] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if last is not None and part.kind == last.kind == "line" and part.level == last.level:
-            joined[-1] = replace(last, text=f"{last.text}\n{part.text}", duration=part.at - last.at)
-        else:
-            joined.append(part)
+    for (kind, _), group in groupby(parts, lambda part: (part.kind, part.level)):
+        same = list(group)
+        if kind == "line":
+            text = "\n".join(part.text for part in same)
+            same = [replace(same[0], text=text, duration=same[-1].at - same[0].at)]
+        joined += same
     return joined
 
 
