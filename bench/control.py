@@ -18,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench.measures import Effort, flood_rate, ok_rate, send_rate
+from bench.load import requests_per_second
+from bench.measures import Effort, flood_rate, send_rate
 from bench.pages import watched
 from bench.sides import BenchError, Server, emulator_side, running
 
@@ -57,20 +58,25 @@ def persistence(effort: Effort) -> dict[str, float]:
 
 
 def recorder(effort: Effort) -> dict[str, float]:
-    """What recording leaves of the rates of `ok` and `send`. The two sides take turns, each time on a new emulator."""
+    """What recording leaves of the rates of `ok` and `send`. An emulator that records and one that does not take turns,
+    a second each, so that what else the machine does is the same for both; each pair is of new emulators."""
     plain = emulator_side()
     unrecorded = replace(plain, name="unrecorded", command=lambda *given: [*plain.command(*given), "--no-record"])
-    sides = {"on": plain, "off": unrecorded}
-    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
-    for turn in range(effort.recordings):
-        for name in sorted(sides, reverse=turn % 2 == 1):
-            with tempfile.TemporaryDirectory(prefix="bench-") as scratch, running(sides[name], Path(scratch)) as server:
-                rates[name].append((ok_rate(server, effort), send_rate(server, effort)))
-    ok, send = (
-        statistics.median(each[place] for each in rates["on"]) / statistics.median(each[place] for each in rates["off"])
-        for place in (0, 1)
-    )
-    return {"recorded-ok": ok, "recorded-send": send}
+    left: dict[str, list[float]] = {"/ok": [], "/send": []}
+    for _ in range(effort.recordings):
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-") as scratch,
+            running(plain, Path(scratch)) as on,
+            running(unrecorded, Path(scratch)) as off,
+        ):
+            for path, ratios in left.items():
+                for server in (on, off):
+                    requests_per_second(server.url(path), effort.warm_up_seconds)
+                for turn in range(2 * effort.load_seconds):
+                    pair = (on, off) if turn % 2 == 0 else (off, on)
+                    rates = {server.side.name: requests_per_second(server.url(path), 1) for server in pair}
+                    ratios.append(rates[plain.name] / rates[unrecorded.name])
+    return {"recorded-ok": statistics.median(left["/ok"]), "recorded-send": statistics.median(left["/send"])}
 
 
 def rest(effort: Effort) -> dict[str, float]:

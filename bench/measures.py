@@ -27,7 +27,8 @@ _TIMEOUT_SECONDS: Final = 30.0
 @dataclass(frozen=True, slots=True)
 class Effort:
     """How long the measures of one run take: seconds of load, how often the short things are repeated, how many
-    messages pass through the journal, and how often the dashboard is looked at and the recorder is measured."""
+    messages pass through the journal, how often the dashboard is looked at, and how many pairs of emulators show what
+    the recorder takes."""
 
     load_seconds: int
     warm_up_seconds: int
