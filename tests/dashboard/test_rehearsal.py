@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import Running, dev, start, write_worker  # noqa: F401 - fixtures
+from tests.support.copies import run_emulator
 from tests.support.node_tools import javascript, needs_node  # noqa: F401 - a fixture
 
 PYTHON = """
@@ -62,8 +61,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def rehearse(cwd: Path, message: str, status: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "emulator", "rehearse", message, "--json"]
-    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    ended = run_emulator(cwd, "rehearse", message, "--json")
     assert ended.returncode == status, ended.stdout + ended.stderr
     told: dict[str, Any] = json.loads(ended.stdout)
     return told
@@ -126,7 +124,6 @@ def test_what_was_never_delivered_cannot_be_rehearsed(
 ) -> None:
     write_worker(tmp_path, PYTHON.replace("FAILS", "True"), **SETTINGS)
     dev(tmp_path, "--no-share")
-    command = [sys.executable, "-m", "emulator", "rehearse", "0" * 32]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ended = run_emulator(tmp_path, "rehearse", "0" * 32)
     assert ended.returncode == 2
     assert "nothing is known of a message" in ended.stderr

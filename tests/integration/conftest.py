@@ -11,7 +11,6 @@ import queue
 import re
 import signal
 import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.copies import Copy
 from tests.support.node_tools import WRANGLER, newest_node, tool  # noqa: F401 - a fixture
 from tests.support.runtime_directory import runtime  # noqa: F401 - a fixture
 
@@ -31,31 +31,31 @@ ACCOUNT = "0123456789abcdef0123456789abcdef"
 
 
 class Running:
-    """An `emulator` process. `url` is set once it is ready; `lines` are what it has printed so far and has been
-    read."""
+    """An `emulator` process, a copy of one or, with `python`, the program itself. `url` is set once it is ready;
+    `lines` are what it has printed so far and has been read."""
 
-    def __init__(
-        self, *arguments: str, cwd: Path, environment: dict[str, str] | None = None, python: str = sys.executable
-    ) -> None:
+    def __init__(self, *arguments: str, cwd: Path, environment: dict[str, str] | None = None, python: str = "") -> None:
         self.lines: list[str] = []
         self.url = ""
-        self.process = subprocess.Popen(
-            [python, "-m", "emulator", *arguments],
-            cwd=cwd,
-            env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        given = {**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **(environment or {})}
+        printed, output = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        self.process: subprocess.Popen[bytes] | Copy
+        if python:
+            command = [python, "-m", "emulator", *arguments]
+            self.process = subprocess.Popen(command, cwd=cwd, env=given, stdin=nothing, stdout=output, stderr=output)
+        else:
+            self.process = Copy(*arguments, cwd=cwd, environment=given, stdin=nothing, stdout=output, stderr=output)
+        os.close(output)
+        os.close(nothing)
         self._unread: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = threading.Thread(target=self._read, args=[printed], daemon=True)
         self._reader.start()
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._unread.put(line.rstrip("\n"))
+    def _read(self, printed: int) -> None:
+        with open(printed) as output:
+            for line in output:
+                self._unread.put(line.rstrip("\n"))
         self._unread.put(None)
 
     def wait_for(self, pattern: str, timeout: float = DEADLINE_SECONDS) -> re.Match[str]:
@@ -95,8 +95,6 @@ class Running:
         self._reader.join(DEADLINE_SECONDS)
         while (line := self._unread.get_nowait()) is not None:
             self.lines.append(line)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
         return status
 
     @property
@@ -105,22 +103,21 @@ class Running:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., Running]]:
-    """Starts `emulator` with arguments; whatever still runs at the end of the test is killed."""
+def start(request: pytest.FixtureRequest) -> Iterator[Callable[..., Running]]:
+    """Starts `emulator` with arguments; whatever still runs at the end of the test is killed. A module of tests that
+    needs the program itself, and no copies, has a `RUN_BY` with the Python for it."""
+    python = getattr(request.module, "RUN_BY", "")
     started: list[Running] = []
 
     def start_one(*arguments: str, cwd: Path, **options: Any) -> Running:
-        running = Running(*arguments, cwd=cwd, **options)
+        running = Running(*arguments, cwd=cwd, **{"python": python, **options})
         started.append(running)
         return running
 
     yield start_one
     for running in started:
-        if running.process.poll() is None:
-            running.process.kill()
-            running.wait()
-        elif running.process.stdout is not None and not running.process.stdout.closed:
-            running.wait()
+        running.process.kill()
+        running.process.wait()
 
 
 @pytest.fixture

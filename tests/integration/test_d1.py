@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 from cloudflare import Cloudflare
 
 from tests.integration.conftest import ACCOUNT, API, Running, write_worker
+from tests.support.copies import run_emulator
 from tests.support.node_tools import needs_node
 
 WORKER = """
@@ -116,10 +115,7 @@ def test_migrations_that_have_not_been_applied_are_told_at_the_start(
     first = dev(tmp_path)
     told = "1 migration of DB has not been applied; `emulator d1 migrations apply DB` does it"
     assert [told in line for line in first.lines].count(True) == 1
-    applied = subprocess.run(
-        [sys.executable, "-m", "emulator", "d1", "migrations", "apply", "DB"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+    applied = run_emulator(tmp_path, "d1", "migrations", "apply", "DB")
     assert "Applied 1 migration" in applied.stdout
     assert first.end() == 0
     assert not any(told in line for line in dev(tmp_path).lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,8 @@ QUEUES = {
     ],
 }
 
+
+RUN_BY = sys.executable
 Dev = Callable[..., Running]
 Start = Callable[..., Running]
 

@@ -17,8 +17,8 @@ from websockets.sync.client import connect
 
 from tests.integration.conftest import DEADLINE_SECONDS, Running, write_worker
 from tests.integration.test_javascript import write as write_javascript
-from tests.integration.test_queue_commands_live import emulator
 from tests.integration.test_two_sessions import PRODUCER, write_consumer
+from tests.support.copies import run_emulator
 from tests.support.node_tools import WRANGLER, needs_node, tool
 
 WORKER = """
@@ -138,13 +138,13 @@ def test_websockets_of_a_javascript_worker_beside_a_python_worker(
 
 def test_commands_find_it_and_trust_it(dev: Dev, app: Path) -> None:
     running = dev(app, "--https")
-    assert emulator(app, "queues", "send", "jobs", '"by hand"').returncode == 0
+    assert run_emulator(app, "queues", "send", "jobs", '"by hand"').returncode == 0
     running.wait_for(re.escape("GOT ['by hand']"))
-    assert "jobs" in emulator(app, "queues", "list", "--url", running.url).stdout
-    assert emulator(app, "trigger", "0 6 * * *").returncode == 0
+    assert "jobs" in run_emulator(app, "queues", "list", "--url", running.url).stdout
+    assert run_emulator(app, "trigger", "0 6 * * *").returncode == 0
     running.wait_for(re.escape("CRON 0 6 * * *"))
     elsewhere = running.url.replace("127.0.0.1", "localhost")
-    refused = emulator(app, "queues", "list", "--url", elsewhere)
+    refused = run_emulator(app, "queues", "list", "--url", elsewhere)
     assert refused.returncode == 2
     assert "is not trusted" in refused.stderr
     assert "give its address as `emulator dev` printed it" in refused.stderr
@@ -169,7 +169,7 @@ def test_messages_go_to_a_session_that_speaks_https_and_from_one(dev: Dev, tmp_p
 @needs_node
 def test_wrangler_trusts_it_with_what_env_prints(dev: Dev, app: Path, tmp_path: Path, newest_node: str) -> None:
     dev(app, "--https")
-    printed = emulator(app, "env", "--shell", "bash").stdout
+    printed = run_emulator(app, "env", "--shell", "bash").stdout
     assert f"NODE_EXTRA_CA_CERTS={tmp_path}/data/emulator/https/localhost.pem" in printed
     script = f'{printed}\n"$NODE" "$WRANGLER" queues list'
     environment = {
@@ -197,7 +197,7 @@ def test_a_certificate_of_ones_own(dev: Dev, app: Path, tmp_path: Path) -> None:
     context = ssl.create_default_context()
     authority.configure_trust(context)
     assert httpx.get(running.url, verify=context).text == f"{running.url}/ 0"
-    assert "jobs" in emulator(app, "queues", "list").stdout
+    assert "jobs" in run_emulator(app, "queues", "list").stdout
     assert not (tmp_path / "data").exists()
 
 

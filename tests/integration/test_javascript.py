@@ -193,7 +193,7 @@ def test_a_python_session_imports_nothing_of_it(start: Callable[..., Running], t
                 return Response.json(loaded)
     """
     path = write(tmp_path, "app", "entry.py", source)
-    running = start("dev", "-p", "0", cwd=path.parent).ready()
+    running = start("dev", "-p", "0", cwd=path.parent, python=sys.executable).ready()
     assert httpx.get(running.url).json() == []
 
 

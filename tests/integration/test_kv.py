@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 from cloudflare import Cloudflare
 
 from tests.integration.conftest import ACCOUNT, API, DEADLINE_SECONDS, Running, write_worker
+from tests.support.copies import run_emulator
 from tests.support.node_tools import needs_node
 
 WORKER = """
@@ -147,9 +146,7 @@ def test_wrangler_kv_works_unchanged(session: Running, wrangler: Callable[..., s
 
 def test_our_command_asks_the_running_session(session: Running, tmp_path: Path) -> None:
     def kv(*arguments: str) -> str:
-        command = [sys.executable, "-m", "emulator", "kv", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout
+        return run_emulator(tmp_path, "kv", *arguments).stdout
 
     assert kv("put", "NOTES", "a", "by hand") == "Kept a (7 bytes)\n"
     assert httpx.get(f"{session.url}/a").text == "by hand"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import DEADLINE_SECONDS, Running, write_worker
+from tests.integration.conftest import Running, write_worker
+from tests.support.copies import run_emulator
 
 WORKER = """
     from workers import WorkerEntrypoint
@@ -36,29 +34,21 @@ def write(directory: Path, *, broken: bool) -> Path:
     return directory
 
 
-def emulator(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "emulator", *arguments]
-    environment = {**os.environ, "NO_COLOR": "1"}
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
-    )
-
-
 def test_a_message_dies_is_looked_at_and_lives_again(dev: Callable[..., Running], tmp_path: Path) -> None:
     app = write(tmp_path / "app", broken=True)
     running = dev(app)
-    assert emulator(app, "queues", "send", "jobs", '{"id": 7}').returncode == 0
+    assert run_emulator(app, "queues", "send", "jobs", '{"id": 7}').returncode == 0
     running.wait_for("jobs moved 1 message .* to jobs-dlq")
-    peeked = emulator(app / "src", "queues", "peek", "jobs-dlq").stdout
+    peeked = run_emulator(app / "src", "queues", "peek", "jobs-dlq").stdout
     assert "after 1 attempt: ConnectionError: the mail server is down" in peeked
 
     configuration = app / "wrangler.jsonc"
     configuration.write_text(configuration.read_text().replace('"BROKEN": true', '"BROKEN": false'))
     running.wait_for("Reloaded shop")
-    assert emulator(app, "queues", "redrive", "jobs-dlq").stdout == "Moved 1 message from jobs-dlq to jobs\n"
+    assert run_emulator(app, "queues", "redrive", "jobs-dlq").stdout == "Moved 1 message from jobs-dlq to jobs\n"
     running.wait_for(r"REST API: 1 message of jobs-dlq redriven to jobs")
     running.wait_for(r"QUEUE jobs 1/1 acked")
-    listed = json.loads(emulator(app, "queues", "list", "--json").stdout)
+    listed = json.loads(run_emulator(app, "queues", "list", "--json").stdout)
     assert [each["metrics"]["backlog_count"] for each in listed] == [0, 0]
     assert sum("GOT" in line and line.endswith(" 1") for line in running.lines) == 2
 
@@ -66,11 +56,11 @@ def test_a_message_dies_is_looked_at_and_lives_again(dev: Callable[..., Running]
 def test_each_command_finds_the_session_of_its_directory(dev: Callable[..., Running], tmp_path: Path) -> None:
     sessions = {name: dev(write(tmp_path / name, broken=False)) for name in ("one", "two")}
     for name, running in sessions.items():
-        assert f"{running.url}/cdn-cgi/emulator/client/v4" in emulator(tmp_path / name, "env").stdout
-    result = emulator(tmp_path, "env")
+        assert f"{running.url}/cdn-cgi/emulator/client/v4" in run_emulator(tmp_path / name, "env").stdout
+    result = run_emulator(tmp_path, "env")
     assert result.returncode == 2
     assert all(running.url in result.stderr for running in sessions.values())
-    chosen = emulator(tmp_path, "env", "--url", sessions["one"].url)
+    chosen = run_emulator(tmp_path, "env", "--url", sessions["one"].url)
     assert sessions["one"].url in chosen.stdout
 
 
@@ -84,7 +74,7 @@ def test_a_session_that_has_ended_is_not_found(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     running.end(number)
     assert path.exists() == (number == signal.SIGKILL)
-    result = emulator(app, "queues", "list")
+    result = run_emulator(app, "queues", "list")
     assert (result.returncode, result.stdout) == (2, "")
     assert "start one with `emulator dev`" in result.stderr
     assert not path.exists()
@@ -96,8 +86,8 @@ def test_a_session_that_other_machines_can_reach_is_found_with_its_token(
     app = write(tmp_path / "app", broken=False)
     running = dev(app, "--host", "0.0.0.0")
     token = running.wait_for(r"REST API token: (\S+)").group(1)
-    assert "jobs-dlq" in emulator(app, "queues", "list").stdout
-    assert f"export CLOUDFLARE_API_TOKEN={token}" in emulator(app, "env").stdout
+    assert "jobs-dlq" in run_emulator(app, "queues", "list").stdout
+    assert f"export CLOUDFLARE_API_TOKEN={token}" in run_emulator(app, "env").stdout
 
 
 def test_a_session_runs_where_it_cannot_be_registered(
@@ -107,4 +97,4 @@ def test_a_session_runs_where_it_cannot_be_registered(
     app = write(tmp_path / "app", broken=False)
     running = dev(app)
     assert "need --url" in running.output
-    assert "jobs" in emulator(app, "queues", "list", "--url", running.url).stdout
+    assert "jobs" in run_emulator(app, "queues", "list", "--url", running.url).stdout

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import ACCOUNT, API, Running, write_worker
+from tests.support.copies import run_emulator
 from tests.support.nats_server import NatsServer, nats_server
 
 PRODUCER = """
@@ -71,8 +72,7 @@ def got(running: Running) -> list[int]:
 
 
 def queues_command(running: Running, *arguments: str) -> str:
-    command = [sys.executable, "-m", "emulator", "queues", *arguments, "--url", running.url]
-    return subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ}).stdout
+    return run_emulator(Path.cwd(), "queues", *arguments, "--url", running.url).stdout
 
 
 def test_sessions_are_restarted_one_after_the_other_under_load_and_lose_nothing(

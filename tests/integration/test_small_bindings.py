@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +13,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import ACCOUNT, API, Running, write_worker
+from tests.support.copies import run_emulator
 from tests.support.node_tools import needs_node
 
 WORKER = """
@@ -44,10 +42,8 @@ def session(dev: Callable[..., Running], tmp_path: Path) -> Running:
 
 
 def emulator(directory: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "emulator", *arguments]
-    done = subprocess.run(
-        command, cwd=directory, capture_output=True, text=True, timeout=60, check=True, env=os.environ
-    )
+    done = run_emulator(directory, *arguments)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -488,7 +489,9 @@ LOADED = """
 
 def test_nothing_of_it_is_imported_while_it_is_off(dev: Dev, client: httpx.Client, tmp_path: Path) -> None:
     write_worker(tmp_path, LOADED)
-    running = dev(tmp_path, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_SDK_DISABLED": "true"})
+    running = dev(
+        tmp_path, environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_SDK_DISABLED": "true"}, python=sys.executable
+    )
     started = json.loads(client.get(running.url).text)
     assert sorted(started) == ["emulator.telemetry", "emulator.telemetry.settings", "emulator.telemetry.start"]
 

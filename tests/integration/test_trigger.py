@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.integration.conftest import DEADLINE_SECONDS, Running, write_worker
+from tests.integration.conftest import Running, write_worker
+from tests.support.copies import run_emulator
 
 WORKER = """
     from workers import WorkerEntrypoint
@@ -22,11 +23,7 @@ WORKER = """
 
 
 def trigger(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "emulator", "trigger", *arguments]
-    environment = {**os.environ, "NO_COLOR": "1"}
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
-    )
+    return run_emulator(cwd, "trigger", *arguments)
 
 
 def test_crons_are_shown_and_triggered_by_hand(dev: Callable[..., Running], tmp_path: Path) -> None:
@@ -86,7 +83,7 @@ def test_a_cron_runs_on_the_clock(dev: Callable[..., Running], tmp_path: Path) -
     (tmp_path / "clock").mkdir()
     (tmp_path / "clock/sitecustomize.py").write_text(CLOCK)
     path = os.pathsep.join((str(tmp_path / "clock"), os.environ.get("PYTHONPATH", "")))
-    running = dev(tmp_path / "worker", environment={"PYTHONPATH": path})
+    running = dev(tmp_path / "worker", environment={"PYTHONPATH": path}, python=sys.executable)
     running.wait_for(r"RAN \* \* \* \* \*")
     running.wait_for(r"SCHEDULED \* \* \* \* \* ok")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +19,7 @@ import pytest
 from emulator.queues.message import QueueMessage
 from emulator.session.peers import CONTENT_TYPE, FORWARD_PATH, FROM_HEADER
 from tests.integration.conftest import Running, write_worker
+from tests.support.copies import run_emulator
 
 PRODUCER = """
     from workers import Response, WorkerEntrypoint
@@ -100,8 +99,7 @@ def test_the_producer_comes_first(producer: Path, consumer: Path, dev: Dev, clie
     client.get(f"{web.url}/3")
     jobs.wait_for(re.escape("GOT [3] of jobs 1"))
     assert backlog(web, client, "jobs") == 0
-    command = [sys.executable, "-m", "emulator", "queues", "list", "--url", web.url]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    listed = run_emulator(producer, "queues", "list", "--url", web.url).stdout
     assert re.search(rf"jobs +0 +worker jobs of the session at {jobs.url}", listed)
 
 
@@ -131,8 +129,7 @@ def test_each_session_leads_to_what_happened_in_the_other(
     assert origin["text"] == "from another session: worker web, in GET /1"
     assert re.search(r"web/src/entry.py:\d+$", origin["location"])
     assert client.get(f"{web.url}{API}/requests/{origin['id']}").json()["text"] == "GET /1"
-    command = [sys.executable, "-m", "emulator", "why", message["id"], "--url", jobs.url]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    told = run_emulator(consumer, "why", message["id"], "--url", jobs.url).stdout
     assert "entered jobs, from another session: worker web, in GET /1 (" in told
     assert f"(at {web.url})" in told
     for one, other in ((web, jobs), (jobs, web)):

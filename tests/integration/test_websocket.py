@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_who_has_no_websockets_does_not_pay_for_them(start: Callable[..., Runnin
             def fetch(self, request):
                 return Response.new(" ".join(name for name in sys.modules if "socket" in name and "web" in name))
     """
-    running = start("dev", "-p", "0", cwd=write(tmp_path, source)).ready()
+    running = start("dev", "-p", "0", cwd=write(tmp_path, source), python=sys.executable).ready()
     assert httpx.get(running.url).text == "emulator.server.websocket"
     assert running.end() == 0
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import Running
-from tests.integration.test_queue_commands_live import emulator, write
+from tests.integration.test_queue_commands_live import write
+from tests.support.copies import run_emulator
 
 
 def identifier_of(app: Path) -> str:
-    listed = json.loads(emulator(app, "queues", "peek", "jobs-dlq", "--json").stdout)
+    listed = json.loads(run_emulator(app, "queues", "peek", "jobs-dlq", "--json").stdout)
     identifier: str = (listed["messages"] if isinstance(listed, dict) else listed)[0]["id"]
     return identifier
 
@@ -37,11 +38,11 @@ def test_why_a_message_died_is_told_also_after_a_restart(
 ) -> None:
     app = write(tmp_path / "app", broken=True)
     running = dev(app, "--persist")
-    assert emulator(app, "queues", "send", "jobs", '{"id": 7}').returncode == 0
+    assert run_emulator(app, "queues", "send", "jobs", '{"id": 7}').returncode == 0
     running.wait_for("jobs moved 1 message .* to jobs-dlq")
     identifier = identifier_of(app)
 
-    told = emulator(app, "why", identifier[:8])
+    told = run_emulator(app, "why", identifier[:8])
     assert told.returncode == 0, told.stderr
     assert f"{identifier}  jobs-dlq  dead" in told.stdout
     assert "from a client of the REST API" in told.stdout
@@ -53,7 +54,7 @@ def test_why_a_message_died_is_told_also_after_a_restart(
         wait_until_kept(app, identifier)
     assert running.end(end) == (0 if end is signal.SIGINT else -signal.SIGKILL)
     dev(app, "--persist")
-    again = json.loads(emulator(app, "why", identifier, "--json").stdout)
+    again = json.loads(run_emulator(app, "why", identifier, "--json").stdout)
     assert again["is_whole"]
     assert [life["end"] for life in again["lives"]] == ["dead", ""]
     trouble = again["lives"][0]["attempts"][0]["trouble"]
@@ -64,9 +65,9 @@ def test_why_a_message_died_is_told_also_after_a_restart(
 def test_a_session_without_locals_keeps_none(dev: Callable[..., Running], tmp_path: Path) -> None:
     app = write(tmp_path / "app", broken=True)
     running = dev(app, "--no-locals")
-    assert emulator(app, "queues", "send", "jobs", '{"id": 7}').returncode == 0
+    assert run_emulator(app, "queues", "send", "jobs", '{"id": 7}').returncode == 0
     running.wait_for("jobs moved 1 message .* to jobs-dlq")
-    told = json.loads(emulator(app, "why", identifier_of(app), "--json").stdout)
+    told = json.loads(run_emulator(app, "why", identifier_of(app), "--json").stdout)
     trouble = told["lives"][0]["attempts"][0]["trouble"]
     assert trouble["source"] != []
     assert trouble["scopes"] == []
@@ -75,7 +76,7 @@ def test_a_session_without_locals_keeps_none(dev: Callable[..., Running], tmp_pa
 def test_what_is_not_known_is_one_sentence(dev: Callable[..., Running], tmp_path: Path) -> None:
     app = write(tmp_path / "app", broken=False)
     dev(app)
-    unknown = emulator(app, "why", "f" * 32)
+    unknown = run_emulator(app, "why", "f" * 32)
     assert unknown.returncode == 2
     assert "Error: nothing is known of a message ffff" in unknown.stderr
 
@@ -83,6 +84,6 @@ def test_what_is_not_known_is_one_sentence(dev: Callable[..., Running], tmp_path
 def test_a_session_that_records_nothing_says_so(dev: Callable[..., Running], tmp_path: Path) -> None:
     app = write(tmp_path / "app", broken=False)
     dev(app, "--no-record")
-    unknown = emulator(app, "why", "f" * 32)
+    unknown = run_emulator(app, "why", "f" * 32)
     assert unknown.returncode == 2
     assert "was it started with --no-record?" in unknown.stderr

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -213,7 +214,7 @@ class Trial:
 
     def _start(self) -> Running:
         arguments = ("dev", "-p", "0", "--persist-to", "state", "--log-level", "error")
-        return Running(*arguments, cwd=self.directory)
+        return Running(*arguments, cwd=self.directory, python=sys.executable)
 
     @contextmanager
     def _load(self, url: str, padding: int) -> Iterator[None]:

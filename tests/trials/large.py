@@ -131,7 +131,7 @@ class LargeReport:
 def run(directory: Path, size: int) -> LargeReport:
     """Let an object of that size pass through everything. The directory needs room for three of them."""
     write_worker(directory, WORKER, r2_buckets=[{"binding": "FILES", "bucket_name": "files"}])
-    running = Running("dev", "-p", "0", cwd=directory).ready()
+    running = Running("dev", "-p", "0", cwd=directory, python=sys.executable).ready()
     try:
         digest = sparse(directory / "file", size)
         before = peak_of(running.process.pid)

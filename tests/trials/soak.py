@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -85,7 +86,9 @@ def run(directory: Path, seconds: float, *, with_javascript: bool = True) -> Rep
     report = Report()
     _write(directory, with_javascript)
     arguments = ["dev", "-p", "0", "--log-level", "error", "-c", "python"]
-    running = Running(*arguments, *(["-c", "javascript"] if with_javascript else []), cwd=directory).ready()
+    running = Running(
+        *arguments, *(["-c", "javascript"] if with_javascript else []), cwd=directory, python=sys.executable
+    ).ready()
     stopping = threading.Event()
     names = ["py", "js"] if with_javascript else ["py"]
     clients = [
