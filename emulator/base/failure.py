@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final
@@ -29,7 +30,11 @@ MAX_TRACEBACK_BYTES: Final = 16_000
 """How long a traceback (`Failure.text`) may be, in UTF-8."""
 
 MAX_FRAMES_WITH_VARIABLES: Final = 10
-"""Of how many of the worker's frames, the innermost ones, the local variables are kept."""
+"""Of how many of the worker's frames in an exception, the innermost ones, the local variables are kept."""
+
+_MAX_LINKS: Final = 5
+_MAX_FRAMES_BEHIND: Final = 3
+"""Of how many exceptions, the one that was raised included, there are frames, and of each of the others how many."""
 
 _MAX_TYPE_BYTES: Final = 200
 _MAX_CODE_BYTES: Final = 1_000
@@ -94,9 +99,12 @@ class Frame:
     """The local variables when the exception was raised, name -> short text, in the order of the code."""
     more_variables: int = field(default=0, repr=False, compare=False)
     """How many there were besides them."""
+    error: str = field(default="", repr=False, compare=False)
+    """In one line, the exception that was raised here, where that is another one than the failure itself."""
 
     def __post_init__(self) -> None:
         _set(self, "file", well_formed(self.file))
+        _set(self, "error", limited(self.error, MAX_ERROR_BYTES))
         _set(self, "function", limited(self.function, _MAX_TYPE_BYTES))
         _set(self, "code", limited(self.code, _MAX_CODE_BYTES))
 
@@ -123,9 +131,11 @@ class Failure:
     """What went wrong in worker code.
 
     `type` is the exception's name, with its module unless the worker defines it, and empty if `message` says
-    everything. `frames` go from the outermost call to the innermost. `text` is the trimmed traceback as Python prints
-    it, causes included. If `verbatim` is set, `text` contains the code and everything else there is to say, and is
-    shown instead of the frames. A text that is too long is cut; see `MAX_ERROR_BYTES` and `MAX_TRACEBACK_BYTES`.
+    everything. `frames` go from the outermost call to the innermost; of a group of exceptions, on into its first one.
+    `behind` are the worker's own frames of other exceptions, which led to it or are in the group: of each the innermost
+    first, with the name of its exception. `text` is the trimmed traceback as Python prints it, causes included. If
+    `verbatim` is set, `text` contains the code and everything else there is to say, and is shown instead of the frames.
+    A text that is too long is cut; see `MAX_ERROR_BYTES` and `MAX_TRACEBACK_BYTES`.
     """
 
     type: str
@@ -133,6 +143,7 @@ class Failure:
     frames: tuple[Frame, ...]
     text: str
     verbatim: bool = False
+    behind: tuple[Frame, ...] = ()
 
     def __post_init__(self) -> None:
         kind = limited(self.type, _MAX_TYPE_BYTES)
@@ -145,18 +156,25 @@ class Failure:
         cls, error: BaseException, root: Path | None = None, locals_without: Secrets | None = None
     ) -> Failure:
         """Describe `error`. Code below `root`, a worker's directory, counts as the user's. With `locals_without`,
-        its innermost frames have their local variables, in which these secrets are hidden."""
+        the innermost frames have their local variables, in which these secrets are hidden."""
         if isinstance(error, WorkerLoadError):
             return cls("", str(error), (), str(error))
         prefix = f"{root}/" if root else None
         for link in _chain(error):
             _show_sources(link.__traceback__)
         described = traceback.TracebackException.from_exception(error)
-        ran = {id(summary): frame for summary, frame in zip(described.stack, _ran(error.__traceback__), strict=False)}
+        frames: list[Frame] = []
+        behind: list[Frame] = []
+        inside: BaseException | None = error
+        for link, link_described in islice(_links(error, described), _MAX_LINKS):
+            found = _frames(link, link_described, prefix, locals_without)
+            if link is inside:
+                frames += found
+                inside = link.exceptions[0] if isinstance(link, BaseExceptionGroup) else None
+            else:
+                own = [replace(frame, error=_summary(link)) for frame in reversed(found) if frame.is_user]
+                behind += own[:_MAX_FRAMES_BEHIND]
         _trim(described)
-        frames = [_frame(summary, prefix) for summary in described.stack]
-        if locals_without is not None:
-            _add_variables(frames, [ran[id(summary)] for summary in described.stack], locals_without)
         message = _message(error)
         if isinstance(error, SyntaxError):
             message = error.msg
@@ -172,16 +190,17 @@ class Failure:
         for link in _chain(error):
             text = with_short_message(text, _message(link))
         text = plain_name(_OWN_ERROR.sub("", text))
-        return cls(_type_name(error), plain_name(message), tuple(frames), text)
+        return cls(_type_name(error), plain_name(message), tuple(frames), text, behind=tuple(behind))
 
     def without(self, secrets: Secrets) -> Failure:
         """The same with these secrets hidden in what it says. Lines of code are as they are in the file."""
-        return replace(self, message=secrets.hide(self.message), text=secrets.hide(self.text))
+        behind = tuple(replace(frame, error=secrets.hide(frame.error)) for frame in self.behind)
+        return replace(self, message=secrets.hide(self.message), text=secrets.hide(self.text), behind=behind)
 
     @property
     def summary(self) -> str:
         """`TypeError: message`, as in the last line of a traceback."""
-        return f"{self.type}: {self.message}" if self.type and self.message else self.type or self.message
+        return _in_one_line(self.type, self.message)
 
     @property
     def location(self) -> str:
@@ -208,15 +227,41 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
-def _add_variables(frames: list[Frame], ran: Sequence[FrameType], secrets: Secrets) -> None:
-    """Give the worker's innermost frames the local variables of those that `ran`, without `secrets`."""
+def _links(
+    error: BaseException, described: traceback.TracebackException
+) -> Iterator[tuple[BaseException, traceback.TracebackException]]:
+    """An exception, those in it if it is a group, and what led to it, each with its description."""
+    yield error, described
+    if isinstance(error, BaseExceptionGroup):
+        for member, member_described in zip(error.exceptions, described.exceptions or (), strict=False):
+            yield from _links(member, member_described)
+    if error.__cause__ is not None and described.__cause__ is not None:
+        yield from _links(error.__cause__, described.__cause__)
+    elif error.__context__ is not None and described.__context__ is not None and not error.__suppress_context__:
+        yield from _links(error.__context__, described.__context__)
+
+
+def _frames(
+    error: BaseException, described: traceback.TracebackException, prefix: str | None, secrets: Secrets | None
+) -> list[Frame]:
+    """The frames of one exception without the emulator's. Of the innermost ones of the worker, there are the local
+    variables, if `secrets` that they are to be shown without are given."""
+    ran = [
+        (summary, frame)
+        for summary, frame in zip(described.stack, _ran(error.__traceback__), strict=False)
+        if not is_own(summary.filename)
+    ]
+    frames = [_frame(summary, prefix) for summary, _ in ran]
+    if secrets is None:
+        return frames
     from emulator.base.variables import Variables  # start-up does not need it
 
     variables = Variables(secrets)
     own = [place for place, frame in enumerate(frames) if frame.is_user]
     for place in own[-MAX_FRAMES_WITH_VARIABLES:]:
-        shown, more = variables.of(ran[place])
+        shown, more = variables.of(ran[place][1])
         frames[place] = replace(frames[place], variables=shown, more_variables=more)
+    return frames
 
 
 def _ran(traceback: TracebackType | None) -> Iterator[FrameType]:
@@ -248,6 +293,14 @@ def _message(error: BaseException) -> str:
         return str(error)
     except Exception as broken:
         return f"<its __str__ raised {type(broken).__name__}>"
+
+
+def _in_one_line(kind: str, message: str) -> str:
+    return f"{kind}: {message}" if kind and message else kind or message
+
+
+def _summary(error: BaseException) -> str:
+    return _in_one_line(_type_name(error), plain_name(_message(error)))
 
 
 def _type_name(error: BaseException) -> str:

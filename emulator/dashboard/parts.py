@@ -27,20 +27,21 @@ def trouble_of(cause: Cause) -> Trouble:
         traceback=cause.traceback,
         location=cause.location,
         source=_around(own[-1]) if own else (),
-        scopes=scopes_of(cause.frames),
+        scopes=scopes_of(cause.frames, cause.behind),
     )
 
 
-def scopes_of(frames: Sequence[Frame]) -> list[LocalScope]:
-    """The local variables of the worker's frames, innermost first."""
+def scopes_of(frames: Sequence[Frame], behind: Sequence[Frame]) -> list[LocalScope]:
+    """The local variables of the worker's frames, innermost first, and then those of the exceptions behind."""
     return [
         LocalScope(
             function=frame.function,
             location=f"{frame.file}:{frame.line}",
             variables=frame.variables,
             more=frame.more_variables,
+            error=frame.error,
         )
-        for frame in reversed(frames)
+        for frame in (*reversed(frames), *behind)
         if frame.is_user and frame.variables
     ]
 

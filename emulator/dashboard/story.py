@@ -38,19 +38,20 @@ class ActPart(msgspec.Struct, frozen=True, kw_only=True):
 
 class LocalScope(msgspec.Struct, frozen=True, kw_only=True):
     """The local variables of a frame of the worker's own code when an exception was raised: name -> short text, in
-    the order of the code, and how many `more` there were. `function` is at `location`, `file:line`. Secrets are
-    hidden."""
+    the order of the code, and how many `more` there were. `function` is at `location`, `file:line`. `error` is the
+    exception, in one line, if it was one that led to what was raised in the end. Secrets are hidden."""
 
     function: str
     location: str
     variables: Mapping[str, str]
     more: int = 0
+    error: str = ""
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong: `error` in one line, the whole `traceback`, and where in the worker's code, as `file:line`, with
-    the lines around it and the local variables of the worker's frames, innermost first. Empty where that is not
-    known."""
+    the lines around it and the local variables of the worker's frames, innermost first, and then those of the
+    exceptions behind it. Empty where that is not known."""
 
     error: str
     traceback: str = ""

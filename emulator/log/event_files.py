@@ -179,12 +179,13 @@ def _as_written(event: Any) -> Any:
     failure = getattr(event, "failure", None)
     if failure is None:
         return event
-    return msgspec.structs.replace(event, failure=replace(failure, frames=_short(failure.frames)))
+    short = replace(failure, frames=_short(failure.frames), behind=_short(failure.behind))
+    return msgspec.structs.replace(event, failure=short)
 
 
 def _with_few_lines(verdict: Verdict) -> Verdict:
     def short(cause: Cause) -> Cause:
-        return msgspec.structs.replace(cause, frames=_short(cause.frames))
+        return msgspec.structs.replace(cause, frames=_short(cause.frames), behind=_short(cause.behind))
 
     of_all = verdict.retry_all_cause
     if not verdict.causes and of_all is None:

@@ -337,7 +337,7 @@ def _size(event: Any) -> int:
     if isinstance(event, (WorkerOutput, Notice)):
         return _EVENT_BYTES + len(event.text)
     if isinstance(event, HandlerFailed):
-        return _FAILURE_BYTES + _size_of_variables(event.failure.frames)
+        return _FAILURE_BYTES + _size_of_variables((*event.failure.frames, *event.failure.behind))
     return _EVENT_BYTES
 
 
@@ -345,7 +345,9 @@ def _size_of_causes(verdict: Verdict) -> int:
     if not verdict.causes and verdict.retry_all_cause is None:
         return 0
     different = {id(cause): cause for cause in (*verdict.causes.values(), verdict.retry_all_cause)}.values()
-    return sum(_FAILURE_BYTES + _size_of_variables(cause.frames) for cause in different if cause is not None)
+    return sum(
+        _FAILURE_BYTES + _size_of_variables((*cause.frames, *cause.behind)) for cause in different if cause is not None
+    )
 
 
 def _size_of_variables(frames: Iterable[Frame]) -> int:

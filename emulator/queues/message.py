@@ -176,17 +176,18 @@ def backlog_of(messages: Sequence[QueueMessage]) -> Backlog:
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
     """Why a handler asked for a retry: the error in one line, the whole of it, where in the worker's code it is from
-    (`file:line`), and its frames. Empty where it is not known."""
+    (`file:line`), its frames, and those of what was behind it. Empty where it is not known."""
 
     error: str
     traceback: str = ""
     location: str = ""
     frames: tuple[Frame, ...] = ()
+    behind: tuple[Frame, ...] = ()
 
     @classmethod
     def of(cls, failure: Failure) -> Self:
         """What a handler was busy with when it asked for the retry."""
-        return cls(failure.summary, failure.text, failure.location, failure.frames)
+        return cls(failure.summary, failure.text, failure.location, failure.frames, failure.behind)
 
 
 _NO_CAUSES: Final[Mapping[str, Cause]] = {}

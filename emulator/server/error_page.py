@@ -71,6 +71,6 @@ def render_error_page(failure: Failure, heading: str, request: str, headers: Ite
         failure=failure,
         heading=heading,
         request=request,
-        user_frames=[frame for frame in frames if frame.is_user],
+        user_frames=[*(frame for frame in frames if frame.is_user), *failure.behind],
         other_frames=[frame for frame in frames if not frame.is_user],
     )

@@ -11,7 +11,7 @@ Records are kept, and put into words by `story` only when a report is needed. Ea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -25,7 +25,7 @@ from emulator.queues.events import MessagesDeadLettered
 from emulator.testing.story import Happened, Noted, Story
 
 if TYPE_CHECKING:
-    from emulator.base.failure import Frame
+    from emulator.base.failure import Failure
     from emulator.testing.chaos import Chaos
 
 MOST_ENTRIES: Final = 100
@@ -49,12 +49,12 @@ recent: deque[Timeline] = deque(maxlen=16)
 
 class TimelineRow(NamedTuple):
     """What happened at a time, in seconds since the start: what kind of thing it was, and what there is to say. Of
-    worker code that failed it has the frames."""
+    worker code that failed it has the failure."""
 
     at: float
     kind: str
     text: str
-    frames: Sequence[Frame] = ()
+    failure: Failure | None = None
 
     @property
     def time(self) -> str:
@@ -115,8 +115,7 @@ class Timeline:
             said = story.tell(entry)
             if said is not None:
                 failure = entry.record.fields.get("failure") if isinstance(entry, Happened) else None
-                frames = () if failure is None else failure.frames
-                yield TimelineRow(entry.at - self._start, said[0], said[1].rstrip("\n"), frames)
+                yield TimelineRow(entry.at - self._start, said[0], said[1].rstrip("\n"), failure)
 
     def remarks(self) -> Iterator[str]:
         """What there is to say before the timeline."""

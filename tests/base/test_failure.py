@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,6 +156,98 @@ def test_of_a_deep_recursion_the_innermost_frames_have_variables(write: WriteFil
     failure = Failure.from_exception(caught.value, root, Secrets())
     numbers = [frame.variables["number"] for frame in failure.frames if frame.variables]
     assert numbers == [str(number) for number in range(MAX_FRAMES_WITH_VARIABLES - 1, -1, -1)]
+
+
+CHAIN = """
+def connect(address):
+    port = 25
+    raise ConnectionError(f"no {address}")
+
+def send(address):
+    try:
+        connect(address)
+    except ConnectionError as error:
+        wanted = True
+        raise RuntimeError("not sent") from error
+
+def again(address):
+    try:
+        send(address)
+    except RuntimeError:
+        tries = 2
+        raise KeyError(address)
+
+def hides(address):
+    try:
+        connect(address)
+    except ConnectionError:
+        raise LookupError from None
+"""
+
+
+def test_what_led_to_an_exception_has_its_frames_and_their_variables(write: WriteFiles, loading: Loading) -> None:
+    module = loading.load((root := write({"entry.py": CHAIN})) / "entry.py")
+    with pytest.raises(KeyError) as caught:
+        module.again("mail.example")
+    secrets = Secrets()
+    secrets.add("HOST", "mail.example")
+    failure = Failure.from_exception(caught.value, root, secrets)
+    assert [(frame.function, frame.error) for frame in failure.frames if frame.is_user] == [("again", "")]
+    assert [(frame.error, frame.function, "tries" in frame.variables) for frame in failure.behind] == [
+        ("RuntimeError: not sent", "send", False),
+        ("RuntimeError: not sent", "again", True),
+        ("ConnectionError: no mail.example", "connect", False),
+        ("ConnectionError: no mail.example", "send", False),
+    ]
+    assert failure.behind[2].variables == {"address": "'(secret HOST)'", "port": "25"}
+    assert failure.without(secrets).behind[2].error == "ConnectionError: no (secret HOST)"
+    with pytest.raises(LookupError) as hidden:
+        module.hides("mail.example")
+    assert Failure.from_exception(hidden.value, root).behind == ()
+
+
+GROUP = """
+import asyncio
+
+async def one(number):
+    if number:
+        raise ValueError(number)
+    raise LookupError("nothing")
+
+async def both():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one(0))
+        group.create_task(one(7))
+"""
+
+
+async def test_the_place_of_a_group_of_exceptions_is_that_of_its_first(write: WriteFiles, loading: Loading) -> None:
+    module = loading.load((root := write({"entry.py": GROUP})) / "entry.py")
+    with pytest.raises(ExceptionGroup) as caught:
+        await module.both()
+    failure = Failure.from_exception(caught.value, root, Secrets())
+    own = [(frame.function, frame.line) for frame in failure.frames if frame.is_user]
+    assert own == [("both", 10), ("one", 7)]
+    assert failure.location.endswith("entry.py:7")
+    assert [(frame.error, frame.line, frame.variables) for frame in failure.behind] == [
+        ("ValueError: 7", 6, {"number": "7"})
+    ]
+
+
+def test_a_long_chain_of_exceptions_has_a_few_frames(write: WriteFiles, loading: Loading) -> None:
+    code = """
+        def down(number):
+            try:
+                down(number - 1) if number else 1 / 0
+            except Exception as error:
+                raise ValueError(number) from error
+    """
+    module = loading.load((root := write({"entry.py": dedent(code)})) / "entry.py")
+    with pytest.raises(ValueError, match="20") as caught:
+        module.down(20)
+    failure = Failure.from_exception(caught.value, root, Secrets())
+    assert len({frame.error for frame in failure.behind}) == 4
+    assert failure.behind[0].error == "ValueError: 19"
 
 
 def test_an_error_of_the_configuration_is_its_text() -> None:

@@ -80,6 +80,22 @@ def test_the_page_shows_the_local_variables_of_each_frame_of_the_worker(tmp_path
     assert "Local variables" not in render_error_page(_failure(tmp_path), "heading", "GET /")
 
 
+def test_the_page_shows_what_was_behind_the_exception(tmp_path: Path) -> None:
+    file = tmp_path / "entry.py"
+    file.write_text(
+        'def find(where):\n    raise OSError("<b>")\n\n'
+        'def fetch():\n    try:\n        find("there")\n    except OSError:\n        raise KeyError("k")\n'
+    )
+    scope: dict[str, Any] = {}
+    exec(compile(file.read_text(), str(file), "exec"), scope)
+    with pytest.raises(KeyError) as caught:
+        scope["fetch"]()
+    page = render_error_page(Failure.from_exception(caught.value, tmp_path, Secrets()), "heading", "GET /")
+    assert page.count("Behind it: OSError: &lt;b&gt;") == 1
+    assert re.findall(r"entry\.py:(\d+)(?:</a>)? <span>in</span>", page) == ["8", "2", "6"]
+    assert re.findall(r"<dt>(.*?)</dt>\s*<dd>(.*?)</dd>", page) == [("where", "&#39;there&#39;")]
+
+
 def test_the_page_links_to_the_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "code")

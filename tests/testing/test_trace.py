@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import emulator.testing.core
+import emulator.testing.transport  # noqa: F401 - loaded here once, so that pytester does not load it for each run
 from emulator.cli.init import create
 
 pytest_plugins = ["pytester"]
@@ -74,7 +76,13 @@ def test_the_file_shows_local_variables_where_they_are_wanted(shop: Path, pytest
         class Default(WorkerEntrypoint):
             async def fetch(self, request):
                 items = ["<b>", self.env.API_KEY]
-                raise ValueError("no")
+                try:
+                    place(items, "<i>")
+                except ValueError as error:
+                    raise LookupError("no") from error
+
+        def place(items, wanted):
+            return items.index(wanted)
         """,
         test_locals="""
         import pytest
@@ -93,6 +101,8 @@ def test_the_file_shows_local_variables_where_they_are_wanted(shop: Path, pytest
     [hidden] = (shop / "traces").glob("*False*")
     [shown] = (shop / "traces").glob("*True*")
     assert "<dt>items</dt><dd>[&#39;&lt;b&gt;&#39;, &#39;(secret API_KEY)&#39;]</dd>" in shown.read_text()
+    assert "<dt>wanted</dt><dd>&#39;&lt;i&gt;&#39;</dd>" in shown.read_text()
+    assert '<p class="text">ValueError: &#39;&lt;i&gt;&#39; is not in list</p>' in shown.read_text()
     assert "Local variables" not in hidden.read_text()
 
 
