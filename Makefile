@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 help:
 	@echo 'make dev     run the example, a sign-up page with a queue, on http://localhost:$(PORT)'
 	@echo '             (PORT=3000 takes another port, ARGS=... adds options, see: $(BIN)/emulator dev --help)'
-	@echo 'make test    run the tests, two at once for each processor (ARGS=... goes to pytest; -n 0: one at a time)'
+	@echo 'make test    run the tests, three at once for each processor (ARGS=... goes to pytest; -n 0: one at a time)'
 	@echo 'make programs  install, as root on Debian, what some tests are skipped without: Chromium and strace'
 	@echo 'make trials  kill the emulator at random moments, pass 5 GB through it, run it under load for ten minutes (ARGS=--help)'
 	@echo 'make check   check format, style and types'
@@ -36,7 +36,7 @@ dev: $(RUN_STAMP)
 
 # Tests start the emulator hundreds of times: what Python has compiled is kept, whatever the environment says.
 test: $(DEV_STAMP) $(NODE_STAMP)
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --dist worksteal -n $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --dist worksteal -n $$($(BIN)/python -c 'import os; print(min(8, 3 * (os.cpu_count() or 1)))') $(ARGS)
 
 # For machines that are there for tests. What cannot be installed is told, and its tests are skipped. Of Chromium, the
 # part that shows nothing on a screen is enough, and takes a third less of the processors; older systems have the whole.

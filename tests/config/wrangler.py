@@ -49,7 +49,7 @@ def verdicts_of_wrangler(node: str, directory: Path, texts: Sequence[str]) -> li
 
 def _ask(code: str, node: str, directory: Path, texts: Sequence[str]) -> Any:
     run = subprocess.run(
-        [node, "-e", code, str(tool(WRANGLER).parents[1] / "wrangler-dist/cli.js")],
+        [node, "-e", code, str(tool(WRANGLER))],
         input=json.dumps(texts),
         capture_output=True,
         text=True,

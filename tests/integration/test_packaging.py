@@ -31,7 +31,7 @@ LEFT_BY_RUNNING = (
 )
 """What a checkout gets by being used, and nobody else is to see."""
 NOT_OURS = shutil.ignore_patterns(
-    ".git", ".venv", "node_modules", "__pycache__", ".*_cache", ".hypothesis", "dist", "results"
+    ".git", ".venv*", "node_modules", "__pycache__", ".*_cache", ".hypothesis", "dist", "results", "site"
 )
 
 

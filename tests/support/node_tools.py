@@ -17,12 +17,14 @@ from tests.support import node
 
 NODE_MODULES = Path(__file__).parents[1] / "npm/node_modules"
 MINIFLARE = NODE_MODULES / "miniflare/dist/src/index.js"
-WRANGLER = NODE_MODULES / "wrangler/bin/wrangler.js"
+WRANGLER = NODE_MODULES / "wrangler/wrangler-dist/cli.js"
+"""What `wrangler` starts in a process of its own, with the warnings of Node.js switched off."""
 WORKERD = next(NODE_MODULES.glob("@cloudflare/workerd-*/bin/workerd"), NODE_MODULES / "@cloudflare/workerd")
 ESBUILD = next(NODE_MODULES.glob("@esbuild/*/bin/esbuild"), NODE_MODULES / "@esbuild")
 
 os.environ["NODE_COMPILE_CACHE"] = str(NODE_MODULES / ".compile-cache")
 """Wrangler is started often, and is large: a newer Node.js keeps what it has compiled of it."""
+os.environ["NODE_NO_WARNINGS"] = "1"
 
 needs_node = pytest.mark.skipif(
     shutil.which("node") is None or shutil.which("npm") is None, reason="there is no node with npm here"
