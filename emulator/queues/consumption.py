@@ -197,10 +197,9 @@ class Consumption:
         verdict: Verdict | None
         try:
             verdict = await self._deliver(delivery)
-        except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
+        except asyncio.CancelledError:
+            verdict = Verdict("exception", error="the delivery was cancelled")  # the engine knows whether it did that
+        except Exception as error:
             # A consumer reports failures in its verdict; this one is broken.
             verdict = Verdict("exception", error=Failure.from_exception(error).summary)
         finally:

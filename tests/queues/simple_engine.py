@@ -66,6 +66,12 @@ class _Queue:
     running: list[_Running] = field(default_factory=list)
     concurrency: int = 1
 
+    def break_off(self) -> None:
+        """Cancel the deliveries under way."""
+        for running in self.running:
+            running.task.cancel()
+        self.running.clear()
+
     def waiting(self, now: float) -> list[_Item]:
         """Ready ones first, each kind in the order of its times."""
         there = [item for item in self.items if not item.in_flight]
@@ -114,8 +120,8 @@ class SimpleEngine:
             if tasks:
                 _, pending = await asyncio.wait(tasks, timeout=seconds)
                 tasks = list(pending)
-                for task in tasks:
-                    task.cancel()
+                for queue in self._queues.values():
+                    queue.break_off()
 
     async def end(self) -> None:
         pass
@@ -129,8 +135,7 @@ class SimpleEngine:
 
     async def drop(self, queue: str) -> None:
         there = await self._queue(queue)
-        for running in there.running:
-            running.task.cancel()
+        there.break_off()
         del self._queues[queue], self._states[queue]
 
     async def send(
@@ -306,8 +311,8 @@ class SimpleEngine:
     async def _run(self, queue: _Queue, batch: Batch, recipient: Recipient) -> None:
         settlement = await recipient.deliver(batch)
         running = next((each for each in queue.running if each.batch is batch), None)
-        if running is None or running.task.cancelling():
-            return
+        if running is None:
+            return  # its decisions are too late
         queue.running.remove(running)
         if settlement is not None:
             self._settled(queue, running, settlement)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -511,6 +511,27 @@ async def test_a_delivery_that_takes_too_long_is_cancelled_and_settled(begun: Be
     assert [settlement.verdict.outcome for settlement in worker.settlements] == ["exceeded_wall_time"]
     assert [batch.messages[0].attempts for batch in worker.batches] == [1, 2]
     await begun.engine.close(0)
+
+
+async def test_a_delivery_in_which_a_task_group_failed_is_settled(begun: Bench) -> None:
+    async def fail() -> None:
+        raise ValueError
+
+    class Grouping(Worker):
+        async def deliver(self, batch: Batch) -> Settlement | None:
+            with suppress(ExceptionGroup):
+                async with (
+                    asyncio.TaskGroup() as group
+                ):  # before Python 3.13, it leaves its task's count of cancellations
+                    group.create_task(fail())
+            return await super().deliver(batch)
+
+    worker = Grouping(begun)
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.advance(1)
+    assert [settlement.verdict.outcome for settlement in worker.settlements] == ["ok"]
+    assert await begun.count() == 0
 
 
 async def test_a_paused_queue_delivers_when_it_is_resumed(begun: Bench) -> None:

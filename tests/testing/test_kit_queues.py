@@ -23,6 +23,24 @@ async def queue(self, batch, env, ctx):
 """
 
 
+GROUPS = """
+async def queue(self, batch, env, ctx):
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+    except* ValueError:
+        if batch.messages[0].body == "raise":
+            raise
+"""
+
+TASK = """
+import asyncio
+
+async def fail():
+    raise ValueError
+"""
+
+
 def test_what_waits_is_seen_with_body_state_and_due_time() -> None:
     with Emulator(**worker(ACKS)) as emulator:
         jobs = emulator.queue("jobs")
@@ -40,6 +58,17 @@ def test_what_waits_is_seen_with_body_state_and_due_time() -> None:
         assert jobs.metrics == Metrics(3, len(b'{"a":1}[2]three'), START)
         assert repr(jobs) == "<Queue jobs 2 ready, 1 delayed>"
         assert emulator.queues == ["jobs", "dead-jobs"]
+
+
+def test_a_handler_may_run_groups_of_tasks_that_fail() -> None:
+    with Emulator(**worker(GROUPS, more=TASK)) as emulator:
+        emulator.queue("jobs").send("catch")
+        [caught] = emulator.advance(seconds=5)
+        emulator.queue("jobs").send("raise")
+        raised, *_ = emulator.advance(seconds=5)
+        assert (caught.outcome, [each.body for each in caught.acked]) == ("ok", ["catch"])
+        assert (raised.outcome, [each.body for each in raised.retried]) == ("exception", ["raise"])
+        assert raised.error.startswith("ExceptionGroup: ")
 
 
 def test_a_delivery_tells_what_became_of_each_message() -> None:

@@ -51,7 +51,8 @@ class Keeper(Protocol):
 
 
 class Delivering(msgspec.Struct, gc=False):
-    """A delivery under way: its batch, the messages as they are in the stream, and as they were before it."""
+    """A delivery under way: its batch, the messages as they are in the stream, and as they were before it. One that was
+    cancelled settles nothing; how often its task was cancelled does not say that, as worker code may have done it."""
 
     batch: Batch
     kept: Sequence[Kept]
@@ -59,6 +60,12 @@ class Delivering(msgspec.Struct, gc=False):
     task: asyncio.Task[None] | None = None
     timer: Timer | None = None
     is_over: bool = False
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        if self.task is not None:
+            self.is_cancelled = True
+            self.task.cancel()
 
 
 class Consuming:
@@ -119,8 +126,7 @@ class Consuming:
         for running in self.running.values():
             if running.timer is not None:
                 running.timer.cancel()
-            if running.task is not None:
-                running.task.cancel()
+            running.cancel()
 
     async def discard(self) -> None:
         """Ask for nothing more, after the queue was deleted."""
@@ -129,8 +135,8 @@ class Consuming:
     def cancel(self) -> None:
         """Cancel the deliveries whose handlers run."""
         for running in self.running.values():
-            if running.task is not None and not running.is_over:
-                running.task.cancel()
+            if not running.is_over:
+                running.cancel()
 
     async def give_back_running(self) -> None:
         """Let the messages of deliveries that were cancelled wait again, as if they had not begun."""
@@ -285,7 +291,7 @@ class Consuming:
 
     async def _deliver(self, running: Delivering) -> None:
         settlement = await self._recipient.deliver(running.batch)
-        if running.is_over or (running.task is not None and running.task.cancelling()):
+        if running.is_over or running.is_cancelled:
             return  # it has run too long, its queue was deleted or the engine closed: its decisions are too late
         await self._end(running, settlement)
 

@@ -43,6 +43,23 @@ class MemorySubscription:
             self._driver.subscribe(None)
 
 
+class Running:
+    """A delivery under way to a `recipient`. `is_over` says that its decisions are too late: its lease has expired, its
+    queue was deleted or the engine closed. How often the task was cancelled does not say that, as worker code may have
+    cancelled it, too: a `TaskGroup` does."""
+
+    __slots__ = ("is_over", "recipient", "task")
+
+    def __init__(self, task: asyncio.Task[None], recipient: Recipient) -> None:
+        self.task = task
+        self.recipient = recipient
+        self.is_over = False
+
+    def break_off(self) -> None:
+        self.is_over = True
+        self.task.cancel()
+
+
 class Driver:
     """A queue, and the subscription that its messages are delivered to; None if nothing consumes it here.
 
@@ -67,7 +84,7 @@ class Driver:
     def __init__(self, queue: MemoryQueue, clock: Clock, arbiter: Arbiter, keep: Keep, note: Note | None) -> None:
         self.queue = queue
         self.subscription: MemorySubscription | None = None
-        self.running: dict[int, tuple[asyncio.Task[None], Recipient]] = {}
+        self.running: dict[int, Running] = {}
         self.stopped = False
         self._clock = clock
         self._arbiter = arbiter
@@ -140,29 +157,29 @@ class Driver:
                 if self._note is not None:
                     self._note(queue.name, lease_taken.entries, now)
                 task = asyncio.get_running_loop().create_task(self._deliver(lease_taken, recipient))
-                self.running[lease_taken.batch.id] = (task, recipient)
+                self.running[lease_taken.batch.id] = Running(task, recipient)
         self._arm(now)
 
     def _time_out(self, lease: Lease, now: float) -> None:
         """Stop a delivery that has run too long. Decisions made in time are kept; the other messages have failed. One
         that a debugger has held may go on for longer."""
-        task, recipient = self.running[lease.batch.id]
-        settlement = recipient.time_out(lease.batch)
+        running = self.running[lease.batch.id]
+        settlement = running.recipient.time_out(lease.batch)
         if isinstance(settlement, float):
             lease.expires_at = settlement
             return
-        task.cancel()
-        self._settle(lease, recipient, settlement, now)
+        running.break_off()
+        self._settle(lease, running.recipient, settlement, now)
 
     async def _deliver(self, lease: Lease, recipient: Recipient) -> None:
         batch = lease.batch
-        task, _ = self.running[batch.id]
+        running = self.running[batch.id]
         try:
             settlement = await recipient.deliver(batch)
         finally:
             del self.running[batch.id]
-        if task.cancelling():
-            return  # Its lease has expired, its queue was deleted or the engine closed: its decisions are too late.
+        if running.is_over:
+            return
         if settlement is None:
             self.queue.release(lease)
             if self._note is not None:

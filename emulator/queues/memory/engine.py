@@ -76,12 +76,12 @@ class MemoryEngine:
         self._closed = True
         for driver in self._drivers.values():
             driver.stop()
-        running = [task for driver in self._drivers.values() for task, _ in driver.running.values()]
+        running = {each.task: each for driver in self._drivers.values() for each in driver.running.values()}
         if not running:
             return
         _, pending = await asyncio.wait(running, timeout=grace_seconds)
         for task in pending:
-            task.cancel()
+            running[task].break_off()
         if pending:
             await asyncio.wait(pending, timeout=CANCEL_SECONDS)
             for driver in self._drivers.values():
@@ -102,8 +102,8 @@ class MemoryEngine:
         if self._journal is not None:
             self._journal.deleted(queue, driver.queue.unsettled())
         driver.stop()
-        for task, _ in driver.running.values():
-            task.cancel()
+        for running in driver.running.values():
+            running.break_off()
         driver.queue.discard()
         del self._drivers[queue], self._states[queue]
 
