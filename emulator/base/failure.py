@@ -131,11 +131,11 @@ class Failure:
     """What went wrong in worker code.
 
     `type` is the exception's name, with its module unless the worker defines it, and empty if `message` says
-    everything. `frames` go from the outermost call to the innermost; of a group of exceptions, on into its first one.
-    `behind` are the worker's own frames of other exceptions, which led to it or are in the group: of each the innermost
-    first, with the name of its exception. `text` is the trimmed traceback as Python prints it, causes included. If
-    `verbatim` is set, `text` contains the code and everything else there is to say, and is shown instead of the frames.
-    A text that is too long is cut; see `MAX_ERROR_BYTES` and `MAX_TRACEBACK_BYTES`.
+    everything. `frames` go from the outermost call to the innermost; of a group of exceptions, on into its first one,
+    which the message names. `behind` are further frames of the worker, of exceptions that led to it or are in the
+    group: of each the innermost first, with the name of its exception. `text` is the trimmed traceback as Python prints
+    it, causes included. If `verbatim` is set, `text` contains the code and everything else there is to say, and is
+    shown instead of the frames. A text that is too long is cut; see `MAX_ERROR_BYTES` and `MAX_TRACEBACK_BYTES`.
     """
 
     type: str
@@ -166,8 +166,9 @@ class Failure:
         frames: list[Frame] = []
         behind: list[Frame] = []
         inside: BaseException | None = error
+        seen: set[FrameType] = set()
         for link, link_described in islice(_links(error, described), _MAX_LINKS):
-            found = _frames(link, link_described, prefix, locals_without)
+            found = _frames(link, link_described, prefix, locals_without, seen)
             if link is inside:
                 frames += found
                 inside = link.exceptions[0] if isinstance(link, BaseExceptionGroup) else None
@@ -175,7 +176,7 @@ class Failure:
                 own = [replace(frame, error=_summary(link)) for frame in reversed(found) if frame.is_user]
                 behind += own[:_MAX_FRAMES_BEHIND]
         _trim(described)
-        message = _message(error)
+        message = _whole_message(error)
         if isinstance(error, SyntaxError):
             message = error.msg
             if error.filename:
@@ -219,12 +220,16 @@ def with_short_message(text: str, message: str) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception, what led to it and what is in it, each once."""
     seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or link.__context__
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
+            waiting += [link.__cause__ or link.__context__, *reversed(members)]
 
 
 def _links(
@@ -242,15 +247,21 @@ def _links(
 
 
 def _frames(
-    error: BaseException, described: traceback.TracebackException, prefix: str | None, secrets: Secrets | None
+    error: BaseException,
+    described: traceback.TracebackException,
+    prefix: str | None,
+    secrets: Secrets | None,
+    seen: set[FrameType],
 ) -> list[Frame]:
-    """The frames of one exception without the emulator's. Of the innermost ones of the worker, there are the local
-    variables, if `secrets` that they are to be shown without are given."""
+    """The frames of one exception without the emulator's, and without those that other exceptions had and are `seen`
+    already. Of the innermost ones of the worker, there are the local variables, if `secrets` that they are to be shown
+    without are given."""
     ran = [
         (summary, frame)
         for summary, frame in zip(described.stack, _ran(error.__traceback__), strict=False)
-        if not is_own(summary.filename)
+        if not is_own(summary.filename) and frame not in seen
     ]
+    seen.update(frame for _, frame in ran)
     frames = [_frame(summary, prefix) for summary, _ in ran]
     if secrets is None:
         return frames
@@ -300,7 +311,18 @@ def _in_one_line(kind: str, message: str) -> str:
 
 
 def _summary(error: BaseException) -> str:
-    return _in_one_line(_type_name(error), plain_name(_message(error)))
+    return _in_one_line(_type_name(error), plain_name(_whole_message(error)))
+
+
+def _whole_message(error: BaseException) -> str:
+    """The message of an exception; that of a group does not say what went wrong, so there is its first one, too."""
+    message = _message(error)
+    for _ in range(_MAX_LINKS):
+        if not isinstance(error, BaseExceptionGroup):
+            break
+        error = error.exceptions[0]
+        message = f"{message}: {_in_one_line(_type_name(error), _message(error))}"
+    return message
 
 
 def _type_name(error: BaseException) -> str:

@@ -89,11 +89,12 @@ class Reasons:
         last = failed[-1].attempts[-1] if failed else None
         why = f": {failure_of(last)}" if last is not None else f": {letter.last_error}" if letter.last_error else ""
         tried = len(letter.attempts)
+        all_of_them = "its only attempt" if tried == 1 else f"all {count(tried, 'attempt')}"
         each = "" if tried == 1 else ", the last"
         settings = "" if last is None or not last.of else f" (max_retries {last.of - 1})"
         return (
-            f"It died in queue {letter.queue} at {self._clock(letter.died_at)}: all {count(tried, 'attempt')}"
-            f"{settings} failed{each}{why}. So it was moved to {queue}."
+            f"It died in queue {letter.queue} at {self._clock(letter.died_at)}: {all_of_them}{settings} failed"
+            f"{each}{why}. So it was moved to {queue}."
         )
 
     def _why_waiting(self, queue: str, state: str, message: QueueMessage, latest: AttemptStory | None) -> str:
