@@ -43,7 +43,7 @@ class MemorySubscription:
             self._driver.subscribe(None)
 
 
-class Running:
+class RunningDelivery:
     """A delivery under way to a `recipient`. `is_over` says that its decisions are too late: its lease has expired, its
     queue was deleted or the engine closed. How often the task was cancelled does not say that, as worker code may have
     cancelled it, too: a `TaskGroup` does."""
@@ -84,7 +84,7 @@ class Driver:
     def __init__(self, queue: MemoryQueue, clock: Clock, arbiter: Arbiter, keep: Keep, note: Note | None) -> None:
         self.queue = queue
         self.subscription: MemorySubscription | None = None
-        self.running: dict[int, Running] = {}
+        self.running: dict[int, RunningDelivery] = {}
         self.stopped = False
         self._clock = clock
         self._arbiter = arbiter
@@ -157,7 +157,7 @@ class Driver:
                 if self._note is not None:
                     self._note(queue.name, lease_taken.entries, now)
                 task = asyncio.get_running_loop().create_task(self._deliver(lease_taken, recipient))
-                self.running[lease_taken.batch.id] = Running(task, recipient)
+                self.running[lease_taken.batch.id] = RunningDelivery(task, recipient)
         self._arm(now)
 
     def _time_out(self, lease: Lease, now: float) -> None:
