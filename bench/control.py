@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +61,8 @@ def persistence(effort: Effort) -> dict[str, float]:
 
 def recorder(effort: Effort) -> dict[str, float]:
     """What recording leaves of the rates of `ok` and `send`. An emulator that records and one that does not take turns,
-    a second each, so that what else the machine does is the same for both; each pair is of new emulators."""
+    a second each, on one processor, and the load has another one, so that what else the machine does is the same for
+    both; each pair is of new emulators."""
     plain = emulator_side()
     unrecorded = replace(plain, name="unrecorded", command=lambda *given: [*plain.command(*given), "--no-record"])
     left: dict[str, list[float]] = {"/ok": [], "/send": []}
@@ -68,6 +71,7 @@ def recorder(effort: Effort) -> dict[str, float]:
             tempfile.TemporaryDirectory(prefix="bench-") as scratch,
             running(plain, Path(scratch)) as on,
             running(unrecorded, Path(scratch)) as off,
+            _apart(on, off),
         ):
             for path, ratios in left.items():
                 for server in (on, off):
@@ -77,6 +81,21 @@ def recorder(effort: Effort) -> dict[str, float]:
                     rates = {server.side.name: requests_per_second(server.url(path), 1) for server in pair}
                     ratios.append(rates[plain.name] / rates[unrecorded.name])
     return {"recorded-ok": statistics.median(left["/ok"]), "recorded-send": statistics.median(left["/send"])}
+
+
+@contextmanager
+def _apart(*servers: Server) -> Iterator[None]:
+    """Keep servers on the first processor and the load on the last one, where the system can and there are two."""
+    if not hasattr(os, "sched_setaffinity") or len(everywhere := sorted(os.sched_getaffinity(0))) < 2:
+        yield
+        return
+    for server in servers:
+        os.sched_setaffinity(server.pid, everywhere[:1])
+    os.sched_setaffinity(0, everywhere[-1:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, everywhere)
 
 
 def rest(effort: Effort) -> dict[str, float]:

@@ -17,6 +17,8 @@ HEIGHT: Final = 46
 _COLUMN: Final = 240
 _ROW: Final = 68
 _MARGIN: Final = 4
+_BESIDE: Final = 30
+"""How far from a box the middle of a text is that is written at a line."""
 
 NodeKind = Literal["entry", "worker", "queue", "dead", "store"]
 
@@ -148,7 +150,7 @@ def _service(settings: Any) -> str:
 
 def _path(kind: str, start: Node, end: Node) -> tuple[str, int, int]:
     """A curve between two boxes, and the middle of what is written beside it. What is delivered goes back to a worker,
-    a little lower than what is sent."""
+    a little lower than what is sent. The text is at the box that is no worker, as many lines meet at a worker."""
     if start.x == end.x:  # from a worker to another one
         x, y1, y2 = start.x, start.y + HEIGHT // 2, end.y + HEIGHT // 2
         return f"M{x} {y1} C{x - 40} {y1} {x - 40} {y2} {x - 7} {y2}", x - 36, (y1 + y2) // 2
@@ -157,8 +159,10 @@ def _path(kind: str, start: Node, end: Node) -> tuple[str, int, int]:
     shift = {"send": -8, "deliver": 8}.get(kind, 0)
     y1, y2 = start.y + HEIGHT // 2 + shift, end.y + HEIGHT // 2 + shift
     middle = (x1 + x2) // 2
-    below = 13 if kind == "deliver" else -5
-    return f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}", middle, (y1 + y2) // 2 + below
+    path = f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"
+    if kind == "deliver":  # below the line; below the box, where the line of what is sent comes from there
+        return (path, x1, y1 + 28) if y2 > y1 else (path, x1 - _BESIDE, y1 + 13)
+    return (path, end.x - _BESIDE, y2 - 5) if kind == "send" else (path, x1 + _BESIDE, y1 - 5)
 
 
 def chart(numbers: list[int], width: int = 240, height: int = 40) -> Mapping[str, str]:
