@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -66,19 +66,17 @@ def recorder(effort: Effort) -> dict[str, float]:
     plain = emulator_side()
     unrecorded = replace(plain, name="unrecorded", command=lambda *given: [*plain.command(*given), "--no-record"])
     left: dict[str, list[float]] = {"/ok": [], "/send": []}
-    for _ in range(effort.recordings):
-        with (
-            tempfile.TemporaryDirectory(prefix="bench-") as scratch,
-            running(plain, Path(scratch)) as on,
-            running(unrecorded, Path(scratch)) as off,
-            _apart(on, off),
-        ):
+    for pair in range(effort.recordings):
+        with tempfile.TemporaryDirectory(prefix="bench-") as scratch, ExitStack() as ending:
+            sides = (plain, unrecorded) if pair % 2 == 0 else (unrecorded, plain)
+            servers = [ending.enter_context(running(side, Path(scratch))) for side in sides]
+            ending.enter_context(_apart(*servers))
             for path, ratios in left.items():
-                for server in (on, off):
+                for server in servers:
                     requests_per_second(server.url(path), effort.warm_up_seconds)
                 for turn in range(2 * effort.load_seconds):
-                    pair = (on, off) if turn % 2 == 0 else (off, on)
-                    rates = {server.side.name: requests_per_second(server.url(path), 1) for server in pair}
+                    order = servers if turn % 2 == 0 else servers[::-1]
+                    rates = {server.side.name: requests_per_second(server.url(path), 1) for server in order}
                     ratios.append(rates[plain.name] / rates[unrecorded.name])
     return {"recorded-ok": statistics.median(left["/ok"]), "recorded-send": statistics.median(left["/send"])}
 
