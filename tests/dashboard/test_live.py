@@ -58,6 +58,18 @@ def test_a_message_goes_green_while_it_is_looked_at(shop: Shop) -> None:
     expect(page.locator("h1")).to_contain_text("acked")
 
 
+def test_the_test_to_copy_says_what_became_of_the_message_while_it_is_looked_at(shop: Shop) -> None:
+    shop.client.post(f"{ROOT}/queues/jobs/pause")
+    shop.post("fail: late")
+    page = shop.open("/messages")
+    page.locator("tbody a").first.click()
+    page.get_by_text("Copy as a pytest test").click()
+    expect(page.locator("#test-text")).to_contain_text("assert story.state == 'acked'")
+    shop.client.post(f"{ROOT}/queues/jobs/resume")
+    expect(page.locator("#test-text")).to_contain_text("assert story.state == 'dead'")
+    expect(page.locator("#test button")).to_be_visible()
+
+
 def test_local_variables_are_folded_away_until_somebody_wants_them(shop: Shop) -> None:
     shop.fail("fail: out of stock")
     page = shop.open(f"/messages/{shop.dead()[0]['id']}")
