@@ -534,6 +534,27 @@ async def test_a_delivery_in_which_a_task_group_failed_is_settled(begun: Bench) 
     assert await begun.count() == 0
 
 
+async def test_a_delivery_that_breaks_without_a_word_ends_with_its_lease(begun: Bench) -> None:
+    class NoException(BaseException):
+        pass
+
+    class Breaking(Worker):
+        async def deliver(self, batch: Batch) -> Settlement | None:
+            if not self.batches:
+                self.batches.append(batch)
+                raise NoException
+            return await super().deliver(batch)
+
+    worker = Breaking(begun)
+    await begun.consume(worker)
+    await begun.send(b"one")
+    await begun.advance(1)
+    assert (len(worker.batches), worker.settlements) == (1, [])
+    await begun.advance(900 + 2 * begun.slack)
+    assert [settlement.verdict.outcome for settlement in worker.settlements] == ["exceeded_wall_time", "ok"]
+    assert await begun.count() == 0
+
+
 async def test_a_paused_queue_delivers_when_it_is_resumed(begun: Bench) -> None:
     worker = Worker(begun)
     await begun.consume(worker)

@@ -176,8 +176,11 @@ class Driver:
         running = self.running[batch.id]
         try:
             settlement = await recipient.deliver(batch)
-        finally:
-            del self.running[batch.id]
+        except BaseException:
+            if running.is_over:
+                del self.running[batch.id]
+            raise  # if it was not broken off, its lease expires
+        del self.running[batch.id]
         if running.is_over:
             return
         if settlement is None:
