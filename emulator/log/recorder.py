@@ -31,7 +31,7 @@ MOST_BYTES: Final = 64_000_000
 """How many bytes the messages and texts in them may have, about."""
 
 ORDINARY_AT_ONCE: Final = 5_000
-ORDINARY_A_SECOND: Final = 500
+ORDINARY_A_SECOND: Final = 200
 """How many ordinary events and messages in them are kept of a burst, and of each second if there are more for long."""
 
 _PAUSE_SECONDS: Final = 0.5

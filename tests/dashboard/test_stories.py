@@ -313,7 +313,7 @@ def test_a_message_says_where_more_happened_than_is_recorded(python: Emulator) -
 
     assert not python.why(identifier).is_whole
     with pytest.raises(
-        EmulatorError, match=r"and from 07:59:59 to 08:00:01 more went well than is recorded \(500 requests "
+        EmulatorError, match=r"and from 07:59:59 to 08:00:01 more went well than is recorded \(200 requests "
     ):
         python.why("f" * 32)
 

@@ -173,8 +173,8 @@ def test_messages_count_among_ordinary_events() -> None:
 def test_ordinary_events_that_come_slowly_enough_are_all_kept() -> None:
     bus, clock = Bus(), Timers()
     recorder = Recorder(bus, clock.now, call_at=clock.call_at)
-    for _ in range(200):
+    for _ in range(400):
         clock.move(0.1)
-        answered(bus, *[200] * 45)
-    assert recorder.last == 9_000
+        answered(bus, *[200] * 18)
+    assert recorder.last == 7_200
     assert recorder.gaps == []
